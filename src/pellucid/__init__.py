@@ -1,0 +1,105 @@
+"""Deep learning on a single table that answers for itself.
+
+Three questions about every prediction: why this decision, how certain is it, can the data be trusted? Names are loaded when first used, so
+``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit`` and ``report`` are packages that can be called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pellucid.audit import audit
+    from pellucid.cli.job import report
+    from pellucid.errors import (
+        ArgumentError,
+        CellError,
+        ColumnError,
+        DataError,
+        EmptyTableError,
+        MissingExtraError,
+        ModelFileError,
+        NotFittedError,
+        PellucidError,
+        PellucidWarning,
+        RequestError,
+        SourceError,
+        TargetError,
+    )
+    from pellucid.estimators import TabularClassifier, TabularRegressor, load
+    from pellucid.evaluate import compare, trial
+    from pellucid.explain import explain
+    from pellucid.registry import Entry, register
+    from pellucid.registry import entries as methods
+    from pellucid.report import chart
+    from pellucid.table import Schema, Table, read_table
+    from pellucid.uncertainty import uncertainty
+
+# where a public name lives; the others are errors
+_HOME = {
+    "TabularClassifier": "estimators",
+    "TabularRegressor": "estimators",
+    "load": "estimators",
+    "Schema": "table",
+    "Table": "table",
+    "read_table": "table",
+    "audit": "audit",
+    "explain": "explain",
+    "uncertainty": "uncertainty",
+    "trial": "evaluate",
+    "compare": "evaluate",
+    "chart": "report",
+    "report": "report",
+    "Entry": "registry",
+    "register": "registry",
+    "methods": "registry",
+}
+
+__all__ = [
+    "ArgumentError",
+    "CellError",
+    "ColumnError",
+    "DataError",
+    "EmptyTableError",
+    "Entry",
+    "MissingExtraError",
+    "ModelFileError",
+    "NotFittedError",
+    "PellucidError",
+    "PellucidWarning",
+    "RequestError",
+    "Schema",
+    "SourceError",
+    "Table",
+    "TabularClassifier",
+    "TabularRegressor",
+    "TargetError",
+    "__version__",
+    "audit",
+    "chart",
+    "compare",
+    "explain",
+    "load",
+    "methods",
+    "read_table",
+    "register",
+    "report",
+    "trial",
+    "uncertainty",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pellucid")
+    if name in __all__:
+        from pellucid import registry
+
+        return registry.public(_HOME.get(name, "errors"), name)
+    raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

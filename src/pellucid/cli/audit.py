@@ -1,0 +1,83 @@
+"""``pellucid audit``: can this table be trusted? Needs no target and fits no network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pellucid.cli.options import Json, Level, Missing, Quiet, SchemaFile, Seed, Source, Target, Type, Unit
+
+if TYPE_CHECKING:
+    from pellucid.results import Finding
+    from pellucid.table import Table
+
+__all__ = ["audit"]
+
+
+def audit(
+    data: Source,
+    target: Target = None,
+    schema: SchemaFile = None,
+    write_schema: Annotated[
+        Path | None, typer.Option("--write-schema", help="Write the inferred schema here, to be corrected and used again.")
+    ] = None,
+    strict: Annotated[
+        Level | None, typer.Option("--strict", help="Leave with exit code 4 where a finding is this grave or graver.")
+    ] = None,
+    types: Type = None,
+    missing: Missing = None,
+    units: Unit = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Look for what is wrong with a table: gaps, copies, leaks, odd values, rare classes."""
+    from pellucid.audit import audit as find
+    from pellucid.cli.guard import FINDINGS
+    from pellucid.cli.output import check_writable, write_text
+    from pellucid.cli.read import read
+    from pellucid.cli.screen import Bar
+
+    if write_schema is not None:
+        check_writable(write_schema)
+    with Bar({"reading the table": 2.0, "looking for faults": 8.0}, shown=not (quiet or as_json)) as bar:
+        bar("reading the table")
+        table = read(data, target=target, schema=schema, types=types, missing=missing, units=units)
+        if write_schema is not None:
+            write_text(write_schema, json.dumps(table.schema.to_dict(), indent=1, ensure_ascii=False) + "\n")
+        bar("looking for faults")
+        findings = find(table, seed=seed)
+    if as_json:
+        typer.echo(json.dumps(_as_dict(table, findings), indent=1, ensure_ascii=False))
+    elif not quiet:
+        _show(table, findings)
+    order = [level.value for level in Level]
+    if strict is not None and any(order.index(f.severity) >= order.index(strict.value) for f in findings):
+        raise typer.Exit(FINDINGS)
+
+
+def _as_dict(table: Table, findings: list[Finding]) -> dict[str, Any]:
+    return {
+        "source": table.source,
+        "rows": table.n_rows,
+        "fingerprint": table.fingerprint(),
+        "schema": table.schema.to_dict(),
+        "findings": [f.to_dict() for f in findings],
+    }
+
+
+def _show(table: Table, findings: list[Finding]) -> None:
+    from pellucid.cli import screen
+    from pellucid.results import stack_findings
+
+    lines = [(c.name, c.type, c.role, c.unit, c.evidence) for c in table.schema]
+    screen.table(f"{table.n_rows} rows, {len(table.schema)} columns", ("column", "type", "role", "unit", "why this type"), lines)
+    frame = stack_findings(findings)
+    if not len(frame):
+        screen.say("Nothing was found.")
+        return
+    columns = ["severity", "kind", "columns", "rows", "evidence", "remedy"]
+    screen.table(f"{len(frame)} findings", columns, frame[columns].itertuples(index=False))

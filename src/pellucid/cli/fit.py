@@ -1,0 +1,54 @@
+"""``pellucid fit``: learn from a table and write a model folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pellucid.cli.options import Json, Missing, Quiet, SchemaFile, Seed, Source, Target, Task, Type, Unit
+
+__all__ = ["fit"]
+
+
+def fit(
+    data: Source,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write: income.pellucid.", show_default=False)],
+    target: Target = None,
+    backbone: Annotated[str, typer.Option("--backbone", help="The kind of model (see: pellucid methods backbone).")] = "auto",
+    time_limit: Annotated[
+        float | None, typer.Option("--time-limit", help="Seconds; the best state so far is kept.", show_default=False)
+    ] = None,
+    task: Task = None,
+    schema: SchemaFile = None,
+    types: Type = None,
+    missing: Missing = None,
+    units: Unit = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit that was interrupted, to the same bits.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a model folder that exists.")] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a model and write it as a folder that holds nothing executable."""
+    from pellucid.cli.models import estimator_for, work_folder
+    from pellucid.cli.output import check_model_place
+    from pellucid.cli.read import read
+
+    check_model_place(out, force)
+    table = read(data, target=target, schema=schema, types=types, missing=missing, units=units)
+    verbose = 0 if quiet or as_json else 1
+    model = estimator_for(table, task and task.value, backbone=backbone, time_limit=time_limit, random_state=seed, verbose=verbose)
+    with work_folder(out, resume) as checkpoints:
+        model.fit(table, resume=checkpoints)
+        model.save(out, force=force)
+    if as_json:
+        from pellucid.results import plain
+
+        typer.echo(json.dumps({"out": str(out), "record": plain(model.record_)}, indent=1, ensure_ascii=False))
+    elif not quiet:
+        from pellucid.cli.screen import say
+
+        say(f"Written: {out} ({type(model).__name__} of {table.target!r}, {table.n_rows} rows)")

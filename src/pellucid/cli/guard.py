@@ -1,0 +1,65 @@
+"""Exit codes: every error of ours is one line on standard error, an interruption keeps what was finished."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+import typer
+
+__all__ = ["FINDINGS", "INTERRUPTED", "WRONG", "guarded"]
+
+WRONG, INTERRUPTED, FINDINGS = 1, 3, 4
+
+P = ParamSpec("P")
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """Return the command with errors turned into one line and an exit code. ``PELLUCID_TRACEBACK=1`` lets the traceback through."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            _say("interrupted; what was finished is kept")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # the reader of our output has gone (``pellucid methods | head``): nothing is left to say, nor to whom
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - it must outlive this function
+            raise typer.Exit(0) from None
+        except Exception as error:
+            line = _line(error)
+            if line is None or os.environ.get("PELLUCID_TRACEBACK"):
+                raise
+            _say(f"error: {line}")
+            raise typer.Exit(WRONG) from None
+
+    return run
+
+
+def _line(error: Exception) -> str | None:
+    """Return the error as one line; None where typer handles it itself."""
+    from pellucid.errors import PellucidError
+
+    if isinstance(error, PellucidError):
+        return str(error)
+    if type(error).__module__.startswith(("typer", "click")):
+        return None
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.strerror or error} ({error.filename}). Check the path, the rights and the space on the disk."
+    if isinstance(error, MemoryError):
+        return "the memory of this machine does not suffice. Use fewer rows or columns, or a smaller --backbone."
+    text = " ".join(str(error).split())[:300]
+    what = f"{type(error).__name__}: {text}".rstrip(".")
+    return f"a fault inside Pellucid, not in your data: {what}. Set PELLUCID_TRACEBACK=1 and report what is printed."
+
+
+def _say(line: str) -> None:
+    try:
+        typer.echo(line, err=True)
+    except OSError:
+        return  # standard error is closed: the exit code still tells

@@ -1,0 +1,375 @@
+"""The main job: one table in, one page out. Read, audit, hold out, fit, compare, explain, try the explanations, certify, write.
+
+Each stage gives a result; finished stages are kept in a folder beside the page until it is written, so an interrupted job goes on where
+it stopped.
+"""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.cli.keep import Stages
+from pellucid.cli.models import estimator_for, task_of, work_folder
+from pellucid.cli.output import check_writable
+from pellucid.cli.subject import Subject, fitted_subject, foreign_subject
+from pellucid.errors import PellucidError, RequestError, TargetError, quote
+from pellucid.random import integer
+from pellucid.report.facts import ReportData
+from pellucid.results import Explanation, Finding, Importance, Leaderboard, Trial
+from pellucid.table import Table, read_table
+
+__all__ = ["report"]
+
+EXPLAINED = 200
+FEWEST = 40
+CALLS = 3000
+"""Model rows that the Shapley values of one row take, about; slow models are explained on fewer rows."""
+FIT_SECONDS = 240.0
+QUICK = "hist_gb"
+CHEAP_TRIALS = ("completeness", "deletion", "weight_randomisation")
+"""What the further explanations are tried by; the main one is tried by all, also by those that fit a second model."""
+RIVALS = ("linear", "hist_gb")
+
+Progress = Callable[[str], None]
+Answer = Explanation | Importance | str
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Seconds for what could go on for ever: the main explanation, each further one, the trials of each."""
+
+    main: float
+    other: float
+    trials: float
+
+    @classmethod
+    def of(cls, quick: bool) -> Budgets:
+        """Return the budgets of a first page, or of a full one."""
+        return cls(8.0, 4.0, 5.0) if quick else cls(45.0, 15.0, 30.0)
+
+
+def report(
+    source: Any,
+    target: str | None = None,
+    out: str | Path = "report.html",
+    *,
+    model: Any = None,
+    test: Any = None,
+    quick: bool = False,
+    resume: bool = False,
+    seed: int = 0,
+    types: Mapping[str, Any] | None = None,
+    backbone: Any = "auto",
+    time_limit: float | None = None,
+    progress: Progress | None = None,
+    title: str = "",
+    name: str = "",
+    command: str = "",
+    caveats: Sequence[str] = (),
+) -> ReportData:
+    """Write a report on a table and on a model of it: one offline page, and its numbers as JSON beside it.
+
+    Parameters
+    ----------
+    source : a Table, a frame, or the path of a CSV or Parquet file.
+    target : the column to predict. Without one (and without a target role) the report is an audit of the table.
+    out : the page to write.
+    model : a fitted model to report on, ours or from elsewhere (anything with ``predict`` or ``predict_proba`` on frames); None fits one.
+    test : rows to judge the model on; a fifth of the table is held out where None.
+    quick : linear model and boosted trees only, within a minute: a first page, to correct types before the long fit.
+    resume : go on with a report of the same table and settings that was interrupted.
+    seed : the same seed gives the same page on one machine.
+    types : types that the user sets, ``{"zip": "category"}``.
+    backbone, time_limit : of the model that is fitted; seconds.
+    progress : told the name of each stage as it begins.
+    title, name, command, caveats : heading of the page, name of the source, the call that replays it, what the reader should know first.
+
+    Returns
+    -------
+    ReportData, everything the page shows.
+
+    Raises
+    ------
+    PellucidError : the table, the target or the request is wrong; nothing is written then.
+
+    Cost: about four minutes for 30,000 rows of 15 columns on two cores, under one with ``quick``.
+    """
+    out = Path(out)
+    check_writable(out, (".html", ".htm"))
+    say = progress or (lambda stage: None)
+    if hasattr(say, "plan"):
+        say("reading the table")
+    target = target or target_of(model)
+    table = _read(source, target, types)
+    held = None if test is None else _read(test, target or table.target, types)
+    job = Job(table, held, model, quick, seed, backbone, time_limit, out, title, name, command, tuple(caveats))
+    _plan(say, job)
+    with work_folder(out, resume) as folder:
+        data = job.run(Stages(folder, job.key(), say), folder)
+        say("writing the page")
+        _write(data, out)
+    return data
+
+
+def target_of(model: Any) -> str | None:
+    """Return the column that one of our models predicts; None for models from elsewhere."""
+    names = getattr(model, "record_", {}).get("target", ())
+    if len(names) > 1:
+        raise RequestError("a report speaks of one target", got=f"{len(names)} targets", do="fit one model per target")
+    return str(names[0]) if names else None
+
+
+def _read(source: Any, target: str | None, types: Mapping[str, Any] | None) -> Table:
+    if not isinstance(source, Table) or types:
+        return read_table(source, target=target, types=types)
+    if target not in (None, *source.columns):
+        where = source.source or None
+        raise TargetError(f"there is no target column {target!r}", expected=f"one of {quote(source.columns, 12)}", where=where)
+    return source if target in (None, source.target) else source.with_roles(target=target)
+
+
+def _write(data: ReportData, out: Path) -> None:
+    from pellucid.report.html import to_json, write_html, write_whole
+
+    write_html(data, out)
+    write_whole(to_json(data), out.with_suffix(".json"))
+
+
+def _plan(say: Any, job: Job) -> None:
+    """Tell a progress bar how long the stages are likely to take."""
+    if not hasattr(say, "plan"):
+        return
+    n, b = len(job.table), Budgets.of(job.quick)
+    fit = min(job.time_limit or FIT_SECONDS, 4 + n * 0.0035) if not job.quick else 3 + n * 2e-4
+    if job.model is not None:
+        fit = 0.1
+    seconds = {"looking for faults": 2 + n * 3e-4}
+    if job.table.target is not None or job.model is not None:
+        seconds |= {"fitting": fit, "comparing models": 4 + n * 4e-4, "explaining": b.main / 2, "explaining in other ways": b.other * 1.5}
+        seconds |= {"trying the explanations": b.trials * 3, "how certain": 4.0}
+    say.plan.update(seconds | {"writing the page": 2.0})
+
+
+@dataclass(frozen=True)
+class Job:
+    """One report to be made."""
+
+    table: Table
+    test: Table | None
+    model: Any
+    quick: bool
+    seed: int
+    backbone: Any
+    time_limit: float | None
+    out: Path
+    title: str = ""
+    name: str = ""
+    command: str = ""
+    caveats: tuple[str, ...] = ()
+
+    def key(self) -> dict[str, Any]:
+        """Return what the finished stages depend on."""
+        from importlib.metadata import version
+
+        given = "" if self.model is None else f"{type(self.model).__name__}:{getattr(self.model, 'record_', None) or id(self.model)}"
+        return {
+            "table": self.table.fingerprint(),
+            "target": self.table.target,
+            "schema": self.table.schema.to_dict(),
+            "test": None if self.test is None else self.test.fingerprint(),
+            "model": given,
+            "settings": [self.quick, self.seed, str(self.backbone), self.time_limit],
+            "version": version("pellucid"),
+        }
+
+    def run(self, stage: Stages, folder: Path) -> ReportData:
+        """Return everything the page shows."""
+        findings = stage("looking for faults", self._findings)
+        if self.model is None and self.table.target is None:
+            return self._assembled(stage, findings, {})
+        subject = self._subject(stage, folder)
+        if subject.ours:
+            findings = [*findings, *stage("looking for unfamiliar rows", lambda: self._unfamiliar(subject))]
+        board = stage("comparing models", lambda: self._board(subject))
+        b = Budgets.of(self.quick)
+        affordable = int(b.main * subject.speed() / CALLS)
+        rows = stage("choosing rows", lambda: subject.some_rows(max(FEWEST, min(EXPLAINED, affordable)), self.seed))
+        main = stage("explaining", lambda: self._explained(subject, rows, "shapley", b.main))
+        others = stage("explaining in other ways", lambda: self._others(subject, rows))
+        trials = stage("trying the explanations", lambda: self._trials(subject, rows, main, others))
+        certain = stage("how certain", lambda: subject.certainty(rows, self.seed))
+        parts = dict(certain) | {
+            "leaderboard": board,
+            "explanation": main if isinstance(main, Explanation) else None,
+            "others": tuple(e for e in others if isinstance(e, Explanation)),
+            "importance": next((e for e in others if isinstance(e, Importance)), None),
+            "trials": tuple(trials),
+            "positions": subject.positions(rows),
+            "unknown": (*certain.get("unknown", ()), *(e for e in (main, *others) if isinstance(e, str))),
+        }
+        return self._assembled(stage, findings, subject.facts() | parts)
+
+    def _findings(self) -> list[Finding]:
+        from pellucid.audit import audit
+
+        return list(audit(self.table, seed=self.seed))
+
+    def _unfamiliar(self, subject: Subject) -> list[Finding]:
+        """Return test rows unlike the training rows; their positions are those of the source, or of the test file where one was given."""
+        from pellucid import registry
+        from pellucid.audit.view import View
+
+        find = registry.resolve(registry.get("audit", "unfamiliar"))
+        found = find(View(subject.test.drop([subject.target]), None, subject.model, self.seed))
+        return [replace(f, rows=subject.positions(f.rows)) for f in found]
+
+    def _subject(self, stage: Stages, folder: Path) -> Subject:
+        """Return the model and the rows it is judged on."""
+        train, test, origin = self._parts()
+        stage.progress("fitting")
+        if self.model is not None:
+            ours = hasattr(self.model, "certainty_")
+            return (fitted_subject if ours else foreign_subject)(
+                self.model, train, test, origin, seed=self.seed, held_out=self.test is not None
+            )
+        kept = folder / "model"
+        if (kept / "pellucid.json").is_file():
+            from pellucid.estimators import load
+
+            model = load(kept)
+        else:
+            shutil.rmtree(kept, ignore_errors=True)
+            model = estimator_for(
+                self.table,
+                backbone=QUICK if self.quick else self.backbone,
+                time_limit=self.time_limit or FIT_SECONDS,
+                random_state=self.seed,
+                verbose=0,
+            ).fit(train, resume=folder / "fit")
+            try:
+                model.save(kept)
+            except RequestError:
+                shutil.rmtree(kept, ignore_errors=True)  # this kind cannot be saved: a resumed job fits it again
+        stage.durations["fitting"] = round(float(model.record_["seconds"]), 2)
+        return fitted_subject(model, train, test, origin, seed=self.seed, held_out=True)
+
+    def _parts(self) -> tuple[Table, Table, npt.NDArray[np.int64]]:
+        """Return (training rows, test rows, positions of the test rows in the table they came from)."""
+        if self.test is not None:
+            return self.table, self.test, np.arange(len(self.test))
+        train, test = hold_out(self.table, self.seed)
+        return self.table.take(train), self.table.take(test), test
+
+    def _board(self, subject: Subject) -> Leaderboard | None:
+        from pellucid.evaluate import compare
+
+        if subject.train.target is None:
+            return None
+        rivals = [r for r in RIVALS if r != subject.name]
+        try:
+            return compare(
+                subject.train, [(subject.name, subject.model), *rivals], test=subject.test, random_state=self.seed, time_limit=60.0
+            )
+        except TargetError:
+            return None  # the held-out rows cannot be scored: the page says that it cannot tell
+
+    def _explained(self, subject: Subject, rows: npt.NDArray[np.int64], method: str, seconds: float) -> Answer:
+        """Return the explanation of test rows, or why there is none, in words."""
+        from pellucid.explain import explain
+
+        try:
+            return explain(  # type: ignore[no-any-return]
+                subject.model,
+                subject.rows(rows),
+                method=method,
+                background=subject.background,
+                budget=f"{seconds:g}s",
+                random_state=self.seed,
+                y=subject.truth(rows) if method == "permutation_importance" else None,
+            )
+        except PellucidError as error:
+            return f"Reasons by {method}: {error}"
+
+    def _others(self, subject: Subject, rows: npt.NDArray[np.int64]) -> list[Answer]:
+        methods = ["permutation_importance", "occlusion", *(["integrated_gradients"] if subject.differentiable else [])]
+        return [self._explained(subject, rows, m, Budgets.of(self.quick).other) for m in methods]
+
+    def _trials(self, subject: Subject, rows: npt.NDArray[np.int64], main: Answer, others: Sequence[Answer]) -> list[Trial]:
+        from pellucid.evaluate import trial
+
+        out: list[Trial] = []
+        b = Budgets.of(self.quick)
+        for explanation in (e for e in (main, *others) if not isinstance(e, str)):
+            # the trials explain some 40 times eight rows: give slow explanations the time for it, within reason
+            wanted = 320 * explanation.record.duration / len(rows) if explanation is main else 0.0
+            out += trial(
+                explanation,
+                subject.model,
+                subject.rows(rows),
+                subject.truth(rows),
+                refit=subject.refit,
+                budget=float(np.clip(wanted, b.trials, 2 * b.trials)) if explanation is main else b.trials / 3,
+                names=None if explanation is main else CHEAP_TRIALS,
+                random_state=self.seed,
+                background=subject.background,
+            )
+        return out
+
+    def _assembled(self, stage: Stages, findings: Sequence[Finding], parts: Mapping[str, Any]) -> ReportData:
+        from pellucid.cli.gather import column_facts, missing_pattern
+        from pellucid.estimators.io import versions
+
+        table = self.table
+        source = self.name or Path(table.source).name or "a table in memory"
+        target = parts.get("target", table.target or "")
+        title = self.title or (f"{target} in {source}" if target else source)
+        facts: dict[str, Any] = {
+            "title": title,
+            "source": source,
+            "n_rows": table.n_rows,
+            "n_columns": len(table.schema),
+            "columns": column_facts(table),
+            "fingerprint": table.fingerprint(),
+            "findings": tuple(findings),
+            "missing": missing_pattern(table),
+            "versions": versions(),
+            "seeds": {"seed": self.seed},
+            "durations": stage.durations,
+            "command": self.command or _call(self, source, target),
+            "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        }
+        facts |= parts
+        facts["caveats"] = (*self.caveats, *parts.get("caveats", ()))
+        return ReportData(**facts)
+
+
+def hold_out(table: Table, seed: int, share: float = 0.2) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return positions (training, test) by the one split plan: stratified, grouped or in order, copies kept in one part."""
+    from pellucid.table import make_plan
+
+    task = task_of(table)
+    assert table.target is not None  # task_of has looked
+    values = table.numbers(table.target) if task == "regression" else table.levels(table.target)[0]
+    plan = make_plan(
+        *(table, values), task=task, seed=integer(seed, "test rows"), stop_given=True, certify_share=share, certify_min=1, fold_below=0
+    )
+    return plan.train, plan.certify
+
+
+def _call(job: Job, source: str, target: str) -> str:
+    words = [
+        "pellucid report",
+        source,
+        *(["--target", target] if target else []),
+        *(["--quick"] if job.quick else []),
+        f"--seed {job.seed}",
+    ]
+    return " ".join(words)

@@ -1,0 +1,110 @@
+"""Output files appear whole or not at all: written beside their place and renamed into it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pellucid.errors import RequestError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FRAMES", "check_model_place", "check_writable", "to_json", "whole", "write_frame", "write_text"]
+
+FRAMES = (".parquet", ".csv", ".csv.gz")
+
+
+@contextlib.contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Yield a place beside ``path`` to write to; it takes the name ``path`` only when the block ends without an error.
+
+    Examples
+    --------
+    >>> from pathlib import Path; import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with whole(folder / "answer.txt") as place:
+    ...     _ = place.write_text("42")
+    >>> [p.name for p in folder.iterdir()]
+    ['answer.txt']
+    """
+    path = Path(path)
+    check_writable(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    place = Path(name)
+    try:
+        yield place
+        with place.open("rb") as written:
+            os.fsync(written.fileno())
+        place.chmod(0o666 & ~_umask())  # mkstemp gives the file to its owner alone
+        place.replace(path)
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def check_writable(path: str | Path, suffixes: tuple[str, ...] = ()) -> None:
+    """Raise before the work begins where ``path`` could not be written at its end."""
+    path = Path(path)
+    if suffixes and not path.name.lower().endswith(suffixes):
+        raise RequestError("the output file has an unknown ending", expected=" or ".join(suffixes), got=path.name, do="choose another name")
+    if not path.parent.is_dir():
+        raise RequestError("the folder of the output file does not exist", where=str(path.parent), do="make it, or choose another name")
+    if path.is_dir():
+        raise RequestError("the output file is a folder", where=str(path), do="choose another name")
+    if not os.access(path.parent, os.W_OK):
+        raise RequestError("the folder of the output file cannot be written", where=str(path.parent), do="choose another name")
+
+
+def check_model_place(path: str | Path, force: bool) -> None:
+    """Raise before the work begins where a model folder could not be written at its end."""
+    path = Path(path)
+    if path.exists() and not force:
+        raise RequestError("the model folder exists", where=str(path), do="choose another --out, or replace it with --force")
+    if not path.absolute().parent.is_dir():
+        raise RequestError("the folder of the model does not exist", where=str(path.parent), do="make it, or choose another name")
+
+
+def to_json(value: object) -> str:
+    """Return results, tables and arrays as JSON text; NaN and infinities become null."""
+    from pellucid.results import plain
+
+    return json.dumps(plain(value), indent=1, ensure_ascii=False)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write text as UTF-8, whole or not at all."""
+    with whole(path) as place:
+        place.write_text(text, encoding="utf-8")
+
+
+def write_frame(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write a table as Parquet or CSV, by the ending of the name."""
+    check_writable(path, FRAMES)
+    with whole(path) as place:
+        if Path(path).name.lower().endswith(".parquet"):
+            _plain(frame).to_parquet(place, index=False)
+        else:
+            frame.to_csv(place, index=False, compression="gzip" if place.suffix == ".gz" else None)
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with cells of mixed kinds as text: Parquet wants one type per column."""
+    import pandas as pd
+
+    def column(series: pd.Series[Any]) -> pd.Series[Any]:
+        kinds = {type(v) for v in series[series.notna()]} if series.dtype == object else set()
+        return series.map(str, na_action="ignore") if len(kinds) > 1 else series
+
+    return pd.DataFrame({name: column(frame[name]) for name in frame.columns})

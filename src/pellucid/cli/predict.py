@@ -1,0 +1,86 @@
+"""``pellucid predict``: answers for new rows, with their certainty and reasons where asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pellucid.cli.options import Json, ModelFolder, Quiet, Seed, Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pellucid.table import Table
+
+__all__ = ["answers", "predict", "reasons_beside"]
+
+
+def predict(
+    model: ModelFolder,
+    data: Source,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file to write: .parquet, .csv or .csv.gz.", show_default=False)
+    ] = None,
+    method: Annotated[str | None, typer.Option("--explain", help="Write the reasons too, by this method, beside the answers.")] = None,
+    certainty: Annotated[bool, typer.Option("--certainty", help="Add interval or set, kinds of doubt, familiarity and refusals.")] = False,
+    level: Annotated[float, typer.Option("--level", help="The share of intervals or sets that must hold the truth.")] = 0.9,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Predict the rows of a file with a fitted model."""
+    from pellucid.cli.models import identified, load, new_rows
+    from pellucid.cli.output import FRAMES, check_writable, to_json, write_frame
+    from pellucid.cli.screen import Bar, say
+
+    if out is None and not as_json:
+        raise typer.BadParameter("say where the answers go, or ask for --json", param_hint="--out")
+    if out is not None:
+        check_writable(out, FRAMES)
+    with Bar({"loading": 2.0, "predicting": 2.0, "explaining": 60.0 if method else 0.0}, shown=not (quiet or as_json)) as bar:
+        bar("loading")
+        fitted = load(model)
+        table = new_rows(data)
+        bar("predicting")
+        frame = identified(fitted, table, answers(fitted, table, level if certainty else None))
+        reasons = None
+        if method:
+            bar("explaining")
+            reasons = fitted.explain(table, method=method, random_state=seed).to_frame()
+    if out is not None:
+        write_frame(out, frame)
+        if reasons is not None:
+            write_frame(reasons_beside(out), reasons)
+    if as_json:
+        typer.echo(to_json({"answers": frame} | ({} if reasons is None else {"reasons": reasons})))
+    elif not quiet:
+        say(f"Written: {out} ({len(frame)} rows)" + ("" if reasons is None or out is None else f" and {reasons_beside(out)}"))
+
+
+def reasons_beside(out: Path) -> Path:
+    """Return the name of the file of reasons: ``answers.parquet`` -> ``answers.reasons.parquet``.
+
+    Examples
+    --------
+    >>> reasons_beside(Path("answers.csv.gz")).name
+    'answers.reasons.csv.gz'
+    """
+    ending = ".csv.gz" if out.name.lower().endswith(".csv.gz") else out.suffix
+    return out.with_name(f"{out.name[: len(out.name) - len(ending)]}.reasons{ending}")
+
+
+def answers(fitted: Any, table: Table, level: float | None) -> pd.DataFrame:
+    """Return one line per row: prediction, ``p_<class>``, and what :class:`Prediction` holds where ``level`` is given."""
+    import numpy as np
+    import pandas as pd
+
+    if level is not None:
+        return fitted.uncertainty(table, level=level).to_frame().reset_index(drop=True)  # type: ignore[no-any-return]
+    point = np.asarray(fitted.predict(table))
+    out = {"prediction": point} if point.ndim == 1 else {f"prediction_{j}": point[:, j] for j in range(point.shape[1])}
+    if hasattr(fitted, "predict_proba"):
+        probabilities = fitted.predict_proba(table)
+        out |= {f"p_{c}": probabilities[:, j] for j, c in enumerate(fitted.classes_)}
+    return pd.DataFrame(out)

@@ -1,0 +1,206 @@
+"""A whole table to arrays, and back to the user's columns.
+
+Fitted on training rows only. New data convert identically; what was missing, unseen or out of range is counted per cell and handed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.encode.categories import UNSEEN, LevelEncoder
+from pellucid.encode.dates import CALENDAR, calendar
+from pellucid.encode.numeric import NumberEncoder
+from pellucid.encode.slots import Slot, SlotMap
+from pellucid.encode.text import N_BUCKETS, hashed
+from pellucid.errors import ColumnError, ModelFileError
+from pellucid.table import ColumnType, Table
+
+__all__ = ["EncodedTable", "TableEncoder"]
+
+FloatArray = npt.NDArray[np.float64]
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class EncodedTable:
+    """A table as arrays.
+
+    Attributes
+    ----------
+    numbers, missing : (N, Sn) float32 scaled numbers (0 where missing), and which are missing.
+    codes : (N, Sc) int64 level codes (0 missing, 1 unseen).
+    vectors : (N, Sv, V) float32 calendar parts and hashed text.
+    slots : which slot came from which column.
+    absent, unseen, outside : (N, C) bool: missing cells, levels not in training, numbers outside the range of training.
+    """
+
+    numbers: npt.NDArray[np.float32]
+    missing: npt.NDArray[np.bool_]
+    codes: npt.NDArray[np.int64]
+    vectors: npt.NDArray[np.float32]
+    slots: SlotMap
+    absent: npt.NDArray[np.bool_]
+    unseen: npt.NDArray[np.bool_]
+    outside: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def notes(self) -> dict[str, dict[str, int]]:
+        """Return per column how many cells were missing, unseen or out of range; columns without any are left out."""
+        counts = {"missing": self.absent.sum(0), "unseen": self.unseen.sum(0), "out of range": self.outside.sum(0)}
+        every = {c: {k: int(v[j]) for k, v in counts.items() if v[j]} for j, c in enumerate(self.slots.columns)}
+        return {c: n for c, n in every.items() if n}
+
+
+class TableEncoder:
+    """Columns of any type to arrays with a reversible slot map.
+
+    Numbers and elapsed times become scaled number slots with bins; levels become codes; ordered levels become both a code and a rank;
+    dates add calendar parts; text becomes hashed n-grams. One column is one player, whatever the number of its slots.
+
+    Attributes
+    ----------
+    columns : the C source columns. ``levels`` : their level encoders by name. ``numeric`` : the fitted number encoder.
+    slots : the slot map.
+    """
+
+    columns: tuple[str, ...]
+    types: dict[str, ColumnType]
+    levels: dict[str, LevelEncoder]
+    numeric: NumberEncoder
+    slots: SlotMap
+
+    def fit(
+        self,
+        table: Table,
+        target: FloatArray,
+        *,
+        task: str,
+        weights: FloatArray | None = None,
+        bins: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> Self:
+        """Learn levels, scales and bins from the training rows.
+
+        Parameters
+        ----------
+        target : (N,) or (N, O): class numbers or values; bins are placed where they tell it apart.
+        task : ``"classification"`` or ``"regression"``.
+        weights : (N,) row weights; a weight of 2 counts as the row twice.
+        bins : options of :class:`NumberEncoder`.
+        """
+        self.columns = table.features
+        if not self.columns:
+            raise ColumnError(
+                "there is no usable column",
+                got="only constants, identifiers, or columns with another role",
+                do="set types={...} for columns that should be used",
+            )
+        self.types = {c: table.schema[c].type for c in self.columns}
+        self.levels = {c: LevelEncoder.fit(table, c) for c in self.columns if self.types[c].is_level}
+        self.slots = self._map()
+        self.numeric = NumberEncoder(**(bins or {})).fit(self.raw_numbers(table), target, weights=weights, task=task, seed=seed)
+        return self
+
+    def _map(self) -> SlotMap:
+        kinds: dict[ColumnType, tuple[tuple[str, str], ...]] = {
+            ColumnType.NUMBER: (("number", "scaled"),),
+            ColumnType.DATE: (("number", "elapsed"), ("vector", "calendar")),
+            ColumnType.TEXT: (("vector", "n-grams"),),
+            ColumnType.CATEGORY: (("code", "level"),),
+            ColumnType.BOOLEAN: (("code", "level"),),
+            ColumnType.ORDERED: (("number", "rank"), ("code", "level")),
+        }
+        count = {"number": 0, "code": 0, "vector": 0}
+        slots = []
+        for column in self.columns:
+            for kind, transform in kinds[self.types[column]]:
+                slots.append(Slot(column, kind, count[kind], transform))  # type: ignore[arg-type]
+                count[kind] += 1
+        return SlotMap(self.columns, tuple(slots))
+
+    def raw_numbers(self, table: Table) -> FloatArray:
+        """Return the unscaled number slots, (N, Sn), NaN where missing."""
+
+        def column(slot: Slot) -> FloatArray:
+            if slot.transform == "scaled":
+                return table.numbers(slot.column)
+            if slot.transform == "elapsed":
+                return table.seconds(slot.column)
+            codes = self.levels[slot.column].transform(table)
+            return np.where(codes > UNSEEN, codes - 2.0, np.nan)
+
+        parts = [column(s) for s in self.slots if s.kind == "number"]
+        return np.column_stack(parts) if parts else np.zeros((len(table), 0))
+
+    def codes(self, table: Table) -> npt.NDArray[np.int64]:
+        """Return the code slots, (N, Sc)."""
+        parts = [self.levels[s.column].transform(table) for s in self.slots if s.kind == "code"]
+        return np.column_stack(parts) if parts else np.zeros((len(table), 0), np.int64)
+
+    def vectors(self, table: Table) -> npt.NDArray[np.float32]:
+        """Return the vector slots, (N, Sv, V), narrower ones padded with zeros."""
+        slots = [s for s in self.slots if s.kind == "vector"]
+        out = np.zeros((len(table), len(slots), self.vector_width), np.float32)
+        for slot in slots:
+            part = calendar(table.seconds(slot.column)) if slot.transform == "calendar" else hashed(*table.levels(slot.column))
+            out[:, slot.position, : part.shape[1]] = part
+        return out
+
+    @property
+    def vector_width(self) -> int:
+        """V: width of the widest vector slot."""
+        widths = [len(CALENDAR) if s.transform == "calendar" else N_BUCKETS for s in self.slots if s.kind == "vector"]
+        return max(widths, default=0)
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """Number of codes of each code slot."""
+        return tuple(self.levels[s.column].cardinality for s in self.slots if s.kind == "code")
+
+    def transform(self, table: Table) -> EncodedTable:
+        """Encode a table of the same columns. Cells that cannot be read raise :class:`CellError`; nothing else does."""
+        raw = self.raw_numbers(table)
+        scaled, missing = self.numeric.transform(raw)
+        codes = self.codes(table)
+        absent = np.column_stack([table.missing(c) for c in self.columns])
+        unseen = self._per_column(codes == UNSEEN, "code")
+        outside = self._per_column(self.numeric.out_of_range(raw), "number")
+        return EncodedTable(scaled, missing, codes, self.vectors(table), self.slots, absent, unseen, outside)
+
+    def _per_column(self, flags: npt.NDArray[np.bool_], kind: Any) -> npt.NDArray[np.bool_]:
+        out = np.zeros((len(flags), len(self.columns)), bool)
+        out[:, list(self.slots.source(kind))] = flags
+        return out
+
+    def state(self) -> dict[str, Any]:
+        """Return what :meth:`from_state` needs, as plain JSON types and arrays."""
+        return {
+            "format": FORMAT,
+            "columns": [{"name": c, "type": str(self.types[c])} for c in self.columns],
+            "levels": [e.state() for e in self.levels.values()],
+            "numeric": self.numeric.state(),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> TableEncoder:
+        """Return the encoder that :meth:`state` described."""
+        try:
+            self = cls()
+            self.columns = tuple(c["name"] for c in state["columns"])
+            self.types = {c["name"]: ColumnType(c["type"]) for c in state["columns"]}
+            encoders = [LevelEncoder.from_state(s) for s in state["levels"]]
+            self.levels = {e.column: e for e in encoders}
+            self.slots = self._map()
+            self.numeric = NumberEncoder.from_state(state["numeric"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                "the encoder of this model cannot be read", got=f"{type(error).__name__}: {error}", do="save the model again"
+            ) from error
+        return self

@@ -1,0 +1,128 @@
+"""Every error that Pellucid raises on purpose.
+
+::
+
+    PellucidError
+    ├── DataError (ValueError)              the table is wrong
+    │   ├── SourceError                     a file that is missing, unreadable or no table
+    │   ├── EmptyTableError                 no rows, or too few
+    │   ├── ColumnError                     a column is absent, doubled, unusable or of another type
+    │   ├── CellError                       single cells: infinite, complex, nested, not a number
+    │   └── TargetError                     the target is absent, constant, missing or does not fit
+    ├── RequestError (ValueError)           the call asks for what cannot be done
+    │   └── MissingExtraError (ImportError) an optional package is needed; the message has the install command
+    ├── ArgumentError (TypeError)           an argument of the wrong kind
+    ├── NotFittedError (ValueError, AttributeError)   asked before ``fit``
+    └── ModelFileError (ValueError)         a model folder that is damaged, foreign or too new
+
+A message says what was expected, what was got, where, and what to do next. Build it with the keyword arguments, so that
+every message has the same shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "ArgumentError",
+    "CellError",
+    "ColumnError",
+    "DataError",
+    "EmptyTableError",
+    "MissingExtraError",
+    "ModelFileError",
+    "NotFittedError",
+    "PellucidError",
+    "PellucidWarning",
+    "RequestError",
+    "SourceError",
+    "TargetError",
+    "quote",
+]
+
+
+def quote(values: Iterable[object], most: int = 5) -> str:
+    """Return up to ``most`` values as short quoted text for a message: ``'a', 'b' and 3 more``."""
+    every = [repr(v)[:60] for v in values]
+    shown = ", ".join(every[:most])
+    return shown if len(every) <= most else f"{shown} and {len(every) - most} more"
+
+
+class PellucidError(Exception):
+    """Base of all errors. ``str(error)`` is one line for people; the parts are kept as attributes.
+
+    Parameters
+    ----------
+    problem : what is wrong, as a sentence without its full stop.
+    expected, got : what was expected, and what came instead.
+    where : column, first rows or file line.
+    do : what to do next, as an imperative.
+    """
+
+    def __init__(
+        self, problem: str, *, expected: str | None = None, got: str | None = None, where: str | None = None, do: str | None = None
+    ) -> None:
+        self.problem, self.expected, self.got, self.where, self.do = problem, expected, got, where, do
+        text = problem.rstrip(".")
+        if where:
+            text += f" ({where})"
+        if expected:
+            text += f"; expected {expected}"
+        if got:
+            text += f", got {got}" if expected else f"; got {got}"
+        if do:
+            text += f". {do[:1].upper()}{do[1:].rstrip('.')}"
+        super().__init__(" ".join(text.split()) + ".")
+
+
+class DataError(PellucidError, ValueError):
+    """The table is wrong."""
+
+
+class SourceError(DataError):
+    """A file is missing, unreadable or holds no table."""
+
+
+class EmptyTableError(DataError):
+    """The table has no rows, or too few for what was asked."""
+
+
+class ColumnError(DataError):
+    """A column is absent, doubled, unusable, or has another type than in training."""
+
+
+class CellError(DataError):
+    """Single cells cannot be used: infinite, complex, nested, or text in a number column."""
+
+
+class TargetError(DataError):
+    """The target is absent, constant, all missing, or does not fit the task."""
+
+
+class RequestError(PellucidError, ValueError):
+    """The call asks for something that cannot be done, or names something unknown."""
+
+
+class MissingExtraError(RequestError, ImportError):
+    """An optional package is needed; the message holds the exact install command."""
+
+    @classmethod
+    def of(cls, package: str, extra: str, what: str) -> MissingExtraError:
+        """Return the error for ``package``, which extra ``extra`` installs and ``what`` needs."""
+        return cls(f"{what} needs the package {package!r}, which is not installed", do=f'run: pip install "pellucid[{extra}]"')
+
+
+class ArgumentError(PellucidError, TypeError):
+    """An argument is of the wrong kind."""
+
+
+class NotFittedError(PellucidError, ValueError, AttributeError):
+    """An estimator was asked before ``fit``. The estimators raise it as scikit-learn's ``NotFittedError`` too."""
+
+
+class ModelFileError(PellucidError, ValueError):
+    """A model folder is damaged, foreign, or of a newer format version."""
+
+
+class PellucidWarning(UserWarning):
+    """Something the user should know that does not stop the work."""

@@ -1,0 +1,87 @@
+"""What the constructor accepts: one table, one form of message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from pellucid import registry
+from pellucid.errors import RequestError
+
+__all__ = ["check_arguments"]
+
+
+def _one_of(*values: Any) -> tuple[Callable[[Any], bool], str]:
+    return (lambda v: any(v is x or (type(v) is type(x) and v == x) for x in values)), " or ".join(map(repr, values))
+
+
+def _either(*rules: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
+    return (lambda v: any(test(v) for test, _ in rules)), " or ".join(text for _, text in rules)
+
+
+def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
+    return (
+        lambda v: isinstance(v, int | np.integer) and not isinstance(v, bool) and bool(v >= least)
+    ), f"a whole number of at least {least}"
+
+
+def _real(low: float, high: float, closed: str = "both") -> tuple[Callable[[Any], bool], str]:
+    def test(v: Any) -> bool:
+        if not isinstance(v, int | float | np.integer | np.floating) or isinstance(v, bool):
+            return False
+        return bool((low <= v if closed in ("both", "left") else low < v) and (v <= high if closed in ("both", "right") else v < high))
+
+    return test, f"a number between {low:g} and {high:g}"
+
+
+_CALLABLE = (callable, "a callable")
+_ENTRY = (lambda v: isinstance(v, registry.Entry), "an Entry")
+_TEXT = (lambda v: isinstance(v, str), "a registered name")
+_MAPPING = (lambda v: isinstance(v, Mapping), "a mapping")
+_NONE = _one_of(None)
+_AUTO = _one_of("auto")
+_ANY: tuple[Callable[[Any], bool], str] = (lambda v: True, "anything")
+
+RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "backbone": _either(_TEXT, _ENTRY, _CALLABLE),
+    "backbone_options": _either(_NONE, _MAPPING),
+    "number": _one_of("auto", "ple", "linear"),
+    "category": _one_of("auto", "lookup"),
+    "text": _one_of(None, "ngrams"),
+    "date": _one_of(None, "calendar"),
+    "fill": _one_of(None, "learned"),
+    "scale": _one_of(None, "quantile"),
+    "embedding": _either(_NONE, _MAPPING),
+    "head": _either(_NONE, _CALLABLE),
+    "regularizers": _one_of(None),
+    "members": _either(_AUTO, _whole(1)),
+    "bayes": _one_of(False),
+    "dropout": _either(_AUTO, _real(0, 1, "left")),
+    "pretrain": _one_of(False),
+    "tune": _one_of(False),
+    "schema": _ANY,
+    "class_weight": _either(_NONE, _one_of("balanced"), _MAPPING),
+    "loss": _either(_NONE, _TEXT, _CALLABLE),
+    "metric": _either(_NONE, _TEXT, _CALLABLE),
+    "calibration": _one_of("auto", "temperature", "none"),
+    "keep_rows": _whole(0),
+    "max_steps": _either(_NONE, _whole(1)),
+    "time_limit": _either(_NONE, _real(0, float("inf"), "neither")),
+    "device": _TEXT,
+    "precision": _one_of("auto", "fp32", "bf16"),
+    "threads": _either(_AUTO, _whole(1)),
+    "verbose": _either(_whole(0), _one_of(True, False)),
+    "random_state": _ANY,
+}
+
+
+def check_arguments(estimator: Any) -> None:
+    """Raise one typed error for the first constructor argument that cannot be used."""
+    for name, value in estimator.get_params(deep=False).items():
+        test, expected = RULES[name]
+        if not test(value):
+            raise RequestError(f"{type(estimator).__name__}({name}=...) cannot be used", expected=expected, got=repr(value)[:80])
+    if isinstance(estimator.backbone, str) and estimator.backbone != "auto":
+        registry.get("backbone", estimator.backbone)

@@ -1,0 +1,369 @@
+"""What classifier and regressor share: fit once over one split plan, then answer.
+
+``fit`` is a line of stations: prepare, plan, encode, train, certify, keep. Each leaves one attribute that ends in an underscore.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError as _SklearnNotFitted
+from sklearn.utils import Tags
+
+from pellucid import registry
+from pellucid.errors import NotFittedError, RequestError
+from pellucid.estimators.arguments import check_arguments
+from pellucid.estimators.certainty import Certainty, certify
+from pellucid.estimators.engines import Engine, make_engine, row_weights
+from pellucid.estimators.predictor import EnginePredictor, EpistemicView, NetworkPredictor
+from pellucid.estimators.prepare import Target, Training, is_array, new_table, stopping_data, training_data
+from pellucid.execution import limit_threads
+from pellucid.protocols import FloatArray, Predictor
+from pellucid.random import as_seed, integer, stream
+from pellucid.table import Plan, Schema, Table, make_plan
+from pellucid.training.familiarity import Familiarity
+from pellucid.training.groupings import groupings
+
+__all__ = ["TabularEstimator"]
+
+MOST_FAMILIAR = 2000  # held-out rows that say how far a usual row is from the kept ones
+
+
+class _NotFitted(NotFittedError, _SklearnNotFitted):
+    """Ours and scikit-learn's at once, so that its tools recognise it."""
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The rows of one fit: training rows with the stopping rows of ``eval_set`` appended, and the plan over them."""
+
+    training: Training
+    plan: Plan
+
+    @property
+    def held(self) -> npt.NDArray[np.int64]:
+        """Rows the certainty is fitted on: the certify rows, or all planned rows where folds answer for them."""
+        rows = self.plan.certify if self.plan.folds is None else np.arange(len(self.plan.folds))
+        return np.setdiff1d(rows, self.plan.lone)  # no statement about coverage can rest on the only row of a class
+
+
+class TabularEstimator(BaseEstimator):
+    """Common base. See :class:`TabularClassifier` and :class:`TabularRegressor` for the parameters."""
+
+    _task = ""
+    schema_: Schema
+    plan_: Plan
+    certainty_: Certainty
+    engine_: Engine
+    reference_: Table | None
+    record_: dict[str, Any]
+    history_: list[dict[str, Any]]
+    target_: Target
+    n_features_in_: int
+
+    def __init__(
+        self,
+        *,
+        backbone: Any = "auto",
+        backbone_options: Mapping[str, Any] | None = None,
+        number: str = "auto",
+        category: str = "auto",
+        text: Any = None,
+        date: Any = None,
+        fill: Any = None,
+        scale: Any = None,
+        embedding: Mapping[str, Any] | None = None,
+        head: Any = None,
+        regularizers: Any = None,
+        members: Any = "auto",
+        bayes: bool = False,
+        dropout: Any = "auto",
+        pretrain: bool = False,
+        tune: bool = False,
+        schema: Any = None,
+        class_weight: Any = None,
+        loss: Any = None,
+        metric: Any = None,
+        calibration: str = "auto",
+        keep_rows: int = 1000,
+        max_steps: int | None = None,
+        time_limit: float | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: Any = "auto",
+        verbose: int = 1,
+        random_state: Any = None,
+    ) -> None:
+        self.backbone = backbone
+        self.backbone_options = backbone_options
+        self.number = number
+        self.category = category
+        self.text = text
+        self.date = date
+        self.fill = fill
+        self.scale = scale
+        self.embedding = embedding
+        self.head = head
+        self.regularizers = regularizers
+        self.members = members
+        self.bayes = bayes
+        self.dropout = dropout
+        self.pretrain = pretrain
+        self.tune = tune
+        self.schema = schema
+        self.class_weight = class_weight
+        self.loss = loss
+        self.metric = metric
+        self.calibration = calibration
+        self.keep_rows = keep_rows
+        self.max_steps = max_steps
+        self.time_limit = time_limit
+        self.device = device
+        self.precision = precision
+        self.threads = threads
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.target_tags.required = True
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "engine_")
+
+    def _check_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise _NotFitted(f"this {type(self).__name__} is not fitted yet", do="call fit first")
+
+    # ------------------------------------------------------------------ fit
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        eval_set: Any = None,
+        groups: Any = None,
+        target: str | None = None,
+        resume: Any = None,
+    ) -> Self:
+        """Learn a table.
+
+        Parameters
+        ----------
+        X : Table, frame (pandas, polars, pyarrow) or array of N rows. A Table brings its target, weights, groups and order.
+        y : (N,) labels or numbers, (N, O) numbers; None where X has a target.
+        sample_weight : (N,) not negative; rows of weight 0 are left out.
+        eval_set : ``(X, y)`` or a Table; serves early stopping only.
+        groups : (N,) rows of one group stay in one part.
+        target : name of the target column of X.
+        resume : folder for the state of an unfinished fit; a fit that was interrupted goes on from there to the same result.
+
+        Returns
+        -------
+        The fitted estimator.
+
+        Raises
+        ------
+        DataError, RequestError : what is wrong with the table or the arguments, where, and what to do.
+        """
+        started = time.perf_counter()
+        check_arguments(self)
+        seed = as_seed(self.random_state)
+        training = training_data(self, X, y, task=self._task, sample_weight=sample_weight, groups=groups, target=target)
+        self.__dict__.pop("engine_", None)
+        self.schema_ = training.table.schema
+        if not is_array(X):
+            self._name_columns(training.table)
+        split = self._split(training, eval_set, seed)
+        with limit_threads(self.threads) as threads:
+            engine = make_engine(self, split.training, split.plan, seed, threads, resume)
+            self.engine_, self.history_ = engine, engine.history
+            self.plan_, self.target_ = split.plan, replace(split.training.target, values=np.zeros(0))
+            self.reference_ = self._reference(split, seed)
+            self.certainty_ = self._certainty(split, seed)
+        if self._task == "classification":
+            self.classes_ = training.target.classes
+        self._training: Training | None = training
+        self.record_ = self._record(training, split, seed, threads, time.perf_counter() - started)
+        return self
+
+    def _name_columns(self, table: Table) -> None:
+        self.feature_names_in_ = np.asarray(table.columns, object)
+        self.n_features_in_ = len(table.columns)
+
+    def _split(self, training: Training, eval_set: Any, seed: int) -> _Split:
+        plan = make_plan(
+            training.table,
+            training.target.values,
+            task=self._task,
+            seed=integer(seed, "split"),
+            stop_given=eval_set is not None,
+            groups=training.groups,
+            order=training.order,
+        )
+        if eval_set is None:
+            return _Split(training, plan)
+        extra = stopping_data(self, eval_set, training)
+        n = len(training.table)
+        frame = pd.concat([training.table.frame, extra.table.frame], ignore_index=True)
+        joined = replace(
+            training,
+            table=replace(training.table, frame=frame, _cache={}),
+            target=replace(training.target, values=np.concatenate([training.target.values, extra.target.values])),
+            weights=None if training.weights is None else np.concatenate([training.weights, np.ones(len(extra.table))]),
+        )
+        return _Split(joined, replace(plan, stop=np.arange(n, len(frame))))
+
+    def _reference(self, split: _Split, seed: int) -> Table | None:
+        """Return at most ``keep_rows`` rows that the network learned from."""
+        rows = np.setdiff1d(np.arange(len(split.training.table)), split.plan.certify)
+        if not self.keep_rows or not len(rows):
+            return None
+        if len(rows) > self.keep_rows:
+            rows = np.sort(stream(seed, "reference").choice(rows, self.keep_rows, replace=False))
+        return split.training.table.take(rows)
+
+    def _certainty(self, split: _Split, seed: int) -> Certainty:
+        """Fit calibration, guarantees and familiarity on rows that were not learned from."""
+        rows, plan = split.held, split.plan
+        held, folds = split.training.take(rows), None if plan.folds is None else plan.folds[rows]
+        if folds is not None:
+            answers = self.engine_.out_of_fold(held.table, folds)
+        else:
+            answers = self.engine_.members(held.table).mean(1) if len(rows) else np.zeros((0, held.target.n_outputs))
+        certainty = certify(
+            answers,
+            held.target.values,
+            row_weights(held, self.class_weight),
+            task=self._task,
+            method=self.calibration,
+            folds=folds,
+            by_folds=folds is not None and self.engine_.n_folds > 1,
+            groups=groupings(held.table),
+        )
+        if self.reference_ is None or len(self.reference_) < 3:
+            return certainty
+        if folds is not None or not len(rows):
+            return replace(certainty, familiarity=Familiarity.fit(self.reference_))
+        few = stream(seed, "familiarity").permutation(len(rows))[:MOST_FAMILIAR]
+        return replace(certainty, familiarity=Familiarity.fit(self.reference_, held.table.take(np.sort(few))))
+
+    def _record(self, training: Training, split: _Split, seed: int, threads: int, seconds: float) -> dict[str, Any]:
+        from pellucid.estimators.io import versions
+
+        return {
+            "estimator": type(self).__name__,
+            "backbone": self.engine_.name,
+            "seed": seed,
+            "threads": threads,
+            "rows": len(training.table),
+            "columns": list(self.engine_.encoder.columns),
+            "target": list(training.target.names),
+            "data": training.table.fingerprint(),
+            "seconds": round(seconds, 3),
+            "split": split.plan.words,
+            "kept_rows": 0 if self.reference_ is None else len(self.reference_),
+            "caveats": list(training.caveats),
+            "versions": versions(),
+            "training": self.engine_.record,
+        }
+
+    # ------------------------------------------------------------------ answers
+
+    def _members(self, X: Any) -> FloatArray:
+        self._check_fitted()
+        with limit_threads(self.threads):
+            return self.engine_.members(self._table(X))
+
+    def _table(self, X: Any) -> Table:
+        return new_table(self, X).select(self.engine_.encoder.columns)
+
+    def cell_notes(self, X: Any) -> pd.DataFrame:
+        """Return per row and column what the model had to deal with.
+
+        ``"missing"``, ``"unseen"`` (a level not in training), ``"out of range"`` (a number beyond those of training), or empty.
+        """
+        self._check_fitted()
+        table = self._table(X)
+        coded = self.engine_.encoder.transform(table)
+        words = np.select([coded.absent, coded.unseen, coded.outside], ["missing", "unseen", "out of range"], "")
+        return pd.DataFrame(words, columns=list(self.engine_.encoder.columns), index=table.frame.index)
+
+    def predictor(self, scale: str | None = None, of: str = "prediction") -> Predictor:
+        """Return this model as the answers see it.
+
+        Parameters
+        ----------
+        scale : ``"log-odds"`` (default) or ``"probability"`` for classes; the target's unit for numbers.
+        of : ``"prediction"``, or ``"epistemic"``: the doubt that members have among each other.
+        """
+        self._check_fitted()
+        kind = NetworkPredictor if self.engine_.differentiable else EnginePredictor
+        classes = [c.item() if isinstance(c, np.generic) else c for c in getattr(self, "classes_", ())]
+        whole = kind(
+            self.engine_,
+            self.certainty_.calibrator,
+            self.engine_.encoder.columns,
+            classes,
+            self.target_.names,
+            self.target_.unit,
+            scale,
+            self.reference_,
+        )
+        whole.reader = self._table
+        if of == "prediction":
+            return whole
+        if of == "epistemic":
+            if whole.n_members < 2:
+                raise RequestError(
+                    f"the backbone {self.engine_.name!r} has one member, so it has no epistemic doubt to explain",
+                    do="use a backbone with members, such as 'tabm'",
+                )
+            return EpistemicView(whole)
+        raise RequestError(f"cannot explain {of!r}", expected="'prediction' or 'epistemic'")
+
+    def explain(self, X: Any, **options: Any) -> Any:
+        """Return why: the same as ``pellucid.explain(model, X, ...)``."""
+        return registry.public("explain", "explain")(self, X, **options)
+
+    def uncertainty(self, X: Any, *, level: float = 0.9, groups: Any = None) -> Any:
+        """Return how certain: the same as ``pellucid.uncertainty(model, X, ...)``."""
+        return registry.public("uncertainty", "uncertainty")(self, X, level=level, groups=groups)
+
+    def refitter(self) -> Any:
+        """Return a :class:`~pellucid.protocols.Refit`: train this kind of model again on changed rows, columns or labels.
+
+        Only while the training rows are in memory: a loaded model has none.
+        """
+        from pellucid.estimators.refit import Refitter
+
+        self._check_fitted()
+        training = getattr(self, "_training", None)
+        if training is None:
+            raise RequestError("this model no longer has its training rows, so it cannot be refitted", do="fit it again in this session")
+        return Refitter(self, training)
+
+    def save(self, path: Any, *, force: bool = False) -> None:
+        """Write the model as a folder, whole or not at all; ``force`` replaces an existing one. Nothing in it is executable."""
+        from pellucid.estimators.io import save
+
+        self._check_fitted()
+        save(self, path, force=force)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_training", None)  # the training table does not travel with pickles and copies
+        return state

@@ -1,0 +1,95 @@
+"""What certainty needs after training: fitted state of the estimator, plain arrays saved with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.protocols import FloatArray
+from pellucid.training import calibrators
+from pellucid.training.conformal import Conformal
+
+__all__ = ["Certainty", "certify"]
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """Calibration, guarantees and familiarity of one fitted model.
+
+    Attributes
+    ----------
+    calibrator : acts on averaged member probabilities; None for numbers.
+    conformals : one per target (one in all for classes); empty where no row was held out.
+    by_folds : True where the fold models are part of the model, so that CV+ can be asked.
+    familiarity : how like the training rows a row is; None where no rows are kept.
+    """
+
+    calibrator: Any
+    conformals: tuple[Conformal, ...]
+    by_folds: bool = False
+    familiarity: Any = None
+
+    @property
+    def conformal(self) -> Conformal | None:
+        """The only conformal fit, or the first of several targets."""
+        return self.conformals[0] if self.conformals else None
+
+    def state(self) -> dict[str, Any]:
+        """Return what :meth:`from_state` needs: text, numbers and arrays."""
+        return {
+            "calibrator": None if self.calibrator is None else self.calibrator.state(),
+            "conformals": [c.state() for c in self.conformals],
+            "by_folds": self.by_folds,
+            "familiarity": None if self.familiarity is None else self.familiarity.state(),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Certainty:
+        """Return the certainty that :meth:`state` described."""
+        from pellucid.training.familiarity import Familiarity
+
+        return cls(
+            None if state["calibrator"] is None else calibrators.from_state(state["calibrator"]),
+            tuple(Conformal.from_state(c) for c in state["conformals"]),
+            bool(state["by_folds"]),
+            None if state["familiarity"] is None else Familiarity.from_state(state["familiarity"]),
+        )
+
+
+def certify(
+    answers: FloatArray,
+    truth: npt.NDArray[Any],
+    weights: FloatArray | None,
+    *,
+    task: str,
+    method: str,
+    folds: npt.NDArray[np.int64] | None,
+    by_folds: bool,
+    groups: Mapping[str, npt.NDArray[Any]],
+) -> Certainty:
+    """Return the certainty fitted on answers to rows that the model never learned from.
+
+    Parameters
+    ----------
+    answers : (n, O) averaged member probabilities or values, in the target's unit.
+    truth : (n,) class numbers or (n, O) numbers.
+    weights : (n,) or None; conformal scores are unweighted, because their promise is about rows.
+    folds : (n,) which fold model answered each row, or None where rows were held out.
+    groups : by name of a category column, (n,) labels: coverage can then be asked in each group.
+    """
+    if not len(truth):
+        return Certainty(None if task == "regression" else calibrators.Identity(), (), by_folds)
+
+    def conformal(values: npt.NDArray[Any], output: FloatArray) -> Conformal:
+        if folds is None:
+            return Conformal.fit_split(values, output, groups=groups)
+        return Conformal.fit_folds(values, output, folds, groups=groups)
+
+    if task == "regression":
+        return Certainty(None, tuple(conformal(truth[:, j], answers[:, j]) for j in range(truth.shape[1])), by_folds)
+    calibrator = calibrators.choose(answers, truth, weights, method=method)
+    return Certainty(calibrator, (conformal(truth, calibrator.apply(answers)),), by_folds)

@@ -1,0 +1,68 @@
+"""The classifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import ClassifierMixin
+
+from pellucid.estimators.base import TabularEstimator
+from pellucid.protocols import FloatArray
+
+__all__ = ["TabularClassifier"]
+
+
+class TabularClassifier(ClassifierMixin, TabularEstimator):
+    """Learn to tell classes apart from one table, with calibrated probabilities.
+
+    Every argument is keyword-only; ``"auto"`` is chosen by stated rules from the training table and recorded in ``record_``.
+
+    Parameters
+    ----------
+    backbone : registry name, ``Entry`` or module factory ``(n_tokens, d_token) -> nn.Module``. See ``pellucid.methods("backbone")``.
+    backbone_options : keyword arguments of the backbone.
+    number, category, text, date, fill, scale : encodings by column type; None or ``"auto"`` = by type.
+    embedding, head : keyword arguments of the embedding; module factory of the head.
+    regularizers, bayes, pretrain, tune : off.
+    members : number of members of an ensemble backbone.
+    dropout : share of hidden entries set to 0 in training.
+    schema : a ``Schema``, or a mapping of column to type such as ``{"zip": "category"}``.
+    class_weight : None, ``"balanced"`` or a mapping of class to weight.
+    loss, metric : registered names or callables; the metric decides early stopping.
+    calibration : ``"auto"``, ``"temperature"`` or ``"none"``; fitted on rows that were not learned from.
+    keep_rows : training rows kept for backgrounds, neighbours and familiarity.
+    max_steps, time_limit : end of training in steps and in seconds; the best state so far is kept.
+    device : ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    precision : ``"auto"`` (measured), ``"fp32"`` or ``"bf16"``, of training.
+    threads : ``"auto"`` or a number. verbose : 0 for silence. random_state : seed; the same seed gives the same bits on one machine.
+
+    Attributes
+    ----------
+    classes_, n_features_in_, feature_names_in_ : as in scikit-learn.
+    schema_, plan_, history_ : description of the columns, split plan, training curve.
+    record_, certainty_ : how the fit came about, what certainty needs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid import TabularClassifier
+    >>> X = np.random.default_rng(0).normal(size=(120, 3))
+    >>> model = TabularClassifier(random_state=0, verbose=0).fit(X, X[:, 0] > 0)
+    >>> bool(model.score(X, X[:, 0] > 0) > 0.9)
+    True
+    """
+
+    _task = "classification"
+    classes_: npt.NDArray[Any]
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Return calibrated class probabilities (N, O), columns in the order of ``classes_``."""
+        members = self._members(X)  # first: it says so where nothing is fitted
+        return np.asarray(self.certainty_.calibrator.apply(members.mean(1)), np.float64)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Return the most probable class of each row, (N,)."""
+        best = self.predict_proba(X).argmax(1)
+        return np.asarray(self.classes_[best])

@@ -1,0 +1,156 @@
+"""The engines behind an estimator: a network, a fold of peers, or one peer.
+
+An engine turns a table into the answers of its K members (N, K, O): class probabilities, or values in the target's unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid import registry
+from pellucid.encode.table_encoder import TableEncoder
+from pellucid.errors import RequestError
+from pellucid.estimators.peers import PeerEngine
+from pellucid.estimators.prepare import Training
+from pellucid.protocols import FloatArray
+from pellucid.random import integer
+from pellucid.table import Plan, Table
+
+if TYPE_CHECKING:
+    from pellucid.estimators.base import TabularEstimator
+
+__all__ = ["Engine", "FoldedPeer", "make_engine", "row_weights"]
+
+AUTO = "tabm"
+
+
+class Engine(Protocol):
+    """What an estimator needs of its fitted model.
+
+    Attributes
+    ----------
+    name : of the backbone. ``encoder`` : its columns. ``history`` : the training curve. ``record`` : settings and how training went.
+    n_members : K. ``n_folds`` : number of fold models among the members, 1 where there are none.
+    differentiable : True where tokens and gradients can be asked.
+    """
+
+    name: str
+    encoder: TableEncoder
+    history: list[dict[str, Any]]
+    record: dict[str, Any]
+    n_folds: int
+    differentiable: bool
+
+    @property
+    def n_members(self) -> int: ...
+
+    def members(self, table: Table) -> FloatArray: ...
+
+    def out_of_fold(self, table: Table, folds: npt.NDArray[np.int64]) -> FloatArray: ...
+
+
+def row_weights(training: Training, class_weight: Any) -> FloatArray | None:
+    """Return (N,) row weights times the weights of the rows' classes; None where nothing is weighted."""
+    if training.target.task == "regression" or class_weight is None:
+        return training.weights
+    return _class_weights(training.target.values, training.target.classes.tolist(), training.weights, class_weight)
+
+
+def make_engine(estimator: TabularEstimator, training: Training, plan: Plan, seed: int, threads: int, resume: Any) -> Engine:
+    """Return the fitted engine of the backbone that the estimator asks for."""
+    name, backbone = _resolve_backbone(estimator.backbone, AUTO)
+    if isinstance(backbone, registry.Entry) and backbone.takes == "matrix":
+        return FoldedPeer(name, registry.resolve(backbone)).fit(estimator, training, plan, seed)
+    from pellucid.estimators.network import NetworkEngine
+
+    return NetworkEngine.fit(estimator, name, backbone, training, plan, seed, threads, resume)
+
+
+class FoldedPeer:
+    """One peer fitted on all rows that may be learned from; below the fold limit, fold peers answer for their held-out rows.
+
+    The answer is that of the one peer: an honest baseline is not an ensemble of folds.
+    """
+
+    n_folds = 1
+    differentiable = False
+
+    def __init__(self, name: str, kind: type[PeerEngine]) -> None:
+        self.name, self.kind = name, kind
+        self.history: list[dict[str, Any]] = []
+        self.record: dict[str, Any] = {}
+
+    @property
+    def n_members(self) -> int:
+        """K: a peer is one model."""
+        return 1
+
+    def fit(self, estimator: TabularEstimator, training: Training, plan: Plan, seed: int) -> FoldedPeer:
+        """Fit the encoder, the peer and, where the plan has folds, the fold peers."""
+        weights = row_weights(training, estimator.class_weight)
+        options = dict(estimator.backbone_options or {})
+        learned = np.sort(np.concatenate([plan.train, plan.stop]))
+        learned = learned if len(learned) else np.arange(len(training.table))
+        self.encoder = TableEncoder().fit(
+            training.table.take(learned),
+            training.target.values[learned],
+            task=training.target.task,
+            weights=None if weights is None else weights[learned],
+            seed=integer(seed, "bins"),
+        )
+        fit = lambda rows, stop: self.kind(options).fit(  # noqa: E731
+            self.encoder, training.table, training.target, weights, stop, rows, seed=integer(seed, "peer")
+        )
+        self.peer = fit(plan.train, plan.stop)
+        self.folds: list[PeerEngine] = []
+        if plan.folds is not None:
+            every = np.arange(len(plan.folds))
+            self.folds = [fit(every[plan.folds != k], np.zeros(0, np.int64)) for k in range(int(plan.folds.max()) + 1)]
+        self.record = {"options": self.peer.options, "folds": len(self.folds)}
+        return self
+
+    def members(self, table: Table) -> FloatArray:
+        """Return (N, 1, O)."""
+        return self.peer.members(table.select(self.encoder.columns))
+
+    def out_of_fold(self, table: Table, folds: npt.NDArray[np.int64]) -> FloatArray:
+        """Return for each planned row (N, O) the answer of the fold peer that did not learn from it."""
+        out = np.zeros((len(table), self.peer.n_outputs))
+        for k, fold in enumerate(self.folds):
+            rows = np.flatnonzero(folds == k)
+            out[rows] = fold.members(table.take(rows).select(self.encoder.columns))[:, 0]
+        return out
+
+
+def _class_weights(
+    labels: npt.NDArray[np.int64], classes: Sequence[Any], weights: FloatArray | None, class_weight: Any
+) -> FloatArray | None:
+    """Return (N,) row weights times class weights, mean 1 over rows; None where nothing is weighted."""
+    if class_weight is None:
+        return weights
+    w = np.ones(len(labels)) if weights is None else weights
+    if isinstance(class_weight, str):
+        total = np.bincount(labels, weights=w, minlength=len(classes))
+        per_class = w.sum() / (len(classes) * np.where(total > 0, total, 1.0))
+    else:
+        unknown = [k for k in class_weight if k not in list(classes)]
+        if unknown:
+            raise RequestError(
+                "class_weight names a class that is not in the target", got=repr(unknown[0]), expected=f"some of {list(classes)}"
+            )
+        per_class = np.array([float(class_weight.get(c, 1.0)) for c in classes])
+    return np.asarray(w * per_class[labels])
+
+
+def _resolve_backbone(backbone: Any, fallback: str) -> tuple[str, Any]:
+    """Return (name, Entry or factory) of what the user asked for."""
+    if isinstance(backbone, registry.Entry):
+        return backbone.name, backbone
+    if isinstance(backbone, str):
+        name = fallback if backbone == "auto" else backbone
+        return name, registry.get("backbone", name)
+    return getattr(backbone, "__name__", type(backbone).__name__), backbone

@@ -1,0 +1,255 @@
+"""A network as an engine: encoded rows to member answers, tokens and gradients."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pellucid import registry
+from pellucid.encode.table_encoder import EncodedTable, TableEncoder
+from pellucid.estimators.engines import row_weights
+from pellucid.estimators.prepare import Training
+from pellucid.estimators.progress import progress_bar
+from pellucid.nn.cells import Cells, CellSizes
+from pellucid.protocols import FloatArray
+from pellucid.random import integer
+from pellucid.table import Plan, Table
+from pellucid.training import objectives
+from pellucid.training.loop import fit_network
+from pellucid.training.objectives import Objective
+from pellucid.training.predict import predict_in_chunks
+from pellucid.training.recipe import TrainSettings, builder, recipe
+
+if TYPE_CHECKING:
+    from pellucid.estimators.base import TabularEstimator
+
+__all__ = ["NetworkEngine", "as_cells", "cell_sizes"]
+
+ROWS_AT_ONCE = 65_536  # encoded at once when predicting: bounds memory, not results
+
+
+def cell_sizes(encoder: TableEncoder) -> CellSizes:
+    """Return what a network must know of the encoder's output."""
+    slots = encoder.slots
+    return CellSizes(
+        len(encoder.columns),
+        encoder.numeric.bins,
+        encoder.cardinalities,
+        encoder.vector_width,
+        slots.source("number"),
+        slots.source("code"),
+        slots.source("vector"),
+    )
+
+
+def as_cells(encoded: EncodedTable, device: torch.device | str = "cpu") -> Cells:
+    """Return encoded rows as tensors."""
+    arrays = (encoded.numbers, encoded.missing, encoded.codes, encoded.vectors)
+    return Cells(*(torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays))
+
+
+class NetworkEngine:
+    """A fitted network with its encoder and objective.
+
+    Attributes
+    ----------
+    net : the ``TableNet`` or, for folds, the ``StackedNet`` whose members are the fold networks' members in turn.
+    objective : turns raw outputs into answers.
+    settings : of network and training. ``n_folds`` : number of fold networks, 1 for a single one.
+    """
+
+    differentiable = True
+
+    def __init__(self, name: str, encoder: TableEncoder, net: Any, objective: Objective, settings: TrainSettings, n_folds: int = 1) -> None:
+        self.name, self.encoder, self.net, self.objective, self.settings, self.n_folds = (
+            name,
+            encoder,
+            net.eval(),
+            objective,
+            settings,
+            n_folds,
+        )
+        self.history: list[dict[str, Any]] = []
+        self.record: dict[str, Any] = {}
+
+    @classmethod
+    def fit(
+        cls, estimator: TabularEstimator, name: str, backbone: Any, training: Training, plan: Plan, seed: int, threads: int, resume: Any
+    ) -> NetworkEngine:
+        """Encode, build and train as the recipe for this table, changed by the estimator's arguments, says."""
+        target = training.target
+        weights = row_weights(training, estimator.class_weight)
+        learned = plan.train if len(plan.train) else np.arange(len(training.table))
+        objective = cls._objective(estimator, training, learned)
+        settings = cls._settings(estimator, name, backbone, len(learned), len(training.table.features), objective)
+        encoder = TableEncoder().fit(
+            training.table.take(learned),
+            target.values[learned],
+            task=target.task,
+            weights=None if weights is None else weights[learned],
+            bins={"n_bins": settings.bins, "kind": settings.bin_kind, "min_leaf": settings.bin_leaf},
+            seed=integer(seed, "bins"),
+        )
+        cells = as_cells(encoder.transform(training.table))
+        parts = cls._parts(plan)
+        with progress_bar(f"training {name}", bool(estimator.verbose)) as progress:
+            fitted = fit_network(
+                builder(cell_sizes(encoder), settings, objective.n_outputs),
+                cells,
+                target.values,
+                weights,
+                parts,
+                objective,
+                settings,
+                stop_metric=estimator.metric,
+                seed=integer(seed, "network"),
+                device=estimator.device,
+                threads=threads,
+                checkpoint=resume,
+                resume=resume is not None,
+                progress=progress,
+            )
+        self = cls(name, encoder, fitted.net, objective, settings, len(parts))
+        self.history, self.record = fitted.history, fitted.record
+        return self
+
+    @staticmethod
+    def _parts(plan: Plan) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """Return (train, stop) rows of each network: one, or one per fold; a fold stops on its held-out rows, or on ``eval_set``."""
+        if plan.folds is None:
+            return [(plan.train, plan.stop)]
+        every = np.arange(len(plan.folds))
+        return [(every[plan.folds != k], plan.stop if len(plan.stop) else every[plan.folds == k]) for k in range(int(plan.folds.max()) + 1)]
+
+    @staticmethod
+    def _objective(estimator: TabularEstimator, training: Training, rows: npt.NDArray[np.int64]) -> Objective:
+        target = training.target
+        if target.task == "classification":
+            made = objectives.classification(len(target.classes))
+        else:
+            made = objectives.regression(target.values[rows], None if training.weights is None else training.weights[rows])
+        return made.with_loss(estimator.loss)
+
+    @staticmethod
+    def _settings(
+        estimator: TabularEstimator, name: str, backbone: Any, n_rows: int, n_columns: int, objective: Objective
+    ) -> TrainSettings:
+        """Return the recipe for this table with what the user set in place of its choices."""
+        chosen: dict[str, Any] = {
+            "backbone": name if isinstance(backbone, registry.Entry) and backbone is _known(name) else _factory(backbone),
+            "options": tuple((estimator.backbone_options or {}).items()),
+            "embedding": tuple({**({"version": "L"} if estimator.number == "linear" else {}), **(estimator.embedding or {})}.items()),
+            "max_steps": estimator.max_steps,
+            "time_limit": estimator.time_limit,
+        }
+        for field, value in (("members", estimator.members), ("dropout", estimator.dropout), ("precision", estimator.precision)):
+            chosen |= {field: value} if value != "auto" else {}
+        if estimator.head is not None:
+            chosen["head"] = estimator.head
+        return replace(recipe(n_rows, n_columns, objective.task, chosen["backbone"]), **chosen)
+
+    # ------------------------------------------------------------------ answers
+
+    @property
+    def n_members(self) -> int:
+        """K, over all fold networks."""
+        return int(self.net.n_members)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return torch.device(next(self.net.parameters()).device)
+
+    def cells(self, table: Table) -> Cells:
+        """Return encoded rows on the network's device."""
+        return as_cells(self.encoder.transform(table), self.device)
+
+    def apply(self, table: Table, function: Callable[[torch.Tensor], torch.Tensor]) -> npt.NDArray[np.float64]:
+        """Return ``function`` of the raw outputs (N, K, O), row by row independent of what else is asked."""
+        outs = []
+        for start in range(0, max(len(table), 1), ROWS_AT_ONCE):
+            cells = self.cells(table.take(slice(start, start + ROWS_AT_ONCE)))
+            outs.append(predict_in_chunks(lambda c: function(self.net(c)), cells).double().numpy())
+        return np.concatenate(outs)
+
+    def members(self, table: Table) -> FloatArray:
+        """Return (N, K, O): probabilities, or values in the target's unit."""
+        return self.apply(table.select(self.encoder.columns), self.objective.answers)
+
+    def out_of_fold(self, table: Table, folds: npt.NDArray[np.int64]) -> FloatArray:
+        """Return for each planned row (N, O) the answer of the fold network that did not learn from it."""
+        answers = self.members(table)
+        per_fold = answers.reshape(len(answers), self.n_folds, answers.shape[1] // self.n_folds, answers.shape[2]).mean(2)
+        return np.asarray(per_fold[np.arange(len(answers)), folds])
+
+    def tokens(self, table: Table) -> torch.Tensor:
+        """Return the embedded cells (N, C, D)."""
+        return predict_in_chunks(self.net.tokens, self.cells(table)).clone()
+
+    def logits(self, raw: torch.Tensor) -> torch.Tensor:
+        """Return class logits (N, K, O') of raw outputs; two classes have one raw output, the log-odds of the second."""
+        return raw if self.objective.n_outputs > 1 or self.objective.n_answers == 1 else torch.cat([torch.zeros_like(raw), raw], 2)
+
+    def values(self, raw: torch.Tensor) -> torch.Tensor:
+        """Return values (N, K, O) in the target's unit, differentiable."""
+        scale, center = (torch.as_tensor(a, dtype=raw.dtype, device=raw.device) for a in (self.objective.scale, self.objective.center))
+        return raw * scale + center
+
+    def randomised(self, layers: Sequence[str], seed: int) -> NetworkEngine:
+        """Return a copy whose named layers hold fresh initial weights."""
+        return NetworkEngine(
+            self.name, self.encoder, copy.deepcopy(self.net).reset(layers, seed), self.objective, self.settings, self.n_folds
+        )
+
+    # ------------------------------------------------------------------ files
+
+    def state(self) -> dict[str, Any]:
+        """Return what :meth:`from_state` needs besides weights and encoder, as plain JSON types."""
+        return {
+            "objective": self.objective.state(),
+            "settings": self.settings.describe(),
+            "n_folds": self.n_folds,
+            "record": self.record,
+            "history": self.history,
+        }
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the weights."""
+        return {k: v.detach().cpu().numpy() for k, v in self.net.state_dict().items()}
+
+    @classmethod
+    def from_state(
+        cls, name: str, encoder: TableEncoder, state: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], backbone: Any = None
+    ) -> NetworkEngine:
+        """Return the engine that :meth:`state` and :meth:`arrays` described; a backbone of the user's own is handed over again."""
+        known = set(TrainSettings.__dataclass_fields__)
+        fields = {k: v for k, v in state["settings"].items() if k in known}
+        for pairs in ("options", "embedding"):
+            fields[pairs] = tuple((k, v) for k, v in fields[pairs])
+        settings = TrainSettings(**fields | {"backbone": backbone or name})
+        objective = Objective.from_state(state["objective"])
+        build = builder(cell_sizes(encoder), settings, objective.n_outputs)
+        n = int(state["n_folds"])
+        net: Any = build(0)
+        if n > 1:
+            from pellucid.nn.stack import StackedNet
+
+            net = StackedNet([build(k) for k in range(n)])
+        net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})
+        self = cls(name, encoder, net, objective, settings, n)
+        self.history, self.record = list(state["history"]), dict(state["record"])
+        return self
+
+
+def _known(name: str) -> Any:
+    return registry.get("backbone", name) if name in registry.names("backbone") else None
+
+
+def _factory(backbone: Any) -> Any:
+    return registry.resolve(backbone) if isinstance(backbone, registry.Entry) else backbone

@@ -1,0 +1,249 @@
+"""A fitted estimator as the answers see it: the protocols of ``pellucid.protocols`` over one engine.
+
+Scales: ``"log-odds"`` and ``"probability"`` of the calibrated probability that ``predict_proba`` returns, or the target's unit. One output
+for two classes (``classes[1]``), one per class for more, one per target for numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pellucid.errors import RequestError
+from pellucid.protocols import FloatArray, Predictor
+from pellucid.table import Table
+from pellucid.training.calibrators import Identity
+
+if TYPE_CHECKING:
+    import torch
+
+    from pellucid.estimators.network import NetworkEngine
+
+__all__ = ["EnginePredictor", "EpistemicView", "NetworkPredictor", "log_odds"]
+
+TINY = 1e-12
+
+
+def log_odds(probabilities: FloatArray) -> FloatArray:
+    """Return log(p / (1 - p)) of each class, (N, O); the complement is summed, not subtracted, so that p near 1 keeps its digits."""
+    rest = probabilities.sum(1, keepdims=True) - probabilities
+    return np.asarray(np.log(np.maximum(probabilities, TINY)) - np.log(np.maximum(rest, TINY)))
+
+
+class EnginePredictor:
+    """Any fitted engine as a :class:`~pellucid.protocols.MemberPredictor`.
+
+    Parameters
+    ----------
+    engine : gives member answers (N, K, O).
+    calibrator : applied to the averaged probabilities.
+    columns, classes, names, unit : as the user knows them.
+    scale : ``"log-odds"``, ``"probability"``, or None for the default of the task.
+    reference : the kept training rows, or None.
+    reader : makes a Table of the training columns of what a user hands over.
+    """
+
+    reader: Callable[[Any], Table] | None = None
+
+    def __init__(
+        self,
+        engine: Any,
+        calibrator: Any,
+        columns: Sequence[str],
+        classes: Sequence[Any],
+        names: Sequence[str],
+        unit: str,
+        scale: str | None,
+        reference: Table | None,
+    ) -> None:
+        self.engine, self.calibrator, self.columns, self.classes = engine, calibrator, tuple(columns), tuple(classes)
+        self.task = "classification" if self.classes else "regression"
+        self.names, self.unit, self._reference = tuple(names), unit, reference
+        if self.task == "regression":
+            if scale not in (None, "target", unit or "target"):
+                raise RequestError(f"there is no scale {scale!r} for numbers", expected=f"{unit or 'target'!r}")
+            self.scale, self.outputs = unit or "target", self.names
+        else:
+            if scale not in (None, "log-odds", "probability"):
+                raise RequestError(f"there is no scale {scale!r} for classes", expected="'log-odds' or 'probability'")
+            self.scale = scale or "log-odds"
+            self.outputs = tuple(map(str, self.classes[1:] if len(self.classes) == 2 else self.classes))
+
+    @property
+    def n_members(self) -> int:
+        """K."""
+        return int(self.engine.n_members)
+
+    def background(self) -> Table | None:
+        """Return the training rows kept at fit."""
+        return self._reference
+
+    def read(self, X: Any) -> Table:
+        """Return new rows as a Table of the training columns."""
+        if self.reader is None:
+            raise RequestError("this predictor reads tables only", do="pass a Table of its columns")
+        return self.reader(X)
+
+    def members_raw(self, table: Table) -> FloatArray:
+        """Return the members' answers (N, K, O'): uncalibrated probabilities of every class, or values in the target's unit."""
+        return np.asarray(self.engine.members(table.select(self.columns)), np.float64)
+
+    def _scaled(self, averaged: FloatArray, calibrator: Any) -> FloatArray:
+        """Return averaged answers (N, O') on ``scale``, (N, O)."""
+        if self.task == "regression":
+            return averaged
+        p = calibrator.apply(averaged) if calibrator is not None else averaged
+        out = p if self.scale == "probability" else log_odds(p)
+        return out[:, 1:] if len(self.classes) == 2 else out
+
+    def raw(self, table: Table) -> FloatArray:
+        """Return outputs (N, O) on ``scale``."""
+        return self._scaled(self.members_raw(table).mean(1), self.calibrator)
+
+    def member(self, k: int) -> Predictor:
+        """Return member ``k`` alone, uncalibrated, on the same scale."""
+        if not 0 <= k < self.n_members:
+            raise RequestError(f"there is no member {k}", expected=f"0 to {self.n_members - 1}")
+        return _Member(self, k)
+
+
+class _Member:
+    """One member of an ensemble as a predictor."""
+
+    def __init__(self, whole: EnginePredictor, k: int) -> None:
+        self._whole, self._k = whole, k
+        self.columns, self.outputs, self.classes, self.task, self.scale = (
+            whole.columns,
+            whole.outputs,
+            whole.classes,
+            whole.task,
+            whole.scale,
+        )
+
+    def raw(self, table: Table) -> FloatArray:
+        return self._whole._scaled(self._whole.members_raw(table)[:, self._k], None)
+
+    def background(self) -> Table | None:
+        return self._whole.background()
+
+    def read(self, X: Any) -> Table:
+        return self._whole.read(X)
+
+
+class EpistemicView:
+    """The doubt of a predictor as an output of its own: explaining it says which columns make the model unsure.
+
+    Classes: mutual information between answer and member, in nats; numbers: variance of the members, in squared units.
+    """
+
+    outputs: tuple[str, ...] = ("epistemic",)
+    classes: tuple[Any, ...] = ()
+    task = "regression"
+
+    def __init__(self, whole: EnginePredictor) -> None:
+        self._whole, self.columns = whole, whole.columns
+        self.scale = "nats" if whole.task == "classification" else f"({whole.scale})^2"
+
+    def raw(self, table: Table) -> FloatArray:
+        members = self._whole.members_raw(table)
+        if self._whole.task == "regression":
+            return np.asarray(members.var(1).sum(1, keepdims=True))
+
+        def entropy(p: FloatArray) -> FloatArray:
+            return np.asarray(-(p * np.log(np.maximum(p, TINY))).sum(-1))
+
+        return np.asarray(np.maximum(entropy(members.mean(1)) - entropy(members).mean(1), 0)[:, None])
+
+    def background(self) -> Table | None:
+        return self._whole.background()
+
+    def read(self, X: Any) -> Table:
+        return self._whole.read(X)
+
+
+class NetworkPredictor(EnginePredictor):
+    """A fitted network as a :class:`~pellucid.protocols.DifferentiablePredictor`."""
+
+    engine: NetworkEngine
+
+    @property
+    def additive(self) -> bool:
+        """True where later stages read only the sum of the parts over columns."""
+        return bool(self.engine.net.additive)
+
+    def tokens(self, table: Table) -> torch.Tensor:
+        """Return the embedded cells (N, C, D)."""
+        return self.engine.tokens(table.select(self.columns))
+
+    def parts(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the part of each column, (N, C, W)."""
+        parts: torch.Tensor = self.engine.net.parts(tokens)
+        return parts
+
+    def from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return outputs (N, O) on ``scale`` from tokens (N, C, D)."""
+        return self._from_members(self.engine.net.outputs_from_tokens(tokens))
+
+    def from_parts(self, parts: torch.Tensor) -> torch.Tensor:
+        """Return outputs (N, O) on ``scale`` from parts (N, C, W), or from their sum (N, W) where ``additive``."""
+        return self._from_members(self.engine.net.outputs_from_parts(parts))
+
+    _only: int | None = None
+
+    def member(self, k: int) -> Predictor:
+        """Return member ``k`` alone, uncalibrated, on the same scale; it too can be asked for gradients."""
+        super().member(k)  # refuses what is no member
+        scale = None if self.task == "regression" else self.scale
+        one = NetworkPredictor(self.engine, Identity(), self.columns, self.classes, self.names, self.unit, scale, self._reference)
+        one._only, one.reader = k, self.reader
+        return one
+
+    @property
+    def n_members(self) -> int:
+        """K; a single member has one."""
+        return 1 if self._only is not None else super().n_members
+
+    def members_raw(self, table: Table) -> FloatArray:
+        """Return the members' answers (N, K, O')."""
+        every = super().members_raw(table)
+        return every if self._only is None else every[:, self._only : self._only + 1]
+
+    def _from_members(self, raw: torch.Tensor) -> torch.Tensor:
+        """Return network outputs (N, K, O') averaged over members, calibrated, on ``scale``; differentiable."""
+        import torch
+
+        if self._only is not None:
+            raw = raw[:, self._only : self._only + 1]
+        if self.task == "regression":
+            return self.engine.values(raw).mean(1)
+        logs = torch.log_softmax(self.engine.logits(raw), -1)
+        averaged = torch.logsumexp(logs, 1) / self.calibrator.temperature
+        logp = torch.log_softmax(averaged, -1)
+        if self.scale == "probability":
+            out = logp.exp()
+        elif logp.shape[1] == 2:
+            out = torch.stack([logp[:, 0] - logp[:, 1], logp[:, 1] - logp[:, 0]], 1)
+        else:
+            # the complement of each class is the log-sum of the others: set its own entry to -inf
+            n = logp.shape[1]
+            others = logp[:, None, :].expand(-1, n, -1).masked_fill(torch.eye(n, dtype=torch.bool, device=logp.device), -torch.inf)
+            out = logp - torch.logsumexp(others, -1)
+        return out[:, 1:] if len(self.classes) == 2 else out
+
+    def raw(self, table: Table) -> FloatArray:
+        """Return outputs (N, O) on ``scale``, computed as :meth:`from_tokens` does, in fixed-size chunks."""
+        return np.asarray(self.engine.apply(table.select(self.columns), self._from_members), np.float64)
+
+    def layers(self) -> tuple[str, ...]:
+        """Return the names of the trained layers, output side first."""
+        return tuple(self.engine.net.layers())
+
+    def randomised(self, layers: Sequence[str], seed: int) -> NetworkPredictor:
+        """Return a copy whose named layers hold fresh initial weights."""
+        scale = None if self.task == "regression" else self.scale
+        engine = self.engine.randomised(layers, seed)
+        copy = NetworkPredictor(engine, self.calibrator, self.columns, self.classes, self.names, self.unit, scale, self._reference)
+        copy._only, copy.reader = self._only, self.reader
+        return copy

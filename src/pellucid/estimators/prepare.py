@@ -1,0 +1,325 @@
+"""What the user handed to ``fit`` or ``predict``, made into a Table, targets and weights.
+
+Arrays go through scikit-learn's own validation (its users know those messages); frames and tables through ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.utils.validation import _check_sample_weight, check_array, check_consistent_length, column_or_1d, validate_data
+
+from pellucid.errors import ArgumentError, DataError, EmptyTableError, PellucidError, RequestError, TargetError, quote
+from pellucid.table import Column, ColumnType, Role, Schema, Table, apply_schema, read_table
+
+__all__ = ["Target", "Training", "is_array", "new_table", "stopping_data", "training_data"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be predicted.
+
+    Attributes
+    ----------
+    task : ``"classification"`` or ``"regression"``.
+    values : (N,) int64 class numbers, or (N, O) float64 numbers.
+    classes : the labels behind the class numbers, as the user wrote them; empty for numbers.
+    names : names of the target columns.
+    unit : unit of the numbers, empty where none was given.
+    flat : True where the user gave one column of numbers (predictions are (N,) then).
+    """
+
+    task: str
+    values: npt.NDArray[Any]
+    classes: npt.NDArray[Any]
+    names: tuple[str, ...]
+    unit: str = ""
+    flat: bool = True
+
+    def take(self, rows: Any) -> Target:
+        """Return the targets of some rows."""
+        return replace(self, values=self.values[rows])
+
+    @property
+    def n_outputs(self) -> int:
+        """O: number of classes, or of targets."""
+        return len(self.classes) if self.task == "classification" else self.values.shape[1]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything ``fit`` learns from, row by row.
+
+    Attributes
+    ----------
+    table : the feature columns (with columns that were ignored left out).
+    target : see :class:`Target`. ``weights`` : (N,) or None. ``groups`` : (N,) or None. ``order`` : (N,) or None, what sorts rows in time.
+    caveats : what was left out, in words.
+    """
+
+    table: Table
+    target: Target
+    weights: FloatArray | None
+    groups: npt.NDArray[Any] | None
+    order: npt.NDArray[Any] | None
+    caveats: tuple[str, ...] = ()
+
+    def take(self, rows: npt.NDArray[Any]) -> Training:
+        """Return some rows."""
+        cut = lambda a: None if a is None else a[rows]  # noqa: E731
+        return replace(
+            self,
+            table=self.table.take(rows),
+            target=self.target.take(rows),
+            weights=cut(self.weights),
+            groups=cut(self.groups),
+            order=cut(self.order),
+        )
+
+
+def is_array(X: Any) -> bool:
+    """True for what scikit-learn validates: arrays, lists, sparse matrices, scalars; False for frames, tables and paths."""
+    return not (isinstance(X, Table | str) or hasattr(X, "columns") or hasattr(X, "column_names") or hasattr(X, "__fspath__"))
+
+
+def _sklearn(call: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call one of scikit-learn's validators; its errors come back as ours, message kept."""
+    try:
+        return call(*args, **kwargs)
+    except PellucidError:
+        raise
+    except TypeError as error:
+        raise ArgumentError(str(error)) from error
+    except ValueError as error:
+        raise DataError(str(error)) from error
+
+
+def _array_table(estimator: Any, X: Any, reset: bool) -> Table:
+    """Return the table of an array: number columns where all cells are numbers, else inferred."""
+    array = _sklearn(validate_data, estimator, X, dtype=None, ensure_all_finite="allow-nan", reset=reset)
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            return read_table(pd.DataFrame(array, columns=[f"x{j}" for j in range(array.shape[1])]).infer_objects())
+        _sklearn(check_array, array, ensure_all_finite="allow-nan")
+    if array.dtype.kind not in "iufb":
+        return read_table(array)
+    names = [f"x{j}" for j in range(array.shape[1])]
+    schema = Schema(tuple(Column(n, ColumnType.NUMBER, evidence="a column of a numeric array") for n in names))
+    return Table(pd.DataFrame(np.asarray(array, np.float64), columns=names), schema, library="numpy")
+
+
+def _declared(table: Table, schema: Any) -> Table:
+    """Return the table under the schema, or the types, that the user declared in the constructor."""
+    if schema is None:
+        return table
+    if isinstance(schema, Schema):
+        known = {c.name: c for c in schema}
+        return table.with_schema(replace(table.schema, columns=tuple(known.get(c.name, c) for c in table.schema)))
+    if isinstance(schema, Mapping):
+        return table.with_types(**{str(k): v for k, v in schema.items()})
+    raise ArgumentError("schema cannot be used", expected="a Schema or a mapping of column to type", got=type(schema).__name__)
+
+
+def training_data(estimator: Any, X: Any, y: Any, *, task: str, sample_weight: Any, groups: Any, target: str | None) -> Training:
+    """Return what to learn from; rows of weight 0 and rows without a target are left out, and the latter reported."""
+    if is_array(X):
+        if y is None:
+            raise TargetError(f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None")
+        table = _declared(_array_table(estimator, X, reset=True), estimator.schema)
+    else:
+        table = X if isinstance(X, Table) else read_table(X)
+        table = _declared(table, estimator.schema)
+        table = table if target is None else table.with_roles(target=target)
+    if len(table) < 1:
+        raise EmptyTableError("the table has no rows", expected="at least 2 rows")
+    if y is not None and table.target is not None:
+        raise RequestError("y was given, but the table has a target column", got=repr(table.target), do="pass one of them")
+    if y is None and table.target is None:
+        raise TargetError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None",
+            do="pass y, target= or a Table with a target role",
+        )
+    weight_column, group_column, order_column = (table.schema.role(r) for r in (Role.WEIGHT, Role.GROUP, Role.ORDER))
+    weights = table.numbers(weight_column) if sample_weight is None and weight_column else sample_weight
+    whole = _target_of_table(table, task) if y is None else _target_of_y(y, table, task)
+    features = table.drop([c for c in (table.target, weight_column, group_column) if c])
+    n = len(table)
+    training = Training(
+        features,
+        whole,
+        None
+        if weights is None
+        else np.asarray(_sklearn(_check_sample_weight, weights, np.zeros((n, 1)), ensure_non_negative=True), np.float64),
+        _groups(groups, table, group_column),
+        None if order_column is None else _order(table, order_column),
+    )
+    return _kept(training)
+
+
+def _groups(groups: Any, table: Table, column: str | None) -> npt.NDArray[Any] | None:
+    if groups is not None:
+        array = np.asarray(groups)
+        _sklearn(check_consistent_length, table.frame, array)
+        return np.asarray(pd.factorize(array)[0])
+    return None if column is None else table.levels(column)[0]
+
+
+def _order(table: Table, column: str) -> npt.NDArray[Any]:
+    kind = table.schema[column].type
+    return (
+        table.seconds(column)
+        if kind is ColumnType.DATE
+        else table.numbers(column)
+        if kind is ColumnType.NUMBER
+        else table.levels(column)[0]
+    )
+
+
+def _kept(training: Training) -> Training:
+    """Leave out rows of weight 0 and rows whose target is missing."""
+    values = training.target.values
+    blank = (values < 0) if training.target.task == "classification" else np.isnan(values).any(1)
+    weightless = np.zeros(len(blank), bool) if training.weights is None else training.weights == 0
+    if weightless.all():
+        raise DataError("Sample weights must contain at least one non-zero number", got="all sample_weight are zero")
+    if blank.all():
+        raise TargetError("the target is missing in every row", do="choose another target")
+    keep = ~(blank | weightless)
+    if keep.sum() < 2:
+        rows = f"{int(keep.sum())} sample" + ("" if keep.sum() == 1 else "s")
+        raise EmptyTableError("the table has too few rows to learn from", expected="at least 2", got=f"{rows} with a target and a weight")
+    if keep.all():
+        return training
+    words = f"{int(blank.sum())} rows without a target were left out"
+    return replace(training.take(keep), caveats=(words,) if blank.any() else ())
+
+
+def _labels(cells: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    codes, classes = pd.factorize(cells, sort=True, use_na_sentinel=True)
+    return np.asarray(codes, np.int64), np.asarray(classes)
+
+
+def _target_of_table(table: Table, task: str, check: bool = True) -> Target:
+    name = table.target
+    assert name is not None  # the caller has looked
+    column = table.schema[name]
+    if task == "regression":
+        if column.type is ColumnType.DATE:
+            raise TargetError(
+                "a date cannot be the target of a regression", where=f"column {name!r}", do="turn it into a number of days first"
+            )
+        return Target(task, table.numbers(name)[:, None], np.zeros(0), (name,), column.unit)
+    cells = table.frame[name]
+    if cells.dtype.kind in "iub" or (cells.dtype.kind == "f" and not _integral(cells)):
+        codes, classes = _labels(cells.mask(table.missing(name)) if column.missing else cells)
+    elif cells.dtype.kind == "f":
+        codes, classes = _labels(cells.astype("Int64"))
+        classes = classes.astype(np.int64)
+    else:
+        codes, levels = table.levels(name)
+        classes = np.asarray(levels, object)
+    target = Target(task, codes, classes, (name,))
+    return _checked(target) if check else target
+
+
+def _integral(cells: pd.Series) -> bool:
+    values = cells.dropna().to_numpy()
+    return bool((values == np.round(values)).all())
+
+
+def _checked(target: Target) -> Target:
+    n = len(target.values)
+    if not len(target.classes):
+        raise TargetError("the target is missing in every row", where=f"column {target.names[0]!r}", do="choose another target")
+    if len(target.classes) < 2:
+        raise TargetError(
+            "the target has only one class",
+            got=f"{quote(target.classes)} in {n} rows",
+            do="predict another column, or add rows of the other classes",
+        )
+    if len(target.classes) > 2 and len(target.classes) > max(20, n // 2) and target.classes.dtype.kind == "f":
+        raise TargetError(
+            "the target has too many classes",
+            got=f"Unknown label type: continuous, {len(target.classes)} distinct numbers",
+            do="use TabularRegressor",
+        )
+    return target
+
+
+def _target_of_y(y: Any, table: Table, task: str, check: bool = True) -> Target:
+    frame_names = [str(c) for c in getattr(y, "columns", [])] or ([str(y.name)] if getattr(y, "name", None) is not None else ["target"])
+    array = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
+    _sklearn(check_consistent_length, table.frame, array) if array.ndim else None
+    if task == "regression":
+        array = _sklearn(
+            check_array, array, ensure_2d=False, dtype=np.float64, input_name="y", ensure_all_finite=True, ensure_min_samples=0
+        )
+        flat = array.ndim == 1 or array.shape[1] == 1
+        array = array[:, None] if array.ndim == 1 else array
+        if flat and np.asarray(y).ndim == 2:
+            _sklearn(column_or_1d, y, warn=True)
+        names = tuple(frame_names) if len(frame_names) == array.shape[1] else tuple(f"target_{j}" for j in range(array.shape[1]))
+        return Target(task, array, np.zeros(0), names, flat=flat)
+    if array.ndim == 2 and array.shape[1] > 1:
+        raise TargetError(
+            "several label columns cannot be learned at once",
+            expected="one column of labels",
+            got=f"{array.shape[1]} columns",
+            do="fit one classifier per column",
+        )
+    labels = _sklearn(column_or_1d, array, warn=True)
+    if labels.dtype.kind == "f":
+        if not np.isfinite(labels).all():
+            raise DataError("Input y contains NaN or infinity", do="leave out rows without a label")
+        if not (labels == np.round(labels)).all():
+            raise TargetError(
+                "Unknown label type: continuous. The labels are fractional numbers", expected="classes", do="use TabularRegressor"
+            )
+    codes, classes = _labels(labels)
+    target = Target(task, codes, classes, tuple(frame_names[:1]))
+    return _checked(target) if check else target
+
+
+def new_table(estimator: Any, X: Any) -> Table:
+    """Return new data as a table of the training columns; a target column that is present is ignored."""
+    schema: Schema = estimator.schema_
+    if is_array(X):
+        table = _array_table(estimator, X, reset=False)
+        if tuple(schema.names) == table.columns:
+            return table.with_schema(schema)
+        named = table.frame.set_axis(list(schema.names), axis=1)
+        return replace(apply_schema(named, schema), library="numpy")
+    return apply_schema(X, schema)
+
+
+def stopping_data(estimator: Any, eval_set: Any, training: Training) -> Training:
+    """Return the rows of ``eval_set`` under the training schema, labels numbered as in training; rows of other classes are left out."""
+    task = training.target.task
+    if isinstance(eval_set, tuple | list):
+        if len(eval_set) != 2:
+            raise RequestError("eval_set cannot be used", expected="(X, y) or a Table", got=f"{len(eval_set)} parts")
+        table = new_table(estimator, eval_set[0])
+        found = _target_of_y(eval_set[1], table, task, check=False)
+    else:
+        whole = eval_set if isinstance(eval_set, Table) else read_table(eval_set)
+        whole = whole if whole.target is not None else whole.with_roles(target=training.target.names[0])
+        table, found = new_table(estimator, whole), _target_of_table(whole, task, check=False)
+    if task == "classification":
+        at = {c: i for i, c in enumerate(training.target.classes.tolist())}
+        renumber = np.array([at.get(c, -1) for c in found.classes.tolist()] + [-1], np.int64)
+        found = replace(found, values=renumber[found.values], classes=training.target.classes)
+        keep = found.values >= 0
+    else:
+        keep = ~np.isnan(found.values).any(1)
+    if not keep.any():
+        raise DataError("eval_set has no usable row", expected="rows whose target is one of those in training")
+    return Training(table.take(keep), found.take(keep), None, None, None)

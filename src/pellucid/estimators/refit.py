@@ -1,0 +1,94 @@
+"""Train the same kind of model again on changed data: what retraining tests are handed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone
+
+from pellucid.errors import RequestError
+from pellucid.estimators.prepare import Training
+from pellucid.protocols import FloatArray, Predictor
+from pellucid.table import Table
+
+if TYPE_CHECKING:
+    from pellucid.estimators.base import TabularEstimator
+
+__all__ = ["Refitter"]
+
+
+class Refitter:
+    """A :class:`~pellucid.protocols.Refit` over an estimator's own training rows.
+
+    Attributes
+    ----------
+    n_rows : number of training rows; ``rows`` counts in them.
+    seconds : wall time of the fit that is repeated.
+    target : (N,) class numbers or (N, O) numbers, to shuffle or to flip.
+    """
+
+    def __init__(self, estimator: TabularEstimator, training: Training) -> None:
+        self._estimator, self._training = estimator, training
+        self.n_rows, self.target = len(training.table), training.target.values
+        self.seconds = float(estimator.record_["seconds"])
+
+    @property
+    def table(self) -> Table:
+        """The training rows, without the target."""
+        return self._training.table
+
+    def estimator(
+        self,
+        table: Table | None = None,
+        rows: npt.NDArray[np.int64] | None = None,
+        target: npt.NDArray[Any] | None = None,
+        columns: Sequence[str] | None = None,
+        weights: FloatArray | None = None,
+        seed: int | None = None,
+        time_limit: float | None = None,
+    ) -> TabularEstimator:
+        """Return a fitted estimator with the same settings on other rows, targets, columns or weights.
+
+        Parameters
+        ----------
+        table : other cells of the same rows (after a repair, a mask).
+        rows : positions of the training rows to use; ``target`` and ``weights`` are given for all rows or for these.
+        target : (N,) class numbers or (N, O) numbers instead of the true ones.
+        columns : the columns to use.
+        time_limit : seconds, instead of the estimator's own limit.
+        """
+        training = self._training if table is None else replace(self._training, table=table)
+        if len(training.table) != self.n_rows:
+            raise RequestError("the changed table has another number of rows", expected=str(self.n_rows), got=str(len(training.table)))
+        at = np.arange(self.n_rows) if rows is None else np.asarray(rows)
+        part = training.take(at)
+        values = part.target.values if target is None else np.asarray(target)[at if len(target) == self.n_rows else slice(None)]
+        w = part.weights if weights is None else np.asarray(weights)[at if len(weights) == self.n_rows else slice(None)]
+        features = part.table if columns is None else part.table.select(columns)
+        model = clone(self._estimator).set_params(
+            schema=features.schema, verbose=0, random_state=self._estimator.record_["seed"] if seed is None else seed
+        )
+        if time_limit is not None:
+            model.set_params(time_limit=time_limit)
+        y = part.target.classes[values] if part.target.task == "classification" else values[:, 0] if part.target.flat else values
+        fitted: TabularEstimator = model.fit(features, y, sample_weight=w, groups=part.groups)
+        return fitted
+
+    def __call__(
+        self,
+        table: Table | None = None,
+        rows: npt.NDArray[np.int64] | None = None,
+        target: npt.NDArray[Any] | None = None,
+        columns: Sequence[str] | None = None,
+        weights: FloatArray | None = None,
+        seed: int | None = None,
+        checkpoints: int = 0,
+        time_limit: float | None = None,
+    ) -> Predictor:
+        if checkpoints:
+            raise RequestError("checkpoints of a refit are not kept", expected="checkpoints=0")
+        return self.estimator(table, rows, target, columns, weights, seed, time_limit).predictor()

@@ -1,0 +1,42 @@
+"""The regressor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils import Tags
+
+from pellucid.estimators.base import TabularEstimator
+from pellucid.protocols import FloatArray
+
+__all__ = ["TabularRegressor"]
+
+
+class TabularRegressor(RegressorMixin, TabularEstimator):
+    """Learn one number, or several, from one table.
+
+    The parameters are those of :class:`TabularClassifier`; ``class_weight`` and ``calibration`` have no effect here.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid import TabularRegressor
+    >>> X = np.random.default_rng(0).normal(size=(120, 3))
+    >>> model = TabularRegressor(random_state=0, verbose=0).fit(X, 2 * X[:, 0] + X[:, 1])
+    >>> bool(model.score(X, 2 * X[:, 0] + X[:, 1]) > 0.8)
+    True
+    """
+
+    _task = "regression"
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def predict(self, X: Any) -> FloatArray:
+        """Return the predicted numbers in the target's unit, (N,) or (N, O)."""
+        values = self._members(X).mean(1)
+        return np.asarray(values[:, 0] if self.target_.flat else values)

@@ -1,0 +1,276 @@
+"""One explanation on trial: what the trials are given, and how they are run one after the other within a budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid import registry
+from pellucid.errors import ArgumentError, PellucidError, RequestError
+from pellucid.evaluate.figures import Figure
+from pellucid.evaluate.refit import CloneRefit
+from pellucid.probe.foreign import as_predictor, read
+from pellucid.probe.view import View
+from pellucid.protocols import FloatArray, Predictor
+from pellucid.random import as_seed, integer, stream
+from pellucid.results import Explanation, Importance, RunRecord, Trial
+from pellucid.table import Table
+
+__all__ = ["Again", "Case", "NotTestable", "run"]
+
+SECONDS = 120.0
+BACKGROUND = 32
+COARSE = 0.05
+LEAST_ROWS = 8
+NAN = (float("nan"), float("nan"))
+
+
+class NotTestable(Exception):
+    """A trial does not apply here, or cannot be run: the reason, in words. A signal between a trial and its runner, never seen by users."""
+
+
+class Again(Protocol):
+    """Explains rows once more, with the settings of the explanation on trial."""
+
+    def __call__(
+        self, predictor: Any, X: Table, *, background: Table | None, random_state: int, budget: Any, precision: float | None
+    ) -> Explanation | Importance: ...
+
+
+def cube(explanation: Explanation | Importance) -> FloatArray:
+    """Return the values as (N, P, O); an Importance is one row."""
+    return explanation.cube() if isinstance(explanation, Explanation) else np.asarray(explanation.values)[None, :, None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything a trial may use.
+
+    Attributes
+    ----------
+    explanation, predictor, table, y : what is on trial, who was explained, the N rows and their labels.
+    settings : the options the explanation was made with.
+    background : up to 32 rows for the trials' own comparisons; ``given`` the rows the user passed, or None.
+    refit : trains again, or None.
+    again : explains again.
+    seed, deadline : of this trial; the deadline in ``time.perf_counter`` seconds.
+    """
+
+    explanation: Explanation | Importance
+    predictor: Predictor
+    table: Table
+    y: Any
+    settings: Mapping[str, Any]
+    background: Table | None
+    given: Table | None
+    refit: Any
+    again: Again
+    seed: int
+    deadline: float = np.inf
+
+    @property
+    def whole(self) -> bool:
+        """True where one answer speaks of all rows together."""
+        return isinstance(self.explanation, Importance)
+
+    @property
+    def values(self) -> FloatArray:
+        """The values on trial, (N, P, O)."""
+        return cube(self.explanation)
+
+    @property
+    def unsigned(self) -> bool:
+        """True where values are sizes without a direction."""
+        return self.whole or bool((self.values >= 0).all())
+
+    def left(self) -> float:
+        """Return the seconds left."""
+        return self.deadline - time.perf_counter()
+
+    def view(self) -> View:
+        """Return the predictor with the outputs that were explained."""
+        return View(self.predictor, self.settings.get("output"), self.settings.get("versus"))
+
+    def needs_columns(self, least: int) -> None:
+        """Stop the trial where there are too few columns to have an order."""
+        if len(self.explanation.columns) < least:
+            raise NotTestable(
+                f"an order of columns needs at least {least} of them, and the explanation has {len(self.explanation.columns)}"
+            )
+
+    def pick(self, calls: float, most: int = 50, *, coarse: bool = False) -> npt.NDArray[np.int64]:
+        """Return positions of the rows that can be explained ``calls`` times in the time left: at most ``most``, at least 8 (or all)."""
+        n = len(self.table)
+        if self.whole:
+            most = least = n = min(n, 500)
+        else:
+            most, least = min(n, most), min(n, LEAST_ROWS)
+        per_row = self.explanation.record.duration / max(1, len(self.table))
+        used = self.settings.get("background_rows")
+        if coarse and used and self.background is not None:
+            per_row *= min(1.0, len(self.background) / used)
+        affordable = most if per_row <= 0 else int(self.left() / (calls * per_row))
+        if affordable < least or self.left() <= 0:
+            raise NotTestable(f"the time is short: {least} rows would take about {calls * per_row * least:.0f} s; give a larger budget=")
+        rows = stream(self.seed, "rows").permutation(len(self.table))[: min(most, affordable)]
+        return np.sort(rows)
+
+    def explain(
+        self, predictor: Any, rows: npt.NDArray[np.int64], *, seed: int | None = None, background: Table | None = None, coarse: bool = False
+    ) -> Explanation | Importance:
+        """Return the explanation of some rows by the same method and settings.
+
+        ``coarse`` is for comparing orders of columns: the trials' own background, and standard errors of at most 5 % instead of 2 %.
+        """
+        budget = _share(self.settings.get("budget"), len(rows) / max(1, len(self.table)))
+        precision = self.settings.get("precision")
+        if coarse:
+            background, precision = self.background, max(precision, COARSE) if precision else None
+        seed = self.seed if seed is None else seed
+        again = self.again(predictor, self.table.take(rows), background=background, random_state=seed, budget=budget, precision=precision)
+        if cube(again).shape[1:] != self.values.shape[1:]:
+            raise NotTestable("explaining again gave other columns or outputs")
+        return again
+
+    def own(self, rows: npt.NDArray[np.int64]) -> FloatArray:
+        """Return the values on trial of some rows, (n, P, O)."""
+        return self.values if self.whole else self.values[rows]
+
+    def verdict(self, name: str, figure: Figure, null: float, passed: bool, words: str, **details: Any) -> Trial:
+        """Return the result of a trial that was run."""
+        value, low, high = map(float, figure)
+        record = RunRecord(name, dict(self.settings), self.seed, self.table.fingerprint())
+        return Trial(name, value, (low, high), null, "pass" if passed else "fail", words, record, self.explanation.record.method, details)
+
+    def untested(self, name: str, reason: str) -> Trial:
+        """Return the result of a trial that could not be run."""
+        record = RunRecord(name, dict(self.settings), self.seed, self.table.fingerprint())
+        return Trial(
+            name, np.nan, NAN, np.nan, "not testable", f"Not tested: {reason.rstrip('.')}.", record, self.explanation.record.method
+        )
+
+
+def _share(budget: Any, factor: float) -> Any:
+    """Return the budget for another amount of work: numbers and seconds scale."""
+    if isinstance(budget, int | float) and not isinstance(budget, bool):
+        return max(1, round(budget * factor))
+    if isinstance(budget, str) and budget.strip().endswith("s"):
+        return f"{max(0.1, float(budget.strip()[:-1]) * factor):.3f}s"
+    return budget
+
+
+def _again(explanation: Explanation | Importance, settings: Mapping[str, Any], y: Any) -> Again:
+    """Return what explains again through the registry, with the explanation's own method and settings."""
+
+    def again(
+        predictor: Any, X: Table, *, background: Table | None, random_state: int, budget: Any, precision: float | None
+    ) -> Explanation | Importance:
+        from pellucid.explain import explain
+
+        native = getattr(predictor, "native", lambda table: table)  # models from elsewhere are asked in their own frames
+        options = {k: settings[k] for k in ("output", "versus", "groups", "fill") if settings.get(k) is not None}
+        if isinstance(explanation, Importance) and y is not None:
+            options["y"] = y
+        answer: Explanation | Importance = explain(
+            predictor,
+            native(X),
+            method=explanation.record.method,
+            background=None if background is None else native(background),
+            random_state=random_state,
+            budget=budget,
+            precision=precision,
+            **options,
+        )
+        return answer
+
+    return again
+
+
+def _background(predictor: Predictor, given: Table | None, fill: str, seed: int) -> Table | None:
+    """Return the rows the trials compare with; conditional and typical-row fills need all of them."""
+    kept = given if given is not None else predictor.background()
+    if kept is None or len(kept) == 0:
+        return None
+    kept = kept.select(predictor.columns)
+    if len(kept) <= BACKGROUND or fill != "marginal":
+        return kept
+    return kept.take(np.sort(stream(seed, "trial background").choice(len(kept), BACKGROUND, replace=False)))
+
+
+def _case(explanation: Any, model: Any, X: Any, y: Any, refit: Any, random_state: Any, background: Any, explain_again: Any) -> Case:
+    if not isinstance(explanation, Explanation | Importance):
+        raise ArgumentError("only explanations can be tried", expected="an Explanation or an Importance", got=type(explanation).__name__)
+    settings = dict(explanation.record.settings)
+    of = settings.get("of", "prediction")
+    scale = settings.get("scale", explanation.scale) if of == "prediction" else None
+    predictor = as_predictor(model, X, background, scale=scale if scale in ("log-odds", "probability") else None, of=of)
+    table = read(predictor, X)
+    if isinstance(explanation, Explanation) and len(table) != len(explanation):
+        raise RequestError(
+            "X are not the rows that were explained",
+            expected=f"{len(explanation)} rows",
+            got=f"{len(table)} rows",
+            do="pass the rows given to explain",
+        )
+    seed = as_seed(random_state)
+    given = None if background is None else read(predictor, background)
+    if refit is True:
+        refit = model.refitter() if hasattr(model, "refitter") else CloneRefit(model, predictor, table, y)
+    again = explain_again or _again(explanation, settings, y)
+    return Case(
+        explanation,
+        predictor,
+        table,
+        y,
+        settings,
+        _background(predictor, given, settings.get("fill", "marginal"), seed),
+        given,
+        refit or None,
+        again,
+        seed,
+    )
+
+
+def _one(entry: registry.Entry, case: Case) -> Trial:
+    """Run one trial; what does not apply, or fails with one of our own errors, is "not testable" with the reason."""
+    started = time.perf_counter()
+    try:
+        result: Trial = registry.resolve(entry)(case)
+    except NotTestable as reason:
+        result = case.untested(entry.name, str(reason))
+    except PellucidError as error:
+        result = case.untested(entry.name, f"the test could not be run ({str(error).rstrip('.')})")
+    return replace(result, record=replace(result.record, duration=time.perf_counter() - started))
+
+
+def run(
+    explanation: Any,
+    model: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    refit: Any = None,
+    budget: float | None = None,
+    names: Sequence[str] | None = None,
+    random_state: Any = 0,
+    background: Any = None,
+    explain_again: Any = None,
+) -> list[Trial]:
+    """Run the trials. See :func:`pellucid.evaluate.trial`."""
+    if budget is not None and not budget > 0:
+        raise RequestError("the budget cannot be used", expected="seconds above 0, or None", got=repr(budget))
+    chosen = [registry.get("trial", n) for n in names] if names is not None else list(registry.entries("trial"))
+    case = _case(explanation, model, X, y, refit, random_state, background, explain_again)
+    end = time.perf_counter() + (SECONDS if budget is None else budget)
+    out = []
+    for k, entry in enumerate(chosen):
+        now = time.perf_counter()
+        # what earlier trials did not use is shared among those still to come
+        share = now + (end - now) / (len(chosen) - k)
+        out.append(_one(entry, replace(case, deadline=share, seed=integer(case.seed, entry.name) % 2**31)))
+    return out

@@ -1,0 +1,109 @@
+"""Figures with intervals, on whole arrays: rank agreement, means over rows and repetitions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.protocols import FloatArray
+
+__all__ = ["ALIKE", "SAME", "Figure", "agreement", "bootstrap_mean", "judge", "mean_figure", "rank_correlation", "top_kept"]
+
+ALIKE = 0.5
+"""Rank agreement from which two explanations count as alike (the limit of the published sanity checks)."""
+SAME = 0.9
+"""Rank agreement of sizes from which they count as unmoved, whatever the directions do."""
+
+
+class Figure(NamedTuple):
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f}, 95 % interval {self.low:.2f} to {self.high:.2f}"
+
+
+def rank_correlation(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return Spearman's rank correlation along the last axis, ties averaged; NaN where one side is constant or too little is left.
+
+    Places where both sides are exactly 0 are left out: a cell that equals its reference has no contribution under any model, and such
+    zeros would make any two explanations alike.
+
+    Examples
+    --------
+    >>> rank_correlation(np.array([[1.0, 2.0, 3.0]]), np.array([[10.0, 30.0, 20.0]])).round(3).tolist()
+    [0.5]
+    """
+    from scipy.stats import rankdata
+
+    a, b = np.broadcast_arrays(a, b)
+    counted = (a != 0) | (b != 0)
+    x, y = (_centred(rankdata(np.where(counted, v, np.nan), axis=-1, nan_policy="omit")) for v in (a, b))
+    size = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
+    return np.asarray(np.divide((x * y).sum(-1), size, out=np.full(size.shape, np.nan), where=size > 0))
+
+
+def _centred(ranks: FloatArray) -> FloatArray:
+    """Return ranks minus their mean over the last axis; 0 where NaN."""
+    return np.nan_to_num(ranks - _mean(ranks, -1)[..., None])
+
+
+def mean_figure(values: FloatArray) -> Figure:
+    """Return the mean of (S, N) correlations, S repetitions on the same N rows; the interval counts the scatter of both. NaN is left out.
+
+    The two half-widths are added as squares: t with S - 1 degrees for repetitions, 1.96 for rows.
+    """
+    from scipy.stats import t
+
+    if np.isnan(values).all():
+        return Figure(np.nan, np.nan, np.nan)
+    s, n = values.shape
+    per_row = _mean(values, 0)
+    rows = 1.96 * np.nanstd(per_row, ddof=1) / np.sqrt(n) if n > 1 else 0.0
+    means = _mean(values, 1)
+    repeats = t.ppf(0.975, s - 1) * np.nanstd(means, ddof=1) / np.sqrt(s) if s > 1 else 0.0
+    # rows and repetitions overlap a little; adding both can only widen the interval
+    half = float(np.hypot(rows, repeats))
+    centre = float(np.nanmean(values))
+    return Figure(centre, max(-1.0, centre - half), min(1.0, centre + half))
+
+
+def _mean(values: FloatArray, axis: int) -> FloatArray:
+    count = (~np.isnan(values)).sum(axis)
+    return np.asarray(np.divide(np.nansum(values, axis), count, out=np.full(count.shape, np.nan), where=count > 0))
+
+
+def agreement(original: FloatArray, others: FloatArray, *, signed: bool) -> FloatArray:
+    """Return the rank agreement (S, N) over the P columns of an explanation (N, P, O) with S others (S, N, P, O), averaged over outputs."""
+    one, many = (original, others) if signed else (np.abs(original), np.abs(others))
+    return _mean(rank_correlation(np.moveaxis(one, 1, -1)[None], np.moveaxis(many, 2, -1)), -1)
+
+
+def judge(sizes: Figure, signed: Figure) -> str:
+    """Return "changed", "alike" or "open" (the interval lies on both sides of the limit) for an explanation under another model.
+
+    # NOTE[DIFF] the published checks look at the order of the sizes alone. On tables, sizes are partly given by the cells: a cell far from
+    the others has a large value under any model, so that exact Shapley values of two unrelated models can agree above 0.5. Where the sizes
+    are alike but not the same, and the directions are not alike, the explanation has changed.
+    """
+    if sizes.high < ALIKE or (signed.high < ALIKE and sizes.high < SAME):
+        return "changed"
+    return "alike" if sizes.value >= ALIKE and (signed.value >= ALIKE or sizes.value >= SAME) else "open"
+
+
+def top_kept(original: FloatArray, others: FloatArray) -> FloatArray:
+    """Return (S, N): share of outputs whose largest column by absolute value is the same in (N, P, O) and in each of (S, N, P, O)."""
+    return np.asarray((np.abs(original).argmax(1)[None] == np.abs(others).argmax(2)).mean(-1))
+
+
+def bootstrap_mean(values: FloatArray, draw: np.random.Generator, n_boot: int = 2000) -> Figure:
+    """Return the mean of (N,) values with its percentile bootstrap interval; differences per row make it a paired one."""
+    weights = draw.multinomial(len(values), np.full(len(values), 1 / len(values)), size=n_boot)
+    means: npt.NDArray[np.float64] = weights @ values / len(values)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Figure(float(np.mean(values)), float(low), float(high))

@@ -1,0 +1,206 @@
+"""Solvers of many cooperative games at once: exact enumeration, paired permutations, paired kernel regression.
+
+A game has P players of whom the active ones count; everything is batched over games. Letters: G games, P players, d active players of
+one game, O outputs.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.probe.hashing import uniforms
+from pellucid.protocols import FloatArray
+
+__all__ = ["Games", "exact", "exact_cost", "kernel", "permutation_cost", "permutations", "shapley_weights"]
+
+Ints = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+CHUNK = 2**17  # coalitions laid out at a time
+
+
+@dataclass(frozen=True)
+class Games:
+    """G games.
+
+    Attributes
+    ----------
+    active : (G, P) bool, the players that can change the outcome.
+    start, end : (G, O) v of nobody and v of everybody.
+    evaluate : (game (n,), coalitions (n, P)) -> (n, O).
+    counters, players : (G,) and (P,) hashes of contents, from which draws are made.
+    """
+
+    active: BoolArray
+    start: FloatArray
+    end: FloatArray
+    evaluate: Callable[[Ints, BoolArray], FloatArray]
+    counters: npt.NDArray[np.uint64]
+    players: npt.NDArray[np.uint64]
+
+    @property
+    def sizes(self) -> Ints:
+        """d of each game, (G,)."""
+        return np.asarray(self.active.sum(1), np.int64)
+
+
+def exact_cost(d: npt.ArrayLike) -> FloatArray:
+    """Return the evaluations of exact enumeration, 2^d - 2 (nobody and everybody are known)."""
+    return np.asarray(np.maximum(np.exp2(np.asarray(d, float)) - 2, 0))
+
+
+def permutation_cost(d: npt.ArrayLike) -> FloatArray:
+    """Return the evaluations of one paired permutation pass, 2 (d - 1)."""
+    return np.asarray(np.maximum(2 * (np.asarray(d, float) - 1), 0))
+
+
+@functools.lru_cache(maxsize=32)
+def _subsets(d: int) -> BoolArray:
+    """Return all coalitions of d players, (2^d, d); line k holds the bits of k."""
+    return np.asarray((np.arange(2**d)[:, None] >> np.arange(d)) & 1, bool)
+
+
+@functools.lru_cache(maxsize=32)
+def shapley_weights(d: int) -> FloatArray:
+    """Return W (d, 2^d) with phi = W v: (s-1)!(d-s)!/d! where the player is in, -s!(d-s-1)!/d! where it is not (Shapley 1953).
+
+    Examples
+    --------
+    >>> v = np.array([0, 400, 560, 740, 720, 780, 980, 1000])
+    >>> (shapley_weights(3) @ v).round(6).tolist()
+    [180.0, 360.0, 460.0]
+    """
+    inside = _subsets(d)
+    size = inside.sum(1)
+    plus = np.array([1 / (d * math.comb(d - 1, s - 1)) if s else 0.0 for s in range(d + 1)])
+    minus = np.array([1 / (d * math.comb(d - 1, s)) if s < d else 0.0 for s in range(d + 1)])
+    return np.asarray(np.where(inside.T, plus[size], -minus[size]))
+
+
+def _by_size(games: Games, which: Ints, per_game: Callable[[int], int]) -> Iterator[tuple[int, Ints, Ints]]:
+    """Yield (d, games, their active players (g, d)) in chunks of equal d, about ``CHUNK`` coalitions each."""
+    sizes = games.sizes[which]
+    for d in np.unique(sizes[sizes > 0]).tolist():
+        mine = which[sizes == d]
+        step = max(1, CHUNK // max(1, per_game(d)))
+        for s in range(0, len(mine), step):
+            g = mine[s : s + step]
+            yield d, g, np.nonzero(games.active[g])[1].reshape(len(g), d)
+
+
+def _coalitions(games: Games, players: Ints, local: BoolArray) -> BoolArray:
+    """Return (g, m, P) coalitions from ``local`` (g, m, d) ones over each game's own active players."""
+    out = np.zeros((*local.shape[:2], games.active.shape[1]), bool)
+    np.put_along_axis(out, np.broadcast_to(players[:, None], local.shape), local, 2)
+    return out
+
+
+def _ask(games: Games, g: Ints, coalitions: BoolArray) -> FloatArray:
+    """Return v (g, m, O) of coalitions (g, m, P)."""
+    m = coalitions.shape[1]
+    return games.evaluate(np.repeat(g, m), coalitions.reshape(len(g) * m, coalitions.shape[2])).reshape(len(g), m, games.start.shape[1])
+
+
+def exact(games: Games, which: Ints) -> FloatArray:
+    """Return the Shapley values (len(which), P, O) by going through all coalitions of the active players. Cost 2^d - 2 each."""
+    place = np.full(len(games.active), -1)
+    place[which] = np.arange(len(which))
+    out = np.zeros((len(which), games.active.shape[1], games.start.shape[1]))
+    for d, g, players in _by_size(games, which, lambda d: 2**d):
+        inner = np.broadcast_to(_subsets(d)[1:-1], (len(g), 2**d - 2, d))
+        v = np.concatenate([games.start[g][:, None], _ask(games, g, _coalitions(games, players, inner)), games.end[g][:, None]], axis=1)
+        phi = np.einsum("ds,gso->gdo", shapley_weights(d), v, optimize=True)
+        out[place[g][:, None], players] = phi
+    return out
+
+
+def permutations(games: Games, which: Ints, step: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Return one unbiased estimate (len(which), P, O) per game from one random order and its reverse, and half the difference of the two.
+
+    Exact where no more than two players interact (Castro, Gomez and Tejada 2009, doi:10.1016/j.cor.2008.04.004; antithetic form: Mitchell,
+    Cooper, Frank and Holmes 2022, arXiv:2104.12199). The values of each game sum to v(all) - v(none). Cost 2 (d - 1) evaluations each.
+    ``step`` numbers the draw.
+    """
+    place = np.full(len(games.active), -1)
+    place[which] = np.arange(len(which))
+    out = np.zeros((len(which), games.active.shape[1], games.start.shape[1]))
+    half = np.zeros_like(out)
+    for d, g, players in _by_size(games, which, lambda d: 2 * d):
+        draws = uniforms(seed, games.counters[g], games.players, step)
+        rank = np.argsort(np.argsort(np.take_along_axis(draws, players, 1), axis=1), axis=1)  # place of each player in the order
+        steps = np.arange(1, d)[:, None]
+        local = np.concatenate([rank[:, None] < steps, rank[:, None] >= d - steps], axis=1)
+        inner = _ask(games, g, _coalitions(games, players, local)).reshape(len(g), 2, d - 1, -1)
+        ends = [np.broadcast_to(a[g][:, None, None], (len(g), 2, 1, a.shape[1])) for a in (games.start, games.end)]
+        rise = np.diff(np.concatenate([ends[0], inner, ends[1]], axis=2), axis=2)  # (g, 2, d, O): what the t-th arrival adds
+        forward = np.take_along_axis(rise[:, 0], rank[:, :, None], 1)
+        backward = np.take_along_axis(rise[:, 1], (d - 1 - rank)[:, :, None], 1)
+        out[place[g][:, None], players] = (forward + backward) / 2
+        half[place[g][:, None], players] = (forward - backward) / 2
+    return out, half
+
+
+def kernel(games: Games, which: Ints, pairs: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Return (values, variances), each (len(which), P, O), by constrained weighted regression on ``pairs`` d random pairs of complements.
+
+    KernelSHAP (Lundberg and Lee 2017, arXiv:1705.07874) with paired sampling (Covert and Lee 2021, arXiv:2012.01536): sizes are drawn in
+    proportion to the kernel, so the regression itself is unweighted; the constraint sum = v(all) - v(none) is eliminated through the last
+    player. Variances are those of the least-squares fit under unequal errors. Cost 2 ``pairs`` d evaluations each; games that cost no more
+    by enumeration are exact.
+    """
+    place = np.full(len(games.active), -1)
+    place[which] = np.arange(len(which))
+    out = np.zeros((len(which), games.active.shape[1], games.start.shape[1]))
+    variance = np.zeros_like(out)
+    small = exact_cost(games.sizes[which]) <= 2.0 * pairs * games.sizes[which]
+    out[small] = exact(games, which[small])
+    for d, g, players in _by_size(games, which[~small], lambda d: 2 * pairs * d):
+        z = _kernel_draws(games, g, players, pairs * d, seed)
+        v = _ask(games, g, _coalitions(games, players, np.concatenate([z, ~z], axis=1))) - games.start[g][:, None]
+        delta = (games.end - games.start)[g]
+        phi, var, solved = _regress(z, v[:, : pairs * d], v[:, pairs * d :], delta)
+        out[place[g][:, None], players], variance[place[g][:, None], players] = phi, var
+        if not solved.all():  # rarely the coalitions drawn do not tell all players apart: draw more
+            at = place[g[~solved]]
+            out[at], variance[at] = kernel(games, g[~solved], 2 * pairs, seed)
+    return out, variance
+
+
+def _kernel_draws(games: Games, g: Ints, players: Ints, n: int, seed: int) -> BoolArray:
+    """Return n coalitions per game (g, n, d), sizes in proportion to the Shapley kernel."""
+    d = players.shape[1]
+    sizes = np.arange(1, d)
+    share = np.cumsum(1 / (sizes * (d - sizes)))
+    out = np.empty((len(g), n, d), bool)
+    for k in range(n):
+        draws = uniforms(seed, games.counters[g], games.players, 2 * k)
+        rank = np.argsort(np.argsort(np.take_along_axis(draws, players, 1), axis=1), axis=1)
+        u = uniforms(seed, games.counters[g], games.players[:1], 2 * k + 1)[:, 0] / 2.0**64
+        out[:, k] = rank < sizes[np.searchsorted(share / share[-1], u)][:, None]
+    return out
+
+
+def _regress(z: BoolArray, v: FloatArray, v_other: FloatArray, delta: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Solve the paired regression: z (g, n, d), v and v_other (g, n, O) the pair's values, delta (g, O).
+
+    Returns values and variances (g, d, O), and which games (g,) had coalitions of full rank. Variances leave each pair out of its own fit
+    (HC3; MacKinnon and White 1985, doi:10.1016/0304-4076(85)90158-7), because few pairs meet many players.
+    """
+    x = z[..., :-1].astype(float) - z[..., -1:]
+    # the mean of a pair's values is the same constant for every additive game: only the difference informs
+    y = (v - v_other + delta[:, None]) / 2 - z[..., -1:] * delta[:, None]
+    gram = x.transpose(0, 2, 1) @ x
+    solved = np.linalg.eigvalsh(gram)[:, 0] > 1e-6
+    inverse = np.linalg.pinv(gram, hermitian=True)
+    head = inverse @ (x.transpose(0, 2, 1) @ y)
+    influence = x @ inverse
+    leverage = np.minimum((influence * x).sum(-1, keepdims=True), 1 - 1e-6)
+    residual = np.square((y - x @ head) / (1 - leverage))
+    influence = np.concatenate([influence, -influence.sum(-1, keepdims=True)], axis=-1)
+    phi = np.concatenate([head, delta[:, None] - head.sum(1, keepdims=True)], axis=1)
+    return phi, np.einsum("gnd,gno->gdo", np.square(influence), residual, optimize=True), np.asarray(solved)

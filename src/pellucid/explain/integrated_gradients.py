@@ -1,0 +1,83 @@
+"""Integrated gradients on tokens: the gradient averaged on the way from a reference row, exact up to a stated completeness gap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.explain.gradient import by_player, reference_tokens
+from pellucid.explain.question import Question
+from pellucid.nn.gradients import integrated
+from pellucid.protocols import FloatArray
+from pellucid.results import Explanation
+
+if TYPE_CHECKING:
+    import torch
+
+    from pellucid.probe.view import View
+
+__all__ = ["explain"]
+
+NODES = 8
+DEPTH = 10  # 2^10 pieces of one path at the most
+ROUNDING = 64 * float(np.finfo(np.float32).eps)
+TOLERANCE = 1e-3
+Ints = npt.NDArray[np.int64]
+
+
+def explain(question: Question) -> Explanation:
+    """Return integrated gradients (N, P, O) from the reference row, with the path refined until the sum closes.
+
+    Sundararajan, Taly and Yan 2017, arXiv:1703.01365. The path is straight in the space of tokens, so categories take part. A row is done
+    when its values add up to f(x) - f(reference) within ``precision`` (default 1e-3) of the larger of that difference and a tenth of the
+    range of the answers over the kept rows. Cost: 10 forward and 8 O backward passes per piece of the path; one piece where it is smooth.
+
+    Notes
+    -----
+    # NOTE[DIFF] the sum must close on every piece of the path too. Pieces that do not are halved, because with a kink (ReLU, the edge of a
+    bin) the error of a fixed rule falls as one over the nodes, and that of halving as a power of two.
+    """
+    import torch
+
+    view = question.view
+    tokens = view.tokens(question.table)
+    reference, words = reference_tokens(question, tokens)
+    with torch.inference_mode():
+        end, start = (view.from_tokens(t).double().cpu().numpy() for t in (tokens, reference))
+        kept = view.from_tokens(view.tokens(question.kept)).double().cpu().numpy()
+    tolerance = (question.precision or TOLERANCE) * np.maximum(np.abs(end - start), 0.1 * np.ptp(kept, axis=0))
+    # what single precision cannot resolve is no fault of the path: a nearly constant network would be halved for ever
+    tolerance = np.maximum(tolerance, ROUNDING * np.maximum(np.abs(end), np.abs(start)) + 1e-9)
+    values = np.zeros((len(end), end.shape[1], tokens.shape[1]))
+    left, share = np.arange(len(end)), 8.0
+    while len(left) and share <= 512:  # many pieces may each keep their tolerance and miss it together
+        values[left] = _along(view, tokens[left], reference[left], tolerance[left] / share)
+        left = left[(np.abs(values[left].sum(-1) - (end - start)[left]) > tolerance[left]).any(1)]
+        share *= 8
+    caveats = [words] + ([f"the values of {len(left)} rows do not add up within the tolerance"] if len(left) else [])
+    return question.answer(by_player(question.players, values), start, end, settings={"nodes": NODES, "path": "tokens"}, caveats=caveats)
+
+
+def _along(view: View, tokens: torch.Tensor, reference: torch.Tensor, tolerance: FloatArray) -> FloatArray:
+    """Return (N, O, C) summed over pieces of the path, each halved until it closes within ``tolerance`` (N, O)."""
+    import torch
+
+    out = np.zeros((len(tokens), tolerance.shape[1], tokens.shape[1]))
+    row, low, width = np.arange(len(tokens)), np.zeros(len(tokens)), 1.0
+    for depth in range(DEPTH + 1):
+        at = torch.as_tensor(row)
+        change, start = tokens[at] - reference[at], torch.as_tensor(low).to(tokens)[:, None, None]
+        first, last = reference[at] + start * change, reference[at] + (start + width) * change
+        part = integrated(view.from_tokens, last, first, NODES).double().cpu().numpy()
+        with torch.inference_mode():
+            rise = (view.from_tokens(last) - view.from_tokens(first)).double().cpu().numpy()
+        closed = (np.abs(part.sum(-1) - rise) <= tolerance[row]).all(1) | (depth == DEPTH)
+        np.add.at(out, row[closed], part[closed])
+        if closed.all():
+            break
+        width /= 2
+        low = np.concatenate([low[~closed], low[~closed] + width])
+        row = np.tile(row[~closed], 2)
+    return out

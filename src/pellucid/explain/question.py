@@ -1,0 +1,202 @@
+"""A question about a model, made ready: who is asked, about which rows, against which background, with what budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import ArgumentError, EmptyTableError, RequestError
+from pellucid.probe.coalition import CoalitionEngine
+from pellucid.probe.foreign import as_predictor
+from pellucid.probe.masker import Players, reference_rows
+from pellucid.probe.view import View
+from pellucid.protocols import FloatArray
+from pellucid.random import as_seed
+from pellucid.results import Explanation, RunRecord
+from pellucid.table import Table
+
+__all__ = ["BACKGROUND_ROWS", "Budget", "Question", "ask"]
+
+BACKGROUND_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Most model rows in total, most seconds, or neither."""
+
+    rows: int | None = None
+    seconds: float | None = None
+
+    @classmethod
+    def of(cls, budget: Any) -> Budget:
+        """Return the budget from an integer number of model rows or text such as ``"30s"`` or ``"2min"``.
+
+        Examples
+        --------
+        >>> Budget.of("2min").seconds, Budget.of(5000).rows
+        (120.0, 5000)
+        """
+        if budget is None or isinstance(budget, Budget):
+            return budget or cls()
+        if isinstance(budget, str):
+            for unit, factor in (("min", 60.0), ("s", 1.0)):
+                number = budget.strip().removesuffix(unit).strip()
+                if budget.strip().endswith(unit) and number.replace(".", "", 1).isdigit() and float(number) > 0:
+                    return cls(seconds=float(number) * factor)
+        elif isinstance(budget, int | float | np.number) and not isinstance(budget, bool) and budget >= 1:
+            return cls(rows=int(budget))
+        raise RequestError(
+            "the budget cannot be used", expected="a number of model rows such as 100_000, or seconds such as '30s'", got=repr(budget)
+        )
+
+
+@dataclass(frozen=True)
+class Question:
+    """Everything a method needs, checked.
+
+    Attributes
+    ----------
+    method : registry name.
+    view : the predictor with the outputs asked for; counts the rows it evaluates.
+    table : the N rows; players : the P players; background : the B rows that lend their cells to absent players.
+    kept : the rows the background was taken from. fill, budget, precision, seed : as asked.
+    y : labels (N,), or None.
+    """
+
+    method: str
+    view: View
+    table: Table
+    players: Players
+    background: Table
+    kept: Table
+    fill: str
+    budget: Budget
+    precision: float | None
+    seed: int
+    y: Any
+    settings: Mapping[str, Any]
+    caveats: tuple[str, ...]
+    started: float = field(default_factory=time.perf_counter)
+
+    def engine(self, background: Table | None = None) -> CoalitionEngine:
+        """Return the coalition engine over the rows and the background."""
+        return CoalitionEngine(self.view, self.table, self.background if background is None else background, self.players)
+
+    def record(self, settings: Mapping[str, Any] | None = None, caveats: Sequence[str] = ()) -> RunRecord:
+        """Return the record of the answer, complete for replay."""
+        return RunRecord(
+            method=self.method,
+            settings={**self.settings, **(settings or {})},
+            seed=self.seed,
+            data=self.table.fingerprint(),
+            duration=time.perf_counter() - self.started,
+            n_calls=self.view.n_calls,
+            caveats=(*self.caveats, *caveats),
+        )
+
+    def answer(
+        self,
+        values: FloatArray,
+        base: FloatArray,
+        predictions: FloatArray,
+        *,
+        error: FloatArray | None = None,
+        complete: bool = True,
+        settings: Mapping[str, Any] | None = None,
+        caveats: Sequence[str] = (),
+    ) -> Explanation:
+        """Return the explanation from ``values`` (N, P, O), ``base`` (N, O) or (O,) and ``predictions`` (N, O)."""
+        base = np.broadcast_to(base, predictions.shape).copy()
+        gap = predictions - base - values.sum(1) if complete else None
+        one = len(self.view.outputs) == 1
+
+        def cut(a: FloatArray | None) -> FloatArray | None:
+            return a[..., 0] if one and a is not None else a
+
+        record = self.record(settings, caveats)
+        return Explanation(
+            values=values[..., 0] if one else values,
+            base_values=base[..., 0] if one else base,
+            columns=self.players.names,
+            outputs=self.view.outputs,
+            data=self.table.frame,
+            scale=self.view.scale,
+            method=self.method,
+            record=record,
+            predictions=predictions[..., 0] if one else predictions,
+            error=cut(error),
+            gap=cut(gap),
+            n_calls=record.n_calls,
+        )
+
+
+def labels(model: Any, X: Any) -> Any:
+    """Return the target's cells where ``X`` holds them (a Table with a target, or a frame with the target column of fit), else None."""
+    if isinstance(X, Table):
+        return None if X.target is None else X.frame[X.target].to_numpy()
+    names: tuple[str, ...] = getattr(getattr(model, "target_", None), "names", ())
+    if len(names) == 1 and hasattr(X, "columns") and names[0] in list(X.columns):
+        return np.asarray(X[names[0]])
+    return None
+
+
+def ask(
+    model: Any,
+    X: Any,
+    *,
+    method: str,
+    of: str = "prediction",
+    output: Any = None,
+    versus: Any = None,
+    scale: str | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    fill: str = "marginal",
+    background: Any = None,
+    budget: Any = None,
+    precision: float | None = None,
+    random_state: Any = None,
+    y: Any = None,
+    whole: bool = False,
+) -> Question:
+    """Return the question, or an error that says what is wrong with it. See :func:`pellucid.explain.explain`.
+
+    ``whole`` marks methods that speak of a whole table and need no background.
+    """
+    if precision is not None and not 0 < precision < 1:
+        raise RequestError("precision cannot be used", expected="a share between 0 and 1, such as 0.02", got=repr(precision))
+    if groups is not None and not isinstance(groups, Mapping):
+        raise ArgumentError("groups cannot be used", expected="a mapping such as {'person': ['age', 'sex']}", got=type(groups).__name__)
+    given = background is not None
+    predictor = as_predictor(model, X, X if whole and not given else background, scale=scale, of=of)
+    if whole and scale is None and predictor.task == "classification" and predictor.scale == "log-odds":
+        predictor = as_predictor(model, X, X if not given else background, scale="probability", of=of)  # losses are taken of probabilities
+    view = View(predictor, output, versus)
+    table = view.read(X)
+    y = labels(model, X) if y is None and whole else y
+    if len(table) == 0:
+        raise EmptyTableError("there are no rows to explain")
+    seed, players = as_seed(random_state), Players.of(view.columns, groups)
+    kept = view.read(background) if given else (table if whole else view.background())
+    if kept is None or len(kept) == 0:
+        raise RequestError("the model kept no rows to compare with", do="pass background=, or fit with keep_rows above 0")
+    kept = kept.select(view.columns)
+    reference, caveat = reference_rows(kept, fill, size=BACKGROUND_ROWS, seed=seed, given=given)
+    settings = {
+        "of": of,
+        "output": output,
+        "versus": versus,
+        "scale": view.scale,
+        "groups": dict(groups) if groups else None,
+        "fill": fill,
+        "budget": budget,
+        "precision": precision,
+        "background_rows": len(reference),
+        "background": reference.fingerprint(),
+    }
+    return Question(
+        method, view, table, players, reference, kept, fill, Budget.of(budget), precision, seed, y, settings, () if whole else (caveat,)
+    )

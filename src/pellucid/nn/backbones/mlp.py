@@ -1,0 +1,74 @@
+"""Backbones that read all tokens of a row side by side: the multi-layer perceptron, and what it shares with TabM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import nn
+
+from pellucid.nn.layers import FirstStage, dropout
+
+__all__ = ["MLP", "FlatBackbone", "linear_blocks"]
+
+Parts = Mapping[str, torch.Tensor]
+
+
+class FlatBackbone(nn.Module):
+    """A backbone whose first stage is a sum over columns: tokens (N, C, D) to hidden states (N, K, H).
+
+    Attributes
+    ----------
+    additive : True; what follows the first stage reads only the sum of the columns' parts.
+    members, width : K, H.
+    """
+
+    additive = True
+    stackable = True
+
+    def __init__(self, first: FirstStage, blocks: Iterable[nn.Module], dropout: float) -> None:
+        super().__init__()
+        self.first, self.blocks, self.dropout = first, nn.ModuleList(blocks), dropout
+        self.members, self.width = first.members, first.width
+
+    def parts(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the columns' parts of the stacked first pre-activation, (N, C, K * h)."""
+        return self.first.parts(tokens)
+
+    def from_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, Parts]:
+        """Return (hidden (N, K, H), named parts) from the summed parts (N, K * h)."""
+        x = self._act(self.first(total))
+        for layer in self.blocks:
+            x = self._act(layer(x))
+        return x, {}
+
+    def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Parts]:
+        """Return (hidden (N, K, H), named parts). Columns ``masked`` (N, C) have no influence: their parts are 0."""
+        if masked is not None:
+            tokens = torch.where(masked[..., None], 0.0, tokens)
+        return self.from_sum(self.first.total(tokens))
+
+    def _act(self, x: torch.Tensor) -> torch.Tensor:
+        return dropout(torch.relu(x), self.dropout, self.training)
+
+
+class MLP(FlatBackbone):
+    """Blocks of linear map, ReLU and dropout (Gorishniy and others 2021, arXiv:2106.11959).
+
+    Parameters
+    ----------
+    n_tokens, d_token : C, D.
+    width, blocks : h, and the number of blocks, the first stage counted in.
+    dropout : share of hidden entries set to 0 while training.
+    """
+
+    def __init__(self, n_tokens: int, d_token: int, width: int = 256, blocks: int = 3, dropout: float = 0.1) -> None:
+        super().__init__(FirstStage(n_tokens, d_token, width), linear_blocks(width, blocks - 1), dropout)
+
+
+def linear_blocks(width: int, n: int) -> list[nn.Module]:
+    """Return ``n`` square linear layers, weights and biases from U(-1/sqrt(h), 1/sqrt(h))."""
+    layers = [nn.Linear(width, width) for _ in range(n)]
+    for value in (v for layer in layers for v in layer.parameters()):
+        nn.init.uniform_(value, -(width**-0.5), width**-0.5)
+    return list(layers)

@@ -1,0 +1,113 @@
+"""Building blocks shared by the backbones."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+from torch import nn
+
+__all__ = ["EnsembleLinear", "FirstStage", "dropout", "seed_dropout"]
+
+_POOL = 1 << 21
+_pools: dict[tuple[float, torch.device, torch.dtype], torch.Tensor] = {}
+_places = random.Random(0)
+
+
+def seed_dropout(seed: int) -> None:
+    """Fix the masks that the following calls of :func:`dropout` will use."""
+    _places.seed(seed)
+
+
+def dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
+    """Return ``x`` with a share ``p`` of its entries set to 0 and the rest scaled up.
+
+    # NOTE[DIFF] The mask is cut at a random place from a fixed pool of two million random entries. Drawing fresh bits costs a
+    # processor more than the layer's matrix product; a cut costs one multiplication.
+    """
+    if not training or p <= 0:
+        return x
+    if torch.compiler.is_compiling():
+        return nn.functional.dropout(x, p)
+    n = x.numel()
+    key = (p, x.device, x.dtype)
+    pool = _pools.get(key)
+    if pool is None or len(pool) < 2 * n:
+        draw = np.random.default_rng(0).random(max(_POOL, 4 * n), np.float32)
+        pool = _pools[key] = torch.from_numpy(np.where(draw < p, np.float32(0), np.float32(1 / (1 - p)))).to(x.device, x.dtype)
+    start = 16 * _places.randrange((len(pool) - n) // 16 + 1)  # multiples of 16 entries keep vector loads aligned
+    return x * pool[start : start + n].view(x.shape)
+
+
+class FirstStage(nn.Module):
+    """Tokens (N, C, D) to the members' first pre-activations (N, K, h), by way of one part per column.
+
+    Every member sees its own scaled copy of the tokens. The copies are never made: member i's matrix is ``W * r_i``, and all K are
+    one matrix product. The product acts column by column, so it is a sum of one part per column.
+
+    Parameters
+    ----------
+    n_tokens, d_token, width : C, D, h.
+    members : K.
+    scale_in : each member has input scales r, one draw from N(0, 1) per column as the reference does for embedded columns.
+    scale_out : each member has output scales (1 at the start) and a bias of its own (one draw for all).
+    """
+
+    def __init__(self, n_tokens: int, d_token: int, width: int, members: int = 1, scale_in: bool = False, scale_out: bool = False) -> None:
+        super().__init__()
+        self.n_tokens, self.d_token, self.width, self.members = n_tokens, d_token, width, members
+        flat = n_tokens * d_token
+        self.weight = nn.Parameter(_uniform((width, flat), flat))
+        if scale_in:
+            self.scale_in = nn.Parameter(torch.randn(members, n_tokens, 1).expand(-1, -1, d_token).reshape(members, -1).clone())
+        else:
+            self.register_parameter("scale_in", None)
+        if scale_out:
+            self.scale_out = nn.Parameter(torch.ones(members, width))
+            self.bias = nn.Parameter(_uniform((width,), flat).expand(members, -1).clone())
+        else:
+            self.register_parameter("scale_out", None)
+            self.bias = nn.Parameter(_uniform((width,), flat))
+
+    def matrix(self) -> torch.Tensor:
+        """Return the stacked matrix (K * h, C * D)."""
+        if self.scale_in is None:
+            return self.weight
+        return (self.weight * self.scale_in[:, None]).flatten(0, 1)
+
+    def total(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the sum of all parts, (N, K * h)."""
+        return nn.functional.linear(tokens.flatten(1), self.matrix())
+
+    def parts(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return each column's part, (N, C, K * h)."""
+        by_column = self.matrix().view(-1, self.n_tokens, self.d_token).permute(1, 2, 0)
+        return torch.bmm(tokens.transpose(0, 1), by_column).transpose(0, 1)
+
+    def forward(self, total: torch.Tensor) -> torch.Tensor:
+        """Return the pre-activations (N, K, h) from the summed parts (N, K * h)."""
+        x = total.unflatten(1, (self.members, self.width))
+        return x + self.bias if self.scale_out is None else torch.addcmul(self.bias, x, self.scale_out)
+
+
+class EnsembleLinear(nn.Module):
+    """One linear layer for K members, (N, K, in) to (N, K, out): ``s_i * (W (r_i * x)) + b_i`` with W shared.
+
+    Wen, Tran, Ba 2020, arXiv:2002.06715; used as in TabM (Gorishniy, Kotelnikov, Babenko 2024, arXiv:2410.24210): r = s = 1 at the
+    start and one draw of the bias for all members.
+    """
+
+    def __init__(self, n_in: int, n_out: int, members: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(_uniform((n_out, n_in), n_in))
+        self.scale_in = nn.Parameter(torch.ones(members, n_in))
+        self.scale_out = nn.Parameter(torch.ones(members, n_out))
+        self.bias = nn.Parameter(_uniform((n_out,), n_in).expand(members, -1).clone())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.addcmul(self.bias, nn.functional.linear(x * self.scale_in, self.weight), self.scale_out)
+
+
+def _uniform(shape: tuple[int, ...], fan_in: int) -> torch.Tensor:
+    return torch.empty(shape).uniform_(-(fan_in**-0.5), fan_in**-0.5)

@@ -1,0 +1,154 @@
+"""Several networks of one build, trained and evaluated as one: the folds of a small table, or a plain ensemble."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from pellucid import random
+from pellucid.errors import RequestError
+from pellucid.nn.cells import Cells
+from pellucid.nn.table_net import TableNet
+
+__all__ = ["StackedNet"]
+
+
+class _Method(nn.Module):
+    """A network whose call is one of its methods, so that it can be called with other weights."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, method: str, *arguments: Any) -> Any:
+        return getattr(self.net, method)(*arguments)
+
+
+class StackedNet(nn.Module):
+    """G independent networks of one build with the interface of one :class:`TableNet`.
+
+    Their members stand side by side: outputs are (N, G * K, O), tokens (N, C, G * D), parts (N, C, G * W). Every parameter holds
+    its G versions along axis 0, so one optimizer moves all of them and no network sees another.
+
+    Parameters
+    ----------
+    nets : networks of one build; copied.
+    """
+
+    def __init__(self, nets: Sequence[TableNet]) -> None:
+        super().__init__()
+        if not nets:
+            raise RequestError("a stack needs at least one network")
+        first = nets[0]
+        self.n_nets, self.stackable, self.additive = len(nets), first.stackable, first.additive
+        self.n_members, self.n_outputs, self.n_columns = len(nets) * first.n_members, first.n_outputs, first.n_columns
+        self.d_token, self.part_width = len(nets) * first.d_token, len(nets) * first.part_width
+        self._matrices, self._layers, self._each_members = first.matrices(), first.layers(), first.n_members
+        self.net = copy.deepcopy(first)
+        params, buffers = stack_module_state(list(nets))
+        self._put(params, buffers)
+        self._method = [_Method(self.net)]  # in a list: a view of the same network, not a part of its own
+
+    def _put(self, params: dict[str, Any], buffers: dict[str, Any]) -> None:
+        for name, value in params.items():
+            owner, _, leaf = name.rpartition(".")
+            self.net.get_submodule(owner)._parameters[leaf] = nn.Parameter(value.detach())
+        for name, value in buffers.items():
+            owner, _, leaf = name.rpartition(".")
+            self.net.get_submodule(owner)._buffers[leaf] = value
+
+    def _call(self, method: str, *arguments: Any, own: bool) -> Any:
+        """Call a method of all networks; ``own``: every argument has a leading axis G, else all networks share it. Results lead with G."""
+        values = {f"net.{n}": v for n, v in [*self.net.named_parameters(), *self.net.named_buffers()]}
+        module = self._method[0].train(self.training)
+
+        def one(state: dict[str, torch.Tensor], *given: Any) -> Any:
+            return functional_call(module, state, (method, *given))
+
+        if self.stackable:
+            dims = (0, *(0 if own else None for _ in arguments))
+            return vmap(one, in_dims=dims, randomness="different")(values, *arguments)
+        results = []
+        for g in range(self.n_nets):
+            given = [_pick(a, g) for a in arguments] if own else arguments
+            results.append(one({n: v[g] for n, v in values.items()}, *given))
+        if isinstance(results[0], torch.Tensor):
+            return torch.stack(results)
+        return {k: torch.stack([r[k] for r in results]) for k in results[0]}
+
+    def each(self, cells: Cells) -> torch.Tensor:
+        """Return (G, B, K, O) from cells with a leading axis G: every network reads rows of its own."""
+        return self._call("forward", cells, own=True)  # type: ignore[no-any-return]
+
+    def forward(self, cells: Cells) -> torch.Tensor:
+        return _join(self._call("forward", cells, own=False), 1)
+
+    def tokens(self, cells: Cells) -> torch.Tensor:
+        """Return the networks' tokens side by side, (N, C, G * D)."""
+        return _join(self._call("tokens", cells, own=False), 2)
+
+    def parts(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the networks' parts side by side, (N, C, G * W)."""
+        return _join(self._call("parts", self._split(tokens), own=True), 2)
+
+    def outputs_from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return outputs (N, G * K, O) from tokens (N, C, G * D)."""
+        return _join(self._call("outputs_from_tokens", self._split(tokens), own=True), 1)
+
+    def outputs_from_parts(self, parts: torch.Tensor) -> torch.Tensor:
+        """Return outputs (N, G * K, O) from parts (N, C, G * W), or from their sum (N, G * W) where ``additive``."""
+        return _join(self._call("outputs_from_parts", self._split(parts), own=True), 1)
+
+    def named_parts(self, cells: Cells) -> dict[str, torch.Tensor]:
+        """Return each network's named parts with a leading axis G."""
+        return dict(self._call("named_parts", cells, own=False))
+
+    def _split(self, joined: torch.Tensor) -> torch.Tensor:
+        split: torch.Tensor = joined.unflatten(-1, (self.n_nets, -1)).movedim(-2, 0)
+        return split
+
+    def layers(self) -> tuple[str, ...]:
+        """Return the names of the trained layers, output side first."""
+        return self._layers
+
+    def matrices(self) -> tuple[str, ...]:
+        """Return the names of the hidden matrices."""
+        return self._matrices
+
+    @torch.no_grad()
+    def reset(self, layers: Sequence[str], seed: int) -> StackedNet:
+        """Give the named layers of every network fresh initial weights, in place; returns the stack."""
+        fresh = [self.net.fresh(random.integer(seed, "net", g)) for g in range(self.n_nets)]
+        unknown = sorted(set(layers) - set(self.layers()))
+        if unknown:
+            raise RequestError(f"there is no layer {unknown[0]!r}", expected=f"some of {', '.join(self.layers())}")
+        new = stack_module_state(fresh)[0]
+        for name, value in self.net.named_parameters():
+            if any(name == layer or name.startswith(f"{layer}.") for layer in layers):
+                value.copy_(new[name])
+        return self
+
+    @torch.no_grad()
+    def single(self, g: int) -> TableNet:
+        """Return network ``g`` alone, a copy."""
+        net = self.net.fresh(0)
+        for name, value in net.named_parameters():
+            value.copy_(self.net.get_parameter(name)[g])
+        for name, buffer in net.named_buffers():
+            buffer.copy_(self.net.get_buffer(name)[g])
+        return net.train(self.training)
+
+
+def _join(each: torch.Tensor, axis: int) -> torch.Tensor:
+    """Return (G, N, ...) with G joined into ``axis`` of the single network's result."""
+    joined: torch.Tensor = each.movedim(0, axis).flatten(axis, axis + 1)
+    return joined
+
+
+def _pick(argument: Any, g: int) -> Any:
+    return Cells(*(t[g] for t in argument)) if isinstance(argument, Cells) else argument[g]

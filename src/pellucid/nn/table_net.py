@@ -1,0 +1,170 @@
+"""A whole network for one table: cells to tokens, backbone, head, with the entrances that explanations use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from pellucid import random, registry
+from pellucid.errors import RequestError
+from pellucid.nn.cells import Cells, CellSizes
+from pellucid.nn.embeddings import CellEmbedding
+from pellucid.nn.heads import IdentityHead, MemberHead
+
+__all__ = ["TableNet"]
+
+HEADS: Mapping[str, type[nn.Module]] = {"linear": MemberHead, "identity": IdentityHead}
+
+Factory = Callable[..., nn.Module]
+
+
+class TableNet(nn.Module):
+    """Encoded rows to the members' raw outputs (N, K, O).
+
+    Raw outputs are logits or standardised values; ``training.objectives`` turns them into answers.
+
+    Parameters
+    ----------
+    sizes : what the cells look like.
+    backbone : name of a registered backbone, or a factory ``(n_tokens, d_token, **options) -> nn.Module`` whose module maps tokens
+        (N, C, D) to (N, H), to (N, K, H), or to one of these with a dictionary of named parts.
+    n_outputs : O.
+    d_token : D.
+    options : keyword arguments of the backbone.
+    head : ``"linear"``, ``"identity"`` (the backbone's own output is used), or a factory ``(members, width, n_outputs) -> nn.Module``.
+    embedding : keyword arguments of :class:`CellEmbedding`.
+    seed : of the initial weights; equal seeds give equal bits.
+
+    Attributes
+    ----------
+    additive : True where the parts of the columns are summed before anything else reads them.
+    n_members, n_outputs, n_columns, d_token : K, O, C, D.
+    part_width : W.
+    """
+
+    def __init__(
+        self,
+        sizes: CellSizes,
+        backbone: str | Factory = "tabm",
+        n_outputs: int = 1,
+        *,
+        d_token: int = 24,
+        options: Mapping[str, Any] | None = None,
+        head: str | Factory = "linear",
+        embedding: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self._arguments = {
+            "sizes": sizes, "backbone": backbone, "n_outputs": n_outputs, "d_token": d_token, "options": options, "head": head,
+            "embedding": embedding,
+        }  # fmt: skip
+        self.n_columns, self.d_token, self.n_outputs = sizes.n_columns, d_token, n_outputs
+        factory = registry.resolve(registry.get("backbone", backbone)) if isinstance(backbone, str) else backbone
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(random.integer(seed, "weights"))
+            self.embedding = CellEmbedding(sizes, d_token, **(embedding or {}))
+            self.backbone = factory(sizes.n_columns, d_token, **(options or {}))
+            self.additive = bool(getattr(self.backbone, "additive", False))
+            self.n_members, width = self._shape()
+            self.head = _head(head)(self.n_members, width, n_outputs)
+        self.part_width = self.n_members * width if self.additive else d_token
+        self.stackable = bool(getattr(self.backbone, "stackable", False))
+
+    def _shape(self) -> tuple[int, int]:
+        """Return (K, H) as the backbone states them, or as two rows through it show."""
+        if hasattr(self.backbone, "members") and hasattr(self.backbone, "width"):
+            return int(self.backbone.members), int(self.backbone.width)  # type: ignore[arg-type]
+        was = self.backbone.training
+        with torch.no_grad():
+            hidden, _ = self._run(self.backbone.eval()(torch.zeros(2, self.n_columns, self.d_token)))
+        self.backbone.train(was)
+        return int(hidden.shape[1]), int(hidden.shape[2])
+
+    @staticmethod
+    def _run(out: Any) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        """Return what a backbone gave as (hidden (N, K, H), parts)."""
+        hidden, parts = out if isinstance(out, tuple) else (out, {})
+        if not isinstance(hidden, torch.Tensor) or hidden.ndim not in (2, 3):
+            got = f"shape {tuple(hidden.shape)}" if isinstance(hidden, torch.Tensor) else type(hidden).__name__
+            raise RequestError(
+                "the backbone's output cannot be used", expected="a tensor (N, H) or (N, K, H), or such a tensor and a dictionary", got=got
+            )
+        return (hidden if hidden.ndim == 3 else hidden[:, None]), parts
+
+    def tokens(self, cells: Cells) -> torch.Tensor:
+        """Return the embedded cell of each source column, (N, C, D)."""
+        tokens: torch.Tensor = self.embedding(cells)
+        return tokens
+
+    def parts(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return one vector per column, (N, C, W), at the furthest point up to which columns do not mix."""
+        return self.backbone.parts(tokens) if self.additive else tokens  # type: ignore[operator]
+
+    def outputs_from_parts(self, parts: torch.Tensor) -> torch.Tensor:
+        """Return outputs (N, K, O) from parts (N, C, W), or from their sum over columns (N, W) where ``additive``."""
+        if not self.additive:
+            return self.outputs_from_tokens(parts)
+        total = parts.sum(1) if parts.ndim == 3 else parts
+        return self.head(self.backbone.from_sum(total)[0])  # type: ignore[operator,no-any-return]
+
+    def outputs_from_tokens(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> torch.Tensor:
+        """Return outputs (N, K, O), differentiable in ``tokens`` (N, C, D); columns ``masked`` (N, C) have no influence."""
+        out = self.backbone(tokens) if masked is None else self.backbone(tokens, masked=masked)
+        return self.head(self._run(out)[0])  # type: ignore[no-any-return]
+
+    def forward(self, cells: Cells, masked: torch.Tensor | None = None) -> torch.Tensor:
+        return self.outputs_from_tokens(self.embedding(cells), masked)
+
+    def named_parts(self, cells: Cells) -> dict[str, torch.Tensor]:
+        """Return what the backbone shows of its inside (attention, masks, weights), by name, rows first, and the ``hidden`` state."""
+        hidden, parts = self._run(getattr(self.backbone, "explained", self.backbone)(self.embedding(cells)))
+        return {"hidden": hidden, **parts}
+
+    def layers(self) -> tuple[str, ...]:
+        """Return the names of the trained layers, output side first."""
+        names = ["embedding", *(f"backbone.{n}" for n in _blocks(self.backbone)), "head"]
+        return tuple(n for n in reversed(names) if any(p == n or p.startswith(f"{n}.") for p, _ in self.named_parameters()))
+
+    def fresh(self, seed: int) -> TableNet:
+        """Return an untrained network of the same build."""
+        return TableNet(**self._arguments, seed=seed).to(next(self.parameters()).device)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def reset(self, layers: Sequence[str], seed: int) -> TableNet:
+        """Give the named layers fresh initial weights, in place; returns the network."""
+        unknown = sorted(set(layers) - set(self.layers()))
+        if unknown:
+            raise RequestError(f"there is no layer {unknown[0]!r}", expected=f"some of {', '.join(self.layers())}")
+        new = dict(self.fresh(seed).named_parameters())
+        for name, value in self.named_parameters():
+            if any(name == layer or name.startswith(f"{layer}.") for layer in layers):
+                value.copy_(new[name])
+        return self
+
+    def matrices(self) -> tuple[str, ...]:
+        """Return the names of the hidden matrices of the backbone, the ones an optimizer may treat as matrices."""
+        return tuple(n for n, p in self.named_parameters() if n.startswith("backbone.") and n.endswith("weight") and p.ndim == 2)
+
+
+def _head(head: str | Factory) -> Factory:
+    if not isinstance(head, str):
+        return head
+    if head not in HEADS:
+        raise RequestError(f"unknown head {head!r}", expected=f"one of {', '.join(HEADS)} or a module factory")
+    return HEADS[head]
+
+
+def _blocks(backbone: nn.Module) -> list[str]:
+    """Return the names of a backbone's pieces in order: children, lists of blocks opened, and parameters of its own beside them."""
+    names: list[str] = []
+    for name, child in backbone.named_children():
+        if isinstance(child, nn.ModuleList | nn.Sequential):
+            names += [f"{name}.{i}" for i, _ in child.named_children()]
+        else:
+            names.append(name)
+    own = [name for name, _ in backbone.named_parameters(recurse=False)]
+    return names[:1] + own + names[1:]

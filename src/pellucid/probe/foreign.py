@@ -1,0 +1,248 @@
+"""Any model as a predictor: scikit-learn pipelines, boosted trees, a callable on a frame.
+
+A foreign model is always called with frames of the caller's library, in the caller's column order, with the caller's dtypes; category
+levels are the union of those in ``X`` and in the background, integers stay integers, missing cells stay missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pellucid.errors import ArgumentError, ColumnError, EmptyTableError, RequestError, quote
+from pellucid.protocols import FloatArray, Predictor
+from pellucid.table import Column, ColumnType, Schema, Table
+from pellucid.table.frames import from_any
+
+__all__ = ["ForeignPredictor", "as_predictor", "read"]
+
+
+def as_predictor(model: Any, X: Any = None, background: Any = None, *, scale: str | None = None, of: str = "prediction") -> Predictor:
+    """Return any model as a :class:`~pellucid.protocols.Predictor`.
+
+    Parameters
+    ----------
+    model : an estimator of this package, a predictor, a callable frame -> (N,) or (N, O), or an object with ``predict_proba``,
+        ``decision_function`` or ``predict``, used in that order.
+    X, background : frames of one library; a foreign model needs both.
+    scale : ``"log-odds"`` or ``"probability"`` for classifiers; None = the model's default.
+    of : what to explain; foreign models only offer ``"prediction"``.
+
+    Raises
+    ------
+    RequestError : a foreign model without ``background``, or a scale or quantity it does not have.
+    """
+    if hasattr(model, "predictor") and not isinstance(model, Predictor):
+        return model.predictor(scale=scale, of=of)  # type: ignore[no-any-return]
+    if isinstance(model, Predictor):
+        if scale not in (None, model.scale):
+            raise RequestError(f"this predictor answers on the scale {model.scale!r}", got=repr(scale), do="leave scale out")
+        return model
+    if of != "prediction":
+        raise RequestError(f"of={of!r} is not known for a model from elsewhere", expected="of='prediction'")
+    if background is None:
+        raise RequestError(
+            "a model from elsewhere keeps no rows to compare with",
+            do="pass background=, some 100 rows of the training data in the same columns as X",
+        )
+    if X is None:
+        raise RequestError("a model from elsewhere is read through the rows it is asked about", do="pass X=")
+    return ForeignPredictor(model, X, background, scale=scale)
+
+
+def read(predictor: Any, X: Any) -> Table:
+    """Return ``X`` as a table of the predictor's columns: through the predictor's own ``read``, else under its background's schema."""
+    if hasattr(predictor, "read"):
+        return predictor.read(X)  # type: ignore[no-any-return]
+    kept = predictor.background()
+    if isinstance(X, Table):
+        return X.select(predictor.columns)
+    frame, library = from_any(X)
+    absent = [c for c in predictor.columns if c not in frame.columns]
+    if absent:
+        raise ColumnError("columns of the model are not in the data", expected=quote(predictor.columns, 12), got=f"no {quote(absent)}")
+    frame = frame[list(predictor.columns)]
+    return Table(frame, kept.schema.select(predictor.columns) if kept is not None else plain_schema(frame), library)
+
+
+def to_pandas(X: Any, names: tuple[str, ...] = ()) -> tuple[pd.DataFrame, str]:
+    """Return (frame, library): the cells of any frame in pandas, integers with missing cells still integers."""
+    if isinstance(X, Table):
+        return X.frame[[c.name for c in X.schema if c.role == "feature"]], "pandas"
+    if isinstance(X, pd.DataFrame):
+        return X, "pandas"
+    if isinstance(X, np.ndarray):
+        if X.ndim != 2:
+            raise ArgumentError("X is not a table", expected="two dimensions", got=f"shape {X.shape}")
+        return pd.DataFrame(X, columns=list(names) if len(names) == X.shape[1] else [f"x{j}" for j in range(X.shape[1])]), "numpy"
+    library = type(X).__module__.split(".")[0]
+    if library not in ("polars", "pyarrow"):
+        raise ArgumentError("X is not a table", expected="a pandas, polars or pyarrow frame, or a numpy array", got=type(X).__name__)
+    arrow = X.to_arrow() if library == "polars" else X
+    return _plain_arrow(arrow).to_pandas(types_mapper=pd.ArrowDtype), library
+
+
+def _plain_arrow(arrow: Any) -> Any:
+    """Return the arrow table with dictionary columns as text: pandas cannot join dictionaries of different levels."""
+    import pyarrow as pa
+
+    fields = [f.with_type(pa.large_string()) if pa.types.is_dictionary(f.type) else f for f in arrow.schema]
+    return arrow.cast(pa.schema(fields))
+
+
+def plain_schema(frame: pd.DataFrame) -> Schema:
+    """Return a schema that repeats what the dtypes say: enough for distances and display, with nothing inferred."""
+    return Schema(tuple(Column(str(c), _type(frame[c])) for c in frame.columns))
+
+
+def _type(series: pd.Series[Any]) -> ColumnType:
+    if pd.api.types.is_bool_dtype(series.dtype):
+        return ColumnType.BOOLEAN
+    if pd.api.types.is_numeric_dtype(series.dtype):
+        return ColumnType.NUMBER
+    return ColumnType.DATE if pd.api.types.is_datetime64_any_dtype(series.dtype) else ColumnType.CATEGORY
+
+
+def _joined(x: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """Return an empty frame with the dtypes both frames fit into; category levels are the union, those of ``x`` first."""
+    wide: dict[Any, Any] = {}
+    for c in x.columns:
+        one, two = x[c].dtype, b[c].dtype
+        if isinstance(one, pd.CategoricalDtype) and isinstance(two, pd.CategoricalDtype) and one != two:
+            more = two.categories.difference(one.categories, sort=False)
+            wide[c] = pd.CategoricalDtype(one.categories.append(more), ordered=bool(one.ordered))
+        else:
+            wide[c] = one if one == two else pd.concat([x[c].iloc[:1], b[c].iloc[:1]]).dtype
+    return pd.DataFrame({c: pd.Series([], dtype=d) for c, d in wide.items()})
+
+
+def _native_types(x: Any, b: Any, library: str) -> dict[str, Any]:
+    """Return the caller's own column types where both frames agree on them (enumerations are joined)."""
+    if library == "pandas":
+        return {}
+    if library == "numpy":
+        return {"": np.result_type(x, b)}
+    one = {f.name: f.type for f in x.schema} if library == "pyarrow" else dict(x.schema)
+    two = {f.name: f.type for f in b.schema} if library == "pyarrow" else dict(b.schema)
+    out = {c: t for c, t in one.items() if two.get(c) == t}
+    for c, t in one.items():
+        if type(t).__name__ == "Enum" and type(two.get(c)).__name__ == "Enum":
+            out[c] = type(t)(list(dict.fromkeys([*t.categories, *two[c].categories])))
+    return out
+
+
+def _ask(model: Any) -> tuple[Callable[[Any], Any], str]:
+    """Return (what to call, kind)."""
+    for kind in ("predict_proba", "decision_function", "predict"):
+        if hasattr(model, kind):
+            return getattr(model, kind), kind
+    if callable(model):
+        return model, "call"
+    raise ArgumentError(
+        "this cannot be asked for predictions",
+        expected="a callable on a frame, or predict_proba, decision_function or predict",
+        got=type(model).__name__,
+    )
+
+
+class ForeignPredictor:
+    """A model from elsewhere behind the common face. See :func:`as_predictor`.
+
+    Notes
+    -----
+    Scale: ``"probability"`` where the model has ``predict_proba`` (``"log-odds"`` on request), ``"score"`` for ``decision_function``,
+    ``"target"`` otherwise. Binary classes give one output, the second class.
+    """
+
+    foreign = True  # cells are compared as they are written
+
+    def __init__(self, model: Any, X: Any, background: Any, *, scale: str | None = None) -> None:
+        self._call, self._kind = _ask(model)
+        x, self.library = to_pandas(X)
+        b, other = to_pandas(background, tuple(map(str, x.columns)))
+        if other != self.library:
+            raise RequestError("X and background come from different libraries", expected=self.library, got=other)
+        absent = [c for c in x.columns if c not in b.columns]
+        if absent:
+            raise ColumnError("columns of X are not in the background", expected=quote(x.columns, 12), got=f"no {quote(absent)}")
+        if len(b) == 0:
+            raise EmptyTableError("the background has no rows", do="pass some rows of the training data as background=")
+        self._names = list(x.columns)  # as the caller wrote them: they need not be text
+        self._types = _native_types(X, background, self.library)
+        self._template = _joined(x, b[self._names])
+        self.columns = tuple(map(str, self._names))
+        self._background = self._table(b)
+        default = {"predict_proba": "probability", "decision_function": "score"}.get(self._kind, "target")
+        if scale not in (None, default) and not (scale == "log-odds" and self._kind == "predict_proba"):
+            allowed = "'probability' or 'log-odds'" if self._kind == "predict_proba" else repr(default)
+            raise RequestError("the model does not answer on this scale", expected=f"scale={allowed}", got=repr(scale))
+        self.scale = scale or default
+        self.task = "regression" if self._kind in ("predict", "call") else "classification"
+        self.classes = tuple(np.asarray(model.classes_).tolist()) if hasattr(model, "classes_") and self.task == "classification" else ()
+        self.outputs: tuple[str, ...] = ()
+        self.outputs = self._name_outputs(self.raw(self._background.take(slice(0, 1))).shape[1])
+
+    def _name_outputs(self, size: int) -> tuple[str, ...]:
+        if self.classes and size in (1, len(self.classes)):
+            return tuple(map(str, self.classes[-size:]))
+        return ("output",) if size == 1 else tuple(f"output_{j}" for j in range(size))
+
+    def _table(self, frame: pd.DataFrame) -> Table:
+        frame = frame[self._names].astype(self._template.dtypes.to_dict())
+        frame.columns = pd.Index(self.columns)
+        return Table(frame, plain_schema(frame), "pandas")
+
+    def read(self, X: Any) -> Table:
+        """Return ``X`` as a table with the common dtypes."""
+        frame, library = to_pandas(X, self.columns)
+        absent = [c for c in self._names if c not in frame.columns]
+        if absent or library != self.library:
+            raise ColumnError(
+                "X does not fit the model's columns", expected=quote(self._names, 12), got=f"no {quote(absent)}" if absent else library
+            )
+        return self._table(frame)
+
+    def background(self) -> Table:
+        """Return the background as a table."""
+        return self._background
+
+    def native(self, table: Table) -> Any:
+        """Return the cells as the frame the model is called with."""
+        frame = table.frame.reset_index(drop=True)
+        frame.columns = pd.Index(self._names)
+        if self.library == "pandas":
+            return frame
+        if self.library == "numpy":
+            return frame.to_numpy(self._types[""])
+        import pyarrow as pa
+
+        arrow = pa.Table.from_pandas(frame, preserve_index=False)
+        if self.library == "pyarrow":
+            return arrow.cast(pa.schema([f.with_type(self._types.get(f.name, f.type)) for f in arrow.schema.remove_metadata()]))
+        import polars as pl
+
+        return pl.from_arrow(arrow).cast(self._types)  # type: ignore[arg-type]
+
+    def raw(self, table: Table) -> FloatArray:
+        """Return the model's answers (N, O) on ``scale``."""
+        raw = self._call(self.native(table))
+        try:
+            out = np.asarray(raw, np.float64)
+        except (TypeError, ValueError) as error:
+            raise RequestError(
+                "the model answers with labels, not numbers",
+                got=quote(np.ravel(np.asarray(raw, object))[:3]),
+                do="pass a callable that returns probabilities",
+            ) from error
+        out = out.reshape(len(out), -1) if out.ndim else out.reshape(1, 1)
+        if len(out) != len(table):
+            raise RequestError("the model answers with another number of rows", expected=f"{len(table)} rows", got=f"{len(out)} rows")
+        if self._kind == "predict_proba":
+            out = out[:, 1:] if out.shape[1] == 2 else out
+            if self.scale == "log-odds":
+                p = np.clip(out, 1e-12, 1 - 1e-12)  # a certain model would answer infinity
+                out = np.log(p) - np.log1p(-p)
+        return out

@@ -1,0 +1,195 @@
+"""What "absent" means: the rows that lend their cells, and the players that come and go together."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pellucid.errors import RequestError, quote
+from pellucid.protocols import FloatArray
+from pellucid.random import stream
+from pellucid.table import ColumnType, Table
+
+__all__ = ["FILLS", "Neighbours", "Players", "reference_rows", "typical_row"]
+
+FILLS = ("marginal", "baseline", "conditional")
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Players:
+    """Who takes part: single columns, or named groups of columns that enter together.
+
+    Attributes
+    ----------
+    names : the P players.
+    of_column : (C,) index of the player each column belongs to.
+    """
+
+    names: tuple[str, ...]
+    of_column: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, columns: Sequence[str], groups: Mapping[str, Sequence[str]] | None = None) -> Players:
+        """Return the players: each group where its first column stood, every other column by itself.
+
+        Examples
+        --------
+        >>> Players.of(("age", "job", "sex"), {"person": ["age", "sex"]}).names
+        ('person', 'job')
+        """
+        owner: dict[str, str] = {}
+        for name, members in (groups or {}).items():
+            members = (members,) if isinstance(members, str) else members
+            for column in members:
+                if column not in columns:
+                    near = difflib.get_close_matches(str(column), [str(c) for c in columns], n=3)
+                    raise RequestError(
+                        f"group {name!r} names a column {column!r} that the model does not read",
+                        expected=f"one of {quote(columns, 12)}",
+                        do=f"did you mean {' or '.join(near)}" if near else None,
+                    )
+                if column in owner:
+                    raise RequestError(
+                        f"column {column!r} is in two groups", got=quote([owner[column], name]), do="put each column into one group"
+                    )
+                owner[column] = str(name)
+        clash = [n for n in owner.values() if n in columns and owner.get(n) != n]
+        if clash:
+            raise RequestError(f"a group has the name of a column, {clash[0]!r}", do="choose another name for the group")
+        names = tuple(dict.fromkeys(owner.get(c, c) for c in columns))
+        return cls(names, np.array([names.index(owner.get(c, c)) for c in columns], np.int64))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def any_over_columns(self, flags: BoolArray) -> BoolArray:
+        """Return (..., P): whether any column of each player is set in (..., C)."""
+        if len(self) == len(self.of_column):
+            return flags
+        out = np.zeros((*flags.shape[:-1], len(self)), bool)
+        for p in range(len(self)):
+            out[..., p] = flags[..., self.of_column == p].any(-1)
+        return out
+
+    def sum_over_columns(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return (..., P): sums over each player's columns of (..., C)."""
+        if len(self) == len(self.of_column):
+            return values
+        out = np.zeros((*values.shape[:-1], len(self)), values.dtype)
+        np.add.at(np.moveaxis(out, -1, 0), self.of_column, np.moveaxis(values, -1, 0))
+        return out
+
+
+def typical_row(table: Table) -> Table:
+    """Return one row: the median of each number and date (the nearest cell that occurs), the most frequent cell of every other column."""
+    rows = []
+    for name in table.columns:
+        kind = table.schema[name].type
+        if kind in (ColumnType.NUMBER, ColumnType.DATE):
+            values = table.numbers(name) if kind is ColumnType.NUMBER else table.seconds(name)
+            known = np.flatnonzero(~np.isnan(values))
+            rows.append(int(known[np.argsort(values[known], kind="stable")[(len(known) - 1) // 2]]) if len(known) else 0)
+        else:
+            codes = table.levels(name)[0]
+            rows.append(int(np.flatnonzero(codes == np.bincount(codes + 1).argmax() - 1)[0]))
+    cells = {name: table.frame[name].iloc[[r]].reset_index(drop=True) for name, r in zip(table.columns, rows)}
+    return Table(pd.DataFrame(cells), table.schema, table.library)
+
+
+def reference_rows(kept: Table, fill: str, *, size: int, seed: int, given: bool) -> tuple[Table, str]:
+    """Return the rows that lend their cells to absent players, and the caveat to print.
+
+    Parameters
+    ----------
+    kept : training rows kept at fit, or the user's background.
+    fill : one of ``FILLS``.
+    size : most rows taken from ``kept`` where the user gave none.
+    given : whether the user gave the background; then every row is used.
+    """
+    if fill not in FILLS:
+        near = difflib.get_close_matches(str(fill), FILLS, n=1)
+        raise RequestError(f"unknown fill {fill!r}", expected=f"one of {', '.join(FILLS)}", do=f"did you mean {near[0]}" if near else None)
+    if fill == "baseline":
+        if given and len(kept) == 1:
+            return kept, "absent columns take the cells of the reference row that was given"
+        return typical_row(kept), "absent columns take the cells of one typical row: the median of numbers, the most frequent of the rest"
+    if given or len(kept) <= size:
+        return kept, f"background is {len(kept)} rows" + (" that were given" if given else " kept at fit")
+    rows = np.sort(stream(seed, "background").choice(len(kept), size, replace=False))
+    return kept.take(rows), f"background is a sample of {size} rows"
+
+
+class Neighbours:
+    """Weights of the background rows given the known cells of a row: the conditional fill.
+
+    Aas, Jullum and Loland (2021, doi:10.1016/j.artint.2021.103502): w_i ~ exp(-D_S(x, x_i)^2 / (2 s^2)), D_S^2 the squared Mahalanobis
+    distance over the known columns S divided by |S|; the largest weights that together reach 95 % are kept.
+
+    Parameters
+    ----------
+    rows, background : tables of the R explained and B background rows.
+    players : who comes and goes together.
+    bandwidth : s.
+
+    Notes
+    -----
+    # NOTE[DIFF] mixed types: numbers and dates enter with their correlations; a level column is a coordinate of its own, 0 where the cells
+    agree and scaled to mean square 1 over pairs of rows, so that no column rules by its number of levels. A cell missing on one side is one
+    unit away.
+    """
+
+    def __init__(self, rows: Table, background: Table, players: Players, bandwidth: float = 0.1) -> None:
+        self._players, self._bandwidth = players, bandwidth
+        self._delta, self._precision = _differences(rows, background)
+
+    def weights(self, row: npt.NDArray[np.int64], z: BoolArray) -> FloatArray:
+        """Return (n, B), each line summing to 1: weights for the n pairs of an explained row and a coalition (n, P)."""
+        known = z[:, self._players.of_column]
+        size = known.sum(1)
+        patterns, which = np.unique(known, axis=0, return_inverse=True)
+        both = patterns[:, :, None] & patterns[:, None, :]
+        eye = np.eye(known.shape[1])
+        inverse = np.linalg.inv(np.where(both, self._precision, eye)) * both
+        out = np.empty((len(z), self._delta.shape[1]))
+        for p in range(len(patterns)):  # one matrix product per distinct coalition
+            mine = np.flatnonzero(which.ravel() == p)
+            delta = self._delta[row[mine]]
+            out[mine] = np.einsum("nbc,cd,nbd->nb", delta, inverse[p], delta, optimize=True)
+        distance = out / np.maximum(size, 1)[:, None]
+        weight = np.exp(-(distance - distance.min(1, keepdims=True)) / (2 * self._bandwidth**2))
+        weight /= weight.sum(1, keepdims=True)
+        order = np.argsort(-weight, axis=1, kind="stable")
+        sorted_weight = np.take_along_axis(weight, order, 1)
+        small = np.cumsum(sorted_weight, 1) - sorted_weight >= 0.95
+        np.put_along_axis(weight, order, np.where(small, 0.0, sorted_weight), 1)
+        return np.asarray(weight / weight.sum(1, keepdims=True))
+
+
+def _differences(rows: Table, background: Table) -> tuple[FloatArray, FloatArray]:
+    """Return (differences (R, B, C) in comparable units, matrix (C, C) of their covariances)."""
+    delta = np.zeros((len(rows), len(background), len(rows.columns)))
+    z = np.zeros((len(background), len(rows.columns)))
+    for j, name in enumerate(rows.columns):
+        kind = background.schema[name].type
+        if kind in (ColumnType.NUMBER, ColumnType.DATE):
+            a, b = ((t.numbers(name) if kind is ColumnType.NUMBER else t.seconds(name)) for t in (rows, background))
+            known = b[~np.isnan(b)]
+            spread = (known.std() if len(known) else 0.0) or 1.0
+            gap = (a[:, None] - b[None, :]) / spread
+            missing = np.isnan(a)[:, None].astype(int) + np.isnan(b)[None, :]
+            delta[:, :, j] = np.where(missing == 0, np.nan_to_num(gap), missing == 1)
+            z[:, j] = np.nan_to_num((b - (known.mean() if len(known) else 0.0)) / spread)
+        else:
+            at, bt = rows.texts(name), background.texts(name)
+            share = 1 - np.square(np.unique(np.array([str(t) for t in bt]), return_counts=True)[1] / len(bt)).sum()
+            delta[:, :, j] = (at[:, None] != bt[None, :]) / np.sqrt(max(share, 1.0 / len(bt)))
+    covariance = z.T @ z / len(background)
+    np.fill_diagonal(covariance, 1.0)
+    return delta, covariance + 1e-3 * np.eye(len(covariance))  # the ridge keeps copies of a column invertible

@@ -1,0 +1,125 @@
+"""A predictor as one question sees it: the outputs asked for, and a count of the rows evaluated."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pellucid.errors import RequestError, quote
+from pellucid.protocols import DifferentiablePredictor, FloatArray, Predictor
+from pellucid.table import Table
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["View"]
+
+
+class View:
+    """A predictor whose outputs are an affine map of another's: one class, one target, or the contrast of two.
+
+    Parameters
+    ----------
+    predictor : the predictor asked.
+    output : class label, output name or index; None keeps all outputs.
+    versus : second class or output: the answer is the difference ``output - versus`` on the predictor's scale.
+
+    Notes
+    -----
+    Counts every row it evaluates in ``n_calls``. ``differentiable`` says whether tokens can be entered.
+    """
+
+    def __init__(self, predictor: Predictor, output: Any = None, versus: Any = None) -> None:
+        self.inner = predictor
+        self.columns, self.classes, self.task, self.scale = predictor.columns, predictor.classes, predictor.task, predictor.scale
+        self.differentiable = isinstance(predictor, DifferentiablePredictor)
+        self.additive = bool(getattr(predictor, "additive", False))
+        self.n_calls = 0
+        self.outputs, self._weights, self._shift = self._select(output, versus)
+
+    def _select(self, output: Any, versus: Any) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
+        size = len(self.inner.outputs)
+        if output is None and versus is None:
+            return tuple(map(str, self.inner.outputs)), np.eye(size), np.zeros(size)
+        if output is None:
+            raise RequestError("versus= needs output=", do="name both classes: output='a', versus='b'")
+        name, weights, shift = self._one(output)
+        if versus is not None:
+            other, minus, back = self._one(versus)
+            name, weights, shift = f"{name} versus {other}", weights - minus, shift - back
+        return (name,), weights[:, None], np.array([shift])
+
+    def _one(self, wanted: Any) -> tuple[str, FloatArray, float]:
+        """Return (name, weights over the inner outputs, shift) of one output."""
+        names, classes = list(map(str, self.inner.outputs)), list(map(str, self.classes))
+        eye = np.eye(len(names))
+        if str(wanted) in names and not (isinstance(wanted, int) and not isinstance(wanted, bool) and wanted not in self.classes):
+            return str(wanted), eye[names.index(str(wanted))], 0.0
+        if str(wanted) in classes and len(classes) == 2 and len(names) == 1:  # the other class of a binary model
+            return str(wanted), -eye[0], 1.0 if self.scale == "probability" else 0.0
+        if isinstance(wanted, int | np.integer) and 0 <= wanted < max(len(names), len(classes)):
+            return self._one((classes if len(classes) > len(names) else names)[int(wanted)])
+        near = difflib.get_close_matches(str(wanted), names + classes, n=3)
+        known = list(dict.fromkeys(names + classes))
+        raise RequestError(
+            f"there is no output {wanted!r}",
+            expected=f"one of {quote(known, 12)}",
+            do=f"did you mean {' or '.join(near)}" if near else None,
+        )
+
+    def raw(self, table: Table) -> FloatArray:
+        """Return the chosen outputs (N, O)."""
+        self.n_calls += len(table)
+        return np.asarray(self.inner.raw(table), np.float64) @ self._weights + self._shift
+
+    def background(self) -> Table | None:
+        """Return the rows the predictor kept at fit."""
+        return self.inner.background()
+
+    def read(self, X: Any) -> Table:
+        """Return ``X`` as the predictor's table."""
+        from pellucid.probe.foreign import read
+
+        return read(self.inner, X)
+
+    @property
+    def network(self) -> DifferentiablePredictor:
+        """The predictor as a network; an error where it is none."""
+        if not self.differentiable:
+            raise RequestError(
+                "this method needs gradients, and the model has none", expected="a network of this package", do="use method='shapley'"
+            )
+        return self.inner  # type: ignore[return-value]
+
+    def tokens(self, table: Table) -> torch.Tensor:
+        """Return the embedded cells (N, C, D)."""
+        return self.network.tokens(table)
+
+    def parts(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the parts of the columns (N, C, W)."""
+        return self.network.parts(tokens)
+
+    def _apply(self, raw: torch.Tensor) -> torch.Tensor:
+        weights, shift = (raw.new_tensor(a) for a in (self._weights, self._shift))
+        return raw @ weights + shift
+
+    def from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the chosen outputs (N, O), differentiable in the tokens."""
+        self.n_calls += len(tokens)
+        return self._apply(self.network.from_tokens(tokens))
+
+    def from_parts(self, parts: torch.Tensor) -> torch.Tensor:
+        """Return the chosen outputs (N, O) from parts (N, C, W) or, where additive, from their sums (N, W)."""
+        self.n_calls += len(parts)
+        return self._apply(self.network.from_parts(parts))
+
+    def layers(self) -> tuple[str, ...]:
+        """Return the names of the trained layers."""
+        return self.network.layers()
+
+    def randomised(self, layers: Sequence[str], seed: int) -> DifferentiablePredictor:
+        """Return the inner predictor with fresh weights in the named layers."""
+        return self.network.randomised(layers, seed)

@@ -1,0 +1,129 @@
+"""What an answer may use of a predictor, and nothing more.
+
+Everything above the estimators (``probe``, ``explain``, ``uncertainty``, ``audit``, ``evaluate``) sees a fitted model only through
+these protocols, so that a boosted tree or any callable on a frame can be asked the same questions.
+
+Letters: N rows, C columns, D token width, W width of one column's part, O outputs, K members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+    from pellucid.table import Table
+
+__all__ = ["DifferentiablePredictor", "FloatArray", "MemberPredictor", "Predictor", "Refit", "RowModel"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Any fitted model, as the answers see it.
+
+    Attributes
+    ----------
+    columns : the C input columns, in training order.
+    outputs : names of the O outputs an explanation speaks of. Binary classes: one output, ``classes[1]``; numbers: the target(s).
+    classes : class labels as the user wrote them; empty for numbers.
+    task : ``"classification"`` or ``"regression"``.
+    scale : unit of ``raw``: ``"log-odds"``, ``"probability"``, or the target's unit (``"target"`` where none was given).
+    """
+
+    columns: tuple[str, ...]
+    outputs: tuple[str, ...]
+    classes: tuple[Any, ...]
+    task: str
+    scale: str
+
+    def raw(self, table: Table) -> FloatArray:
+        """Return the outputs of shape (N, O) on ``scale``. Rows are independent of each other."""
+        ...
+
+    def background(self) -> Table | None:
+        """Return the training rows kept at fit, or None where there are none."""
+        ...
+
+
+@runtime_checkable
+class DifferentiablePredictor(Predictor, Protocol):
+    """A network whose first stage acts column by column, and whose later stages can be entered from there.
+
+    Two entrances: ``tokens`` (the embedded cell of each source column, whatever its encoding; gradients flow from here) and ``parts``
+    (one vector per source column at the furthest point up to which columns do not mix, which the coalition engine caches).
+
+    Attributes
+    ----------
+    additive : True where later stages read only the sum of the parts over columns.
+    """
+
+    additive: bool
+
+    def tokens(self, table: Table) -> torch.Tensor:
+        """Return the embedded cells (N, C, D), detached."""
+        ...
+
+    def from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return outputs (N, O) on ``scale``, differentiable in ``tokens``. ``from_tokens(tokens(t)) == raw(t)`` to rounding."""
+        ...
+
+    def parts(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the part of each source column, (N, C, W)."""
+        ...
+
+    def from_parts(self, parts: torch.Tensor) -> torch.Tensor:
+        """Return outputs (N, O) on ``scale`` from parts (N, C, W), or from their sum over columns (N, W) where ``additive``."""
+        ...
+
+    def layers(self) -> tuple[str, ...]:
+        """Return the names of the trained layers, output side first (the order of cascading randomisation)."""
+        ...
+
+    def randomised(self, layers: Sequence[str], seed: int) -> DifferentiablePredictor:
+        """Return a copy whose named layers hold fresh initial weights."""
+        ...
+
+
+@runtime_checkable
+class MemberPredictor(Predictor, Protocol):
+    """A predictor made of K members whose spread is its doubt."""
+
+    n_members: int
+
+    def member(self, k: int) -> Predictor:
+        """Return member ``k`` alone, uncalibrated, on the same scale."""
+        ...
+
+    def members_raw(self, table: Table) -> FloatArray:
+        """Return the members' own answers (N, K, O'): class probabilities (O' = number of classes) or values in the target's unit."""
+        ...
+
+
+class Refit(Protocol):
+    """Train the same kind of model again on changed data; what refits (label randomisation, retraining tests) takes one."""
+
+    def __call__(
+        self,
+        table: Table | None = None,
+        rows: npt.NDArray[np.int64] | None = None,
+        target: npt.NDArray[Any] | None = None,
+        columns: Sequence[str] | None = None,
+        weights: FloatArray | None = None,
+        seed: int | None = None,
+        checkpoints: int = 0,
+    ) -> Predictor: ...
+
+
+class RowModel(Protocol):
+    """What is this row, or this cell, like given the rest?"""
+
+    def sample(self, table: Table, known: npt.NDArray[np.bool_], n: int, seed: int) -> Sequence[Table]: ...
+
+    def score(self, table: Table) -> Mapping[str, FloatArray]: ...

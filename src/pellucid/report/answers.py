@@ -1,0 +1,118 @@
+"""The three questions, each with a badge and an answer in words that follow from the figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pellucid.report.facts import ReportData
+from pellucid.report.words import capital, clean, join, number, percent
+from pellucid.results import SEVERITIES, Finding, Trial
+
+__all__ = ["STATUSES", "Line", "badge", "certain", "finding_words", "gravest", "methods_of", "trusted", "why"]
+
+STATUSES = ("fail", "caution", "untested", "pass")
+"""Badges, gravest first."""
+EASY = frozenset({"completeness", "error_cover", "stability"})
+"""Trials that an explanation can pass without speaking of the model: its sums, its standard errors, its repetition."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One of the three questions with its badge, its one-line answer and the sentences behind it."""
+
+    question: str
+    status: str
+    words: str
+    details: tuple[str, ...] = ()
+
+
+def badge(trials: Iterable[Trial]) -> str:
+    """Return the badge of what was tried: one failure fails it; a pass needs a passed trial that asks the model, not only arithmetic."""
+    tried = list(trials)
+    if any(t.verdict == "fail" for t in tried):
+        return "fail"
+    return "pass" if any(t.verdict == "pass" and t.name not in EASY for t in tried) else "untested"
+
+
+def methods_of(data: ReportData) -> dict[str, str]:
+    """Return the badge of every explanation method shown or tried, the main one first."""
+    shown = [e.record.method for e in (data.explanation, *data.others) if e is not None]
+    known = dict.fromkeys([*shown, *(t.subject for t in data.trials if t.subject)])
+    return {m: badge([t for t in data.trials if t.subject == m]) for m in known}
+
+
+def why(data: ReportData) -> Line:
+    """Return the first question: can the explanations be believed?"""
+    main = data.explanation
+    if main is None:
+        return Line("Why?", "untested", "No explanation was computed.")
+    methods = methods_of(data)
+    trials = [t for t in data.trials if t.subject == main.record.method]
+    count = {v: sum(t.verdict == v for t in trials) for v in ("pass", "fail", "not testable")}
+    name, top = clean(main.record.method), main.mean_abs().top(3)
+    lead = f"Most weight on {join(clean(c, 40) for c in top)}."
+    left = f"; {count['not testable']} could not be run" if count["not testable"] else ""
+    words = {
+        "pass": f"{lead} The explanation ({name}) passed {count['pass']} of {len(trials)} trials, failed none{left}.",
+        "fail": f"The explanation ({name}) failed {count['fail']} of {len(trials)} trials: read it with care.",
+        "untested": f"{lead} The explanation ({name}) was not tested against the model{left}."
+        if trials
+        else f"{lead} The explanation ({name}) was not tested.",
+    }
+    details = tuple(f"{clean(m)}: {_WORD[s]}" for m, s in methods.items())
+    return Line("Why?", methods[main.record.method], words[methods[main.record.method]], details)
+
+
+_WORD = {"pass": "passed", "fail": "failed", "untested": "not tested", "caution": "caution"}
+
+
+def certain(data: ReportData) -> Line:
+    """Return the second question: does the stated certainty hold on test rows?"""
+    cover, curve = data.coverage, data.calibration
+    parts: list[tuple[str, str]] = []
+    if cover is not None and math.isfinite(cover.value):
+        known = math.isfinite(cover.low) and math.isfinite(cover.high)
+        state = "untested" if not known else "fail" if cover.high < cover.null else "pass"
+        what = "Sets" if data.task == "classification" else "Intervals"
+        held = f"{what} promised {percent(cover.null, 0)} hold the truth in {percent(cover.value)} of {cover.n:,} {clean(cover.of)}"
+        ends = f" (95 % interval {100 * cover.low:.1f} to {percent(cover.high)})" if known else ""
+        more = ", more than promised: wider than they need be" if known and cover.low > cover.null else ""
+        parts.append((state, f"{held}{ends}{more}."))
+    if curve is not None and math.isfinite(curve.error) and math.isfinite(curve.null_error_high):
+        good = curve.error <= curve.null_error_high
+        verb = "are consistent with calibrated ones" if good else "are off"
+        figures = (
+            f"calibration error {number(curve.error, 0.01)}, up to {number(curve.null_error_high, 0.01)} for a perfectly calibrated model"
+        )
+        parts.append(("pass" if good else "caution", f"Probabilities {verb}: {figures}."))
+    if not parts:
+        return Line("How certain?", "untested", "The stated certainty was not checked against true answers.")
+    worst = min((s for s, _ in parts), key=STATUSES.index)
+    ordered = sorted(parts, key=lambda p: STATUSES.index(p[0]))
+    return Line("How certain?", worst, ordered[0][1], tuple(w for _, w in ordered[1:]))
+
+
+def trusted(data: ReportData) -> Line:
+    """Return the third question: can the table be trusted?"""
+    count = {s: sum(f.severity == s for f in data.findings) for s in SEVERITIES}
+    said = join(f"{count[s]} of {s} severity" for s in reversed(SEVERITIES) if count[s])
+    if not data.findings:
+        return Line("The data", "pass", "The audits that ran found nothing to report.")
+    first = gravest(data)[0]
+    words = f"{len(data.findings)} finding{'s' * (len(data.findings) > 1)}: {said}. Gravest: {finding_words(first)}."
+    return Line("The data", "fail" if count["high"] else "caution" if count["medium"] else "pass", words)
+
+
+def gravest(data: ReportData) -> list[Finding]:
+    """Return the findings, gravest first; order within a severity stays."""
+    return sorted(data.findings, key=lambda f: -SEVERITIES.index(f.severity))
+
+
+def finding_words(finding: Finding, upper: bool = False) -> str:
+    """Return a finding's kind with its columns in a few words."""
+    columns = [clean(c, 40) for c in finding.columns]
+    some = join(columns if len(columns) <= 3 else [*columns[:2], f"{len(columns) - 2} more"])
+    words = f"{clean(finding.kind, 60).replace('_', ' ')}{f' in {some}' if some else ''}"
+    return capital(words) if upper else words

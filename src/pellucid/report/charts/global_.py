@@ -1,0 +1,101 @@
+"""Figures of a whole table's reasons and of the models compared: importance, scores, power against readability."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pellucid.errors import RequestError
+from pellucid.report.charts.style import BLUE, GREY, ORANGE, SYMBOLS, bars_error, blank, heights, name_lines, safe, wrap
+from pellucid.report.words import label, number
+from pellucid.results import Explanation, Importance, Leaderboard
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+def importance(result: Importance | Explanation, k: int = 15) -> go.Figure:
+    """Return the k most important columns as bars with their 95 % interval."""
+    what = result.mean_abs() if isinstance(result, Explanation) else result
+    frame = what.to_frame().head(k)
+    title = f"The {len(frame)} most important of {len(what.columns)} columns" if len(what.columns) > k else "Importance of each column"
+    figure = blank(f"{title}, with 95 % intervals", f"{safe(what.method)} ({safe(what.scale)})", height=heights(len(frame), 26))
+    spans = [f"{number(v)} ({number(lo)} to {number(hi)})" for v, lo, hi in zip(frame["importance"], frame["low"], frame["high"])]
+    figure.add_bar(
+        x=frame["importance"].tolist(),
+        y=list(range(len(frame))),
+        orientation="h",
+        marker={"color": BLUE},
+        error_x=bars_error(frame["low"], frame["high"], frame["importance"]),
+        hoverinfo="text",
+        hovertext=[f"{safe(c)}: {s}" for c, s in zip(frame["column"], spans)],
+    )
+    return name_lines(figure, [wrap(c) for c in frame["column"]])
+
+
+def _column(board: Leaderboard, name: str) -> np.ndarray:
+    return np.array([np.nan if row.get(name) is None else float(row[name]) for row in board.rows])
+
+
+def leaderboard(result: Leaderboard) -> go.Figure:
+    """Return each model's score with its 95 % interval; the reference is a filled diamond and a dashed line."""
+    names = [str(row["model"]) for row in result.rows]
+    score, low, high = (_column(result, n) for n in ("score", "low", "high"))
+    figure = blank(
+        f"{label(result.metric)} of each model on the same test rows, with 95 % intervals",
+        label(result.metric),
+        height=heights(len(names), 34),
+    )
+    is_reference = [n == result.reference for n in names]
+    figure.add_scatter(
+        x=score,
+        y=list(range(len(names))),
+        mode="markers",
+        error_x=bars_error(low, high, score),
+        hoverinfo="text",
+        marker={
+            "size": 10,
+            "color": [ORANGE if r else BLUE for r in is_reference],
+            "symbol": ["diamond" if r else "circle" for r in is_reference],
+        },
+        hovertext=[f"{safe(n)}: {number(s)} ({number(lo)} to {number(hi)})" for n, s, lo, hi in zip(names, score, low, high)],
+    )
+    for place, reference in enumerate(is_reference):
+        if reference and np.isfinite(score[place]):
+            figure.add_vline(x=float(score[place]), line={"color": GREY, "dash": "dash", "width": 1})
+    return name_lines(figure, [wrap(n) + (" (reference)" if r else "") for n, r in zip(names, is_reference)])
+
+
+def power_readability(result: Leaderboard) -> go.Figure:
+    """Return score against the measured size of an explanation: how many columns carry 90 % of an average row's contributions."""
+    size, score = _column(result, "explanation_size"), _column(result, "score")
+    keep = np.isfinite(size) & np.isfinite(score)
+    if not keep.any():
+        raise RequestError(
+            "no model of this comparison has a measured explanation size", do="compare with explanations, or choose kind='leaderboard'"
+        )
+    names = [str(row["model"]) for row, k in zip(result.rows, keep) if k]
+    low, high = _column(result, "low")[keep], _column(result, "high")[keep]
+    title = "Power against readability: few columns to read is left, measured, not opinion"
+    figure = blank(title, "columns that carry 90 % of an average row's contributions", label(result.metric), height=380)
+    figure.add_scatter(
+        x=size[keep],
+        y=score[keep],
+        mode="markers+text",
+        text=[safe(n, 20) for n in names],
+        textposition="top center",
+        cliponaxis=False,
+        error_y=bars_error(low, high, score[keep]),
+        hoverinfo="x+y+text",
+        marker={"size": 11, "color": BLUE, "symbol": [SYMBOLS[i % len(SYMBOLS)] for i in range(len(names))]},
+    )
+    return figure
+
+
+def explanation_size(result: Explanation, share: float = 0.9) -> float:
+    """Return how many columns carry ``share`` of a row's absolute contributions: what a reader has to read. Mean over rows and outputs."""
+    parts = np.sort(np.abs(result.cube()), axis=1)[:, ::-1, :]
+    whole = parts.sum(1, keepdims=True)
+    reached: Any = np.cumsum(parts, axis=1) < share * whole * (1 - 1e-12)
+    return float((reached.sum(1) + 1)[whole[:, 0] > 0].mean()) if (whole > 0).any() else 0.0

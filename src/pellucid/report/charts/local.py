@@ -1,0 +1,183 @@
+"""Figures of one row or of the rows of an explanation: waterfall, beeswarm, dependence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from pellucid.errors import RequestError, quote
+from pellucid.report.charts.style import DOWN, GREY, RANKS, UP, bars_error, blank, heights, name_lines, safe, wrap
+from pellucid.report.words import cell, number
+from pellucid.results import Explanation
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+TOP = 10
+
+
+def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, units: dict[str, str] | None = None) -> go.Figure:
+    """Return the figure of one row: from the base to the prediction, one bar per column with the cell as the user wrote it.
+
+    The k largest contributions are drawn, the others as one bar. Bars to the right are plain, bars to the left hatched; whiskers are 95 %.
+    """
+    import plotly.graph_objects as go
+
+    _check_row(result, row)
+    values = result.cube()[row, :, output]
+    error = None if result.error is None else result.error.reshape(result.cube().shape)[row, :, output]
+    base, answer = _at(result.base_values, row, output), _at(result.predictions, row, output)
+    order = np.argsort(-np.abs(values), kind="stable")
+    main, rest = order[:k], order[k:]
+    names = [wrap(cell(c, _cell(result, row, c), (units or {}).get(c, ""), most=28), 34) for c in (result.columns[j] for j in main)]
+    steps = values[main]
+    half = np.zeros(len(main)) if error is None else 1.96 * error[main]
+    if len(rest):
+        names.append(f"{len(rest)} other columns")
+        steps = np.append(steps, values[rest].sum())
+        half = np.append(half, 0.0 if error is None else 1.96 * np.sqrt((error[rest] ** 2).sum()))
+    ends = base + np.cumsum(steps)
+    starts = ends - steps
+    texts = [("+" if s >= 0 else "−") + number(abs(s), h or None) for s, h in zip(steps, half)]
+    what = f"{result.scale} of {result.outputs[output]}" if result.scale in ("log-odds", "probability") else result.scale
+    title = f"Why row {safe(result.data.index[row], 20)} is answered {number(answer)}: steps from the base {number(base)}"
+    figure = blank(title, safe(what), height=heights(len(names) + 2))
+    figure.add_bar(
+        x=steps,
+        base=starts,
+        y=list(range(1, len(names) + 1)),
+        orientation="h",
+        text=texts,
+        textposition="outside",
+        cliponaxis=False,
+        marker={
+            "color": [UP if s >= 0 else DOWN for s in steps],
+            "pattern": {"shape": ["" if s >= 0 else "/" for s in steps], "fillmode": "overlay", "solidity": 0.25},
+        },
+        error_x=bars_error(-half, half, np.zeros(len(half))),
+        hovertext=[f"{n}: {t}" for n, t in zip(names, texts)],
+        hoverinfo="text",
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=[base, answer],
+            y=[0, len(names) + 1],
+            mode="markers+text",
+            marker={"symbol": ["line-ns-open", "diamond"], "size": 12, "color": GREY},
+            text=[number(base), number(answer)],
+            textposition="middle right",
+            hoverinfo="skip",
+            cliponaxis=False,
+        )
+    )
+    path_x, path_y = np.repeat([base, *ends], 2), np.r_[0, np.repeat(np.arange(1, len(names) + 1), 2), len(names) + 1]
+    figure.add_scatter(x=path_x, y=path_y, mode="lines", line={"color": GREY, "width": 1, "dash": "dot"}, hoverinfo="skip")
+    return name_lines(figure, ["base: no column known", *names, "this row's answer"])
+
+
+def _check_row(result: Explanation, row: int) -> None:
+    if not 0 <= row < len(result):
+        raise RequestError("there is no such row in the explanation", expected=f"row from 0 to {len(result) - 1}", got=str(row))
+
+
+def _at(values: Any, row: int, output: int) -> float:
+    return float(values[row, output] if np.ndim(values) == 2 else values[row])
+
+
+def _cell(result: Explanation, row: int, column: str) -> Any:
+    return result.data[column].iloc[row] if column in result.data.columns else "(group of columns)"
+
+
+def ranks(cells: pd.Series) -> tuple[np.ndarray, bool]:
+    """Return each cell's rank from 0 to 1 (NaN where missing; levels as they sort), and whether the cells are numbers or dates."""
+    if isinstance(cells.dtype, pd.CategoricalDtype) and cells.cat.ordered:
+        return cells.cat.codes.where(cells.notna()).rank(pct=True).to_numpy(float), True
+    numeric = pd.to_numeric(cells, errors="coerce")
+    if pd.api.types.is_datetime64_any_dtype(cells):
+        numeric = cells.astype("int64").where(cells.notna())
+    is_number = bool(numeric.notna().sum() >= 0.5 * max(1, cells.notna().sum()))
+    return (numeric if is_number else cells.astype(str).where(cells.notna())).rank(pct=True).to_numpy(float), is_number
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """Return vertical offsets in [-0.36, 0.36] so that points of one strip do not lie on each other."""
+    if not len(values) or np.ptp(values) == 0:
+        return np.linspace(-0.3, 0.3, len(values)) if len(values) > 1 else np.zeros(len(values))
+    box = np.floor(60 * (values - values.min()) / np.ptp(values)).astype(int)
+    place = pd.Series(box).groupby(box).cumcount().to_numpy()
+    side = np.where(place % 2, -1, 1) * ((place + 1) // 2)
+    return np.asarray(0.36 * side / max(np.abs(side).max(), 8))
+
+
+def beeswarm(result: Explanation, output: int = 0, k: int = 12) -> go.Figure:
+    """Return one strip per column: a point is a row, its place the contribution, its colour the rank of its cell, named on hover."""
+    values = result.cube()[:, :, output]
+    order = np.argsort(-np.abs(values).mean(0), kind="stable")[:k]
+    what = f"{result.scale} of {result.outputs[output]}" if result.scale in ("log-odds", "probability") else result.scale
+    title = f"Contribution of each cell to {safe(result.outputs[output], 40)}, {len(result)} rows"
+    figure = blank(title, f"contribution ({safe(what)})", height=heights(len(order), 34, 130))
+    for place, j in enumerate(order):
+        column = result.columns[j]
+        known = column in result.data.columns
+        rank, is_number = ranks(result.data[column]) if known else (np.full(len(result), np.nan), False)
+        texts = [safe(cell(column, c)) for c in result.data[column]] if known else [safe(column)] * len(result)
+        missing = np.isnan(rank)
+        figure.add_scatter(
+            x=values[:, j],
+            y=place + _spread(values[:, j]),
+            mode="markers",
+            hovertext=[f"{t}: {v:+.3g}" for t, v in zip(texts, values[:, j])],
+            hoverinfo="text",
+            marker={
+                "size": 6,
+                "opacity": 0.8,
+                "line": {"width": 0.4, "color": "rgba(127,127,127,.8)"},
+                "cmin": 0,
+                "cmax": 1,
+                "colorscale": [list(c) for c in RANKS],
+                "color": np.where(missing, 0.5, rank),
+                "symbol": np.where(missing, "x-thin-open", "circle" if is_number else "square"),
+                "showscale": place == 0,
+                "colorbar": {
+                    "tickvals": [0, 1],
+                    "ticktext": ["low cell", "high cell"],
+                    "len": 0.6,
+                    "thickness": 8,
+                },
+            },
+        )
+    figure.add_vline(x=0, line={"color": GREY, "width": 1})
+    return name_lines(figure, [wrap(result.columns[j]) for j in order])
+
+
+def dependence(result: Explanation, column: str, output: int = 0, unit: str = "") -> go.Figure:
+    """Return the contribution of one column against its cell; level columns get one strip per level, commonest first."""
+    if column not in result.columns or column not in result.data.columns:
+        raise RequestError(f"there is no column {column!r} in the explanation", expected=f"one of {quote(result.columns, 12)}")
+    values, cells = result.cube()[:, result.columns.index(column), output], result.data[column]
+    what = f"{result.scale} of {result.outputs[output]}" if result.scale in ("log-odds", "probability") else result.scale
+    axis = safe(column) + (f" ({safe(unit)})" if unit else "")
+    figure = blank(f"{safe(column)}: contribution against cell, {len(result)} rows", axis, f"contribution ({safe(what)})")
+    figure.add_hline(y=0, line={"color": GREY, "width": 1})
+    half = None if result.error is None else 1.96 * result.error.reshape(result.cube().shape)[:, result.columns.index(column), output]
+    errors = None if half is None else {"type": "data", "array": half.tolist(), "color": "rgba(127,127,127,.5)", "thickness": 1, "width": 0}
+    marker: dict[str, Any] = {"size": 6, "opacity": 0.75}
+    marker |= {"color": np.where(values >= 0, UP, DOWN), "symbol": np.where(values >= 0, "circle", "circle-open")}
+    _, is_number = ranks(cells)
+    if is_number:
+        x = cells if pd.api.types.is_datetime64_any_dtype(cells) else pd.to_numeric(cells, errors="coerce")
+        figure.add_scatter(x=x.tolist(), y=values, mode="markers", marker=marker, error_y=errors, hoverinfo="x+y")
+        return figure
+    names = cells.astype(object).where(cells.notna(), "missing").map(str)
+    levels = names.value_counts().index[:12].tolist()
+    place = names.map({name: i for i, name in enumerate(levels)})
+    inside = place.notna().to_numpy()
+    wiggle = np.linspace(-0.25, 0.25, int(inside.sum())) if inside.sum() > 1 else np.zeros(int(inside.sum()))
+    marker |= {"color": np.where(values[inside] >= 0, UP, DOWN), "symbol": np.where(values[inside] >= 0, "circle", "circle-open")}
+    texts = [f"{safe(n)}: {v:+.3g}" for n, v in zip(names[inside], values[inside])]
+    figure.add_scatter(
+        x=place[inside].to_numpy(float) + wiggle, y=values[inside], mode="markers", marker=marker, hovertext=texts, hoverinfo="text"
+    )
+    return name_lines(figure, [safe(n, 18) for n in levels], "x")

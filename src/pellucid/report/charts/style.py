@@ -1,0 +1,113 @@
+"""What all figures share: colours that colour-blind readers tell apart, escaped text, one quiet layout.
+
+Colours are those of Okabe and Ito (2008, jfly.uni-koeln.de/color). Colour never speaks alone: a sign, a hatch or a shape says the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pellucid.report.words import clean
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442"
+GREY = "#7f7f7f"
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
+UP, DOWN = RED, BLUE
+RANKS = ((0.0, BLUE), (0.5, "#b8a9c9"), (1.0, RED))
+"""Low to high rank of a cell; the middle is grey-violet so that both ends stay apart in greyscale too."""
+
+
+def safe(value: Any, most: int = 60) -> str:
+    """Return text from data as a label: plotly reads tags and entities in labels, so both are turned into plain characters."""
+    return clean(value, most).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def wrap(text: str, width: int = 26) -> str:
+    """Return escaped text broken over two lines at a space near ``width``, the rest cut."""
+    if len(clean(text, 1000)) <= width:
+        return safe(text)
+    words, lines = clean(text, 2 * width).split(" "), [""]
+    for word in words:
+        if len(lines[-1]) + len(word) + 1 > width and lines[-1] and len(lines) < 2:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "<br>".join(safe(line, width + 4) for line in lines)
+
+
+def heights(n: int, each: int = 30, rest: int = 110, least: int = 170) -> int:
+    """Return the height in pixels of a figure with n lines."""
+    return max(least, rest + each * n)
+
+
+def blank(title: str, x: str = "", y: str = "", height: int = 360, legend: bool = False) -> go.Figure:
+    """Return an empty figure in the house layout: title at the left, light grid, no frame, transparent ground."""
+    import plotly.graph_objects as go
+
+    axis = {"showgrid": True, "gridcolor": "rgba(127,127,127,.22)", "zeroline": False, "automargin": True, "ticks": ""}
+    figure = go.Figure()
+    figure.update_layout(
+        template="none",
+        title={
+            "text": title,
+            "x": 0,
+            "y": 1,
+            "xref": "container",
+            "yref": "container",
+            "xanchor": "left",
+            "yanchor": "top",
+            "pad": {"l": 8, "t": 12},
+            "font": {"size": 14},
+        },
+        font={"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif", "size": 12, "color": "#333"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        xaxis=axis | {"title": {"text": x}},
+        yaxis=axis | {"title": {"text": y}},
+        margin={"l": 10, "r": 24, "t": 84 if legend else 56, "b": 48},
+        height=height,
+        showlegend=legend,
+        legend={"orientation": "h", "x": 0, "y": 1.0, "xanchor": "left", "yanchor": "bottom"},
+        hoverlabel={"align": "left", "namelength": -1},
+        bargap=0.35,
+    )
+    return figure
+
+
+def name_lines(figure: go.Figure, names: Sequence[str], axis: str = "y") -> go.Figure:
+    """Put names at positions 0, 1, ... of an axis, first name on top. Positions are numbers, so that equal names stay apart."""
+    n = len(names)
+    span = [n - 0.5, -0.5] if axis == "y" else [-0.5, n - 0.5]
+    figure.update_layout({f"{axis}axis": {"tickvals": list(range(n)), "ticktext": list(names), "range": span, "showgrid": False}})
+    return figure
+
+
+def line_at(figure: go.Figure, x: float, words: str, dash: str = "dash") -> None:
+    """Draw a vertical line that is named at its top."""
+    figure.add_vline(
+        x=x, line={"color": GREY, "dash": dash, "width": 1.5}, annotation={"text": words, "font": {"size": 11}, "yanchor": "bottom"}
+    )
+
+
+def bars_error(low: Any, high: Any, value: Any) -> dict[str, Any]:
+    """Return plotly's error bar from interval ends; unknown ends draw none."""
+    low, high, value = (np.asarray(a, float) for a in (low, high, value))
+    up, down = np.nan_to_num(high - value), np.nan_to_num(value - low)
+    shown = bool(((up > 0) | (down > 0)).any())
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": up.clip(0).tolist(),
+        "arrayminus": down.clip(0).tolist(),
+        "visible": shown,
+        "thickness": 1.3,
+        "width": 4,
+        "color": GREY,
+    }

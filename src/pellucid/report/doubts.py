@@ -1,0 +1,119 @@
+"""What weakens the report, and what it cannot tell: gravest first, each a sentence from figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from pellucid.report.answers import certain, finding_words
+from pellucid.report.facts import ReportData, Score
+from pellucid.report.rivals import beats_null, best_trees, paired, rival_words
+from pellucid.report.words import capital, clean, label, number, percent, ranged, score_text
+
+__all__ = ["unknowns", "weak_points"]
+
+
+def _weaknesses(data: ReportData) -> Iterator[tuple[int, str]]:
+    """Yield (gravity, sentence) of everything that weakens the report's claims."""
+    method = data.explanation.record.method if data.explanation is not None else None
+    main = data.scores[0] if data.scores else None
+    if main is not None and beats_null(main) is False:
+        yield (
+            100,
+            f"Not measurably better than {clean(main.null_words) or 'guessing'}: {label(main.metric)} {score_text(main)}.",
+        )
+    for t in data.trials:
+        if t.verdict == "fail":
+            yield (
+                90 if t.subject == method else 45,
+                f"Explanation {clean(t.subject)} failed the trial {clean(t.name).replace('_', ' ')}: {clean(t.words, 300)}",
+            )
+    for f in data.findings:
+        if f.severity != "low":
+            gravity = {"high": 85, "medium": 35}[f.severity] + 10 * ("leak" in f.kind)
+            yield (
+                gravity,
+                f"{finding_words(f, upper=True)} ({f.severity}): {clean(f.evidence, 300)}",
+            )
+    certainty = certain(data)
+    if certainty.status in ("fail", "caution"):
+        yield {"fail": 88, "caution": 50}[certainty.status], certainty.words
+    yield from _rival_weakness(data)
+    yield from _group_weakness(data)
+    if data.refused_share > 0.05:
+        yield 40, f"{percent(data.refused_share)} of test rows are refused an answer."
+    if data.unfamiliar_share > 0.05:
+        yield 40, f"{percent(data.unfamiliar_share)} of test rows are less familiar than 99 % of training rows."
+    yield from ((20, clean(c, 300)) for c in data.caveats)
+
+
+def _rival_weakness(data: ReportData) -> Iterator[tuple[int, str]]:
+    simple, trees = paired(data, data.linear), best_trees(data)
+    if simple is not None and simple.outcome in ("as good", "worse"):
+        yield 60, rival_words(data, simple, "the linear model")
+    pair = paired(data, trees) if trees else None
+    if pair is not None and pair.outcome == "worse":
+        yield 55, rival_words(data, pair, "boosted trees")
+
+
+def _group_weakness(data: ReportData) -> Iterator[tuple[int, str]]:
+    """Yield the group whose interval lies furthest on the wrong side of the overall figure, or of the promised coverage."""
+    far: list[tuple[float, Score, float]] = []
+    for g in data.groups:
+        whole = g.null if g.metric == "coverage" else next((s.value for s in data.scores if s.metric == g.metric), math.nan)
+        behind = whole - g.high if g.higher_is_better else g.low - whole
+        if math.isfinite(behind) and behind > 0:
+            far.append((behind / max(abs(whole), 1e-12), g, whole))
+    if far:
+        _, g, whole = max(far, key=lambda item: item[0])
+        figure = ranged(g.value, g.low, g.high, g.unit)
+        against = "promised" if g.metric == "coverage" else "overall"
+        yield (
+            70,
+            f"{capital(label(g.metric))} for {clean(g.of)} is {figure} on {g.n:,} rows, {against} {number(whole)}.",
+        )
+
+
+def _untested(data: ReportData) -> Iterator[str]:
+    """Yield one sentence per explanation method of which some trials could not be run."""
+    for method in dict.fromkeys(t.subject for t in data.trials):
+        own = [t for t in data.trials if t.subject == method]
+        left = [t for t in own if t.verdict == "not testable"]
+        if len(left) == 1:
+            why = clean(left[0].words, 300).removeprefix("not testable").removeprefix("Not tested").lstrip(" :,;")
+            yield f"The trial {clean(left[0].name).replace('_', ' ')} of {clean(method)} could not be run: {why}"
+        elif left:
+            yield f"{len(left)} of {len(own)} trials of {clean(method)} could not be run; chapter 1 says which and why."
+
+
+def unknowns(data: ReportData) -> tuple[str, ...]:
+    """Return what cannot be told, with the missing count that would settle it where it follows from the figures."""
+    out = [clean(u, 400) for u in data.unknown]
+    for name, kind in ((data.linear, "the linear model"), (best_trees(data), "boosted trees")):
+        pair = paired(data, name) if name else None
+        n = data.scores[0].n if data.scores else 0
+        if pair is not None and pair.outcome == "as good" and n and pair.difference:
+            need = n * ((pair.high - pair.low) / 2 / max(abs(pair.difference), 1e-12)) ** 2
+            lead = f"Whether ours or {kind} ({clean(pair.rival)}) is better: "
+            if need > 100 * n:
+                words = f"{lead}the difference is too small to be settled by a hundred times these {n:,} test rows."
+            else:
+                words = f"{lead}if the difference stays as it is, about {math.ceil(need):,} test rows would settle it (now {n:,})."
+            out.append(words)
+    out += _untested(data)
+    if not data.model:
+        out.append("Why, and how certain: no model was fitted" + ("." if data.target else ", because no column was named as the target."))
+    if data.model and data.coverage is None:
+        out.append("Whether the sets or intervals keep their promise: no test row with a known answer was set aside for it.")
+    if data.model and data.explanation is None:
+        out.append("Why the model answers as it does: no explanation was computed.")
+    if data.model:
+        out.append("Whether changing a cell would change the outcome in the world: contributions describe the model, not causes.")
+        out.append("How the model does on rows from another source or a later time than this table.")
+    return tuple(dict.fromkeys(out))
+
+
+def weak_points(data: ReportData, most: int = 3) -> tuple[str, ...]:
+    """Return the weakest points, gravest first; equally grave ones in the order in which they were found."""
+    ordered = sorted(_weaknesses(data), key=lambda w: -w[0])
+    return tuple(dict.fromkeys(words for _, words in ordered))[:most]

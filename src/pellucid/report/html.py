@@ -1,0 +1,92 @@
+"""Write a report: one self-contained page that asks for nothing from outside, and its twins as JSON and text."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import os
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pellucid.report.facts import ReportData
+from pellucid.report.page import context
+from pellucid.report.twins import to_json, to_text
+
+if TYPE_CHECKING:
+    import jinja2
+
+__all__ = ["to_html", "to_json", "to_text", "write_html", "write_whole"]
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+@lru_cache(maxsize=1)
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _hash(script: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() + "'"
+
+
+def to_html(data: ReportData) -> str:
+    """Return the page as text.
+
+    The page's own policy lets exactly two scripts run, named by their hashes, and forbids every request: text from data that
+    slipped through the escaping could still neither run nor ask for anything.
+    """
+    from markupsafe import Markup
+
+    script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
+    parts: dict[str, Any] = context(data)
+    drawing = _plotly() if parts["plots"] else ""
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}{' ' + _hash(drawing) if drawing else ''}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; connect-src 'none'; form-action 'none'; base-uri 'none'"
+    )
+    parts |= {"script": Markup(script), "drawing": Markup(drawing), "policy": Markup(policy.replace('"', "&quot;"))}
+    parts["style"] = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))
+    return _environment().get_template("report.html.j2").render(parts)
+
+
+def write_whole(text: str, path: str | Path) -> Path:
+    """Write text to a file that appears whole or not at all: beside it first, then renamed. An interruption leaves the old file."""
+    target = Path(path)
+    handle, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+        os.chmod(beside, mode)
+        os.replace(beside, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
+    return target
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_html(data: ReportData, path: str | Path) -> Path:
+    """Write the report as one HTML file, whole or not at all, and return its path."""
+    return write_whole(to_html(data), path)

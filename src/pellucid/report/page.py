@@ -1,0 +1,260 @@
+"""What the templates print: the verdict, the figures with their text twins, the tables, each number with its definition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pellucid.report import words as w
+from pellucid.report.answers import gravest
+from pellucid.report.assemble import assemble
+from pellucid.report.board import board_of, ladder, number_of
+from pellucid.report.definitions import GLOSSARY, METRICS, SCALES, trial_definition
+from pellucid.report.facts import ReportData, Score
+from pellucid.report.plots import Plot, plots_of
+from pellucid.report.rows import KINDS, payload
+from pellucid.report.twins import WORDS
+from pellucid.results import Explanation, Importance
+
+__all__ = ["context"]
+
+KIND_WORDS = {
+    "typical": "reasons nearest to the usual ones for this answer",
+    "borderline": "set without exactly one class, or among the widest tenth of intervals",
+    "wrong": "answer is not the truth, or the truth lies outside the interval",
+    "unfamiliar": "less familiar than 95 % of training rows",
+    "refused": "an answer should be withheld",
+}
+
+
+_BETTER = {"coverage": "should equal the promise", "set_size": "smaller is more decided", "width": "smaller is more decided"}
+
+
+def _with_whole(data: ReportData) -> list[Score]:
+    """Groups, each metric led by its figure on all test rows, so that a group is read against the whole."""
+    out: list[Score] = []
+    for metric in dict.fromkeys(g.metric for g in data.groups):
+        out += [s for s in data.scores if s.metric == metric and metric != "coverage"] + [g for g in data.groups if g.metric == metric]
+    return out
+
+
+def _score_line(s: Score) -> dict[str, Any]:
+    step = (s.high - s.low) / 2 if math.isfinite(s.high - s.low) else None
+    return {
+        "metric": w.label(s.metric),
+        "term": s.metric,
+        "of": w.clean(s.of, 80),
+        "unit": w.clean(s.unit, 20),
+        "n": s.n,
+        "value": number_of(s.value, step),
+        "low": number_of(s.low, step),
+        "high": number_of(s.high, step),
+        "null": number_of(s.null, step),
+        "null_words": "promised" if s.metric == "coverage" else w.clean(s.null_words),
+        "better": _BETTER.get(s.metric, "higher is better" if s.higher_is_better else "smaller is better"),
+    }
+
+
+def _findings(data: ReportData) -> list[dict[str, Any]]:
+    return [
+        {
+            "severity": f.severity,
+            "kind": w.clean(f.kind, 80).replace("_", " "),
+            "columns": [w.clean(c, 60) for c in f.columns[:12]],
+            "more": max(0, len(f.columns) - 12),
+            "evidence": w.clean(f.evidence, 600),
+            "remedy": w.clean(f.remedy, 600),
+            "n": len(f.rows),
+            "rows": w.position_list(f.rows, 200),
+            "trial": None if f.trial is None else {"status": _status(f.trial.verdict), "words": w.clean(f.trial.words, 400)},
+        }
+        for f in gravest(data)
+    ]
+
+
+def _status(verdict: str) -> str:
+    return "untested" if verdict == "not testable" else verdict
+
+
+def _trials(data: ReportData, plots: dict[str, Plot]) -> list[dict[str, Any]]:
+    """Trials by method, the main method first, failures first within a method."""
+    rank = {"fail": 0, "not testable": 1, "pass": 2}
+    main = data.explanation.record.method if data.explanation is not None else None
+    order = sorted(enumerate(data.trials), key=lambda t: (t[1].subject != main, t[1].subject, rank[t[1].verdict]))
+    out = []
+    for i, t in order:
+        step = (t.interval[1] - t.interval[0]) / 2
+        out.append(
+            {
+                "key": t.subject,
+                "name": w.clean(t.name, 60).replace("_", " "),
+                "status": _status(t.verdict),
+                "words": w.clean(t.words, 600),
+                "figure": number_of(t.figure, step),
+                "low": number_of(t.interval[0], step),
+                "high": number_of(t.interval[1], step),
+                "null": number_of(t.null),
+                "what": trial_definition(t.name),
+                "seed": t.record.seed,
+                "plot": plots.get(f"trial{i}"),
+            }
+        )
+    return out
+
+
+def _provenance(data: ReportData) -> list[tuple[str, list[tuple[str, str]]]]:
+    pairs = lambda m: [(w.clean(k, 60), w.clean(v, 200)) for k, v in m.items()]  # noqa: E731
+    table = [
+        ("file", w.clean(data.source)),
+        ("fingerprint of the table", w.clean(data.fingerprint)),
+        ("rows", f"{data.n_rows:,}"),
+        ("columns", f"{data.n_columns:,}"),
+    ]
+    out = [
+        ("Table", table),
+        ("Rows used for", [(w.clean(k), f"{v:,}") for k, v in data.split.items()]),
+        ("Model settings", pairs(data.settings)),
+    ]
+    if data.explanation is not None:
+        r = data.explanation.record
+        method = [
+            ("method", w.clean(r.method)),
+            ("seed", str(r.seed)),
+            ("model rows evaluated", f"{r.n_calls:,}"),
+            ("seconds", w.number(r.duration)),
+            *pairs(r.settings),
+        ]
+        out.append(("Explanation", method))
+    out += [
+        ("Seeds", pairs(data.seeds)),
+        ("Seconds", [(w.clean(k), w.number(v)) for k, v in data.durations.items()]),
+        ("Versions", pairs(data.versions)),
+    ]
+    return [(name, lines) for name, lines in out if lines]
+
+
+def _terms(data: ReportData) -> dict[str, tuple[str, str]]:
+    """Every word with a definition: key -> (heading, sentence)."""
+    used = {
+        s.metric: s.definition or METRICS.get(s.metric, "")
+        for s in (*data.scores, *data.groups, data.coverage, data.set_size)
+        if s is not None
+    }
+    used |= {"ece": METRICS["ece"]} if data.calibration is not None else {}
+    board = data.leaderboard.metric if data.leaderboard is not None else ""
+    used |= {board: METRICS[board]} if board in METRICS and board not in used else {}
+    scale = data.explanation.scale if data.explanation is not None else ""
+    out = {k: (w.label(k), d) for k, d in used.items() if d}
+    return out | {k: (k, d) for k, d in SCALES.items() if k == scale} | {k: (k, d) for k, d in GLOSSARY.items()}
+
+
+def _methods(data: ReportData, methods: Mapping[str, str], trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each explanation method with its badge and its trials; the main one is open, and so is one that failed."""
+    shown = {e.record.method for e in (data.explanation, data.importance, *data.others) if e is not None}
+    main = data.explanation.record.method if data.explanation is not None else None
+    words = {"pass": "passed", "fail": "failed", "untested": "not run"}
+    out = []
+    for method, status in methods.items():
+        own = [t for t in trials if t["key"] == method]
+        count = ", ".join(f"{sum(t['status'] == k for t in own)} {v}" for k, v in words.items() if any(t["status"] == k for t in own))
+        line = {"name": w.clean(method, 60), "status": status, "shown": method in shown, "count": count or "no trial was run"}
+        out.append(line | {"trials": own, "open": method == main or status == "fail"})
+    return out
+
+
+def _agreement(data: ReportData) -> list[dict[str, str]]:
+    """How far other methods name the same columns as the main one: order of importance, and the leading column of each row."""
+    main = data.explanation
+    if main is None or not len(main):
+        return []
+    size = pd.Series(main.mean_abs().values, index=list(main.columns))
+    lead = np.abs(main.cube()).mean(2).argmax(1)
+    out = []
+    several: list[Explanation | Importance] = [*data.others, *([data.importance] if data.importance is not None else [])]
+    for e in several:
+        if e.columns != main.columns or len(e.columns) < 3:
+            continue
+        whole = e.mean_abs() if isinstance(e, Explanation) else e
+        order = float(size.rank().corr(pd.Series(np.abs(whole.values), index=list(e.columns)).rank()))
+        rows = float((np.abs(e.cube()).mean(2).argmax(1) == lead).mean()) if isinstance(e, Explanation) else math.nan
+        top = w.join(w.clean(c, 40) for c in whole.top(3))
+        line = {"method": w.clean(e.record.method, 60), "top": top, "order": w.number(order, 0.01)}
+        out.append(line | {"rows": w.percent(rows, 0) if math.isfinite(rows) else "whole table"})
+    return out
+
+
+def _caveats(data: ReportData) -> list[str]:
+    records = [r.record for r in (data.explanation, data.prediction, data.leaderboard) if r is not None]
+    return list(dict.fromkeys([w.clean(c, 400) for c in data.caveats] + [w.clean(c, 400) for r in records for c in r.caveats]))
+
+
+def context(data: ReportData) -> dict[str, Any]:
+    """Return everything that the templates print, as texts and plain numbers."""
+    plots = plots_of(data)
+    verdict, rows = assemble(data), payload(data)
+    return {
+        "data": data,
+        "title": w.clean(data.title),
+        "source": w.clean(data.source),
+        "target": w.clean(data.target, 60),
+        "model": w.clean(data.model, 40),
+        "verdict": verdict,
+        "badge_words": WORDS,
+        "ladder": ladder(data),
+        "scores": [_score_line(s) for s in data.scores],
+        "groups": [_score_line(s) for s in _with_whole(data)],
+        "coverage": None if data.coverage is None else _score_line(data.coverage),
+        "set_size": None if data.set_size is None else _score_line(data.set_size),
+        "calibration": _calibration(data),
+        "board": board_of(data),
+        "findings": _findings(data),
+        "methods": _methods(data, verdict.methods, _trials(data, plots)),
+        "agreement": _agreement(data),
+        "columns": [_column(c, data.n_rows) for c in data.columns],
+        "caveats": _caveats(data),
+        "provenance": _provenance(data),
+        "plan": w.clean(data.plan, 600),
+        "command": w.clean(data.command, 2000),
+        "created": w.clean(data.created),
+        "plots": plots,
+        "rows": rows,
+        "kinds": KINDS,
+        "kind_words": KIND_WORDS,
+        "status": verdict.methods.get(data.explanation.record.method, "untested") if data.explanation is not None else "untested",
+        "terms": _terms(data),
+        "figures": {k: p.figure for k, p in plots.items()},
+    }
+
+
+def _column(c: Any, n_rows: int) -> dict[str, str]:
+    missing = "" if c.n_missing is None else f"{c.n_missing:,} ({w.percent(c.n_missing / max(n_rows, 1))})" if c.n_missing else "0"
+    return {
+        "name": w.clean(c.name, 120),
+        "type": w.clean(c.type),
+        "role": w.clean(c.role),
+        "unit": w.clean(c.unit, 30),
+        "missing": missing,
+        "distinct": "" if c.n_distinct is None else f"{c.n_distinct:,}",
+        "evidence": w.clean(c.evidence, 300),
+        "example": w.clean(c.example, 120),
+    }
+
+
+def _calibration(data: ReportData) -> dict[str, Any] | None:
+    c = data.calibration
+    if c is None or not math.isfinite(c.error):
+        return None
+    step = (c.error_high - c.error_low) / 2 if math.isfinite(c.error_high - c.error_low) else None
+    return {
+        "error": number_of(c.error, step),
+        "low": number_of(c.error_low, step),
+        "high": number_of(c.error_high, step),
+        "null": number_of(c.null_error, step),
+        "null_high": number_of(c.null_error_high, step),
+        "before": number_of(c.error_before, step),
+        "n": c.n or int(np.sum(c.count)),
+    }

@@ -1,0 +1,160 @@
+"""The figures of the page: each with a sentence for readers who do not see it, and its numbers as a table where they are few."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from pellucid.report import words as w
+from pellucid.report.charts import chart
+from pellucid.report.charts.certainty import intervals
+from pellucid.report.charts.data import missing_cells
+from pellucid.report.charts.local import ranks
+from pellucid.report.charts.trials import has_curve, has_parts, history
+from pellucid.report.facts import ReportData
+from pellucid.results import Importance
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["Plot", "plots_of"]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure: its key on the page, plotly's JSON, a sentence for readers who do not see it, and its numbers as a table."""
+
+    key: str
+    figure: dict[str, Any]
+    alt: str
+    height: int
+    head: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+def _plot(key: str, figure: go.Figure, alt: str, head: Sequence[str] = (), rows: Sequence[Sequence[str]] = ()) -> Plot:
+    return Plot(key, json.loads(figure.to_json()), alt, int(figure.layout.height or 360), tuple(head), tuple(tuple(r) for r in rows))
+
+
+def _bars(key: str, what: Importance) -> Plot:
+    frame = what.to_frame().head(15)
+    columns = (frame[k].tolist() for k in ("column", "importance", "low", "high"))
+    rows = [(w.clean(c), w.ranged(v, lo, hi, brackets="")) for c, v, lo, hi in zip(*columns)]
+    alt = f"Bars: the most important columns are {w.join(w.clean(c, 40) for c in what.top(3))}."
+    return _plot(key, chart(what), alt, ("column", f"{w.clean(what.method)} ({w.clean(what.scale)}), 95 % interval"), rows)
+
+
+def _readable(cells: pd.Series) -> bool:
+    """Whether cells can stand along an axis: numbers, dates, or a few levels; not names and sentences."""
+    return ranks(cells)[1] or cells.nunique() <= 12
+
+
+def _why_plots(data: ReportData) -> dict[str, Plot]:
+    out: dict[str, Plot] = {}
+    e = data.explanation
+    if e is not None and len(e):
+        out["importance"] = _bars("importance", e.mean_abs())
+    if data.importance is not None:
+        out["global"] = _bars("global", data.importance)
+    if e is not None and len(e) > 1:
+        alt = "One point per row and column: place is the contribution, colour the rank of the cell. The rows above hold the same numbers."
+        out["beeswarm"] = _plot("beeswarm", chart(e, "beeswarm"), alt)
+        readable = (c for c in e.mean_abs().to_frame()["column"] if c in e.data.columns and _readable(e.data[c]))
+        for i, column in enumerate(readable):
+            if i < 2:
+                alt = f"Points: contribution of {w.clean(column, 60)} against its cell, one point per row."
+                out[f"dependence{i}"] = _plot(f"dependence{i}", chart(e, "dependence", column=column), alt)
+    for i, trial in enumerate(data.trials):
+        if e is not None and trial.subject == e.record.method and (has_curve(trial) or has_parts(trial)):
+            kind = "curve" if has_curve(trial) else "badge"
+            out[f"trial{i}"] = _plot(f"trial{i}", chart(trial, kind), w.clean(trial.words, 400))
+    return out
+
+
+def _certain_plots(data: ReportData) -> dict[str, Plot]:
+    out: dict[str, Plot] = {}
+    curve, p = data.calibration, data.prediction
+    if curve is not None:
+        ends = zip(curve.predicted, curve.observed, curve.low, curve.high, curve.count)
+        rows = [(w.number(a), w.ranged(b, lo, hi, brackets=""), f"{int(n):,}") for a, b, lo, hi, n in ends]
+        alt = f"Points: observed share against predicted probability in {len(rows)} bins, with the band of a perfectly calibrated model."
+        out["reliability"] = _plot("reliability", chart(curve), alt, ("predicted", "observed, 95 % interval", "rows"), rows)
+    if p is None or p.point.ndim > 1:
+        return out
+    if p.low is not None and p.high is not None:
+        figure = intervals(p, data.truth, unit=data.target_unit)
+        out["interval"] = _plot("interval", figure, "Predictions of single rows with their intervals and, where known, the truth.")
+    if p.probabilities is not None:
+        top = p.probabilities.max(1)
+        alt = f"Histogram: half of the answers have a probability of {w.number(float(np.median(top)))} or more."
+        out["probabilities"] = _plot("probabilities", chart(p, "probabilities"), alt)
+    if p.aleatoric is not None and p.epistemic is not None:
+        out["doubt"] = _plot("doubt", chart(p, "doubt"), "One point per row: noise in the target across, lack of knowledge up.")
+    if p.familiarity is not None:
+        low = float(np.mean(np.asarray(p.familiarity) < 5))
+        out["familiarity"] = _plot(
+            "familiarity", chart(p, "familiarity"), f"Histogram: {w.percent(low)} of the rows are less familiar than 95 % of training rows."
+        )
+    return out
+
+
+def _data_plots(data: ReportData) -> dict[str, Plot]:
+    out: dict[str, Plot] = {}
+    if len(data.findings) > 3:
+        out["findings"] = _plot(
+            "findings", chart(list(data.findings)), f"Bars: {len(data.findings)} findings by kind; the list above holds them all."
+        )
+    if any(c.n_missing for c in data.columns):
+        some = sorted((c for c in data.columns if c.n_missing), key=lambda c: -(c.n_missing or 0))
+        rows = [(w.clean(c.name), f"{c.n_missing:,}", w.percent((c.n_missing or 0) / max(data.n_rows, 1))) for c in some[:50]]
+        alt = f"Bars: most missing is {w.clean(some[0].name, 60)}."
+        out["missing"] = _plot("missing", missing_cells(data.columns, data.n_rows), alt, ("column", "missing cells", "of rows"), rows)
+    if data.missing is not None and len(data.missing.columns) > 1:
+        names = [w.clean(c, 60) for c in data.missing.columns]
+        shown = list(zip(data.missing.patterns, data.missing.counts))[:12]
+        lines = [(", ".join(n for n, m in zip(names, p) if m) or "none", f"{int(c):,}") for p, c in shown]
+        out["pattern"] = _plot("pattern", chart(data.missing), "Which columns are missing together.", ("missing together", "rows"), lines)
+    return out
+
+
+def _compare_plots(data: ReportData) -> dict[str, Plot]:
+    board, out = data.leaderboard, {}
+    if board is not None and board.rows:
+        out["leaderboard"] = _plot("leaderboard", chart(board), w.clean(board.words, 300))
+        sizes = [r.get("explanation_size") for r in board.rows]
+        if sum(s is not None for s in sizes) > 1:
+            alt = "Score against the measured number of columns that carry 90 % of a row's contributions."
+            out["power"] = _plot("power", chart(board, "power_readability"), alt)
+    if len(data.history) > 2:
+        out["history"] = _plot("history", history(data.history), "Recorded figures during training.")
+    return out
+
+
+_SIDE_BY_SIDE = (
+    ("importance", "beeswarm"),
+    ("dependence0", "dependence1"),
+    ("reliability", "probabilities"),
+    ("doubt", "familiarity"),
+    ("findings", "missing"),
+    ("leaderboard", "power"),
+)
+
+
+def _level(plots: dict[str, Plot]) -> dict[str, Plot]:
+    """Give figures that stand side by side the same height."""
+    for pair in _SIDE_BY_SIDE:
+        height = max((plots[k].height for k in pair if k in plots), default=0)
+        for key in (k for k in pair if k in plots):
+            layout = plots[key].figure["layout"] | {"height": height}
+            plots[key] = replace(plots[key], height=height, figure=plots[key].figure | {"layout": layout})
+    return plots
+
+
+def plots_of(data: ReportData) -> dict[str, Plot]:
+    """Return every figure that the facts allow, by its key on the page."""
+    return _level(_why_plots(data) | _certain_plots(data) | _data_plots(data) | _compare_plots(data))

@@ -1,0 +1,100 @@
+"""Cells as written, to canonical form: numbers, seconds, levels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pellucid.errors import CellError, quote
+from pellucid.table.types import Column
+
+__all__ = ["level_text", "levels", "numbers", "seconds"]
+
+
+def level_text(value: Any) -> str:
+    """Return the canonical text of a level: 3, 3.0 and "3 " are one level, ``"3"``.
+
+    Examples
+    --------
+    >>> [level_text(v) for v in (3, 3.0, "3 ", True, 2.5)]
+    ['3', '3', '3', 'True', '2.5']
+    """
+    if isinstance(value, float | np.floating) and float(value).is_integer() and abs(float(value)) < 2**63:
+        return str(int(value))
+    return str(value).strip()
+
+
+def _where(bad: npt.NDArray[np.bool_], column: Column, source: str) -> str:
+    rows = ", ".join(map(str, np.flatnonzero(bad)[:5]))
+    return f"column {column.name!r}, rows {rows}" + (f" of {source}" if source else "")
+
+
+def _masked(series: pd.Series, column: Column) -> pd.Series:
+    """Return the series with the declared missing codes emptied."""
+    if not column.missing:
+        return series
+    codes, uniques = pd.factorize(series, use_na_sentinel=True)
+    gone = np.array([level_text(u) in column.missing for u in uniques] + [False])
+    return series.mask(gone[codes]) if gone.any() else series
+
+
+def numbers(series: pd.Series, column: Column, source: str = "") -> npt.NDArray[np.float64]:
+    """Return float64 with NaN for missing cells."""
+    series = _masked(series, column)
+    if series.dtype.kind in "iufb":
+        out = series.to_numpy(np.float64)
+    else:
+        out = _parse(series, column, source)
+    if np.isinf(out).any():
+        raise CellError(
+            "infinite values cannot be used", where=_where(np.isinf(out), column, source), do="replace them by missing cells or by a number"
+        )
+    return out
+
+
+def _parse(series: pd.Series, column: Column, source: str) -> npt.NDArray[np.float64]:
+    from pellucid.table.parse import to_numbers
+
+    out, bad = to_numbers(series, column.decimal)
+    if bad.any():
+        shown = quote(series[bad].drop_duplicates().head(6).tolist())
+        raise CellError(
+            "cells of a number column are not numbers",
+            expected="numbers",
+            got=shown,
+            where=_where(bad, column, source),
+            do=f"correct the cells, declare missing={{{column.name!r}: [...]}} or set types={{{column.name!r}: 'category'}}",
+        )
+    return out
+
+
+def seconds(series: pd.Series, column: Column, source: str = "") -> npt.NDArray[np.float64]:
+    """Return float64 seconds since 1970-01-01 UTC with NaN for missing cells."""
+    from pellucid.table.parse import to_seconds
+
+    masked = _masked(series, column)
+    out, bad = to_seconds(masked, column.date_format)
+    if bad.any():
+        raise CellError(
+            "cells of a date column are not dates",
+            expected=f"dates of the form {column.date_format}" if column.date_format else "dates",
+            got=quote(masked[bad].drop_duplicates().head(6).tolist()),
+            where=_where(bad, column, source),
+            do="correct the cells or set another type",
+        )
+    return out
+
+
+def levels(series: pd.Series, column: Column) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    """Return (codes, texts): codes (N,) into the sorted distinct canonical texts, -1 for missing cells."""
+    series = _masked(series, column)
+    codes, uniques = pd.factorize(series, use_na_sentinel=True)
+    texts = [level_text(u) for u in uniques]
+    blank = {i for i, t in enumerate(texts) if t == ""}
+    distinct = sorted({t for t in texts if t != ""})
+    at = {t: i for i, t in enumerate(distinct)}
+    remap = np.array([-1 if i in blank else at[t] for i, t in enumerate(texts)] + [-1], np.int64)
+    return remap[codes], tuple(distinct)

@@ -1,0 +1,94 @@
+"""Codes that may mean "missing": proposed with their evidence, never assumed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pellucid.table import hints
+from pellucid.table.cells import level_text
+from pellucid.table.parse import is_null_word
+from pellucid.table.table import Table
+from pellucid.table.types import ColumnType
+
+__all__ = ["propose_missing"]
+
+
+def propose_missing(table: Table) -> dict[str, list[tuple[str, str]]]:
+    """Return per column the codes that may mean "missing", with the evidence; they are proposed, never assumed.
+
+    A number is proposed where it is the column's lowest or highest value, is one that people use for the purpose (-1, 0, 9, 99, -999,
+    ...), fills more than 0.2 % of the cells, and lies further than three interquartile ranges from the rest. Words such as "unknown" or
+    "None" are proposed for levels.
+
+    Examples
+    --------
+    >>> from pellucid.table.infer import infer_schema
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"age": [31, 45, 27, 58, 39, 44, 62, 51, 33, 29] * 5 + [-999] * 3})
+    >>> propose_missing(Table(frame, infer_schema(frame)))["age"][0][0]
+    '-999'
+    """
+    out: dict[str, list[tuple[str, str]]] = {}
+    for column in table.schema:
+        if column.type is ColumnType.NUMBER:
+            proposals = _sentinels(table.numbers(column.name))
+        elif column.type.is_level:
+            codes, levels = table.levels(column.name)
+            proposals = _null_levels(np.bincount(codes[codes >= 0], minlength=len(levels)), levels)
+        else:
+            continue
+        if proposals:
+            out[column.name] = proposals
+    return out
+
+
+def _sentinels(values: np.ndarray) -> list[tuple[str, str]]:
+    values = values[np.isfinite(values)]
+    distinct, counts = np.unique(values, return_counts=True)
+    out: list[tuple[str, str]] = []
+    for _ in range(3):  # one code may hide another: -999 and -998
+        if len(distinct) < 4:
+            break
+        at = [i for i in (0, len(distinct) - 1) if hints.is_sentinel(float(distinct[i]))]
+        found = next((i for i in at if counts[i] >= max(2, 0.002 * len(values)) and _stands_off(distinct, counts, i)), None)
+        if found is None:
+            break
+        code = float(distinct[found])
+        rest = np.delete(distinct, found)
+        why = f"{level_text(code)} stands in {counts[found]} of {len(values)} cells, the others lie between {rest[0]:g} and {rest[-1]:g}"
+        out.append((level_text(code), why))
+        distinct, counts = rest, np.delete(counts, found)
+    return out
+
+
+def _stands_off(distinct: np.ndarray, counts: np.ndarray, i: int) -> bool:
+    rest, weight = np.delete(distinct, i), np.delete(counts, i)
+    low, high = np.repeat(rest, weight)[[int(q * (weight.sum() - 1)) for q in (0.25, 0.75)]]
+    spread = max(high - low, 1e-12)
+    edge = rest[0] if i == 0 else rest[-1]
+    gap, width = abs(distinct[i] - edge), rest[-1] - rest[0]
+    # far from the middle half, and apart from its own neighbour: a long tail reaches its end in small steps
+    step = float(np.median(np.diff(rest)))
+    return bool(min(abs(distinct[i] - low), abs(distinct[i] - high)) > 3 * spread and gap > max(0.5 * spread, 0.1 * width, 3 * step))
+
+
+def _null_levels(counts: np.ndarray, levels: tuple[str, ...]) -> list[tuple[str, str]]:
+    words = {
+        "unknown",
+        "unk",
+        "undefined",
+        "not available",
+        "not known",
+        "no data",
+        "not specified",
+        "unspecified",
+        "not reported",
+        "not stated",
+        "tbd",
+        "xxx",
+    }
+    return [
+        (t, f"{t!r} stands in {k} of {int(counts.sum())} cells and reads like a missing value")
+        for t, k in zip(levels, counts)
+        if k and (is_null_word(t) or t.casefold() in words)
+    ]

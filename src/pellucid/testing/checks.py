@@ -1,0 +1,74 @@
+"""The common checks, chosen by what a registry line declares.
+
+A check is a public function ``check_<sentence>(subject)`` that raises ``AssertionError`` with a sentence. ``checks_for(entry)`` gives those
+that an entry qualifies for, each bound to the entry, so that a method of your own is tested like ours::
+
+    for check in checks_for(my_entry):
+        check()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid.registry import Entry
+
+__all__ = ["Bound", "Check", "checks_for"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check and whom it is for.
+
+    Attributes
+    ----------
+    function : raises AssertionError with a sentence.
+    applies : whether an entry qualifies.
+    long : True where it takes more than a few seconds.
+    """
+
+    function: Callable[[Any], None]
+    applies: Callable[[Entry], bool]
+    long: bool = False
+
+    @property
+    def name(self) -> str:
+        """The sentence, as the function is called."""
+        return self.function.__name__.removeprefix("check_")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A check on one entry, ready to be called. ``reason`` says why the entry is exempt, empty where it is not."""
+
+    check: Check
+    entry: Entry
+    subject: Any
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """Entry and sentence."""
+        return f"{self.entry.kind}-{self.entry.name}-{self.check.name}"
+
+    def __call__(self) -> None:
+        self.check.function(self.subject)
+
+
+def checks_for(entry: Entry) -> tuple[Bound, ...]:
+    """Return the checks an entry qualifies for, by its kind, needs, axioms and input form."""
+    from pellucid.testing import checks_audit, checks_backbone, checks_encoder, checks_explainer, checks_trial, checks_uncertainty
+
+    rooms = {
+        "explain": checks_explainer,
+        "backbone": checks_backbone,
+        "uncertainty": checks_uncertainty,
+        "audit": checks_audit,
+        "trial": checks_trial,
+        "encoder": checks_encoder,
+    }
+    room: Any = rooms[entry.kind]
+    subject = room.subject(entry)
+    return tuple(Bound(c, entry, subject, entry.exempt.get(c.name, "")) for c in room.CHECKS if c.applies(entry))

@@ -1,0 +1,149 @@
+"""Common checks of audits: silent on a clean table, loud on the planted fault, and every finding says what, where and what to do.
+
+A subject is the registered function: ``find(view) -> list[Finding]`` on a :class:`pellucid.audit.view.View`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pellucid import registry
+from pellucid.audit.view import View
+from pellucid.registry import Entry
+from pellucid.results import Finding
+from pellucid.table import read_table
+from pellucid.testing.checks import Check
+
+__all__ = ["CHECKS", "FAULTS", "clean_frame", "subject"]
+
+Find = Callable[[View], list[Finding]]
+
+
+def clean_frame(n: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Return a frame without faults: independent columns, of which two tell something about the target ``ill``."""
+    draw = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "age": draw.normal(45, 9, n).clip(18, 90),
+            "pressure": draw.normal(120, 15, n),
+            "sex": draw.choice(["F", "M"], n),
+            "region": draw.choice(["north", "south", "east", "west"], n),
+            "dose": draw.gamma(5, 2, n),
+        }
+    )
+    signal = (frame["pressure"] - 120) / 15 + (frame["dose"] - 10) / 5
+    return frame.assign(ill=np.where(signal + draw.normal(0, 1.5, n) > 0, "yes", "no"))
+
+
+def _view(frame: pd.DataFrame, **options: Any) -> View:
+    return View(read_table(frame, target="ill"), **options)
+
+
+def _familiar_model() -> Any:
+    """Return what stands for a fitted model: its familiarity."""
+    from pellucid.training.familiarity import Familiarity
+
+    table = read_table(clean_frame(900, 7), target="ill").drop(["ill"])
+    return SimpleNamespace(certainty_=SimpleNamespace(familiarity=Familiarity.fit(table.take(slice(0, 500)), table.take(slice(500, 900)))))
+
+
+def _leak(t: pd.DataFrame) -> pd.DataFrame:
+    return t.assign(code=t["ill"].map({"yes": "X1", "no": "X0"}))
+
+
+def _copies(t: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([t, t.iloc[:120]], ignore_index=True)
+
+
+def _gaps(t: pd.DataFrame) -> pd.DataFrame:
+    return t.assign(dose=t["dose"].mask((t["ill"] == "yes") & (np.arange(len(t)) % 2 == 0)))
+
+
+def _other_unit(t: pd.DataFrame) -> pd.DataFrame:
+    return t.assign(pressure=t["pressure"].where(np.arange(len(t)) % 100 > 0, t["pressure"] * 1000))
+
+
+def _rare_class(t: pd.DataFrame) -> pd.DataFrame:
+    return t.assign(ill=t["ill"].where(np.arange(len(t)) >= 3, "maybe"))
+
+
+def _small_group(t: pd.DataFrame) -> pd.DataFrame:
+    return t.assign(region=t["region"].where(np.arange(len(t)) >= 6, "islands"))
+
+
+def _constant(t: pd.DataFrame) -> pd.DataFrame:
+    return t.assign(clinic="A", twin=t["age"] * 2 + 1)
+
+
+def _strange(t: pd.DataFrame) -> pd.DataFrame:
+    return t.assign(age=t["age"].where(np.arange(len(t)) % 10 > 0, t["age"] + 400))
+
+
+FAULTS: Mapping[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
+    "leakage": (_leak, "code"),
+    "duplicates": (_copies, ""),
+    "missing": (_gaps, "dose"),
+    "values": (_other_unit, "pressure"),
+    "classes": (_rare_class, "ill"),
+    "groups": (_small_group, "region"),
+    "constants": (_constant, "clinic"),
+    "unfamiliar": (_strange, "age"),
+}
+"""By audit: what plants its fault, and the column to be named (empty where it is about rows)."""
+
+
+def subject(entry: Entry) -> Find:
+    """Return the registered function, named after its entry."""
+    target = registry.resolve(entry)
+
+    def find(view: View) -> list[Finding]:
+        found: list[Finding] = target(view)
+        return found
+
+    find.__name__ = entry.name
+    return find
+
+
+def check_it_is_silent_on_a_clean_table(find: Find) -> None:
+    """On six tables without faults at most one finding above "low" is made: an audit that tests speaks up with a chance of 1 %."""
+    model = _familiar_model() if find.__name__ == "unfamiliar" else None
+    loud = [f for seed in range(6) for f in find(_view(clean_frame(1000, seed), predictor=model)) if f.severity != "low"]
+    assert len(loud) <= 1, f"{len(loud)} findings on six clean tables, such as: {loud[0].evidence}"
+
+
+def check_it_finds_its_planted_fault(find: Find) -> None:
+    """The fault it is there for is found, and the column is named."""
+    plant, column = FAULTS[find.__name__]
+    model = _familiar_model() if find.__name__ == "unfamiliar" else None
+    found = find(_view(plant(clean_frame()), predictor=model))
+    assert found, "the planted fault was not found"
+    assert not column or any(column in f.columns for f in found), f"the fault is in {column!r}; named were {[f.columns for f in found]}"
+
+
+def check_findings_can_be_acted_on(find: Find) -> None:
+    """Every finding has evidence with a figure or a column, a remedy, rows that exist, and a record of the table it speaks of."""
+    plant, _ = FAULTS.get(find.__name__, (lambda t: t, ""))
+    model = _familiar_model() if find.__name__ == "unfamiliar" else None
+    view = _view(plant(clean_frame()), predictor=model)
+    before = view.table.frame.copy(deep=True)
+    for f in find(view):
+        assert f.columns or len(f.rows), f"{f.kind} names neither columns nor rows"
+        told = any(c.isdigit() for c in f.evidence) or any(repr(c) in f.evidence for c in f.columns)
+        assert told, f"{f.kind} gives neither a figure nor a column: {f.evidence}"
+        assert f.remedy, f"{f.kind} does not say what to do"
+        assert set(f.columns) <= set(view.table.columns), f"{f.kind} names columns that do not exist: {f.columns}"
+        assert not len(f.rows) or (f.rows.min() >= 0 and f.rows.max() < len(view.table)), f"{f.kind} names rows that do not exist"
+        assert f.record.data == view.table.fingerprint(), f"{f.kind} does not say which table it speaks of"
+    assert before.equals(view.table.frame), "the audit changed the table"
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(check_it_is_silent_on_a_clean_table, lambda e: True),
+    Check(check_it_finds_its_planted_fault, lambda e: e.name in FAULTS),
+    Check(check_findings_can_be_acted_on, lambda e: True),
+)

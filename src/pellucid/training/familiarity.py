@@ -1,0 +1,204 @@
+"""Is a row like the rows of training? Distances to kept training rows, ranked among held-out ones.
+
+Arithmetic and its fitted state only; the answer in words is made in ``pellucid.uncertainty``. Letters: N rows, M kept rows, C columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.errors import EmptyTableError, ModelFileError
+from pellucid.table import ColumnType, Table
+
+__all__ = ["Familiarity", "RowSpace", "squared_distances"]
+
+FloatArray = npt.NDArray[np.float64]
+NEIGHBOURS = 10
+KNOTS = 65
+BLOCK = 4_000_000  # pairs x columns held at once
+UNSEEN = -2.0
+
+
+@dataclass(frozen=True)
+class RowSpace:
+    """Turns rows into numbers whose differences mean the same in every column.
+
+    Numbers and dates go through the normal quantiles of the training rows, and on in a straight line beyond their range, so that a
+    slip of units stays visible; NaN is missing. Levels become codes; -1 is missing, -2 was never seen. Text is left out.
+
+    Attributes
+    ----------
+    columns : the C names; the first ``len(knots)`` are numbers and dates.
+    knots : per number, (2, Q): training quantiles and their heights.
+    slopes : (numbers,) heights per unit beyond the range.
+    levels : per level column, the texts behind the codes.
+    """
+
+    columns: tuple[str, ...]
+    knots: tuple[FloatArray, ...]
+    slopes: FloatArray
+    levels: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def fit(cls, table: Table) -> RowSpace:
+        """Return the space of the feature columns of ``table``."""
+        kind = {name: table.schema[name].type for name in table.features}
+        numbers = [n for n, t in kind.items() if t in (ColumnType.NUMBER, ColumnType.DATE)]
+        level = [n for n, t in kind.items() if t.is_level]
+        fitted = [_fit_knots(_numbers(table, n)) for n in numbers]
+        slopes = np.array([slope for _, slope in fitted])
+        return cls((*numbers, *level), tuple(k for k, _ in fitted), slopes, tuple(table.levels(n)[1] for n in level))
+
+    @property
+    def n_numbers(self) -> int:
+        """How many of the columns are numbers or dates."""
+        return len(self.knots)
+
+    def encode(self, table: Table) -> FloatArray:
+        """Return the rows of ``table`` as (N, C)."""
+        out = np.empty((len(table), len(self.columns)))
+        for j, name in enumerate(self.columns[: self.n_numbers]):
+            x, (at, height) = _numbers(table, name), self.knots[j]
+            beyond = np.minimum(x - at[0], 0) + np.maximum(x - at[-1], 0)
+            out[:, j] = np.interp(x, at, height) + beyond * self.slopes[j]
+        for j, name in enumerate(self.columns[self.n_numbers :]):
+            codes, texts = table.levels(name)
+            known = {text: i for i, text in enumerate(self.levels[j])}
+            lookup = np.array([*(known.get(t, UNSEEN) for t in texts), -1.0])
+            out[:, self.n_numbers + j] = lookup[codes]
+        return out
+
+
+def _numbers(table: Table, name: str) -> FloatArray:
+    return table.seconds(name) if table.schema[name].type is ColumnType.DATE else table.numbers(name)
+
+
+def _fit_knots(x: FloatArray) -> tuple[FloatArray, float]:
+    """Return quantiles with their normal heights, and the slope beyond them. Values that pile up share one height, their mean."""
+    from scipy.special import ndtri
+
+    x = x[np.isfinite(x)]
+    if not len(x):
+        return np.zeros((2, 1)), 0.0
+    share = (np.arange(KNOTS) + 0.5) / KNOTS
+    at, same = np.unique(np.quantile(x, np.linspace(0, 1, KNOTS)), return_inverse=True)
+    height = np.bincount(same.reshape(-1), weights=ndtri(share)) / np.bincount(same.reshape(-1))
+    spread = float(x.std())
+    return np.stack([at, height]), 1 / spread if spread > 0 else 1.0
+
+
+def squared_distances(rows: FloatArray, kept: FloatArray, n_numbers: int) -> FloatArray:
+    """Return per-column squared distances (N, M, C).
+
+    Numbers: half the squared difference, so that two random rows differ by about 1. Levels: 1 where they differ. Missing and present: 1.
+    """
+    gap = rows[:, None, :] - kept[None, :, :]
+    number, level = gap[..., :n_numbers], gap[..., n_numbers:]
+    np.multiply(number, number, out=number)
+    number *= 0.5
+    empty = np.isnan(number)
+    if empty.any():
+        one_empty = np.isnan(rows[:, None, :n_numbers]) != np.isnan(kept[None, :, :n_numbers])
+        number[empty] = one_empty[empty]
+    level[...] = level != 0
+    if (rows[:, n_numbers:] == UNSEEN).any():
+        level[...] = np.maximum(level, (rows[:, None, n_numbers:] == UNSEEN))
+    return gap
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """Distance to the nearest kept training rows, as a percentile among rows the network never learned from.
+
+    Attributes
+    ----------
+    space : how rows become numbers.
+    kept : (M, C) kept training rows.
+    reference : (R,) ascending distances of held-out training rows.
+    usual : (C,) mean distance of those rows in each column.
+    neighbours : how many nearest rows are averaged.
+
+    Notes
+    -----
+    Sun, Ming, Zhu, Li 2022, arXiv:2204.06507, on the columns themselves instead of hidden features. Cost: N x M x C differences, in chunks.
+    """
+
+    space: RowSpace
+    kept: FloatArray
+    reference: FloatArray
+    usual: FloatArray
+    neighbours: int = NEIGHBOURS
+
+    @classmethod
+    def fit(cls, kept: Table, held_out: Table | None = None, *, neighbours: int = NEIGHBOURS) -> Familiarity:
+        """Return the fit on kept training rows; without ``held_out`` rows each kept row is compared with all others.
+
+        Rows of ``held_out`` must not be among the kept ones. About 1,000 kept rows are enough; memory does not grow with N.
+        """
+        if len(kept) < 3:
+            raise EmptyTableError("familiarity needs training rows to compare with", expected="at least 3", got=str(len(kept)))
+        space = RowSpace.fit(kept)
+        at = space.encode(kept)
+        k = min(neighbours, len(kept) - 1)
+        bare = cls(space, at, np.zeros(0), np.zeros(at.shape[1]), k)
+        scores, parts = bare._measure(at, True) if held_out is None else bare._measure(space.encode(held_out), False)
+        return cls(space, at, np.sort(scores), parts.mean(axis=0), k)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The C columns that are compared."""
+        return self.space.columns
+
+    def _measure(self, rows: FloatArray, themselves: bool) -> tuple[FloatArray, FloatArray]:
+        """Return (distance (N,), its parts (N, C)): means over the nearest kept rows; ``themselves``: row i is kept row i, not counted."""
+        n, (m, c) = len(rows), self.kept.shape
+        parts = np.empty((n, c))
+        step = max(1, BLOCK // max(1, m * c))
+        for start in range(0, n, step):
+            block = slice(start, min(n, start + step))
+            each = squared_distances(rows[block], self.kept, self.space.n_numbers)
+            total = each.sum(axis=2)
+            if themselves:
+                total[np.arange(len(total)), np.arange(block.start, block.stop)] = np.inf
+            nearest = np.argpartition(total, self.neighbours - 1, axis=1)[:, : self.neighbours]
+            parts[block] = np.take_along_axis(each, nearest[:, :, None], axis=1).mean(axis=1)
+        return parts.sum(axis=1), parts
+
+    def score(self, table: Table) -> tuple[FloatArray, FloatArray]:
+        """Return (percentile (N,), excess (N, C)) of the rows of ``table``.
+
+        Percentile: 100 x the share of held-out rows at least as far from their neighbours, the row itself counted with them; a row like
+        those of training is below p % in p of 100 cases. Excess: how much farther than usual each column is.
+        """
+        distance, parts = self._measure(self.space.encode(table), False)
+        farther = len(self.reference) - np.searchsorted(self.reference, distance * (1 - 1e-12), side="left")
+        return 100 * (1 + farther) / (1 + len(self.reference)), parts - self.usual
+
+    def state(self) -> dict[str, Any]:
+        """Return what :meth:`from_state` needs: text and arrays. It holds the kept rows."""
+        s = self.space
+        space = {"columns": list(s.columns), "knots": list(s.knots), "slopes": s.slopes, "levels": [list(v) for v in s.levels]}
+        arrays = {"kept": self.kept, "reference": self.reference, "usual": self.usual}
+        return {"space": space, "neighbours": self.neighbours, **arrays}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Familiarity:
+        """Return the fit that :meth:`state` described (arrays or lists; None is NaN)."""
+        try:
+            s = state["space"]
+            knots = tuple(np.asarray(k, np.float64) for k in s["knots"])
+            space = RowSpace(tuple(s["columns"]), knots, np.asarray(s["slopes"], np.float64), tuple(tuple(v) for v in s["levels"]))
+            kept, reference, usual = (np.asarray(state[k], np.float64) for k in ("kept", "reference", "usual"))
+            return cls(space, kept.reshape(-1, len(space.columns)), reference, usual, int(state["neighbours"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError("the saved familiarity cannot be read", got=f"{type(error).__name__}: {error}") from error
+
+
+def odd_columns(excess: FloatArray, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the name of the column that is farthest beyond its usual distance, for each row of ``excess`` (N, C)."""
+    return tuple(columns[j] for j in excess.argmax(axis=1)) if excess.shape[1] else ("",) * len(excess)

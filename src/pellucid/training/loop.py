@@ -1,0 +1,189 @@
+"""The training loop: resident tensors, large fixed batches, early stopping, checkpoints, a clock."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pellucid.errors import RequestError
+from pellucid.execution import limit_threads
+from pellucid.nn.cells import Cells
+from pellucid.nn.stack import StackedNet
+from pellucid.nn.table_net import TableNet
+from pellucid.training.checkpoint import Saver
+from pellucid.training.objectives import Objective
+from pellucid.training.recipe import TrainSettings
+from pellucid.training.run import Part, Run
+
+__all__ = ["FittedNetwork", "choose_device", "fit_network"]
+
+Progress = Callable[[int, int, float, float, float], None]
+
+CLOCK_SHARE = 0.85  # of the time left is planned for steps; the rest is for scores and outputs
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """What training gives.
+
+    Attributes
+    ----------
+    net : the best state, in eval mode, on the processor; a :class:`StackedNet` where there was more than one fold.
+    history : one entry per evaluation: step, epoch, train_loss, stop_score (of the metric, in the user's direction; the mean over
+        folds), seconds.
+    record : settings, seed, device, threads, precision, steps planned and done, best step per fold, why it ended, seconds, and
+        ``replay``: ``dataclasses.replace(settings, **record["replay"])`` gives this fit again without a clock.
+    fold_outputs : raw outputs (N, K, O) float32 of each row by the network that held it out; NaN for rows that no fold held out.
+    """
+
+    net: TableNet | StackedNet
+    history: list[dict[str, float]]
+    record: dict[str, Any]
+    fold_outputs: npt.NDArray[np.float32]
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """Return the device: ``"auto"`` takes CUDA, then MPS, then the processor."""
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def fit_network(
+    build: Callable[[int], TableNet],
+    cells: Cells,
+    target: npt.NDArray[Any],
+    weights: npt.NDArray[np.float64] | None,
+    parts: Sequence[Part],
+    objective: Objective,
+    settings: TrainSettings,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | str = "auto",
+    stop_metric: Any = None,
+    checkpoint: Path | str | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    deadline: float | None = None,
+) -> FittedNetwork:
+    """Train one network, or one per fold side by side, and return its best state.
+
+    Parameters
+    ----------
+    build : ``seed -> TableNet``; called once per fold.
+    cells : (N, ...) encoded rows, all that any part names.
+    target : (N,) class codes, or (N,) or (N, O) values in the target's unit.
+    weights : (N,) row weights, or None.
+    parts : G pairs (train rows, stop rows). With one pair without stop rows the last state is kept.
+    objective : loss and answers.
+    settings : of network and training.
+    seed : of weights, batches and dropout; the same seed, settings and threads give the same bits.
+    device : ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    threads : for torch, restored afterwards.
+    stop_metric : None, a name of ``training.metrics.METRICS`` or a callable; see ``training.metrics.metric``.
+    checkpoint : folder for checkpoints, or None.
+    resume : go on from the checkpoint in that folder, if there is one, to the bits of an uninterrupted fit.
+    progress : ``(step, steps, train_loss, stop_score, seconds_left)``, called after every evaluation.
+    deadline : ``time.monotonic()`` at which the fit must have ended; the earlier of it and ``settings.time_limit`` counts.
+    """
+    started = time.monotonic()
+    if settings.time_limit is not None:
+        deadline = min(deadline or np.inf, started + settings.time_limit)
+    if not parts or any(len(train) == 0 for train, _ in parts):
+        raise RequestError("there are no rows to train on")
+    with limit_threads(threads) as used, _own_random_numbers():
+        run = Run(build, cells, target, weights, parts, objective, settings, seed, choose_device(device), stop_metric)
+        run.record |= {"threads": used, "device": str(run.device)}
+        saver = Saver(run, checkpoint, resume)
+        run.use(saver.arithmetic() or run.choose(used))
+        saver.load()
+        history = _train(run, _Clock(started, deadline), saver, progress)
+        net = run.settle()
+        outputs = run.held_out()
+        return FittedNetwork(net, history, run.summary() | {"seconds": time.monotonic() - started}, outputs)
+
+
+@contextlib.contextmanager
+def _own_random_numbers() -> Iterator[None]:
+    """Leave the caller's random numbers as they were."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_available() else []):
+        yield
+
+
+class _Clock:
+    """Time used and left."""
+
+    def __init__(self, started: float, deadline: float | None) -> None:
+        self.started, self.deadline = started, deadline
+        self.trained = time.monotonic()
+
+    @property
+    def used(self) -> float:
+        return time.monotonic() - self.started
+
+    def left(self) -> float:
+        return np.inf if self.deadline is None else self.deadline - time.monotonic()
+
+    def plan(self, step: int, first: int, steps: int) -> int:
+        """Return how many steps fit, judged by the steps from ``first`` on."""
+        if self.deadline is None or step <= first:
+            return steps
+        pace = (time.monotonic() - self.trained) / (step - first)
+        return max(step + 1, min(steps, step + int(self.left() * CLOCK_SHARE / pace)))
+
+
+def _train(run: Run, clock: _Clock, saver: Saver, progress: Progress | None) -> list[dict[str, float]]:
+    """Go from where the fit stands to its end; returns the history."""
+    run.net.train()
+    first, planned = run.step, run.step >= run.warmup
+    clock.trained = time.monotonic()
+    scoring, losses = 0.0, list[torch.Tensor]()
+    while run.step < run.last and not run.ended:
+        losses.append(run.advance())
+        if not planned and (run.step >= run.warmup or (run.step - first >= 10 and clock.used > 1.0)):
+            planned = True
+            run.replan(clock.plan(run.step, first, run.steps))
+        if clock.left() < 1.5 * scoring + 0.02:
+            run.ended = "time limit"
+        # nothing is scored while warming up, so that a replay with a shorter plan scores at the same steps
+        if (run.step % run.every == 0 and run.step > run.warmup) or run.step >= run.last or run.ended:
+            scoring = _take_stock(run, losses, clock)
+            losses.clear()
+            _tell(run, progress, clock, first)
+        saver.maybe()
+    run.ended = run.ended or ("planned steps done" if run.last == run.steps else "max_steps")
+    return run.history
+
+
+def _take_stock(run: Run, losses: Sequence[torch.Tensor], clock: _Clock) -> float:
+    """Score, and see whether to go on; returns the seconds it took."""
+    before = time.monotonic()
+    loss = float(torch.stack(list(losses)).mean())
+    entry = {"step": run.step, "epoch": run.step / run.batches.per_epoch, "train_loss": loss}
+    if run.has_stop:
+        entry["stop_score"] = run.evaluate()
+    run.history.append(entry | {"seconds": clock.used})
+    if not np.isfinite(loss):
+        run.ended = "the loss is not finite"
+    elif run.has_stop and min(run.wait) >= run.settings.patience:
+        run.ended = "no better score"
+    return time.monotonic() - before
+
+
+def _tell(run: Run, progress: Progress | None, clock: _Clock, first: int) -> None:
+    if progress is not None:
+        pace = (time.monotonic() - clock.trained) / max(run.step - first, 1)
+        entry = run.history[-1]
+        left = min((run.last - run.step) * pace, clock.left())
+        progress(run.step, run.last, entry["train_loss"], entry.get("stop_score", float("nan")), max(left, 0.0))

@@ -1,0 +1,152 @@
+"""Optimizers: Muon for hidden matrices, AdamW for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+
+__all__ = ["AdamW", "Muon", "Optimizers", "orthogonalised"]
+
+# Quintic iteration on the singular values, by K. Jordan and others 2024 (https://kellerjordan.github.io/posts/muon/): five rounds
+# bring them from (0, 1] to about [0.7, 1.2], which is as good as 1 for an update direction.
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalised(matrices: torch.Tensor, rounds: int = 5, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Return (..., m, n) with every singular value brought near 1, all matrices at once; singular vectors are kept.
+
+    Parameters
+    ----------
+    matrices : (..., m, n).
+    rounds : of the iteration; each costs three products of the smaller side.
+    dtype : in which to multiply; None keeps the input's.
+    """
+    a, b, c = _COEFFICIENTS
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-12)).to(dtype or matrices.dtype)
+    batch = x.shape[:-2]
+    x = x.reshape(-1, *x.shape[-2:])
+    for _ in range(rounds):
+        gram = torch.bmm(x, x.mT)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    x = x.reshape(*batch, *x.shape[-2:]).to(matrices.dtype)
+    return x.mT if tall else x
+
+
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov, Hutter 2019, arXiv:1711.05101), for a list of tensors.
+
+    # NOTE[DIFF] Own arithmetic instead of ``torch.optim``: its first use imports the compiler, which costs seconds.
+    """
+
+    def __init__(
+        self, params: Sequence[torch.Tensor], lr: float, weight_decay: float = 0.0, betas: tuple[float, float] = (0.9, 0.999)
+    ) -> None:
+        self.params, self.lr, self.weight_decay, self.betas, self.eps = list(params), lr, weight_decay, betas, 1e-8
+        self.steps = torch.zeros((), dtype=torch.int64)
+        self.state = {"mean": [torch.zeros_like(p) for p in self.params], "square": [torch.zeros_like(p) for p in self.params]}
+
+    @torch.no_grad()
+    def step(self, factor: float = 1.0) -> None:
+        """Update the parameters with the learning rate times ``factor``."""
+        self.steps += 1
+        t, lr, (b1, b2) = int(self.steps), self.lr * factor, self.betas
+        size, root = lr / (1 - b1**t), (1 - b2**t) ** 0.5
+        for p, mean, square in zip(self.params, self.state["mean"], self.state["square"]):
+            if p.grad is None:
+                continue
+            mean.lerp_(p.grad, 1 - b1)
+            square.mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
+            if self.weight_decay:
+                p.mul_(1 - lr * self.weight_decay)
+            p.addcdiv_(mean, square.sqrt().div_(root).add_(self.eps), value=-size)
+
+
+class Muon:
+    """Momentum whose update matrix is orthogonalised; for hidden matrices (..., out, in), stacked or not.
+
+    Parameters
+    ----------
+    params : tensors of at least two dimensions.
+    lr : typical size of an update's singular values, before the factor ``sqrt(max(1, out / in))``.
+    weight_decay : decoupled.
+    momentum : of the running gradient, with Nesterov's look ahead.
+    dtype : in which the orthogonalisation multiplies.
+    """
+
+    def __init__(
+        self,
+        params: Sequence[torch.Tensor],
+        lr: float,
+        weight_decay: float = 0.01,
+        momentum: float = 0.95,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.params, self.lr, self.weight_decay, self.momentum, self.dtype = list(params), lr, weight_decay, momentum, dtype
+        self.steps = torch.zeros((), dtype=torch.int64)
+        self.state = {"momentum": [torch.zeros_like(p) for p in self.params]}
+
+    @torch.no_grad()
+    def step(self, factor: float = 1.0) -> None:
+        """Update the parameters with the learning rate times ``factor``."""
+        self.steps += 1
+        lr = self.lr * factor
+        for p, held in zip(self.params, self.state["momentum"]):
+            if p.grad is None:
+                continue
+            held.lerp_(p.grad, 1 - self.momentum)
+            ahead = torch.lerp(p.grad, held, self.momentum)
+            shape = max(1.0, p.shape[-2] / p.shape[-1]) ** 0.5
+            p.mul_(1 - lr * self.weight_decay)
+            p.add_(orthogonalised(ahead, dtype=self.dtype), alpha=-lr * shape)
+
+
+class Optimizers:
+    """The optimizers of one network, moved together.
+
+    Decay applies to matrices of the backbone and to heads; embeddings, scales, norms and biases are left alone.
+
+    Parameters
+    ----------
+    named : parameters by name.
+    matrices : names of the hidden matrices.
+    lr, weight_decay : of AdamW.
+    muon_lr, muon_decay : of Muon; ``muon_lr=0`` gives everything to AdamW.
+    dtype : of Muon's products.
+    """
+
+    def __init__(
+        self, named: Mapping[str, torch.nn.Parameter], matrices: Iterable[str], *, lr: float, weight_decay: float, muon_lr: float = 0.0,
+        muon_decay: float = 0.01, dtype: torch.dtype = torch.float32,
+    ) -> None:  # fmt: skip
+        held = set(matrices)
+        muon = [n for n in named if n in held and muon_lr > 0 and min(named[n].shape[-2:]) >= 16]
+        rest = [n for n in named if n not in muon]
+        decay = [n for n in rest if n in held or (n.startswith("head") and n.endswith("weight"))]
+        free = [n for n in rest if n not in decay]
+        self._params = list(named.values())
+        self.all: list[AdamW | Muon] = [
+            AdamW([named[n] for n in decay], lr, weight_decay),
+            AdamW([named[n] for n in free], lr),
+            Muon([named[n] for n in muon], muon_lr, muon_decay, dtype=dtype),
+        ]
+
+    def step(self, factor: float) -> None:
+        """Update all parameters with the learning rates times ``factor``, and drop the gradients."""
+        for optimizer in self.all:
+            optimizer.step(factor)
+        for p in self._params:
+            p.grad = None
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the optimizers' state by name, as tensors."""
+        state = {f"{i}.{key}.{j}": t for i, o in enumerate(self.all) for key, held in o.state.items() for j, t in enumerate(held)}
+        return state | {f"{i}.steps": o.steps for i, o in enumerate(self.all)}
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Take up the state that ``tensors`` gave."""
+        for name, held in self.tensors().items():
+            held.copy_(tensors[name])

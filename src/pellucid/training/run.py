@@ -1,0 +1,235 @@
+"""One fit: its tensors, its network, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pellucid import random
+from pellucid.nn.cells import Cells
+from pellucid.nn.layers import seed_dropout
+from pellucid.nn.stack import StackedNet
+from pellucid.nn.table_net import TableNet
+from pellucid.training.batches import Batches, stop_rows
+from pellucid.training.metrics import Metric, metric
+from pellucid.training.objectives import Objective
+from pellucid.training.optim import Optimizers
+from pellucid.training.precision import Arithmetic, choose_arithmetic, shape_class
+from pellucid.training.predict import predict_in_chunks
+from pellucid.training.recipe import TrainSettings
+from pellucid.training.schedules import warm_cosine
+
+__all__ = ["Part", "Run"]
+
+Part = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+EVAL_CHUNK = 4096
+
+
+class Run:
+    """The state of one fit. Arguments as for ``loop.fit_network``."""
+
+    def __init__(
+        self, build: Callable[[int], TableNet], cells: Cells, target: npt.NDArray[Any], weights: npt.NDArray[np.float64] | None,
+        parts: Sequence[Part], objective: Objective, settings: TrainSettings, seed: int, device: torch.device, stop_metric: Any,
+    ) -> None:  # fmt: skip
+        self.settings, self.objective, self.seed, self.device, self.parts = settings, objective, seed, device, parts
+        self.score_by: Metric = metric(stop_metric, objective.task, objective.n_answers)
+        nets = [build(random.integer(seed, "net", g)) for g in range(len(parts))]
+        self.net: TableNet | StackedNet = (nets[0] if len(nets) == 1 else StackedNet(nets)).to(device)
+        self.host_cells, self.cells = cells, cells.to(device)
+        self.truth = np.asarray(target) if objective.task == "classification" else np.asarray(target, np.float64).reshape(len(target), -1)
+        self.row_weights = objective.row_weights(target, weights)
+        self.target = objective.prepare(target).to(device)
+        self.batches = Batches([p[0] for p in parts], settings.batch, seed)
+        self._weigh(parts)
+        self.stop, self.stop_valid = stop_rows([p[1] for p in parts])
+        self.has_stop = self.stop.shape[1] > 0
+        core = self.net.net if isinstance(self.net, StackedNet) else self.net
+        self.params = dict(core.named_parameters())
+        self._plan()
+        self._compiled: Callable[[Cells], torch.Tensor] | None = None
+        self.arithmetic = Arithmetic()
+        self.forward: Callable[[Cells], torch.Tensor] = self._plain
+        g = len(parts)
+        self.step, self.history, self.ended = 0, list[dict[str, float]](), ""
+        self.best = {n: p.detach().clone() for n, p in self.params.items()}
+        self.best_score, self.best_step, self.wait = [np.inf] * g, [0] * g, [0] * g
+        self.record: dict[str, Any] = {"settings": settings.describe(), "seed": seed, "folds": g}
+
+    def _weigh(self, parts: Sequence[Part]) -> None:
+        """Scale the weights to mean 1 over each fold's training rows."""
+        self.weights = torch.from_numpy(self.row_weights.astype(np.float32)).to(self.device)
+        mean = torch.tensor([float(self.row_weights[train].mean()) for train, _ in parts], dtype=torch.float32)
+        self.weight_scale = (1 / mean.clamp(min=1e-12)).to(self.device)[:, None]
+
+    def _plan(self) -> None:
+        s = self.settings
+        self.steps = s.steps or max(s.min_steps, round(s.epochs * self.batches.per_epoch))
+        self.last = self.steps
+        if s.max_steps is not None:
+            if s.steps is None:
+                self.steps = min(self.steps, s.max_steps)
+            self.last = min(self.steps, s.max_steps)
+        self.warmup = s.warmup_steps or max(1, round(s.warmup * self.steps))
+        self.every = max(1, -(-self.steps // s.evaluations))
+
+    def use(self, arithmetic: Arithmetic) -> None:
+        """Fix the arithmetic and make the optimizers."""
+        s = self.settings
+        self.arithmetic = arithmetic
+        self.forward = self._network(arithmetic)
+        self.optimizers = Optimizers(
+            self.params, self.net.matrices(), lr=s.lr, weight_decay=s.weight_decay, muon_lr=s.muon_lr, muon_decay=s.muon_decay,
+            dtype=torch.bfloat16 if arithmetic.precision == "bf16" else torch.float32,
+        )  # fmt: skip
+        self.record |= {"precision": arithmetic.precision, "compiled": arithmetic.compiled, "arithmetic": arithmetic.why}
+
+    def choose(self, threads: int) -> Arithmetic:
+        """Return the arithmetic for this fit, measured where that pays."""
+        per_row = sum(self.params[n].numel() for n in self.net.matrices()) * self.net.n_members // len(self.parts)
+        rows, alone = self.batches.size, len(self.parts) == 1
+        key = shape_class(self.device, threads, rows, per_row, self.net.n_members)
+        return choose_arithmetic(
+            self.settings.precision, self.settings.compile if alone else False, work=3.0 * self.last * rows * per_row * len(self.parts),
+            steps=self.last, device=self.device, key=key, step=self._trial_step,
+        )  # fmt: skip
+
+    def _trial_step(self, arithmetic: Arithmetic) -> None:
+        """Take the gradient of one step and forget it."""
+        held = self.arithmetic, self.forward
+        if arithmetic != held[0]:
+            self.arithmetic, self.forward = arithmetic, self._network(arithmetic)
+        self.net.train()
+        self.loss(*self.batches.rows(0)).backward()
+        self.net.zero_grad(set_to_none=True)
+        self.arithmetic, self.forward = held
+
+    def _network(self, arithmetic: Arithmetic) -> Callable[[Cells], torch.Tensor]:
+        if not arithmetic.compiled or isinstance(self.net, StackedNet):
+            return self._plain
+        if self._compiled is None:
+            self._compiled = torch.compile(self.net, dynamic=False)
+        return self._compiled
+
+    def _plain(self, cells: Cells) -> torch.Tensor:
+        out: torch.Tensor = self.net.each(cells) if isinstance(self.net, StackedNet) else self.net(cells)
+        return out
+
+    # -- one step ------------------------------------------------------------------------------------------------------------
+
+    def loss(self, rows: npt.NDArray[np.int64], valid: npt.NDArray[np.bool_]) -> torch.Tensor:
+        """Return the summed loss of the folds on rows (G, B): each the weighted mean over its rows that count."""
+        at, counts = torch.from_numpy(rows).to(self.device), torch.from_numpy(valid).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.arithmetic.precision == "bf16"):
+            if isinstance(self.net, StackedNet):
+                raw = self.forward(self.cells.take(at)).float().flatten(0, 1)
+            else:
+                raw = self.forward(self.cells.take(at[0])).float()
+        losses = self.objective.losses(raw, self.target[at.flatten()]).view(at.shape)
+        weight = self.weights[at] * self.weight_scale * counts
+        return ((losses * weight).sum(1) / counts.sum(1).clamp(min=1)).sum()
+
+    def advance(self) -> torch.Tensor:
+        """Take one step; returns its loss per fold, detached."""
+        self._reseed()
+        loss = self.loss(*self.batches.rows(self.step))
+        loss.backward()
+        self.optimizers.step(warm_cosine(self.step, self.steps, self.warmup))
+        self.step += 1
+        return loss.detach() / len(self.parts)
+
+    def _reseed(self) -> None:
+        """Give this step its own random numbers, so that a resumed fit needs no generator state."""
+        seed = random.integer(self.seed, "step", self.step)
+        seed_dropout(seed)
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        elif self.device.type == "mps":
+            torch.mps.manual_seed(seed)
+
+    # -- scoring -------------------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def scores(self) -> list[float]:
+        """Return each fold's score of the averaged members on its stop rows."""
+        self.net.eval()
+        pieces = []
+        for start in range(0, self.stop.shape[1], EVAL_CHUNK):
+            at = torch.from_numpy(self.stop[:, start : start + EVAL_CHUNK]).to(self.device)
+            raw = self.net.each(self.cells.take(at)) if isinstance(self.net, StackedNet) else self.net(self.cells.take(at[0]))[None]
+            pieces.append(self.objective.answers(raw.flatten(0, 1).float().cpu()).mean(1).unflatten(0, at.shape))
+        answers = torch.cat(pieces, 1).numpy()
+        self.net.train()
+        return [
+            self.score_by(self.truth[rows[ok]], answers[g][ok], self.row_weights[rows[ok]])
+            for g, (rows, ok) in enumerate(zip(self.stop, self.stop_valid))
+        ]
+
+    def evaluate(self) -> float:
+        """Score the folds, keep their best states, count how long each has waited; returns the mean score in the user's direction."""
+        found = self.scores()
+        for g, score in enumerate(found):
+            better = score < self.best_score[g]
+            self.wait[g] = 0 if better else self.wait[g] + 1
+            if better:
+                self.best_score[g], self.best_step[g] = score, self.step
+                self._keep(g)
+        return self.score_by.shown(float(np.mean(found)))
+
+    @torch.no_grad()
+    def _keep(self, g: int) -> None:
+        stacked = isinstance(self.net, StackedNet)
+        for name, value in self.params.items():
+            if stacked:
+                self.best[name][g].copy_(value[g])
+            else:
+                self.best[name].copy_(value)
+
+    def replan(self, steps: int) -> None:
+        """Shorten the plan to what the clock allows."""
+        if steps < self.steps:
+            self.steps, self.last = steps, min(self.last, steps)
+            self.every = max(1, -(-steps // self.settings.evaluations))
+
+    # -- the end -------------------------------------------------------------------------------------------------------------
+
+    def settle(self) -> TableNet | StackedNet:
+        """Put the best state in (the last one where nothing was scored) and return the network, ready to answer, on the processor."""
+        if not self.has_stop:
+            self.best, self.best_step = {n: p.detach().clone() for n, p in self.params.items()}, [self.step] * len(self.parts)
+        with torch.no_grad():
+            for name, value in self.params.items():
+                value.copy_(self.best[name])
+        return self.net.cpu().eval()
+
+    def held_out(self) -> npt.NDArray[np.float32]:
+        """Return raw outputs (N, K, O) of each row by the network that held it out, NaN for rows that none held out."""
+        g = len(self.parts)
+        outputs = np.full((len(self.truth), self.net.n_members // g, self.net.n_outputs), np.nan, np.float32)
+        held = [np.asarray(stop, np.int64) for _, stop in self.parts]
+        rows = np.concatenate(held)
+        if len(rows):
+            raw = predict_in_chunks(self.net, self.host_cells.take(torch.from_numpy(rows))).unflatten(1, (g, -1)).numpy()
+            outputs[rows] = raw[np.arange(len(rows)), np.repeat(np.arange(g), [len(h) for h in held])]
+        return outputs
+
+    def summary(self) -> dict[str, Any]:
+        """Return what the record says of the fit."""
+        return self.record | {
+            "steps_planned": self.steps, "steps_done": self.step, "best_step": self.best_step, "ended": self.ended,
+            "stop_metric": self.score_by.name,
+            "stop_score": [self.score_by.shown(s) for s in self.best_score] if self.has_stop else [],
+            "batch": self.batches.size,
+            "parameters": sum(p.numel() for p in self.params.values()),
+            # changes of the settings that give this fit again, without a clock
+            "replay": {
+                "steps": self.steps, "max_steps": self.step, "warmup_steps": self.warmup, "time_limit": None,
+                "precision": self.arithmetic.precision, "compile": self.arithmetic.compiled,
+            },
+        }  # fmt: skip

@@ -1,0 +1,50 @@
+"""Two kinds of doubt, told apart by members that disagree: noise in the target, and lack of knowledge.
+
+Letters: N rows, K members, O classes or numbers. The split is made from the members as they are, before calibration: it ranks rows, while
+probabilities, sets and intervals are calibrated.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pellucid.protocols import FloatArray
+
+__all__ = ["entropy", "split_classes", "split_numbers"]
+
+
+def entropy(p: FloatArray) -> FloatArray:
+    """Return the entropy of distributions along the last axis, in nats; 0 log 0 is 0."""
+    return np.asarray(-(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=-1))
+
+
+def split_classes(members: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+    """Return (aleatoric (N,), epistemic (N,)) in nats from member probabilities (N, K, O).
+
+    Aleatoric: mean entropy of the members. Epistemic: entropy of their mean less that, the mutual information of class and member, 0 to
+    ln K; None for a single member, which cannot disagree.
+
+    Depeweg et al. 2018, arXiv:1710.07283; Lakshminarayanan, Pritzel, Blundell 2017, arXiv:1612.01474.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noise, ignorance = split_classes(np.array([[[0.5, 0.5], [0.5, 0.5]], [[1.0, 0.0], [0.0, 1.0]]]))
+    >>> noise.round(3).tolist(), ignorance.round(3).tolist()
+    ([0.693, 0.0], [0.0, 0.693])
+    """
+    aleatoric = entropy(members).mean(axis=1)
+    if members.shape[1] < 2:
+        return aleatoric, None
+    return aleatoric, np.maximum(entropy(members.mean(axis=1)) - aleatoric, 0.0)
+
+
+def split_numbers(members: FloatArray, noise: FloatArray | None) -> tuple[FloatArray | None, FloatArray | None]:
+    """Return (aleatoric, epistemic), each (N, O), variances in squared units, from member values (N, K, O).
+
+    Epistemic: variance of the members (K in the denominator); None for a single member. Aleatoric: ``noise`` (O,), the mean squared
+    residual of held-out rows, the same for every row; it contains what all members get wrong alike. None where no rows were held out.
+    """
+    epistemic = members.var(axis=1) if members.shape[1] > 1 else None
+    aleatoric = None if noise is None else np.broadcast_to(noise, (len(members), members.shape[2])).copy()
+    return aleatoric, epistemic

@@ -1,0 +1,102 @@
+"""Values that cannot be right, and those that only look odd."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pellucid.audit.values import edit_distance, find, rare_spellings, unit_slip
+from pellucid.audit.view import View
+from pellucid.table import Column, ColumnType, Schema, Table, read_table
+
+
+def by_kind(frame, target=None):
+    return {f.kind: f for f in find(View(read_table(frame, target=target)))}
+
+
+def test_edit_distance_is_its_definition():
+    assert [edit_distance(*p) for p in (("", "ab"), ("abc", "abc"), ("abc", "acb"), ("abc", "abd"), ("abcd", "wxyz"))] == [2, 0, 1, 1, 3]
+
+
+def test_slips_of_spelling_and_what_is_none():
+    def pairs(**count):
+        return {(list(count)[i], list(count)[j]) for i, j in rare_spellings(tuple(count), np.array(list(count.values())))}
+
+    assert pairs(F=500, M=480, FA=2) == {("FA", "F")}
+    assert pairs(Bachelors=900, Bahcelors=2, Masters=300) == {("Bahcelors", "Bachelors")}
+    assert pairs(NY=900, NC=3, NJ=500, CA=700, TX=600, FL=400) == set()  # codes of two letters are all neighbours
+    assert pairs(grade_1=900, grade_2=3) == set()  # digits make another level
+    assert pairs(Male=900, Female=3) == set()
+    assert pairs(paid=900, unpaid=3) == set()
+    assert pairs(Bachelors=900, Bachelor=300) == set()  # both frequent
+    assert rare_spellings(("Possession of Cocaine", "Possession of Codeine"), np.array([474, 3])) == []
+
+
+def test_unreadable_infinite_and_impossible_cells():
+    n = 300
+    rng = np.random.default_rng(0)
+    age = rng.integers(18, 80, n).astype(object).astype(str)
+    age[[4, 9]] = "4o"
+    percent = rng.uniform(0, 100, n)
+    percent[7] = 1200
+    schema = Schema((Column("age", ColumnType.NUMBER), Column("fat_percent", ColumnType.NUMBER), Column("mass", ColumnType.NUMBER)))
+    mass = rng.normal(70, 10, n)
+    mass[11] = np.inf
+    table = Table(pd.DataFrame({"age": age, "fat_percent": percent, "mass": mass}), schema)
+    found = {(f.kind, f.columns[0]): f for f in find(View(table))}
+    assert list(found["values: unreadable", "age"].rows) == [4, 9]
+    assert "'4o'" in found["values: unreadable", "age"].evidence
+    assert list(found["values: unreadable", "mass"].rows) == [11]
+    assert list(found["values: impossible", "fat_percent"].rows) == [7]
+    assert "between 0 and 100" in found["values: impossible", "fat_percent"].evidence
+
+
+@pytest.mark.parametrize("factor", [1000.0, 1 / 1000, 100.0, 2.54, 2.20462])
+def test_a_slip_of_units_is_found_and_named(factor):
+    rng = np.random.default_rng(1)
+    height = rng.normal(170, 7, 1000)
+    rows = rng.choice(1000, 30, replace=False)
+    height[rows] *= factor
+    found = unit_slip(height)
+    assert found is not None
+    assert sorted(found[0]) == sorted(rows)
+    assert found[1] == pytest.approx(factor)
+
+
+def test_no_slip_where_there_is_none():
+    rng = np.random.default_rng(2)
+    for x in (
+        rng.normal(170, 7, 1000),
+        np.exp(rng.normal(10, 1, 2000)),
+        rng.poisson(3, 1000).astype(float),
+        rng.integers(1, 11, 1000) * 1.0,
+    ):
+        assert unit_slip(x) is None
+    assert unit_slip(np.concatenate([np.exp(rng.normal(10, 1, 1000)), np.full(20, 1e6)])) is None  # a code, not a cluster
+
+
+def test_spikes_at_the_maximum_and_heavy_tails(clean):
+    t = clean(2000, 3, classes=False)
+    t["days"] = t["days"].clip(upper=25)
+    f = by_kind(t, "days")["values: spike at the maximum"]
+    assert f.severity == "medium"
+    assert len(f.rows) == (t["days"] == 25).sum()
+    t = clean(2000, 4)
+    t["income"] = np.random.default_rng(0).standard_cauchy(2000)
+    assert by_kind(t)["values: heavy tail"].columns == ("income",)
+
+
+def test_the_cap_of_the_house_values(real):
+    f = next(f for f in find(View(real("california_housing.csv.gz", "MedHouseVal"))) if f.columns == ("MedHouseVal",))
+    assert f.kind == "values: spike at the maximum"
+    assert len(f.rows) == 965
+    assert "5.00001" in f.evidence
+
+
+def test_levels_of_the_same_letters(clean):
+    t = clean(400, 5)
+    t["town"] = np.where(np.arange(400) % 2, "New York", "new-york")
+    f = by_kind(t)["values: same letters"]
+    assert f.columns == ("town",)
+    t["town"] = np.where(np.arange(400) % 2, "-1", "1")
+    table = read_table(t, types={"town": "category"})
+    assert not find(View(table))

@@ -1,0 +1,188 @@
+"""Exit codes, messages and files of the commands."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+COMMANDS = ["demo", "report", "audit", "fit", "predict", "explain", "methods", "selfcheck"]
+
+
+def test_help_lists_every_command(run):
+    done = run("--help")
+    assert done.code == 0
+    assert all(name in done.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(run, command):
+    done = run(command, "--help")
+    assert done.code == 0
+    assert "--json" in done.out
+
+
+def test_version_is_that_of_the_package(run):
+    import pellucid
+
+    assert run("--version").out.strip() == f"pellucid {pellucid.__version__}"
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("audit",), ("audit", "a.csv", "--strict", "grave"), ("report", "a.csv", "--nope")])
+def test_usage_leaves_with_2(run, arguments):
+    assert run(*arguments).code == 2
+
+
+def test_an_option_of_the_wrong_form_is_usage(run, people_csv):
+    done = run("audit", people_csv, "--type", "age")
+    assert done.code == 2
+    assert "COLUMN=VALUE" in done.err
+
+
+def test_wrong_data_leaves_with_1_and_one_line(run, tmp_path):
+    done = run("audit", tmp_path / "absent.csv")
+    assert done.code == 1
+    assert done.err.startswith("error: ")
+    assert done.err.strip().count("\n") == 0
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("fit", "{data}", "--target", "bought", "--out", "m.pellucid"), "bought"),
+        (("fit", "{data}", "--out", "m.pellucid"), "--target"),
+        (("predict", "absent.pellucid", "{data}", "--out", "a.csv"), "absent.pellucid"),
+        (("explain", "{model}", "{data}", "--out", "a.txt"), ".parquet"),
+        (("explain", "{model}", "{data}", "--out", "no/such/a.csv"), "folder"),
+        (("explain", "{model}", "{data}", "--out", "a.csv", "--method", "tea_leaves"), "tea_leaves"),
+        (("report", "{data}", "--target", "buys", "--out", "page.pdf"), ".html"),
+        (("fit", "{data}", "--target", "buys", "--out", "{model}"), "--force"),
+        (("audit", "{data}", "--type", "age=colour"), "colour"),
+        (("methods", "colour"), "colour"),
+    ],
+)
+def test_a_wrong_request_is_one_line_that_names_it(run, people_csv, linear_model, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    done = run(*(a.format(data=people_csv, model=linear_model) for a in arguments))
+    assert done.code == 1
+    assert words in done.err
+    assert done.err.strip().count("\n") == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interruption_leaves_with_3(run, people_csv, monkeypatch):
+    import pellucid.audit
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pellucid.audit, "audit", interrupted)
+    done = run("audit", people_csv)
+    assert done.code == 3
+    assert "interrupted" in done.err
+
+
+def test_a_fault_of_ours_is_one_line_too(run, people_csv, monkeypatch):
+    import pellucid.audit
+
+    def broken(*args, **kwargs):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(pellucid.audit, "audit", broken)
+    monkeypatch.delenv("PELLUCID_TRACEBACK", raising=False)
+    done = run("audit", people_csv)
+    assert done.code == 1
+    assert "a fault inside Pellucid" in done.err
+    assert "ZeroDivisionError" in done.err
+
+
+def test_audit_prints_types_and_findings(run, people_csv):
+    done = run("audit", people_csv, "--target", "buys")
+    assert done.code == 0
+    assert "identifier" in done.out
+    assert "income" in done.out
+
+
+def test_audit_as_json(run, people_csv):
+    told = json.loads(run("audit", people_csv, "--json").out)
+    assert told["rows"] == 400
+    assert {"severity", "kind", "evidence", "remedy"} <= set(told["findings"][0])
+
+
+def test_strict_leaves_with_4_only_where_something_is_as_grave(run, tmp_path):
+    leak = pd.DataFrame({"x": range(300), "y": [i % 2 for i in range(300)], "copy_of_y": [i % 2 for i in range(300)]})
+    leak.to_csv(tmp_path / "leak.csv", index=False)
+    assert run("audit", tmp_path / "leak.csv", "--target", "y", "--strict", "high", "--quiet").code == 4
+    assert run("audit", tmp_path / "leak.csv", "--target", "y", "--quiet").code == 0
+
+
+def test_a_written_schema_is_read_again(run, people_csv, tmp_path):
+    schema = tmp_path / "schema.json"
+    assert run("audit", people_csv, "--type", "age=category", "--unit", "income=CHF", "--write-schema", schema, "--quiet").code == 0
+    told = json.loads(run("audit", people_csv, "--schema", schema, "--json").out)
+    columns = {c["name"]: c for c in told["schema"]["columns"]}
+    assert columns["age"]["type"] == "category"
+    assert columns["income"]["unit"] == "CHF"
+
+
+def test_declared_missing_codes_are_missing(run, tmp_path):
+    pd.DataFrame({"age": [31, 45, -999, 27] * 20, "x": range(80)}).to_csv(tmp_path / "t.csv", index=False)
+    told = json.loads(run("audit", tmp_path / "t.csv", "--missing", "age=-999", "--json").out)
+    assert next(c for c in told["schema"]["columns"] if c["name"] == "age")["missing"] == ["-999"]
+
+
+def test_quiet_prints_nothing(run, people_csv):
+    done = run("audit", people_csv, "--quiet")
+    assert (done.code, done.out, done.err) == (0, "", "")
+
+
+def test_methods_lists_names_needs_and_sources(run):
+    told = json.loads(run("methods", "backbone", "--json").out)
+    assert {"tabm", "linear", "hist_gb"} <= {m["name"] for m in told}
+    assert "linear" in run("methods").out
+
+
+def test_fit_predict_and_explain_write_their_files(run, people_csv, tmp_path):
+    model, answers = tmp_path / "buys.pellucid", tmp_path / "answers.parquet"
+    assert run("fit", people_csv, "--target", "buys", "--backbone", "linear", "--out", model, "--quiet").code == 0
+    assert (model / "pellucid.json").is_file()
+    done = run("predict", model, people_csv, "--out", answers, "--certainty", "--explain", "occlusion")
+    assert done.code == 0, done.err
+    frame = pd.read_parquet(answers)
+    assert list(frame.columns[:4]) == ["person", "prediction", "p_no", "p_yes"]
+    assert {"aleatoric", "familiarity", "refused", "reason"} <= set(frame.columns)
+    assert len(frame) == 400
+    reasons = pd.read_parquet(tmp_path / "answers.reasons.parquet")
+    assert list(reasons.columns[:5]) == ["row", "output", "prediction", "base", "gap"]
+    assert {"age", "age__error", "city"} <= set(reasons.columns)
+    assert run("explain", model, people_csv, "--out", tmp_path / "why.csv", "--method", "occlusion").code == 0
+    assert len(pd.read_csv(tmp_path / "why.csv")) == 400
+    assert {p.name for p in tmp_path.iterdir()} == {"buys.pellucid", "answers.parquet", "answers.reasons.parquet", "why.csv"}
+
+
+def test_predict_answers_as_json_too(run, linear_model, people_csv):
+    told = json.loads(run("predict", linear_model, people_csv, "--json").out)
+    assert len(told["answers"]) == 400
+    assert told["answers"][0]["person"] == "P-00000"
+
+
+def test_force_replaces_a_model_folder(run, linear_model, people_csv, tmp_path):
+    model = tmp_path / "m.pellucid"
+    for extra, code in (((), 0), ((), 1), (("--force",), 0)):
+        assert run("fit", people_csv, "--target", "buys", "--backbone", "linear", "--out", model, "--quiet", *extra).code == code
+
+
+def test_the_file_lacks_a_column_that_the_model_reads(run, linear_model, people_csv, tmp_path):
+    pd.read_csv(people_csv).drop(columns="age").to_csv(tmp_path / "less.csv", index=False)
+    done = run("predict", linear_model, tmp_path / "less.csv", "--out", tmp_path / "a.csv")
+    assert done.code == 1
+    assert "'age'" in done.err
+
+
+def test_html_and_markup_in_names_reach_the_terminal_as_they_are(run, tmp_path):
+    pd.DataFrame({"[red]x[/red]": [1.5, 2.25, 3.125] * 20, "<b>": ["[bold]", "a", "b"] * 20}).to_csv(tmp_path / "odd.csv", index=False)
+    done = run("audit", tmp_path / "odd.csv")
+    assert done.code == 0
+    assert "[red]x[/red]" in done.out

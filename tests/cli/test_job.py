@@ -1,0 +1,170 @@
+"""The main job: from a table to a page, resumed, on models from elsewhere, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pellucid.cli import job
+from pellucid.cli.job import hold_out, report
+from pellucid.errors import RequestError, TargetError
+from pellucid.table import read_table
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Give every stage that could go on a second or less: these tests look at the wiring."""
+    monkeypatch.setattr(job, "Budgets", type("Hasty", (), {"of": staticmethod(lambda quick: BUDGETS)}))
+    monkeypatch.setattr(job, "FEWEST", 10)
+
+
+BUDGETS = job.Budgets(0.5, 0.3, 0.5)
+
+
+def told(path):
+    return json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["data"]
+
+
+@pytest.mark.parametrize(("target", "task", "metric"), [("buys", "classification", "roc_auc"), ("spent", "regression", "rmse")])
+def test_a_quick_report_is_written_with_its_twin(hasty, people_csv, spent_csv, tmp_path, target, task, metric):
+    out = tmp_path / "page.html"
+    data = report(people_csv if target == "buys" else spent_csv, target=target, out=out, quick=True)
+    assert data.task == task
+    assert data.model == "hist_gb"
+    assert data.scores[0].metric == metric
+    assert {str(r["model"]) for r in data.leaderboard.rows} == {"hist_gb", "linear"}
+    assert data.explanation is not None
+    assert data.trials
+    assert data.coverage is not None
+    assert sum(data.split.values()) == 400
+    assert told(out)["target"] == target
+    assert "<html" in out.read_text(encoding="utf-8")[:300].lower()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["page.html", "page.json"]
+
+
+def test_positions_lead_back_to_the_rows_of_the_file(hasty, people_csv, tmp_path):
+    data = report(people_csv, target="buys", out=tmp_path / "page.html", quick=True)
+    source = pd.read_csv(people_csv)
+    assert (source["age"].to_numpy()[data.positions] == data.explanation.data["age"].to_numpy(float)).all()
+    assert (source["buys"].to_numpy()[data.positions] == data.truth).all()
+
+
+def test_without_a_target_the_page_is_an_audit(people_csv, tmp_path):
+    data = report(people_csv, out=tmp_path / "page.html")
+    assert data.task == ""
+    assert data.scores == ()
+    assert data.findings
+
+
+def test_a_fitted_model_is_reported_on(hasty, linear_model, people_csv, tmp_path):
+    from pellucid.estimators import load
+
+    data = report(people_csv, out=tmp_path / "page.html", model=load(linear_model), quick=True)
+    assert data.model == "linear"
+    assert data.target == "buys"
+    assert any("learned from" in c for c in data.caveats)
+
+
+def test_a_model_from_elsewhere_is_reported_on(hasty, spent_csv, tmp_path):
+    from sklearn.linear_model import LinearRegression
+
+    table = read_table(spent_csv, target="spent")
+    frame = table.frame[["age"]]
+    model = LinearRegression().fit(frame, table.frame["spent"])
+    data = report(table, model=model, test=table.take(range(100)), out=tmp_path / "page.html", quick=True)
+    assert data.model == "LinearRegression"
+    assert data.explanation.columns == ("age",)
+    moved = data.explanation.predictions - data.explanation.base_values
+    assert data.explanation.values[:, 0] == pytest.approx(moved, abs=1e-9)
+    assert data.coverage is None
+    assert not data.caveats
+
+
+def test_an_interrupted_report_goes_on_where_it_stopped(hasty, people_csv, tmp_path, monkeypatch):
+    out, stages = tmp_path / "page.html", []
+
+    def stop_at_trials(stage):
+        stages.append(stage)
+        if stage == "trying the explanations":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        report(people_csv, target="buys", out=out, backbone="linear", progress=stop_at_trials)
+    assert not out.exists()
+    kept = {p.name for p in (tmp_path / "page.html.work").iterdir()}
+    assert {"model", "explaining.npz", "looking_for_faults.npz"} <= kept
+
+    import pellucid.audit
+    import pellucid.estimators.base
+
+    def again(*args, **kwargs):
+        raise AssertionError("a finished stage was made again")
+
+    monkeypatch.setattr(pellucid.audit, "audit", again)
+    monkeypatch.setattr(pellucid.estimators.base.TabularEstimator, "fit", again)
+    monkeypatch.setattr(job, "CHEAP_TRIALS", ())
+    monkeypatch.setattr(job.Job, "_trials", lambda *args: [])
+    data = report(people_csv, target="buys", out=out, backbone="linear", resume=True)
+    assert data.explanation is not None
+    assert not (tmp_path / "page.html.work").exists()
+
+
+def test_other_settings_do_not_go_on_from_there(hasty, people_csv, tmp_path):
+    out = tmp_path / "page.html"
+
+    def stop(stage):
+        if stage == "comparing models":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        report(people_csv, target="buys", out=out, backbone="linear", progress=stop)
+    data = report(people_csv, target="city", out=out, backbone="tree", resume=True)
+    assert (data.target, data.model) == ("city", "tree")
+
+
+def test_a_killed_report_leaves_no_page_and_goes_on(people_csv, tmp_path):
+    out = tmp_path / "page.html"
+    line = [sys.executable, "-m", "pellucid", "report", str(people_csv), "--target", "buys", "--quick", "--out", str(out), "--quiet"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(line, env=environment)
+    work, until = tmp_path / "page.html.work", time.monotonic() + 60
+    while not (work / "comparing_models.npz").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    assert (work / "looking_for_faults.npz").is_file()
+    done = subprocess.run([*line, "--resume"], env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert out.is_file()
+    assert not work.exists()
+
+
+def test_the_held_out_rows_are_a_fifth_and_copies_stay_together():
+    frame = pd.DataFrame({"x": np.repeat(np.arange(200), 2), "y": np.repeat(np.arange(200) % 2, 2).astype(str)})
+    table = read_table(frame, target="y", types={"x": "number"})
+    train, test = hold_out(table, 0)
+    assert abs(len(test) - 80) <= 8
+    assert not set(frame["x"][train]) & set(frame["x"][test])
+
+
+def test_a_model_of_an_absent_target_is_refused(linear_model, people_csv, tmp_path):
+    from pellucid.estimators import load
+
+    bare = read_table(people_csv).drop(["buys"])
+    with pytest.raises(TargetError, match="buys"):
+        report(bare, model=load(linear_model), out=tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_something_that_is_no_model_is_refused(people_csv, tmp_path):
+    with pytest.raises(RequestError, match="predict"):
+        report(people_csv, target="buys", model=object(), out=tmp_path / "page.html")

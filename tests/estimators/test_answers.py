@@ -1,0 +1,217 @@
+"""What fit accepts, and what the fitted estimators answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import pellucid as pld
+from pellucid import TabularClassifier, TabularRegressor
+from pellucid.testing.mixed import FEATURES, mixed
+
+QUICK: dict[str, Any] = {"verbose": 0, "threads": 1, "random_state": 0, "max_steps": 100}
+
+
+def test_probabilities_sum_to_one_and_follow_the_order_of_classes(classifier: TabularClassifier, frame: pd.DataFrame) -> None:
+    p = classifier.predict_proba(frame[FEATURES])
+    assert p.shape == (len(frame), 2)
+    assert np.allclose(p.sum(1), 1, atol=1e-12)
+    assert classifier.classes_.tolist() == ["no", "yes"]
+    assert classifier.score(frame[FEATURES], frame["label"]) > 0.75
+
+
+@pytest.mark.parametrize("convert", [pl.from_pandas, pa.Table.from_pandas, pld.read_table], ids=["polars", "pyarrow", "Table"])
+def test_frames_of_any_library_get_the_same_answers(classifier: TabularClassifier, frame: pd.DataFrame, convert: Any) -> None:
+    expected = classifier.predict_proba(frame[FEATURES])
+    assert np.array_equal(classifier.predict_proba(convert(frame[FEATURES])), expected)
+
+
+def test_fit_on_polars_equals_fit_on_pandas(frame: pd.DataFrame, classifier: TabularClassifier) -> None:
+    other = TabularClassifier(**QUICK).fit(pl.from_pandas(frame[FEATURES]), frame["label"].to_numpy())
+    assert np.array_equal(other.predict_proba(frame[FEATURES]), classifier.predict_proba(frame[FEATURES]))
+
+
+def test_target_in_frame_by_name_or_role_is_the_same_fit(frame: pd.DataFrame, classifier: TabularClassifier) -> None:
+    whole = frame[[*FEATURES, "label"]]
+    by_name = TabularClassifier(**QUICK).fit(whole, target="label")
+    by_role = TabularClassifier(**QUICK).fit(pld.read_table(whole, target="label"))
+    expected = classifier.predict_proba(frame[FEATURES])
+    assert np.array_equal(by_name.predict_proba(whole), expected)  # a target column that is present is ignored
+    assert np.array_equal(by_role.predict_proba(frame[FEATURES]), expected)
+
+
+def test_y_beside_a_table_with_a_target_is_an_error(frame: pd.DataFrame) -> None:
+    with pytest.raises(pld.RequestError, match="Pass one of them"):
+        TabularClassifier(**QUICK).fit(pld.read_table(frame[[*FEATURES, "label"]], target="label"), frame["label"])
+
+
+def test_column_order_and_row_order_change_nothing(classifier: TabularClassifier, frame: pd.DataFrame) -> None:
+    expected = classifier.predict_proba(frame[FEATURES])
+    assert np.array_equal(classifier.predict_proba(frame[FEATURES[::-1]]), expected)
+    order = np.random.default_rng(0).permutation(len(frame))
+    assert np.array_equal(classifier.predict_proba(frame[FEATURES].iloc[order]), expected[order])
+    assert np.array_equal(classifier.predict_proba(frame[FEATURES].iloc[[7]]), expected[[7]])
+
+
+def test_same_seed_same_bits(frame: pd.DataFrame, classifier: TabularClassifier) -> None:
+    again = TabularClassifier(**QUICK).fit(frame[FEATURES], frame["label"])
+    assert np.array_equal(again.predict_proba(frame[FEATURES]), classifier.predict_proba(frame[FEATURES]))
+
+
+def test_three_classes_keep_their_labels(frame: pd.DataFrame) -> None:
+    model = TabularClassifier(**QUICK).fit(frame[FEATURES], frame["three"])
+    assert model.classes_.tolist() == [0, 1, 2]
+    assert model.predict_proba(frame[FEATURES]).shape == (len(frame), 3)
+    assert model.score(frame[FEATURES], frame["three"]) > 0.6
+
+
+def test_several_numeric_targets(frame: pd.DataFrame) -> None:
+    y = np.column_stack([frame["y"], -2 * frame["y"] + 5])
+    model = TabularRegressor(**QUICK).fit(frame[FEATURES], y)
+    p = model.predict(frame[FEATURES])
+    assert p.shape == (len(frame), 2)
+    assert np.corrcoef(p[:, 0], p[:, 1])[0, 1] < -0.9
+    assert len(model.certainty_.conformals) == 2
+
+
+def test_several_label_columns_are_refused(frame: pd.DataFrame) -> None:
+    with pytest.raises(pld.TargetError, match="one classifier per column"):
+        TabularClassifier(**QUICK).fit(frame[FEATURES], frame[["label", "three"]].to_numpy())
+
+
+def test_eval_set_serves_stopping_only(frame: pd.DataFrame) -> None:
+    other = mixed(120, 5)
+    model = TabularClassifier(**QUICK).fit(frame[FEATURES], frame["label"], eval_set=(other[FEATURES], other["label"]))
+    assert len(model.plan_.stop) == 120
+    table = mixed(2300, 1)
+    long = TabularClassifier(**QUICK).fit(table[FEATURES], table["label"], eval_set=(other[FEATURES], other["label"]))
+    assert len(long.plan_.stop) == 120
+    assert len(long.plan_.train) + len(long.plan_.certify) == 2300
+
+
+def test_certify_rows_are_not_learned_from(long_classifier: TabularClassifier) -> None:
+    plan = long_classifier.plan_
+    assert len(plan.certify) >= 200
+    assert not set(plan.certify) & (set(plan.train) | set(plan.stop))
+    kept = set(long_classifier.reference_.frame.index)
+    assert not kept & set(plan.certify.tolist())
+
+
+def test_unseen_missing_and_far_cells_are_answered_and_reported(classifier: TabularClassifier, frame: pd.DataFrame) -> None:
+    new = frame[FEATURES].head(4).copy()
+    new["city"] = ["Oslo", None, "Cork", "Cork"]
+    new["age"] = [30.0, np.nan, 1e9, 40.0]
+    new["joined"] = pd.to_datetime(["2021-01-01", "2021-01-02", None, "2199-01-01"])
+    assert np.isfinite(classifier.predict_proba(new)).all()
+    notes = classifier.cell_notes(new)
+    assert notes["city"].tolist() == ["unseen", "missing", "", ""]
+    assert notes["age"].tolist() == ["", "missing", "out of range", ""]
+    assert notes["joined"].tolist() == ["", "", "missing", "out of range"]
+
+
+def test_a_missing_column_is_named(classifier: TabularClassifier, frame: pd.DataFrame) -> None:
+    with pytest.raises(pld.ColumnError, match="city"):
+        classifier.predict(frame[[c for c in FEATURES if c != "city"]])
+
+
+def test_text_in_a_number_column_is_named(classifier: TabularClassifier, frame: pd.DataFrame) -> None:
+    new = frame[FEATURES].head(3).astype({"age": object})
+    new.loc[new.index[1], "age"] = "old"
+    with pytest.raises(pld.CellError, match=r"age.*rows 1|rows 1.*age"):
+        classifier.predict(new)
+
+
+def test_a_class_of_one_row_is_kept(frame: pd.DataFrame) -> None:
+    labels = frame["label"].to_numpy(object).copy()
+    labels[3] = "perhaps"
+    model = TabularClassifier(**QUICK).fit(frame[FEATURES], labels)
+    assert "perhaps" in model.classes_
+    assert model.predict_proba(frame[FEATURES]).shape[1] == 3
+
+
+def test_rows_without_a_target_are_left_out_and_said(frame: pd.DataFrame) -> None:
+    whole = frame[[*FEATURES, "label"]].copy()
+    whole.loc[whole.index[:30], "label"] = None
+    model = TabularClassifier(**QUICK).fit(whole, target="label")
+    assert model.record_["rows"] == 270
+    assert "30 rows without a target" in model.record_["caveats"][0]
+
+
+@pytest.mark.parametrize("backbone", ["linear", "knn", "tree", "hist_gb", "lightgbm"])
+def test_peers_have_the_same_face(backbone: str, frame: pd.DataFrame) -> None:
+    options = {**QUICK, "backbone": backbone}
+    features = FEATURES[:-1]
+    model = TabularClassifier(**options).fit(frame[features], frame["label"])
+    assert model.score(frame[features], frame["label"]) > 0.75
+    assert model.certainty_.conformal is not None
+    other = TabularRegressor(**options).fit(frame[features], frame["y"])
+    assert other.score(frame[features], frame["y"]) > 0.3
+
+
+def test_linear_coefficients_are_in_original_units() -> None:
+    r = np.random.default_rng(0)
+    X = pd.DataFrame({"metres": r.normal(100, 20, 2500), "grams": r.normal(5, 1, 2500)})
+    model = TabularRegressor(backbone="linear", verbose=0, random_state=0).fit(X, 3 * X["metres"] - 40 * X["grams"])
+    coef = model.engine_.peer.coefficients()
+    assert coef["metres"][0] == pytest.approx(3, rel=1e-2)
+    assert coef["grams"][0] == pytest.approx(-40, rel=1e-2)
+
+
+def test_tree_prints_rules_in_original_units() -> None:
+    X = pd.DataFrame({"age": np.arange(2500) % 80})
+    model = TabularClassifier(backbone="tree", verbose=0, random_state=0).fit(X, X["age"] > 41)
+    assert "if age <= 41.5" in model.engine_.peer.rules()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"members": 0}, "members"),
+        ({"backbone": "tabn"}, "Did you mean tabm"),
+        ({"calibration": "magic"}, "calibration"),
+        ({"time_limit": -1}, "time_limit"),
+        ({"class_weight": {"maybe": 2}}, "class_weight"),
+        ({"metric": "rmse"}, "metric"),
+        ({"precision": "fp8"}, "precision"),
+        ({"schema": 3}, "schema"),
+    ],
+)
+def test_bad_arguments_are_named(options: dict[str, Any], message: str, frame: pd.DataFrame) -> None:
+    with pytest.raises(pld.PellucidError, match=message):
+        TabularClassifier(**{**QUICK, **options}).fit(frame[FEATURES], frame["label"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(["a"] * 300, "one class"), ([None] * 300, "missing"), (np.linspace(0, 1, 300), "TabularRegressor")],
+)
+def test_bad_targets_are_named(labels: Any, message: str, frame: pd.DataFrame) -> None:
+    with pytest.raises(pld.DataError, match=message):
+        TabularClassifier(**QUICK).fit(frame[FEATURES].assign(t=labels), target="t")
+
+
+def test_time_limit_is_kept(frame: pd.DataFrame) -> None:
+    table = mixed(3000, 2)
+    options = {**QUICK, "max_steps": None, "time_limit": 4.0}
+    model = TabularClassifier(**options).fit(table[FEATURES], table["label"])
+    assert model.record_["training"]["seconds"] < 4.0 * 1.25  # the workers of the suite share the processor
+    assert np.isfinite(model.predict_proba(table[FEATURES])).all()
+
+
+def test_schema_argument_survives_clone_and_types_are_kept(frame: pd.DataFrame) -> None:
+    from sklearn.base import clone
+
+    model = clone(TabularClassifier(**QUICK, schema={"age": "category"})).fit(frame[FEATURES], frame["label"])
+    assert str(model.schema_["age"].type) == "category"
+
+
+def test_grid_search_and_pipeline_work(frame: pd.DataFrame) -> None:
+    from sklearn.model_selection import GridSearchCV
+
+    search = GridSearchCV(TabularClassifier(**{**QUICK, "backbone": "linear"}), {"calibration": ["none", "temperature"]}, cv=2)
+    assert search.fit(frame[FEATURES], frame["label"]).best_score_ > 0.6

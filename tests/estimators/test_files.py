@@ -1,0 +1,175 @@
+"""Models on disk: the same answers, nothing executable, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pellucid as pld
+from pellucid import TabularClassifier, TabularRegressor
+from pellucid.testing.mixed import FEATURES, mixed
+
+QUICK: dict[str, Any] = {"verbose": 0, "threads": 1, "random_state": 0, "max_steps": 30}
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+@pytest.mark.parametrize("backbone", ["tabm", "mlp", "ft_transformer", "linear", "knn", "tree", "lightgbm"])
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+def test_saved_equals_loaded(kind: Any, backbone: str, frame: pd.DataFrame, tmp_path: Path) -> None:
+    y = frame["three"] if kind is TabularClassifier else frame["y"]
+    model = kind(**{**QUICK, "max_steps": 3}, backbone=backbone).fit(frame[FEATURES], y)
+    model.save(tmp_path / "m.pellucid")
+    loaded = pld.load(tmp_path / "m.pellucid")
+    ask = "predict_proba" if kind is TabularClassifier else "predict"
+    assert np.array_equal(getattr(loaded, ask)(frame[FEATURES]), getattr(model, ask)(frame[FEATURES]))
+    assert np.array_equal(loaded.predict(frame[FEATURES]), model.predict(frame[FEATURES]))
+    assert loaded.get_params() == model.get_params()
+    assert loaded.record_ == json.loads(json.dumps(model.record_))
+    assert loaded.plan_ == model.plan_
+    for mine, theirs in zip(loaded.certainty_.conformals, model.certainty_.conformals):
+        assert np.array_equal(mine.scores, theirs.scores)
+    kept = sorted(p.name for p in (tmp_path / "m.pellucid").iterdir())
+    assert kept == ["encoder.json", "pellucid.json", "reference.parquet", "weights.safetensors"]
+
+
+def test_loaded_model_explains_and_knows_its_doubt(classifier: TabularClassifier, frame: pd.DataFrame, tmp_path: Path) -> None:
+    classifier.save(tmp_path / "m")
+    loaded, rows = pld.load(tmp_path / "m"), frame[FEATURES].head(3)
+    mine, theirs = (m.explain(rows, random_state=0, budget=5000).values for m in (loaded, classifier))
+    assert np.array_equal(mine, theirs)
+    assert loaded.uncertainty(rows).to_frame().equals(classifier.uncertainty(rows).to_frame())
+
+
+def test_keep_rows_zero_leaves_rows_out(frame: pd.DataFrame, tmp_path: Path) -> None:
+    TabularClassifier(**QUICK, keep_rows=0).fit(frame[FEATURES], frame["label"]).save(tmp_path / "m")
+    assert not (tmp_path / "m" / "reference.parquet").exists()
+    with pytest.raises(pld.RequestError, match="background"):
+        pld.load(tmp_path / "m").explain(frame[FEATURES].head(2))
+
+
+def test_an_existing_model_is_replaced_only_by_force(classifier: TabularClassifier, tmp_path: Path) -> None:
+    classifier.save(tmp_path / "m")
+    with pytest.raises(pld.RequestError, match="force"):
+        classifier.save(tmp_path / "m")
+    classifier.save(tmp_path / "m", force=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+    (tmp_path / "other").mkdir()
+    with pytest.raises(pld.RequestError, match="not a model folder"):
+        classifier.save(tmp_path / "other", force=True)
+
+
+def test_hist_gb_refuses_in_one_line(frame: pd.DataFrame, tmp_path: Path) -> None:
+    model = TabularClassifier(backbone="hist_gb", verbose=0, random_state=0).fit(frame[["age", "city"]], frame["label"])
+    with pytest.raises(pld.RequestError, match="lightgbm"):
+        model.save(tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def damage_json(folder: Path) -> None:
+    (folder / "pellucid.json").write_text("{", encoding="utf-8")
+
+
+def damage_weights(folder: Path) -> None:
+    (folder / "weights.safetensors").write_bytes(b"not weights")
+
+
+def newer(folder: Path) -> None:
+    main = json.loads((folder / "pellucid.json").read_text(encoding="utf-8"))
+    (folder / "pellucid.json").write_text(json.dumps(main | {"format": 999}), encoding="utf-8")
+
+
+def foreign(folder: Path) -> None:
+    (folder / "pellucid.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"), [(damage_json, "damaged"), (damage_weights, "damaged"), (newer, "newer version"), (foreign, "not a model folder")]
+)
+def test_harmed_folders_give_one_line(harm: Any, message: str, classifier: TabularClassifier, tmp_path: Path) -> None:
+    classifier.save(tmp_path / "m")
+    harm(tmp_path / "m")
+    with pytest.raises(pld.ModelFileError, match=message):
+        pld.load(tmp_path / "m")
+
+
+def test_a_missing_folder_is_a_source_error(tmp_path: Path) -> None:
+    with pytest.raises(pld.SourceError, match="no such model folder"):
+        pld.load(tmp_path / "nowhere")
+
+
+def test_loading_executes_nothing(classifier: TabularClassifier, tmp_path: Path) -> None:
+    """No file of a model folder is a pickle or code; the readers are JSON, safetensors and Parquet."""
+    classifier.save(tmp_path / "m")
+    for path in (tmp_path / "m").iterdir():
+        head = path.read_bytes()[:4]
+        assert not head.startswith((b"\x80", b"PK\x03\x04")), path.name
+        assert path.suffix in (".json", ".safetensors", ".parquet")
+
+
+@pytest.mark.parametrize("folder", sorted(GOLDEN.glob("format*")), ids=lambda p: p.name)
+def test_golden_models_of_every_format_still_answer(folder: Path) -> None:
+    """Rounding may differ between machines, so answers are compared to 1e-5."""
+    rows = pd.read_parquet(folder / "rows.parquet")
+    expected = np.load(folder / "expected.npy")
+    assert np.allclose(pld.load(folder / "model.pellucid").predict_proba(rows), expected, atol=1e-5)
+
+
+KILLED = """
+import sys, time
+import pellucid as pld
+from pellucid.testing.mixed import FEATURES, mixed
+frame = mixed(2300, 1)
+print("started", flush=True)
+options = dict(verbose=0, threads=1, random_state=0, max_steps=400, backbone_options={"width": 32}, members=2)
+pld.TabularClassifier(**options).fit(frame[FEATURES], frame["label"], resume=sys.argv[1])
+"""
+
+
+@pytest.mark.long
+def test_a_killed_fit_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path / "work")], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    while process.poll() is None and not (tmp_path / "work" / "fit.safetensors").exists():
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    frame = mixed(2300, 1)
+    options: dict[str, Any] = {
+        "verbose": 0,
+        "threads": 1,
+        "random_state": 0,
+        "max_steps": 400,
+        "backbone_options": {"width": 32},
+        "members": 2,
+    }
+    resumed = TabularClassifier(**options).fit(frame[FEATURES], frame["label"], resume=tmp_path / "work")
+    whole = TabularClassifier(**options).fit(frame[FEATURES], frame["label"])
+    assert np.array_equal(resumed.predict_proba(frame[FEATURES]), whole.predict_proba(frame[FEATURES]))
+
+
+def test_a_save_that_breaks_leaves_nothing(classifier: TabularClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pellucid.estimators import io
+
+    def broken(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    classifier.save(tmp_path / "m")
+    before = (tmp_path / "m" / "pellucid.json").read_bytes()
+    monkeypatch.setattr(io, "_to_parquet", broken)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.save(tmp_path / "m", force=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+    assert (tmp_path / "m" / "pellucid.json").read_bytes() == before
+    shutil.rmtree(tmp_path / "m")

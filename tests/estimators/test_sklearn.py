@@ -1,0 +1,38 @@
+"""scikit-learn's own contract, for every face of the estimators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from pellucid import TabularClassifier, TabularRegressor
+
+# scikit-learn exempts its own forests and histogram trees from it: rows in other batches are other steps.
+# What replaces it is in test_weights.py.
+EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "batches differ between a weighted and a repeated table; see test_weights.py"}
+
+
+def quick(**options: Any) -> list[Any]:
+    return [kind(verbose=0, threads=1, random_state=0, **options) for kind in (TabularClassifier, TabularRegressor)]
+
+
+# 80 steps are enough for these tables; the full default runs among the long tests
+@parametrize_with_checks(quick(max_steps=80), expected_failed_checks=lambda e: EXPECTED)
+def test_default_keeps_the_contract(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@parametrize_with_checks(quick(backbone="linear"), expected_failed_checks=lambda e: EXPECTED)
+def test_linear_keeps_the_contract(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.mark.long
+@parametrize_with_checks(
+    [m for b in ("auto", "mlp", "tabm_mini", "ft_transformer", "knn", "tree", "hist_gb") for m in quick(backbone=b)],
+    expected_failed_checks=lambda e: EXPECTED,
+)
+def test_every_backbone_keeps_the_contract(estimator: Any, check: Any) -> None:
+    check(estimator)

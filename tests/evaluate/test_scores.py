@@ -1,0 +1,66 @@
+"""Scores equal scikit-learn's; intervals cover; differences are paired."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from pellucid.evaluate.scores import main_metric, roc_auc, score
+
+
+def test_scores_equal_scikit_learn():
+    draw = np.random.default_rng(0)
+    y, z = draw.normal(size=60), draw.normal(size=60)
+    point = score("regression", y, z, n_boot=2).point
+    assert point["rmse"] == pytest.approx(metrics.root_mean_squared_error(y, z))
+    assert point["mae"] == pytest.approx(metrics.mean_absolute_error(y, z))
+    assert point["r2"] == pytest.approx(metrics.r2_score(y, z))
+    for size in (2, 4):
+        truth, p = draw.integers(0, size, 80), draw.dirichlet(np.ones(size), 80).round(2)
+        p /= p.sum(1, keepdims=True)
+        point = score("classification", truth, p, n_boot=2).point
+        assert point["accuracy"] == pytest.approx(metrics.accuracy_score(truth, p.argmax(1)))
+        assert point["log_loss"] == pytest.approx(metrics.log_loss(truth, np.clip(p, 1e-15, 1)), rel=1e-6)
+        expected = metrics.roc_auc_score(truth, p[:, 1]) if size == 2 else metrics.roc_auc_score(truth, p, multi_class="ovr")
+        assert point["roc_auc"] == pytest.approx(expected)
+
+
+def test_weighted_area_equals_that_of_the_repeated_table():
+    draw = np.random.default_rng(1)
+    y, s = draw.random(50) < 0.4, draw.normal(size=50).round(1)
+    w = draw.multinomial(50, np.full(50, 0.02), size=3)
+    expected = [metrics.roc_auc_score(np.repeat(y, k), np.repeat(s, k)) for k in w]
+    np.testing.assert_allclose(roc_auc(y, s, w.astype(float)), expected)
+    assert np.isnan(roc_auc(np.ones(5, bool), s[:5])).all()
+
+
+def test_intervals_cover_the_true_area_and_paired_ones_are_narrower():
+    draw = np.random.default_rng(2)
+    inside, truth = 0, 0.8413 - 0.0  # P(N(sqrt 2, 2) > 0) = Phi(1)
+    for k in range(200):
+        y = draw.random(150) < 0.5
+        s = draw.normal(size=150) + np.sqrt(2) * y
+        p = 1 / (1 + np.exp(-s))
+        f = score("classification", y.astype(int), np.column_stack([1 - p, p]), n_boot=200, seed=k).figure("roc_auc")
+        inside += f.low <= truth <= f.high
+    assert inside / 200 >= 0.93 - 3 * np.sqrt(0.93 * 0.07 / 200)
+    one, two = (score("regression", np.zeros(200), draw.normal(size=200) if k else np.ones(200), n_boot=100) for k in (1, 1))
+    same = one.gain(one, "rmse")
+    assert tuple(same) == (0, 0, 0)
+    assert one.gain(two, "rmse").value == pytest.approx(two.point["rmse"] - one.point["rmse"])
+
+
+def test_the_same_seed_shares_resamples_between_models():
+    y = np.arange(40.0)
+    a, b = score("regression", y, y + 1, seed=5), score("regression", y, y + 1, seed=5)
+    np.testing.assert_array_equal(a.draws["r2"], b.draws["r2"])
+    assert not np.array_equal(a.draws["r2"], score("regression", y, y + 1, seed=6).draws["r2"])
+
+
+def test_main_metric_by_task():
+    assert [main_metric("regression", 0), main_metric("classification", 2), main_metric("classification", 3)] == [
+        "rmse",
+        "roc_auc",
+        "accuracy",
+    ]

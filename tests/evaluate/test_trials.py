@@ -1,0 +1,195 @@
+"""Each trial passes an honest explanation, fails its saboteur, and says so where it cannot be run."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from pellucid import registry
+from pellucid.errors import ArgumentError, RequestError
+from pellucid.evaluate import trial
+from pellucid.results import Importance, RunRecord
+from pellucid.testing import oracles, saboteurs
+from pellucid.testing.predictors import FunctionPredictor, LinearPredictor, TinyNetwork, fit_network
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    made = oracles.planted("additive", n=600, columns=5, noise=0.1)
+    features = made.features
+    net = fit_network(
+        features, features.numbers("x1") * 2 + np.abs(features.numbers("x2")) - features.numbers("x3") * features.numbers("x4"), steps=200
+    )
+    return net, features.take(slice(0, 40))
+
+
+@pytest.fixture(scope="module")
+def classes():
+    made = oracles.planted("linear", n=600, columns=5, noise=None)
+    y = np.where(made.signal > 1, "high", np.where(made.signal < -1, "low", "middle")).astype(object)
+    return fit_network(made.features, y, steps=200), made.features.take(slice(0, 30)), y
+
+
+def one(name, explainer, predictor, table, **options):
+    made = explainer(predictor, table)
+    (result,) = trial(made, predictor, table, names=[name], explain_again=explainer, **options)
+    assert result.name == name
+    assert result.subject == made.method
+    assert result.words.endswith(".")
+    return result
+
+
+def refit(table=None, rows=None, target=None, seed=None, **_):
+    return fit_network(table, target, steps=60, seed=seed or 0)
+
+
+@pytest.mark.parametrize("name", ["completeness", "deletion", "stability", "weight_randomisation", "members"])
+def test_an_honest_explanation_passes(name, fitted):
+    result = one(name, saboteurs.honest, *fitted)
+    assert result.verdict == "pass", result.words
+    assert result.interval[0] <= result.figure <= result.interval[1]
+
+
+@pytest.mark.parametrize("name", ["completeness", "deletion", "stability", "weight_randomisation", "members"])
+def test_an_honest_explanation_of_three_classes_passes(name, classes):
+    result = one(name, saboteurs.honest, *classes[:2])
+    assert result.verdict == "pass", result.words
+
+
+@pytest.mark.parametrize(
+    ("name", "saboteur"),
+    [
+        ("completeness", saboteurs.leaves_a_gap),
+        ("deletion", saboteurs.ranks_backwards),
+        ("deletion", saboteurs.random_values),
+        ("stability", saboteurs.unstable),
+        ("weight_randomisation", saboteurs.ignores_the_model),
+        ("weight_randomisation", saboteurs.random_values),
+        ("error_cover", saboteurs.states_tiny_errors),
+    ],
+)
+def test_a_saboteur_fails(name, saboteur, fitted):
+    result = one(name, saboteur, *fitted)
+    assert result.verdict == "fail", result.words
+
+
+def test_members_that_learned_nothing_disagree(fitted):
+    result = one("members", saboteurs.honest, TinyNetwork(fitted[1], n_members=5), fitted[1])
+    assert result.verdict == "fail", result.words
+
+
+def test_stated_errors_that_are_right_pass(fitted):
+    assert one("error_cover", saboteurs.sampled, *fitted).verdict == "pass"
+
+
+def test_bogus_labels_change_an_honest_explanation_and_not_one_that_ignores_the_model(fitted):
+    net, table = fitted
+    y = net.raw(table)[:, 0]
+    assert one("label_randomisation", saboteurs.honest, net, table, y=y, refit=refit).verdict == "pass"
+    assert one("label_randomisation", saboteurs.ignores_the_model, net, table, y=y, refit=refit).verdict == "fail"
+
+
+def test_the_cascade_starts_at_the_original_and_ends_at_the_figure(fitted):
+    result = one("weight_randomisation", saboteurs.honest, *fitted)
+    curve = result.details["curve"]
+    assert curve[0][1:] == [1.0, 1.0]
+    assert curve[-1][1] == result.figure
+    assert [step[0] for step in curve] == ["none", "output", "hidden", "parts", "tokens"]
+
+
+def test_deletion_of_a_linear_model_has_the_area_of_the_sorted_order():
+    """The area of an additive game over an order is known: column at place k of P adds its value times (P - k - 1/2) / P."""
+    made = oracles.planted("linear", n=60, columns=4)
+    table = made.features
+    model = LinearPredictor([3.0, -2.0, 1.0, 0.0], table)
+    result = one("deletion", saboteurs.honest, model, table.take(slice(0, 20)), background=table.take(slice(0, 32)))
+    values = model.truth(table.take(slice(0, 20)))
+    values = values + (matrix_mean(table, 60) - matrix_mean(table, 32)) * model.weights
+    side = np.sign(values.sum(1))[:, None]
+    ranked = -np.sort(-values * side, axis=1)
+    place = (4 - np.arange(4) - 0.5) / 4
+    best, worst = (ranked * place).sum(1), (ranked[:, ::-1] * place).sum(1)
+    unit = np.abs(values.sum(1)).mean()
+    # random orders cancel in the sum of both gains
+    assert result.details["insertion"][0] + result.details["deletion"][0] == pytest.approx((best - worst).mean() / unit, rel=1e-6)
+
+
+def matrix_mean(table, n):
+    return np.array([table.numbers(c)[:n].mean() for c in table.columns])
+
+
+def test_what_cannot_be_tested_says_why(fitted):
+    table = fitted[1]
+    black_box = FunctionPredictor(lambda x: x[:, 0], table)
+    made = saboteurs.honest(black_box, table)
+    results = {t.name: t for t in trial(made, black_box, table, explain_again=saboteurs.honest)}
+    assert set(results) == set(registry.names("trial"))
+    for name, reason in [
+        ("weight_randomisation", "no weights"),
+        ("members", "without members"),
+        ("label_randomisation", "give refit="),
+        ("error_cover", "exact"),
+    ]:
+        assert results[name].verdict == "not testable"
+        assert np.isnan(results[name].figure)
+        assert reason in results[name].words
+    single = TinyNetwork(table, n_members=1)
+    assert one("members", saboteurs.honest, single, table).verdict == "not testable"
+    constant = FunctionPredictor(lambda x: np.ones(len(x)), table)
+    for name in ("completeness", "deletion"):
+        assert "same answer" in one(name, saboteurs.honest, constant, table).words
+
+
+def test_an_importance_is_tried_too(fitted):
+    net, table = fitted
+    record = RunRecord("double")
+    made = Importance(np.array([3.0, 2.0, 1.0, 0.8, 0.0]), np.full((5, 2), np.nan), net.columns, "target", "double", record)
+    good, bad = (
+        trial(one_, net, table, names=["deletion"])[0].verdict
+        for one_ in (made, Importance(made.values[::-1], made.interval, net.columns, "target", "double", record))
+    )
+    assert (good, bad) == ("pass", "fail")
+    assert trial(made, net, table, names=["completeness"])[0].verdict == "not testable"
+
+
+def test_the_budget_is_kept(fitted):
+    net, table = fitted
+
+    def slow(predictor, X, **options):
+        time.sleep(0.02 * len(X))
+        return saboteurs.honest(predictor, X, **options)
+
+    made = slow(net, table)
+    object.__setattr__(made.record, "duration", 0.02 * len(table))
+    started = time.perf_counter()
+    results = trial(made, net, table, names=["stability", "weight_randomisation"], budget=1.5, explain_again=slow)
+    assert time.perf_counter() - started < 2.5
+    assert results[0].details["rows"] < len(table)
+    (short,) = trial(made, net, table, names=["stability"], budget=0.01, explain_again=slow)
+    assert short.verdict == "not testable"
+    assert "larger budget" in short.words
+
+
+def test_wrong_calls_are_refused(fitted):
+    net, table = fitted
+    made = saboteurs.honest(net, table)
+    with pytest.raises(RequestError, match="not the rows that were explained"):
+        trial(made, net, table.take(slice(0, 3)))
+    with pytest.raises(RequestError, match="Did you mean"):
+        trial(made, net, table, names=["deletoin"])
+    with pytest.raises(ArgumentError):
+        trial(made.values, net, table)
+    with pytest.raises(RequestError, match="budget"):
+        trial(made, net, table, budget=-1)
+
+
+def test_the_same_seed_gives_the_same_trials(fitted):
+    net, table = fitted
+    made = saboteurs.honest(net, table)
+    a, b = (
+        trial(made, net, table, names=["deletion", "weight_randomisation"], explain_again=saboteurs.honest, random_state=3)
+        for _ in range(2)
+    )
+    assert [(t.figure, t.interval) for t in a] == [(t.figure, t.interval) for t in b]

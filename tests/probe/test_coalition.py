@@ -1,0 +1,113 @@
+"""Three ways of evaluating composed rows give one answer; nothing is evaluated twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pellucid.probe.coalition import CoalitionEngine
+from pellucid.probe.masker import Players
+from pellucid.probe.view import View
+from pellucid.testing.predictors import FunctionPredictor, fit_network, made_frame, made_table
+
+GROUPS = (None, {"g": ["x2", "c1"]})
+
+
+@pytest.fixture(scope="module")
+def setting():
+    table = made_table(made_frame(40, 3, (3, 2), missing=0.1))
+    return fit_network(table, np.arange(40.0) % 7, steps=20), table.take(slice(0, 6)), table.take(slice(6, 16))
+
+
+class Tokens:
+    """The same network, but one whose later stages read every part."""
+
+    def __init__(self, net):
+        self._net, self.additive = net, False
+
+    def __getattr__(self, name):
+        return getattr(self._net, name)
+
+
+class Box:
+    """The same network as a black box."""
+
+    def __init__(self, net):
+        self.columns, self.outputs, self.classes, self.task, self.scale = net.columns, net.outputs, net.classes, net.task, net.scale
+        self.raw, self.background = net.raw, net.background
+
+
+def composed(net, rows, background, players, row, back, z):
+    """Compose the rows one cell at a time."""
+    mixed = background.take(back)
+    for j, name in enumerate(net.columns):
+        own = rows.frame[name].iloc[row].to_numpy(object)
+        cells = mixed.frame[name].to_numpy(object).copy()
+        here = z[:, players.of_column[j]]
+        cells[here] = own[here]
+        mixed = mixed.with_cells({name: cells})
+    return net.raw(mixed)
+
+
+@pytest.mark.parametrize("groups", GROUPS)
+@pytest.mark.parametrize("kind", [lambda n: n, Tokens, Box])
+def test_all_paths_agree_with_rows_composed_by_hand(setting, kind, groups):
+    net, rows, background = setting
+    view, players = View(kind(net)), Players.of(net.columns, groups)
+    assert view.differentiable == (kind is not Box)
+    engine = CoalitionEngine(view, rows, background, players)
+    draw = np.random.default_rng(0)
+    row, back = draw.integers(0, 6, 300), draw.integers(0, 10, 300)
+    z = draw.random((300, len(players))) < 0.5
+    np.testing.assert_allclose(engine.evaluate(row, back, z), composed(net, rows, background, players, row, back, z), atol=1e-9)
+    np.testing.assert_allclose(engine.full, net.raw(rows))
+    np.testing.assert_allclose(engine.empty, net.raw(background))
+
+
+@pytest.mark.parametrize("kind", [lambda n: n, Tokens, Box])
+@pytest.mark.parametrize("memory", [2**14, 2**28])
+def test_the_memory_bound_changes_nothing(setting, kind, memory):
+    net, rows, background = setting
+    players = Players.of(net.columns)
+    z = np.random.default_rng(1).random((500, len(players))) < 0.5
+    row, back = np.arange(500) % 6, np.arange(500) % 10
+    bounded = CoalitionEngine(View(kind(net)), rows, background, players, memory=memory).evaluate(row, back, z)
+    np.testing.assert_allclose(bounded, CoalitionEngine(View(kind(net)), rows, background, players).evaluate(row, back, z), atol=1e-9)
+
+
+def test_equal_rows_are_evaluated_once_and_counted():
+    table = made_table({"a": [1.0, 2.0], "b": [5.0, 5.0]})
+    model = FunctionPredictor(lambda m: m.sum(1), table)
+    view = View(model)
+    engine = CoalitionEngine(view, table.take([0]), table.take([1]), Players.of(("a", "b")))
+    assert view.n_calls == model.rows_asked == 2
+    assert engine.differ(np.array([0]), np.array([0])).tolist() == [[True, False]]
+    z = np.array([[True, False], [True, True], [False, True], [False, False]])
+    zeros = np.zeros(4, int)
+    assert engine.evaluate(zeros, zeros, z)[:, 0].tolist() == [6, 6, 7, 7]
+    assert view.n_calls == 2  # the row and the background row are known already
+
+
+def test_the_cache_spans_calls_until_forgotten(setting):
+    net, rows, background = setting
+    view = View(net)
+    engine = CoalitionEngine(view, rows, background, Players.of(net.columns))
+    z = np.eye(len(net.columns), dtype=bool)
+    row = back = np.zeros(len(z), int)
+    first = engine.evaluate(row, back, z)
+    calls = view.n_calls
+    np.testing.assert_array_equal(engine.evaluate(row, back, z), first)
+    assert view.n_calls == calls
+    engine.forget()
+    engine.evaluate(row, back, z)
+    assert view.n_calls > calls
+
+
+def test_means_over_the_background(setting):
+    net, rows, background = setting
+    engine = CoalitionEngine(View(net), rows, background, Players.of(net.columns))
+    z = np.zeros((3, len(net.columns)), bool)
+    row = np.array([0, 1, 2])
+    np.testing.assert_allclose(engine.mean_over_background(row, z), np.tile(engine.empty.mean(0), (3, 1)))
+    weights = np.eye(10)[[4, 5, 6]]
+    np.testing.assert_allclose(engine.mean_over_background(row, z, weights), engine.empty[[4, 5, 6]])

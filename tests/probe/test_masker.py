@@ -1,0 +1,65 @@
+"""Players, reference rows and the conditional fill."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pellucid.errors import RequestError
+from pellucid.probe.masker import Neighbours, Players, reference_rows, typical_row
+from pellucid.testing.predictors import made_frame, made_table
+
+
+def test_groups_stand_where_their_first_column_stood():
+    players = Players.of(("a", "b", "c", "d"), {"g": ["d", "b"]})
+    assert players.names == ("a", "g", "c")
+    assert players.of_column.tolist() == [0, 1, 2, 1]
+    assert players.any_over_columns(np.array([[False, False, False, True]])).tolist() == [[False, True, False]]
+    assert players.sum_over_columns(np.array([[1.0, 2.0, 4.0, 8.0]])).tolist() == [[1.0, 10.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [({"g": ["agee"]}, "Did you mean age"), ({"g": ["age"], "h": ["age"]}, "in two groups"), ({"sex": ["age"]}, "name of a column")],
+)
+def test_wrong_groups_are_named(groups, words):
+    with pytest.raises(RequestError, match=words):
+        Players.of(("age", "sex"), groups)
+
+
+def test_the_typical_row_has_medians_and_modes():
+    table = made_table({"x": [1.0, 2.0, 10.0, np.nan], "c": ["u", "v", "v", None]})
+    row = typical_row(table)
+    assert row.frame.to_dict("records") == [{"x": 2.0, "c": "v"}]
+
+
+def test_reference_rows_are_sampled_by_seed_and_stated():
+    table = made_table(made_frame(500))
+    one, words = reference_rows(table, "marginal", size=100, seed=1, given=False)
+    two, _ = reference_rows(table, "marginal", size=100, seed=1, given=False)
+    three, _ = reference_rows(table, "marginal", size=100, seed=2, given=False)
+    assert len(one) == 100
+    assert words == "background is a sample of 100 rows"
+    assert one.frame.equals(two.frame)
+    assert not one.frame.equals(three.frame)
+    assert len(reference_rows(table, "marginal", size=100, seed=1, given=True)[0]) == 500
+    assert len(reference_rows(table, "baseline", size=100, seed=1, given=True)[0]) == 1
+    with pytest.raises(RequestError, match="Did you mean marginal"):
+        reference_rows(table, "marginl", size=100, seed=1, given=True)
+
+
+def test_neighbours_prefer_rows_that_agree_on_what_is_known():
+    background = made_table({"x": [0.0, 0.0, 5.0, 5.0], "c": ["u", "v", "u", "v"]})
+    rows = made_table({"x": [5.0], "c": ["u"]})
+    near = Neighbours(rows, background, Players.of(("x", "c")))
+    weights = near.weights(np.array([0, 0, 0]), np.array([[True, False], [False, True], [True, True]]))
+    np.testing.assert_allclose(weights[0], [0, 0, 0.5, 0.5], atol=1e-9)
+    np.testing.assert_allclose(weights[1], [0.5, 0, 0.5, 0], atol=1e-9)
+    np.testing.assert_allclose(weights[2], [0, 0, 1, 0], atol=1e-9)
+
+
+def test_neighbours_take_missing_cells():
+    background = made_table({"x": [0.0, np.nan, 5.0], "c": ["u", None, "v"]})
+    rows = made_table({"x": [np.nan], "c": [None]})
+    weights = Neighbours(rows, background, Players.of(("x", "c"))).weights(np.zeros(1, int), np.ones((1, 2), bool))
+    np.testing.assert_allclose(weights, [[0, 1, 0]], atol=1e-9)

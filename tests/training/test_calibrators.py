@@ -1,0 +1,82 @@
+"""Temperature scaling: the known temperature comes back, and a calibrated model is left alone."""
+
+import numpy as np
+import pytest
+
+from pellucid.errors import ArgumentError, ModelFileError, RequestError
+from pellucid.results import plain
+from pellucid.training.calibration_metrics import log_loss
+from pellucid.training.calibrators import Identity, Temperature, choose, from_state
+
+
+def softmax(z):
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def draw(n, classes, seed, scale=1.5):
+    """Return logits and labels drawn from their softmax."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(0, scale, (n, classes))
+    y = (rng.random(n)[:, None] > softmax(z).cumsum(1)).sum(1)
+    return z, y
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_logits_times_two_and_a_half_give_that_temperature(classes):
+    z, y = draw(20_000, classes, 0)
+    fitted = Temperature.fit(softmax(2.5 * z), y)
+    assert fitted.temperature == pytest.approx(2.5, rel=0.04)  # standard error of log T about 0.013 at this size
+    np.testing.assert_allclose(fitted.apply(softmax(2.5 * z)), softmax(z * 2.5 / fitted.temperature), atol=1e-9)
+
+
+def test_it_is_the_minimum_of_the_log_loss():
+    z, y = draw(5_000, 3, 1)
+    p = softmax(1.7 * z)
+    best = Temperature.fit(p, y).temperature
+    losses = [log_loss(Temperature(t).apply(p), y) for t in best * np.array([0.98, 1, 1.02])]
+    assert losses[1] < min(losses[0], losses[2])
+
+
+def test_weights_are_repeated_rows():
+    z, y = draw(400, 3, 2)
+    p, w = softmax(2 * z), np.random.default_rng(3).integers(0, 4, 400)
+    repeated = Temperature.fit(np.repeat(p, w, axis=0), np.repeat(y, w))
+    # the pseudo-row weighs 1 / (effective rows + 1), and weights lower the effective rows: equal to a seventh of a standard error
+    assert Temperature.fit(p, y, w).temperature == pytest.approx(repeated.temperature, rel=0.01)
+    assert Temperature.fit(p, y, np.full(400, 7.0)).temperature == pytest.approx(Temperature.fit(p, y).temperature, rel=1e-9)
+
+
+def test_auto_leaves_a_calibrated_model_alone_in_about_95_of_100_tables():
+    kept = sum(isinstance(choose(softmax(z), y), Identity) for z, y in (draw(500, 2, s) for s in range(200)))
+    assert kept >= 200 * 0.954 - 4 * 3  # binomial: sd 3.0
+    assert not all(isinstance(choose(softmax(2.5 * z), y), Identity) for z, y in (draw(500, 2, s) for s in range(5)))
+
+
+def test_rows_that_are_all_right_do_not_promise_certainty():
+    fitted = Temperature.fit(np.tile([0.9, 0.1], (200, 1)), np.zeros(200, int))
+    assert 0.9 < fitted.apply([[0.9, 0.1]])[0, 0] <= 0.999
+
+
+def test_extremes_stay_finite_and_ranking_is_kept():
+    p = np.array([[1.0, 0.0, 0.0], [0.2, 0.5, 0.3]])
+    out = Temperature(3.0).apply(p)
+    assert np.isfinite(out).all()
+    np.testing.assert_allclose(out.sum(1), 1, atol=1e-12)
+    assert (np.argsort(out[1]) == np.argsort(p[1])).all()
+    assert Temperature.fit(np.full((10, 2), 0.5), np.zeros(10, int)).temperature == 1.0
+
+
+def test_state_comes_back_and_bad_input_is_named():
+    fitted = Temperature.fit(*(lambda z, y: (softmax(2 * z), y))(*draw(100, 2, 5)))
+    assert from_state(plain(fitted.state())) == fitted
+    assert from_state(Identity().state()) == Identity()
+    assert choose(np.full((3, 2), 0.5), [0, 1, 0], method="none").temperature == 1.0
+    with pytest.raises(ModelFileError):
+        from_state({"method": "spline"})
+    with pytest.raises(RequestError, match="one of auto"):
+        choose(np.full((3, 2), 0.5), [0, 1, 0], method="platt")
+    with pytest.raises(ArgumentError, match="class numbers from 0 to 1"):
+        Temperature.fit(np.full((3, 2), 0.5), [0, 1, 2])
+    with pytest.raises(ArgumentError, match="at least two classes"):
+        Temperature.fit(np.full(3, 0.5), [0, 1, 1])
