@@ -224,7 +224,8 @@ class ForeignPredictor:
             return arrow.cast(pa.schema([f.with_type(self._types.get(f.name, f.type)) for f in arrow.schema.remove_metadata()]))
         import polars as pl
 
-        return pl.from_arrow(arrow).cast(self._types)  # type: ignore[arg-type]
+        polars_frame: Any = pl.from_arrow(arrow)
+        return polars_frame.cast(self._types)
 
     def raw(self, table: Table) -> FloatArray:
         """Return the model's answers (N, O) on ``scale``."""
