@@ -19,16 +19,54 @@ def _own_cache(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path / "cache"))
 
 
-def _choose(step, wanted="auto", compile="auto", work=1e15, steps=10):
-    return choose_arithmetic(wanted, compile, work=work, steps=steps, device=CPU, key="k", step=step)
+@pytest.fixture(autouse=True)
+def _threads_restored():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def _choose(step, wanted="auto", compile="auto", threads=1, work=1e15, steps=10):
+    return choose_arithmetic(wanted, compile, threads, work=work, steps=steps, device=CPU, key="k", step=step)
 
 
 def test_what_is_asked_for_is_not_measured() -> None:
-    assert _choose(None, "bf16", False) == Arithmetic("bf16", False, "asked for")
+    assert _choose(None, "bf16", False, 3) == Arithmetic("bf16", False, 3, "asked for")
 
 
 def test_short_fits_are_not_measured() -> None:
-    assert _choose(None, work=1.0) == Arithmetic("fp32", False, "short fit")
+    assert _choose(None, threads="auto", work=1.0) == Arithmetic("fp32", False, 1, "short fit")
+    assert _choose(None, threads=2, work=1.0) == Arithmetic("fp32", False, 2, "short fit")
+
+
+@pytest.mark.parametrize(("seconds", "wanted"), [((0.02, 0.01), 2), ((0.01, 0.02), 1), ((0.01, 0.0099), 1)])
+def test_more_threads_only_where_they_are_clearly_faster(monkeypatch, seconds, wanted) -> None:
+    _two_cores(monkeypatch, busy=False)
+    choice = _choose(lambda a: time.sleep(seconds[torch.get_num_threads() - 1]), "fp32", False, "auto")
+    assert choice.threads == wanted
+    assert "times the speed of one" in choice.why
+    kept = _choose(None, "fp32", False, "auto")  # no second trial
+    assert kept == choice
+
+
+def test_a_busy_machine_gets_one_thread_and_the_choice_is_not_kept(monkeypatch) -> None:
+    _two_cores(monkeypatch, busy=True)
+    choice = _choose(lambda a: time.sleep(0.001), "fp32", False, "auto")
+    assert choice.threads == 1
+    assert "busy" in choice.why
+    assert not (cache_folder() / "arithmetic.json").exists()
+
+
+def test_waiting_threads_show_a_busy_machine(monkeypatch) -> None:
+    assert precision._busy(lambda: time.sleep(0.01), 2)  # granted no time at all
+    monkeypatch.setattr(precision.time, "process_time", lambda: 1.9 * time.perf_counter())
+    assert not precision._busy(lambda: time.sleep(0.01), 2)
+
+
+def _two_cores(monkeypatch, busy: bool) -> None:
+    monkeypatch.setattr(precision, "default_threads", lambda: 2)
+    monkeypatch.setattr(precision, "_busy", lambda step, threads: busy)
+    torch.set_num_threads(2)
 
 
 def test_the_faster_one_wins_and_is_kept(monkeypatch) -> None:
@@ -77,7 +115,6 @@ def test_a_damaged_or_unwritable_cache_only_costs_time(tmp_path, monkeypatch) ->
 
 
 def test_shape_classes_group_near_sizes() -> None:
-    assert shape_class(CPU, 2, 260, 1000) == shape_class(CPU, 2, 300, 900)
-    assert shape_class(CPU, 2, 260) != shape_class(CPU, 1, 260)
-    assert shape_class(CPU, 2, 260) != shape_class(CPU, 2, 2600)
+    assert shape_class(CPU, 260, 1000) == shape_class(CPU, 300, 900)
+    assert shape_class(CPU, 260) != shape_class(CPU, 2600)
     assert precision.matrix_gain(CPU, 32) > 0

@@ -189,7 +189,7 @@ class TabularEstimator(BaseEstimator):
             self._name_columns(training.table)
         split = self._split(training, eval_set, seed)
         with limit_threads(self.threads) as threads:
-            engine = make_engine(self, split.training, split.plan, seed, threads, resume)
+            engine = make_engine(self, split.training, split.plan, seed, resume)
             self.engine_, self.history_ = engine, engine.history
             self.plan_, self.target_ = split.plan, replace(split.training.target, values=np.zeros(0))
             self.reference_ = self._reference(split, seed)
@@ -268,7 +268,7 @@ class TabularEstimator(BaseEstimator):
             "estimator": type(self).__name__,
             "backbone": self.engine_.name,
             "seed": seed,
-            "threads": threads,
+            "threads": self.engine_.record.get("threads", threads),
             "rows": len(training.table),
             "columns": list(self.engine_.encoder.columns),
             "target": list(training.target.names),

@@ -60,14 +60,14 @@ def row_weights(training: Training, class_weight: Any) -> FloatArray | None:
     return _class_weights(training.target.values, training.target.classes.tolist(), training.weights, class_weight)
 
 
-def make_engine(estimator: TabularEstimator, training: Training, plan: Plan, seed: int, threads: int, resume: Any) -> Engine:
+def make_engine(estimator: TabularEstimator, training: Training, plan: Plan, seed: int, resume: Any) -> Engine:
     """Return the fitted engine of the backbone that the estimator asks for."""
     name, backbone = _resolve_backbone(estimator.backbone, AUTO)
     if isinstance(backbone, registry.Entry) and backbone.takes == "matrix":
         return FoldedPeer(name, registry.resolve(backbone)).fit(estimator, training, plan, seed)
     from pellucid.estimators.network import NetworkEngine
 
-    return NetworkEngine.fit(estimator, name, backbone, training, plan, seed, threads, resume)
+    return NetworkEngine.fit(estimator, name, backbone, training, plan, seed, resume)
 
 
 class FoldedPeer:

@@ -80,7 +80,7 @@ class NetworkEngine:
 
     @classmethod
     def fit(
-        cls, estimator: TabularEstimator, name: str, backbone: Any, training: Training, plan: Plan, seed: int, threads: int, resume: Any
+        cls, estimator: TabularEstimator, name: str, backbone: Any, training: Training, plan: Plan, seed: int, resume: Any
     ) -> NetworkEngine:
         """Encode, build and train as the recipe for this table, changed by the estimator's arguments, says."""
         target = training.target
@@ -110,7 +110,7 @@ class NetworkEngine:
                 stop_metric=estimator.metric,
                 seed=integer(seed, "network"),
                 device=estimator.device,
-                threads=threads,
+                threads=estimator.threads,
                 checkpoint=resume,
                 resume=resume is not None,
                 progress=progress,

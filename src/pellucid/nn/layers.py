@@ -106,7 +106,9 @@ class EnsembleLinear(nn.Module):
         self.bias = nn.Parameter(_uniform((n_out,), n_in).expand(members, -1).clone())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.addcmul(self.bias, nn.functional.linear(x * self.scale_in, self.weight), self.scale_out)
+        # rows and members as one axis: batched over networks too (vmap), the product is then one call per network
+        product = nn.functional.linear((x * self.scale_in).flatten(0, -2), self.weight)
+        return torch.addcmul(self.bias, product.unflatten(0, x.shape[:-1]), self.scale_out)
 
 
 def _uniform(shape: tuple[int, ...], fan_in: int) -> torch.Tensor:

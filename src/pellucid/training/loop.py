@@ -102,11 +102,11 @@ def fit_network(
         deadline = min(deadline or np.inf, started + settings.time_limit)
     if not parts or any(len(train) == 0 for train, _ in parts):
         raise RequestError("there are no rows to train on")
-    with limit_threads(threads) as used, _own_random_numbers():
+    with limit_threads(threads), _own_random_numbers():
         run = Run(build, cells, target, weights, parts, objective, settings, seed, choose_device(device), stop_metric)
-        run.record |= {"threads": used, "device": str(run.device)}
+        run.record |= {"device": str(run.device)}
         saver = Saver(run, checkpoint, resume)
-        run.use(saver.arithmetic() or run.choose(used))
+        run.use(saver.arithmetic() or run.choose(threads))
         saver.load()
         history = _train(run, _Clock(started, deadline), saver, progress)
         net = run.settle()

@@ -1,7 +1,8 @@
 """Which arithmetic a fit uses: chosen by measuring, once per machine and shape class, and kept.
 
-bfloat16 products are several times faster than float32 ones on processors with matrix units and many times slower on others, and
-compiling pays only on long fits; so neither is guessed.
+bfloat16 products are several times faster than float32 ones on processors with matrix units and many times slower on others,
+compiling pays only on long fits, and small networks, like busy machines, are slower with several threads than with one; so none of
+these is guessed.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+
+from pellucid.execution import default_threads
 
 __all__ = ["Arithmetic", "cache_folder", "choose_arithmetic", "matrix_gain", "shape_class"]
 
 LONG = 3e11  # multiply-adds of a fit, above which measuring pays: some ten seconds on one core
 COMPILE_SECONDS = 600.0  # expected length of a fit above which compiling is tried: compiling itself takes about a minute
 GAIN = 1.15  # a change must be this much faster, so that noise does not decide
+QUIET = 0.8  # share of the threads' time the processor must grant: below it others hold the cores, and threads wait for each other
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,13 @@ class Arithmetic:
     ----------
     precision : ``"fp32"`` or ``"bf16"`` (matrix products only; weights, norms, losses and encoders stay float32).
     compiled : whether the network is compiled.
+    threads : of torch.
     why : what decided.
     """
 
     precision: str = "fp32"
     compiled: bool = False
+    threads: int = 1
     why: str = "short fit"
 
 
@@ -52,11 +58,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pellucid"
 
 
-def shape_class(device: torch.device, threads: int, *sizes: int) -> str:
-    """Return the key under which a choice is kept: machine, torch, device, threads, and sizes rounded to powers of two."""
+def shape_class(device: torch.device, *sizes: int) -> str:
+    """Return the key under which a choice is kept: machine, cores, torch, device, and sizes rounded to powers of two."""
     classes = "-".join(str(max(int(n), 1).bit_length()) for n in sizes)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    return f"{name} | torch {torch.__version__} | {device.type} | {threads} threads | {classes}"
+    return f"{name} | torch {torch.__version__} | {device.type} | {default_threads()} cores | {classes}"
 
 
 def _processor() -> str:
@@ -89,50 +95,89 @@ def _fastest(function: Callable[[], object], device: torch.device, times: int) -
 
 
 def choose_arithmetic(
-    precision: str, compile: bool | str, *, work: float, steps: int, device: torch.device, key: str, step: Callable[[Arithmetic], object]
-) -> Arithmetic:
-    """Return the arithmetic of a fit.
+    precision: str, compile: bool | str, threads: int | str, *, work: float, steps: int, device: torch.device, key: str,
+    step: Callable[[Arithmetic], object],
+) -> Arithmetic:  # fmt: skip
+    """Return the arithmetic of a fit. Trials change torch's number of threads: call it inside ``limit_threads``, then set what it chose.
 
     Parameters
     ----------
-    precision, compile : what was asked for; ``"auto"`` is decided here.
+    precision, compile, threads : what was asked for; ``"auto"`` is decided here.
     work : multiply-adds of the whole fit.
     steps : planned steps.
     device : where it runs.
     key : of the shape class.
     step : takes one trial step (on copies) with an arithmetic.
     """
-    fixed = Arithmetic("bf16" if precision == "bf16" else "fp32", compile is True, "asked for")
-    if precision != "auto" and compile != "auto":
-        return fixed
-    if work < LONG:
-        return Arithmetic(fixed.precision, compile is True, "short fit")
-    kept = _kept()
-    name = f"{key} | {precision} | {compile}"
-    if name in kept:
-        return Arithmetic(**kept[name])  # type: ignore[arg-type]
-    choice = _measured(fixed, precision == "auto", compile == "auto", steps, device, step)
+    most = min(torch.get_num_threads(), default_threads())
+    fixed = Arithmetic(
+        "bf16" if precision == "bf16" else "fp32", compile is True, most if threads == "auto" else int(threads), "asked for"
+    )  # fmt: skip
+    if "auto" in (precision, compile, threads):
+        return _short(fixed, threads, device) if work < LONG else _long(fixed, precision, compile, threads, steps, device, key, step)
+    return fixed
+
+
+def _short(start: Arithmetic, threads: int | str, device: torch.device) -> Arithmetic:
+    """Return the arithmetic of a fit too short to measure for: one thread, for several would only wait for each other."""
+    return replace(start, threads=1 if threads == "auto" and device.type == "cpu" else start.threads, why="short fit")
+
+
+def _long(
+    start: Arithmetic, precision: str, compile: bool | str, threads: int | str, steps: int, device: torch.device, key: str,
+    step: Callable[[Arithmetic], object],
+) -> Arithmetic:  # fmt: skip
+    """Return the kept choice of the shape class, or measure and keep it; on a busy machine use one thread and keep nothing."""
+    busy = threads == "auto" and device.type == "cpu" and start.threads > 1 and _busy(lambda: step(start), start.threads)
+    if busy:
+        start = replace(start, threads=1)
+    torch.set_num_threads(start.threads)
+    kept, name = _kept(), f"{key} | {precision} | {compile} | {threads}"
+    if name in kept and set(kept[name]) == set(asdict(start)):
+        choice = Arithmetic(**kept[name])  # type: ignore[arg-type]
+        return replace(choice, threads=1, why=f"{choice.why}; one thread, for the machine is busy") if busy else choice
+    choice = _measured(start, precision == "auto", compile == "auto", threads == "auto" and not busy, steps, device, step)
+    if busy:
+        return replace(choice, why=f"{choice.why}; one thread, for the machine is busy")
     _keep({**kept, name: asdict(choice)})
     return choice
 
 
+def _busy(step: Callable[[], object], threads: int) -> bool:
+    """Return whether other work holds the cores: threads that wait for each other spin, so a free machine grants time to all."""
+    torch.set_num_threads(threads)
+    step()
+    wall, granted = time.perf_counter(), time.process_time()
+    for _ in range(3):
+        step()
+    return time.process_time() - granted < QUIET * threads * (time.perf_counter() - wall)
+
+
 def _measured(
-    start: Arithmetic, free_precision: bool, free_compile: bool, steps: int, device: torch.device, step: Callable[[Arithmetic], object]
-) -> Arithmetic:
+    start: Arithmetic, free_precision: bool, free_compile: bool, free_threads: bool, steps: int, device: torch.device,
+    step: Callable[[Arithmetic], object],
+) -> Arithmetic:  # fmt: skip
     """Try what is free, one after the other, and keep what is clearly faster."""
     best, words = start, []
     seconds = _fastest(lambda: step(start), device, 3)
+    if free_threads and start.threads > 1 and device.type == "cpu":
+        torch.set_num_threads(1)
+        alone = _fastest(lambda: step(start), device, 3)
+        words.append(f"steps with {start.threads} threads run at {alone / seconds:.2g} times the speed of one")
+        if alone < GAIN * seconds:
+            best, seconds = replace(best, threads=1), alone
+        torch.set_num_threads(best.threads)
     if free_precision:
         gain = matrix_gain(device)
         words.append(f"bf16 products run at {gain:.2g} times the speed of fp32")
         if gain > GAIN:
-            other = Arithmetic("bf16", start.compiled)
+            other = replace(best, precision="bf16")
             theirs = _fastest(lambda: step(other), device, 3)
             words.append(f"steps at {seconds / theirs:.2g} times")
             if seconds > GAIN * theirs:
                 best, seconds = other, theirs
     if free_compile and seconds * steps > COMPILE_SECONDS:
-        other = Arithmetic(best.precision, True)
+        other = replace(best, compiled=True)
         try:
             theirs = _fastest(lambda: step(other), device, 3)
         except Exception as error:  # whatever a compiler throws, the plain network still works
@@ -140,7 +185,7 @@ def _measured(
         else:
             words.append(f"compiled steps run at {seconds / theirs:.2g} times the speed")
             best = other if seconds > GAIN * theirs else best
-    return Arithmetic(best.precision, best.compiled, "; ".join(words) or "nothing to choose")
+    return replace(best, why="; ".join(words) or "nothing to choose")
 
 
 def _kept() -> dict[str, dict[str, object]]:

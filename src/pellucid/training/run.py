@@ -79,7 +79,8 @@ class Run:
         self.every = max(1, -(-self.steps // s.evaluations))
 
     def use(self, arithmetic: Arithmetic) -> None:
-        """Fix the arithmetic and make the optimizers."""
+        """Fix the arithmetic, torch's threads among it, and make the optimizers."""
+        torch.set_num_threads(arithmetic.threads)
         s = self.settings
         self.arithmetic = arithmetic
         self.forward = self._network(arithmetic)
@@ -87,16 +88,20 @@ class Run:
             self.params, self.net.matrices(), lr=s.lr, weight_decay=s.weight_decay, muon_lr=s.muon_lr, muon_decay=s.muon_decay,
             dtype=torch.bfloat16 if arithmetic.precision == "bf16" else torch.float32,
         )  # fmt: skip
-        self.record |= {"precision": arithmetic.precision, "compiled": arithmetic.compiled, "arithmetic": arithmetic.why}
+        self.record |= {
+            "precision": arithmetic.precision, "compiled": arithmetic.compiled, "threads": arithmetic.threads, "arithmetic": arithmetic.why
+        }  # fmt: skip
 
-    def choose(self, threads: int) -> Arithmetic:
+    def choose(self, threads: int | str) -> Arithmetic:
         """Return the arithmetic for this fit, measured where that pays."""
         per_row = sum(self.params[n].numel() for n in self.net.matrices()) * self.net.n_members // len(self.parts)
+        if not self.net.additive:
+            per_row *= self.net.n_columns  # its matrices meet every token of a row
         rows, alone = self.batches.size, len(self.parts) == 1
-        key = shape_class(self.device, threads, rows, per_row, self.net.n_members)
+        key = shape_class(self.device, rows, per_row, self.net.n_members)
         return choose_arithmetic(
-            self.settings.precision, self.settings.compile if alone else False, work=3.0 * self.last * rows * per_row * len(self.parts),
-            steps=self.last, device=self.device, key=key, step=self._trial_step,
+            self.settings.precision, self.settings.compile if alone else False, threads,
+            work=3.0 * self.last * rows * per_row * len(self.parts), steps=self.last, device=self.device, key=key, step=self._trial_step,
         )  # fmt: skip
 
     def _trial_step(self, arithmetic: Arithmetic) -> None:
