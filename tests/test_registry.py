@@ -12,8 +12,16 @@ from pellucid.registry import Entry
 from pellucid.testing import checks_encoder
 from pellucid.testing.checks import Bound, checks_for
 
-IN_SHORT = {"backbone": ("tabm", "linear"), "explain": None, "uncertainty": None, "audit": None, "trial": None, "encoder": None}
-"""Kinds whose long checks run by default for these entries alone: the default network, and one peer. The full grid carries ``long``."""
+IN_SHORT = {
+    "backbone": ("tabm", "linear"),
+    "explain": None,
+    "uncertainty": None,
+    "audit": None,
+    "trial": None,
+    "encoder": None,
+    "regularizer": None,
+}
+"""Kinds whose long checks run by default for these entries alone: the default network, and one peer."""
 
 
 def _cases() -> list:

@@ -115,8 +115,8 @@ def test_tokens_stay_float32_inside_autocast(sizes, cells) -> None:
     assert torch.equal(inside, net(cells))
 
 
-@pytest.mark.parametrize("version", ["A", "B", "L"])
-def test_gradient_reaches_every_parameter(sizes, cells, version: str) -> None:
-    net = CellEmbedding(sizes, 6, version=version)
+@pytest.mark.parametrize("number", ["ple", "ple_a", "linear"])
+def test_gradient_reaches_every_parameter(sizes, cells, number: str) -> None:
+    net = CellEmbedding(sizes, 6, number=number)
     net(cells).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())

@@ -36,6 +36,22 @@ def _real(low: float, high: float, closed: str = "both") -> tuple[Callable[[Any]
     return test, f"a number between {low:g} and {high:g}"
 
 
+def _encoder(takes: str) -> tuple[Callable[[Any], bool], str]:
+    def names() -> list[str]:
+        return [e.name for e in registry.entries("encoder") if e.takes == takes]
+
+    return (lambda v: v in names() if isinstance(v, str) else callable(v)), f"a registered encoder of a {takes} or a module factory"
+
+
+def _regularizers() -> tuple[Callable[[Any], bool], str]:
+    def test(v: Any) -> bool:
+        return isinstance(v, Mapping) and all(
+            k in registry.names("regularizer") and (options is None or isinstance(options, Mapping)) for k, options in v.items()
+        )
+
+    return test, 'a mapping such as {"l1": {"weight": 1e-4}} of registered regularizers to their options'
+
+
 _CALLABLE = (callable, "a callable")
 _ENTRY = (lambda v: isinstance(v, registry.Entry), "an Entry")
 _TEXT = (lambda v: isinstance(v, str), "a registered name")
@@ -47,15 +63,15 @@ _ANY: tuple[Callable[[Any], bool], str] = (lambda v: True, "anything")
 RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "backbone": _either(_TEXT, _ENTRY, _CALLABLE),
     "backbone_options": _either(_NONE, _MAPPING),
-    "number": _one_of("auto", "ple", "linear"),
-    "category": _one_of("auto", "lookup"),
+    "number": _either(_AUTO, _encoder("number")),
+    "category": _either(_AUTO, _encoder("category")),
     "text": _one_of(None, "ngrams"),
     "date": _one_of(None, "calendar"),
     "fill": _one_of(None, "learned"),
     "scale": _one_of(None, "quantile"),
     "embedding": _either(_NONE, _MAPPING),
-    "head": _either(_NONE, _CALLABLE),
-    "regularizers": _one_of(None),
+    "head": _either(_NONE, _TEXT, _CALLABLE),
+    "regularizers": _either(_NONE, _regularizers()),
     "members": _either(_AUTO, _whole(1)),
     "bayes": _one_of(False),
     "dropout": _either(_AUTO, _real(0, 1, "left")),

@@ -144,12 +144,14 @@ class NetworkEngine:
         chosen: dict[str, Any] = {
             "backbone": name if isinstance(backbone, registry.Entry) and backbone is _known(name) else _factory(backbone),
             "options": tuple((estimator.backbone_options or {}).items()),
-            "embedding": tuple({**({"version": "L"} if estimator.number == "linear" else {}), **(estimator.embedding or {})}.items()),
+            "embedding": tuple((estimator.embedding or {}).items()),
+            "regularizers": tuple((name, tuple((options or {}).items())) for name, options in (estimator.regularizers or {}).items()),
             "max_steps": estimator.max_steps,
             "time_limit": estimator.time_limit,
         }
-        for field, value in (("members", estimator.members), ("dropout", estimator.dropout), ("precision", estimator.precision)):
-            chosen |= {field: value} if value != "auto" else {}
+        for field in ("members", "dropout", "precision", "number", "category"):
+            if (value := getattr(estimator, field)) != "auto":
+                chosen[field] = value
         if estimator.head is not None:
             chosen["head"] = estimator.head
         return replace(recipe(n_rows, n_columns, objective.task, chosen["backbone"]), **chosen)
@@ -232,6 +234,7 @@ class NetworkEngine:
         fields = {k: v for k, v in state["settings"].items() if k in known}
         for pairs in ("options", "embedding"):
             fields[pairs] = tuple((k, v) for k, v in fields[pairs])
+        fields["regularizers"] = tuple((name, tuple((k, v) for k, v in given)) for name, given in fields.get("regularizers", ()))
         settings = TrainSettings(**fields | {"backbone": backbone or name})
         objective = Objective.from_state(state["objective"])
         build = builder(cell_sizes(encoder), settings, objective.n_outputs)

@@ -76,6 +76,8 @@ class Refitter:
             model.set_params(time_limit=time_limit)
         y = part.target.classes[values] if part.target.task == "classification" else values[:, 0] if part.target.flat else values
         fitted: TabularEstimator = model.fit(features, y, sample_weight=w, groups=part.groups)
+        # an array of numbers has no name and no unit; answers are compared with the original's, on its scale
+        fitted.target_ = replace(fitted.target_, names=part.target.names, unit=part.target.unit)
         return fitted
 
     def __call__(

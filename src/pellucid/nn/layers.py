@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["EnsembleLinear", "FirstStage", "dropout", "seed_dropout"]
+__all__ = ["EnsembleLinear", "FirstStage", "dropout", "seed_dropout", "uniform"]
 
 _POOL = 1 << 21
 _pools: dict[tuple[float, torch.device, torch.dtype], torch.Tensor] = {}
@@ -58,17 +58,17 @@ class FirstStage(nn.Module):
         super().__init__()
         self.n_tokens, self.d_token, self.width, self.members = n_tokens, d_token, width, members
         flat = n_tokens * d_token
-        self.weight = nn.Parameter(_uniform((width, flat), flat))
+        self.weight = nn.Parameter(uniform((width, flat), flat**-0.5))
         if scale_in:
             self.scale_in = nn.Parameter(torch.randn(members, n_tokens, 1).expand(-1, -1, d_token).reshape(members, -1).clone())
         else:
             self.register_parameter("scale_in", None)
         if scale_out:
             self.scale_out = nn.Parameter(torch.ones(members, width))
-            self.bias = nn.Parameter(_uniform((width,), flat).expand(members, -1).clone())
+            self.bias = nn.Parameter(uniform((width,), flat**-0.5).expand(members, -1).clone())
         else:
             self.register_parameter("scale_out", None)
-            self.bias = nn.Parameter(_uniform((width,), flat))
+            self.bias = nn.Parameter(uniform((width,), flat**-0.5))
 
     def matrix(self) -> torch.Tensor:
         """Return the stacked matrix (K * h, C * D)."""
@@ -100,10 +100,10 @@ class EnsembleLinear(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, members: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(_uniform((n_out, n_in), n_in))
+        self.weight = nn.Parameter(uniform((n_out, n_in), n_in**-0.5))
         self.scale_in = nn.Parameter(torch.ones(members, n_in))
         self.scale_out = nn.Parameter(torch.ones(members, n_out))
-        self.bias = nn.Parameter(_uniform((n_out,), n_in).expand(members, -1).clone())
+        self.bias = nn.Parameter(uniform((n_out,), n_in**-0.5).expand(members, -1).clone())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         # rows and members as one axis: batched over networks too (vmap), the product is then one call per network
@@ -111,5 +111,6 @@ class EnsembleLinear(nn.Module):
         return torch.addcmul(self.bias, product.unflatten(0, x.shape[:-1]), self.scale_out)
 
 
-def _uniform(shape: tuple[int, ...], fan_in: int) -> torch.Tensor:
-    return torch.empty(shape).uniform_(-(fan_in**-0.5), fan_in**-0.5)
+def uniform(shape: tuple[int, ...], bound: float) -> torch.Tensor:
+    """Return a tensor of draws from U(-bound, bound)."""
+    return torch.empty(shape).uniform_(-bound, bound)

@@ -13,6 +13,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from pellucid import random
 from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells
+from pellucid.nn.regularizers.base import Learned
 from pellucid.nn.table_net import TableNet
 
 __all__ = ["StackedNet"]
@@ -45,7 +46,7 @@ class StackedNet(nn.Module):
         if not nets:
             raise RequestError("a stack needs at least one network")
         first = nets[0]
-        self.n_nets, self.stackable, self.additive = len(nets), first.stackable, first.additive
+        self.n_nets, self.stackable, self.additive, self.plain = len(nets), first.stackable, first.additive, first.plain
         self.n_members, self.n_outputs, self.n_columns = len(nets) * first.n_members, first.n_outputs, first.n_columns
         self.d_token, self.part_width = len(nets) * first.d_token, len(nets) * first.part_width
         self._matrices, self._layers, self._each_members = first.matrices(), first.layers(), first.n_members
@@ -79,11 +80,17 @@ class StackedNet(nn.Module):
             results.append(one({n: v[g] for n, v in values.items()}, *given))
         if isinstance(results[0], torch.Tensor):
             return torch.stack(results)
+        if isinstance(results[0], Learned):
+            return Learned(*(torch.stack(values) for values in zip(*results)))
         return {k: torch.stack([r[k] for r in results]) for k in results[0]}
 
     def each(self, cells: Cells) -> torch.Tensor:
         """Return (G, B, K, O) from cells with a leading axis G: every network reads rows of its own."""
         return self._call("forward", cells, own=True)  # type: ignore[no-any-return]
+
+    def learn(self, cells: Cells) -> Learned:
+        """Return what the loss reads, each with a leading axis G, from cells with a leading axis G."""
+        return self._call("learn", cells, own=True)  # type: ignore[no-any-return]
 
     def forward(self, cells: Cells) -> torch.Tensor:
         return _join(self._call("forward", cells, own=False), 1)

@@ -13,6 +13,7 @@ from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.embeddings import CellEmbedding
 from pellucid.nn.heads import IdentityHead, MemberHead
+from pellucid.nn.regularizers.base import Learned, Trace
 
 __all__ = ["TableNet"]
 
@@ -36,6 +37,7 @@ class TableNet(nn.Module):
     options : keyword arguments of the backbone.
     head : ``"linear"``, ``"identity"`` (the backbone's own output is used), or a factory ``(members, width, n_outputs) -> nn.Module``.
     embedding : keyword arguments of :class:`CellEmbedding`.
+    regularizers : pairs (registered name, pairs of options); they act on :meth:`learn` alone.
     seed : of the initial weights; equal seeds give equal bits.
 
     Attributes
@@ -43,6 +45,13 @@ class TableNet(nn.Module):
     additive : True where the parts of the columns are summed before anything else reads them.
     n_members, n_outputs, n_columns, d_token : K, O, C, D.
     part_width : W.
+    plain : True where the loss is that of the outputs alone, so that :meth:`learn` need not be called.
+
+    Notes
+    -----
+    A backbone class may state: ``wants``, the facts it is built with (``"sizes"``: a :class:`CellSizes`, ``"n_outputs"``);
+    ``penalised``, that it returns a part ``"penalty"`` (N,) which is added to the loss; ``additive``, ``stackable``, ``members`` and
+    ``width`` as its own files say.
     """
 
     def __init__(
@@ -55,22 +64,27 @@ class TableNet(nn.Module):
         options: Mapping[str, Any] | None = None,
         head: str | Factory = "linear",
         embedding: Mapping[str, Any] | None = None,
+        regularizers: Sequence[tuple[str, Sequence[tuple[str, Any]]]] = (),
         seed: int = 0,
     ) -> None:
         super().__init__()
         self._arguments = {
             "sizes": sizes, "backbone": backbone, "n_outputs": n_outputs, "d_token": d_token, "options": options, "head": head,
-            "embedding": embedding,
+            "embedding": embedding, "regularizers": regularizers,
         }  # fmt: skip
         self.n_columns, self.d_token, self.n_outputs = sizes.n_columns, d_token, n_outputs
         factory = registry.resolve(registry.get("backbone", backbone)) if isinstance(backbone, str) else backbone
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(random.integer(seed, "weights"))
             self.embedding = CellEmbedding(sizes, d_token, **(embedding or {}))
-            self.backbone = factory(sizes.n_columns, d_token, **(options or {}))
+            known = {"sizes": sizes, "n_outputs": n_outputs}
+            facts = {name: known[name] for name in getattr(factory, "wants", ())}
+            self.backbone = factory(sizes.n_columns, d_token, **facts, **(options or {}))
             self.additive = bool(getattr(self.backbone, "additive", False))
             self.n_members, width = self._shape()
             self.head = _head(head)(self.n_members, width, n_outputs)
+        self.regularizers = [registry.resolve(registry.get("regularizer", name))(**dict(given)) for name, given in regularizers]
+        self.plain = not self.regularizers and not getattr(self.backbone, "penalised", False)
         self.part_width = self.n_members * width if self.additive else d_token
         self.stackable = bool(getattr(self.backbone, "stackable", False))
 
@@ -118,6 +132,20 @@ class TableNet(nn.Module):
 
     def forward(self, cells: Cells, masked: torch.Tensor | None = None) -> torch.Tensor:
         return self.outputs_from_tokens(self.embedding(cells), masked)
+
+    def learn(self, cells: Cells) -> Learned:
+        """Return what the loss reads: outputs, and what the backbone and the regularizers add to it."""
+        tokens = self.embedding(cells)
+        n = tokens.shape[0]
+        partner, share = torch.arange(n, device=tokens.device), tokens.new_ones(n)
+        for regularizer in self.regularizers:
+            if (mixed := regularizer.mix(self, tokens)) is not None:
+                tokens, partner, share = mixed
+        hidden, parts = self._run(self.backbone(tokens))
+        trace = Trace(tokens, hidden, parts, self.head(hidden))
+        added = [p for r in self.regularizers if (p := r.penalty(self, trace)) is not None]
+        penalty = sum((p.expand(n) for p in added), parts.get("penalty", tokens.new_zeros(n)))
+        return Learned(trace.outputs, penalty, partner, share)
 
     def named_parts(self, cells: Cells) -> dict[str, torch.Tensor]:
         """Return what the backbone shows of its inside (attention, masks, weights), by name, rows first, and the ``hidden`` state."""

@@ -18,7 +18,7 @@ from pellucid.errors import ArgumentError, MissingExtraError, RequestError
 
 __all__ = ["KINDS", "Entry", "callable_package", "entries", "get", "methods", "names", "public", "register", "resolve"]
 
-KINDS = ("backbone", "encoder", "explain", "uncertainty", "audit", "trial")
+KINDS = ("backbone", "encoder", "regularizer", "explain", "uncertainty", "audit", "trial")
 """The kinds of method, in the order in which a table meets them."""
 
 
@@ -34,12 +34,16 @@ class Entry:
     question : the question of trust it answers: ``"why"``, ``"certain"``, ``"data"``, or empty for what predicts.
     needs : what it must be given: ``"black box"``, ``"gradients"``, ``"parts"``, ``"background"``, ``"training rows"``, ``"labels"``,
         ``"refit"``, ``"members"``.
-    takes : for backbones, the input form: ``"flat"``, ``"tokens"`` or ``"matrix"`` (peers); for encoders, the column type.
+    takes : for backbones, the input form: ``"flat"``, ``"tokens"``, ``"scalars"`` (tokens of width 1) or ``"matrix"`` (peers); for
+        encoders, ``"number"`` or ``"category"``.
     axioms : what it promises and the common checks test: ``"completeness"``, ``"dummy"``, ``"symmetry"``, ``"linearity"``,
         ``"sensitivity"``.
     cost : model evaluations, refits or memory, in words and letters of ``GLOSSARY.md``.
     source : authors, year, DOI or arXiv.
     extra : the optional dependency group it needs, if any.
+    reads : for backbones, which settings of the recipe it reads: its argument -> the setting.
+    recipe : for backbones, what the recipe changes for it: setting -> value, or a pair (below 2,000 rows, above).
+    space : for the search, setting or argument -> (low, high), (low, high, "log"), or a tuple of choices in a list.
     experimental : True where no published evidence backs it.
     exempt : common checks it cannot pass, each with the reason; run as strict expected failures.
     """
@@ -55,6 +59,9 @@ class Entry:
     cost: str = ""
     source: str = ""
     extra: str | None = None
+    reads: Mapping[str, str] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    space: Mapping[str, Any] = field(default_factory=dict)
     experimental: bool = False
     exempt: Mapping[str, str] = field(default_factory=dict)
 
@@ -77,9 +84,9 @@ def register(entry: Entry) -> Entry:
 
 def _load() -> None:
     if not _TABLE:
-        from pellucid.registry import audits, backbones, encoders, explainers, peers, trials, uncertainties
+        from pellucid.registry import audits, backbones, encoders, explainers, peers, regularizers, trials, uncertainties
 
-        for module in (backbones, peers, encoders, explainers, uncertainties, audits, trials):
+        for module in (backbones, peers, encoders, regularizers, explainers, uncertainties, audits, trials):
             _TABLE.update({(e.kind, e.name): e for e in module.ENTRIES})
 
 

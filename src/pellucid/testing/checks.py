@@ -59,15 +59,24 @@ class Bound:
 
 def checks_for(entry: Entry) -> tuple[Bound, ...]:
     """Return the checks an entry qualifies for, by its kind, needs, axioms and input form."""
-    from pellucid.testing import checks_audit, checks_backbone, checks_encoder, checks_explainer, checks_trial, checks_uncertainty
+    from pellucid.testing import (
+        checks_audit,
+        checks_backbone,
+        checks_embedding,
+        checks_explainer,
+        checks_regularizer,
+        checks_trial,
+        checks_uncertainty,
+    )  # fmt: skip
 
     rooms = {
         "explain": checks_explainer,
         "backbone": checks_backbone,
+        "regularizer": checks_regularizer,
         "uncertainty": checks_uncertainty,
         "audit": checks_audit,
         "trial": checks_trial,
-        "encoder": checks_encoder,
+        "encoder": checks_embedding,
     }
     room: Any = rooms[entry.kind]
     subject = room.subject(entry)

@@ -17,7 +17,7 @@ from pellucid.registry import Entry
 from pellucid.testing import oracles
 from pellucid.testing.checks import Check
 
-__all__ = ["CHECKS", "Backbone", "subject"]
+__all__ = ["CHECKS", "Backbone", "some_cells", "some_sizes", "subject"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Backbone:
 
     def net(self, columns: int = 5, outputs: int = 2, seed: int = 0) -> TableNet:
         """Return an untrained network in evaluation mode."""
-        return TableNet(_sizes(columns), self.factory, outputs, d_token=8, seed=seed).eval()
+        return TableNet(some_sizes(columns), self.factory, outputs, d_token=8, seed=seed).eval()
 
     def fitted(self, made: oracles.Planted, rows: slice, task: str, **options: Any) -> Any:
         """Return an estimator fitted on some rows of a planted table."""
@@ -42,17 +42,17 @@ class Backbone:
 def subject(entry: Entry) -> Backbone:
     """Return the entry as the checks call it."""
     known = isinstance(entry.target, str)
-    return Backbone(entry.name if known else entry.target, entry.takes in ("flat", "tokens"))
+    return Backbone(entry.name if known else entry.target, entry.takes in ("flat", "tokens", "scalars"))
 
 
-def _sizes(columns: int) -> CellSizes:
+def some_sizes(columns: int) -> CellSizes:
     """Return what C columns look like, alternately numbers with 4 bins and levels."""
     number, level = tuple(range(0, columns, 2)), tuple(range(1, columns, 2))
     bins = tuple(np.array([-2.0, -0.7, 0.1, 0.8, 2.0], np.float32) for _ in number)
     return CellSizes(columns, bins, (5,) * len(level), 0, number, level, ())
 
 
-def _cells(n: int, columns: int, seed: int = 0) -> Cells:
+def some_cells(n: int, columns: int, seed: int = 0) -> Cells:
     generator = torch.Generator().manual_seed(seed)
     numbers = len(range(0, columns, 2))
     values = torch.randn(n, numbers, generator=generator)
@@ -72,7 +72,7 @@ def check_shapes_hold(backbone: Backbone) -> None:
         for columns in (1, 5):
             net = backbone.net(columns)
             with torch.no_grad():
-                out = net(_cells(n, columns))
+                out = net(some_cells(n, columns))
             assert out.shape == (n, net.n_members, 2), f"{n} rows of {columns} columns gave shape {tuple(out.shape)}"
             assert torch.isfinite(out).all(), f"{n} rows of {columns} columns gave outputs that are not finite"
 
@@ -80,14 +80,14 @@ def check_shapes_hold(backbone: Backbone) -> None:
 def check_gradient_reaches_every_parameter(backbone: Backbone) -> None:
     """After one backward pass no weight is without a gradient."""
     net = backbone.net().train()
-    (net(_cells(64, 5)) * torch.randn(64, 1, 2, generator=torch.Generator().manual_seed(1))).sum().backward()
+    (net(some_cells(64, 5)) * torch.randn(64, 1, 2, generator=torch.Generator().manual_seed(1))).sum().backward()
     dead = [name for name, p in net.named_parameters() if p.grad is None or not bool(p.grad.abs().sum() > 0)]
     assert not dead, f"no gradient reaches {', '.join(dead[:5])}"
 
 
 def check_rows_are_independent(backbone: Backbone) -> None:
     """In evaluation a row's output does not depend on the rows beside it."""
-    net, cells = backbone.net(), _cells(9, 5)
+    net, cells = backbone.net(), some_cells(9, 5)
     with torch.no_grad():
         together, alone = net(cells), torch.cat([net(cells.take(slice(i, i + 1))) for i in range(9)])
     assert _apart(together, alone) < 1e-5, "a row's output changes with the rows beside it"
@@ -95,7 +95,7 @@ def check_rows_are_independent(backbone: Backbone) -> None:
 
 def check_evaluation_is_repeatable(backbone: Backbone) -> None:
     """In evaluation mode nothing is drawn at random."""
-    net, cells = backbone.net(), _cells(9, 5)
+    net, cells = backbone.net(), some_cells(9, 5)
     with torch.no_grad():
         assert torch.equal(net(cells), net(cells)), "two evaluations of the same rows differ"
 
@@ -111,7 +111,7 @@ def check_the_same_seed_gives_the_same_weights(backbone: Backbone) -> None:
 
 def check_state_makes_the_round_trip(backbone: Backbone) -> None:
     """Weights carried to another network carry the outputs."""
-    one, two, cells = backbone.net(seed=1), backbone.net(seed=2), _cells(6, 5)
+    one, two, cells = backbone.net(seed=1), backbone.net(seed=2), some_cells(6, 5)
     two.load_state_dict(one.state_dict())
     with torch.no_grad():
         assert torch.equal(one(cells), two(cells)), "a network with the same state gives other outputs"
@@ -119,7 +119,7 @@ def check_state_makes_the_round_trip(backbone: Backbone) -> None:
 
 def check_the_entrances_agree(backbone: Backbone) -> None:
     """Tokens, parts, sums of parts and the cells themselves lead to one output."""
-    net, cells = backbone.net(), _cells(8, 5)
+    net, cells = backbone.net(), some_cells(8, 5)
     with torch.no_grad():
         out, tokens = net(cells), net.tokens(cells)
         parts = net.parts(tokens)
@@ -132,7 +132,7 @@ def check_the_entrances_agree(backbone: Backbone) -> None:
 
 def check_parts_of_columns_do_not_mix(backbone: Backbone) -> None:
     """Another cell in one column changes the part of that column alone."""
-    net, cells = backbone.net(), _cells(8, 5)
+    net, cells = backbone.net(), some_cells(8, 5)
     tokens = net.tokens(cells)
     moved = tokens.clone()
     moved[:, 2] += 1.0
@@ -144,7 +144,7 @@ def check_parts_of_columns_do_not_mix(backbone: Backbone) -> None:
 
 def check_layers_can_be_reset(backbone: Backbone) -> None:
     """The named layers hold all weights, and fresh weights in any one of them give another function."""
-    net, cells, generator = backbone.net(), _cells(32, 5), torch.Generator().manual_seed(0)
+    net, cells, generator = backbone.net(), some_cells(32, 5), torch.Generator().manual_seed(0)
     layers = net.layers()
     homeless = [n for n, _ in net.named_parameters() if not any(n == k or n.startswith(f"{k}.") for k in layers)]
     assert not homeless, f"no layer holds {', '.join(homeless[:3])}, so the cascade never resets it"
@@ -179,7 +179,7 @@ def check_it_learns_nothing_from_noise(backbone: Backbone) -> None:
 
 
 def _network(entry: Entry) -> bool:
-    return entry.takes in ("flat", "tokens")
+    return entry.takes in ("flat", "tokens", "scalars")
 
 
 CHECKS: tuple[Check, ...] = (

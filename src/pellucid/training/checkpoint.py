@@ -89,7 +89,7 @@ class Saver:
         assert self.folder is not None
         run = self.run
         tensors = {
-            **{f"net.{n}": p for n, p in run.params.items()},
+            **{f"net.{n}": p for n, p in run.state.items()},
             **{f"best.{n}": p for n, p in run.best.items()},
             **{f"optim.{n}": p for n, p in run.optimizers.tensors().items()},
         }
@@ -109,7 +109,7 @@ class Saver:
         for name, value in state.items():
             setattr(run, name, value)
         with torch.no_grad():
-            for name, value in run.params.items():
+            for name, value in run.state.items():
                 value.copy_(tensors[f"net.{name}"])
                 run.best[name].copy_(tensors[f"best.{name}"])
         run.optimizers.load({n.removeprefix("optim."): t for n, t in tensors.items() if n.startswith("optim.")})

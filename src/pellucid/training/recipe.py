@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from pellucid import registry
 from pellucid.nn.cells import CellSizes
 from pellucid.nn.table_net import TableNet
 
@@ -30,7 +31,8 @@ class TrainSettings:
     members, width, blocks, d_token, dropout : K, h, blocks, D and the dropout of the backbone.
     bins, bin_kind, bin_leaf : of the number encoder.
     options : further keyword arguments of the backbone; they win over the ones above.
-    head, embedding : as for ``TableNet``.
+    head : as for ``TableNet``. number, category : encoders of numbers and of levels; embedding : further arguments of ``CellEmbedding``.
+    regularizers : pairs (registered name, pairs of options).
     category_dropout : share of the levels shown as unseen while training.
     batch, epochs : rows of a step, and passes over the training rows.
     min_steps : fewest steps, for tables of few rows.
@@ -58,6 +60,9 @@ class TrainSettings:
     bin_leaf: int = 3
     options: tuple[tuple[str, Any], ...] = ()
     head: Any = "linear"
+    number: Any = "ple"
+    category: Any = "lookup"
+    regularizers: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...] = ()
     embedding: tuple[tuple[str, Any], ...] = ()
     category_dropout: float = 0.02
     batch: int = 256
@@ -90,7 +95,7 @@ def recipe(n_rows: int, n_columns: int, task: str, backbone: Any = "tabm") -> Tr
 
     The rules, in order: rows set batch, passes and width (below 2,000 rows five folds are trained side by side, so the network is
     small); the task sets the bins (classes are served best by the cuts of trees and equal shares
-    together, numeric targets by equal shares); many columns narrow the tokens; an attention backbone gets its own rates.
+    together, numeric targets by equal shares); many columns narrow the tokens; a backbone's registry line has the last word.
 
     Parameters
     ----------
@@ -108,8 +113,14 @@ def recipe(n_rows: int, n_columns: int, task: str, backbone: Any = "tabm") -> Tr
     settings = _small(n_rows) if n_rows < SMALL else _large(n_rows, task)
     if n_columns > 64:
         settings = replace(settings, d_token=8 if n_columns > 256 else 12, bins=min(settings.bins, 32))
-    settings = replace(settings, backbone=backbone)
-    return _attention(settings) if backbone == "ft_transformer" else settings
+    return replace(settings, backbone=backbone, **_own(backbone, small=n_rows < SMALL))
+
+
+def _own(backbone: Any, small: bool) -> dict[str, Any]:
+    """Return what the backbone's registry line changes."""
+    if not isinstance(backbone, str):
+        return {}
+    return {k: v[0 if small else 1] if isinstance(v, tuple) else v for k, v in registry.get("backbone", backbone).recipe.items()}
 
 
 def _small(n_rows: int) -> TrainSettings:
@@ -128,29 +139,16 @@ def _large(n_rows: int, task: str) -> TrainSettings:
     return TrainSettings(width=256, blocks=3, bins=128, bin_kind="quantile", batch=batch, epochs=epochs, lr=4e-3, muon_decay=0.4)
 
 
-def _attention(settings: TrainSettings) -> TrainSettings:
-    """Change what attention needs: wider tokens for its heads, linear tokens' rates, and fewer rows at once."""
-    small = settings.width == 64
-    return replace(
-        settings, d_token=32 if small else 64, blocks=2 if small else 3, lr=1e-3, muon_lr=settings.muon_lr / 2, weight_decay=1e-5,
-        dropout=0.1, bins=min(settings.bins, 48),
-    )  # fmt: skip
-
-
 def builder(sizes: CellSizes, settings: TrainSettings, n_outputs: int) -> Callable[[int], TableNet]:
     """Return the function ``seed -> TableNet`` that ``fit_network`` needs, from sizes, settings and O.
 
     A loaded model is built by the same function and then given its weights.
     """
-    options: dict[str, Any] = {}
-    if settings.backbone in ("tabm", "tabm_mini"):
-        options = {"members": settings.members}
-    if settings.backbone in ("tabm", "tabm_mini", "mlp"):
-        options |= {"width": settings.width, "blocks": settings.blocks, "dropout": settings.dropout}
-    elif settings.backbone == "ft_transformer":
-        options = {"blocks": settings.blocks, "ffn_dropout": settings.dropout}
+    entry = registry.get("backbone", settings.backbone) if isinstance(settings.backbone, str) else None
+    options = {} if entry is None else {argument: getattr(settings, name) for argument, name in entry.reads.items()}
     options |= dict(settings.options)
-    embedding = {"category_dropout": settings.category_dropout, **dict(settings.embedding)}
+    embedding = {"category_dropout": settings.category_dropout, "number": settings.number, "category": settings.category}
+    embedding |= dict(settings.embedding)
 
     def build(seed: int) -> TableNet:
         return TableNet(
@@ -161,6 +159,7 @@ def builder(sizes: CellSizes, settings: TrainSettings, n_outputs: int) -> Callab
             options=options,
             head=settings.head,
             embedding=embedding,
+            regularizers=settings.regularizers,
             seed=seed,
         )
 

@@ -12,6 +12,7 @@ import torch
 from pellucid import random
 from pellucid.nn.cells import Cells
 from pellucid.nn.layers import seed_dropout
+from pellucid.nn.regularizers.base import Learned
 from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
 from pellucid.training.batches import Batches, stop_rows
@@ -51,13 +52,15 @@ class Run:
         self.has_stop = self.stop.shape[1] > 0
         core = self.net.net if isinstance(self.net, StackedNet) else self.net
         self.params = dict(core.named_parameters())
+        # what a state holds: running statistics and stored rows are no parameters, but the network answers by them
+        self.state = {n: t for n, t in [*core.named_parameters(), *core.named_buffers()] if n in core.state_dict()}
         self._plan()
         self._compiled: Callable[[Cells], torch.Tensor] | None = None
         self.arithmetic = Arithmetic()
         self.forward: Callable[[Cells], torch.Tensor] = self._plain
         g = len(parts)
         self.step, self.history, self.ended = 0, list[dict[str, float]](), ""
-        self.best = {n: p.detach().clone() for n, p in self.params.items()}
+        self.best = {n: p.detach().clone() for n, p in self.state.items()}
         self.best_score, self.best_step, self.wait = [np.inf] * g, [0] * g, [0] * g
         self.record: dict[str, Any] = {"settings": settings.describe(), "seed": seed, "folds": g}
 
@@ -131,13 +134,24 @@ class Run:
         """Return the summed loss of the folds on rows (G, B): each the weighted mean over its rows that count."""
         at, counts = torch.from_numpy(rows).to(self.device), torch.from_numpy(valid).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.arithmetic.precision == "bf16"):
-            if isinstance(self.net, StackedNet):
-                raw = self.forward(self.cells.take(at)).float().flatten(0, 1)
-            else:
-                raw = self.forward(self.cells.take(at[0])).float()
+            learned = self._learn(at)
+        raw = learned.outputs.float().flatten(0, 1)
         losses = self.objective.losses(raw, self.target[at.flatten()]).view(at.shape)
+        if not self.net.plain:
+            others = self.objective.losses(raw, self.target[at.gather(1, learned.partner).flatten()]).view(at.shape)
+            losses = learned.share * losses + (1 - learned.share) * others + learned.penalty
         weight = self.weights[at] * self.weight_scale * counts
         return ((losses * weight).sum(1) / counts.sum(1).clamp(min=1)).sum()
+
+    def _learn(self, at: torch.Tensor) -> Learned:
+        """Return what the loss reads of rows (G, B), each with a leading axis G."""
+        if isinstance(self.net, StackedNet):
+            cells = self.cells.take(at)
+            return self.net.learn(cells) if not self.net.plain else Learned(self.forward(cells), *[at] * 3)
+        cells = self.cells.take(at[0])
+        if self.net.plain:
+            return Learned(self.forward(cells)[None], *[at] * 3)  # the loss reads the outputs alone
+        return Learned(*(t[None] for t in self.net.learn(cells)))
 
     def advance(self) -> torch.Tensor:
         """Take one step; returns its loss per fold, detached."""
@@ -190,7 +204,7 @@ class Run:
     @torch.no_grad()
     def _keep(self, g: int) -> None:
         stacked = isinstance(self.net, StackedNet)
-        for name, value in self.params.items():
+        for name, value in self.state.items():
             if stacked:
                 self.best[name][g].copy_(value[g])
             else:
@@ -207,9 +221,9 @@ class Run:
     def settle(self) -> TableNet | StackedNet:
         """Put the best state in (the last one where nothing was scored) and return the network, ready to answer, on the processor."""
         if not self.has_stop:
-            self.best, self.best_step = {n: p.detach().clone() for n, p in self.params.items()}, [self.step] * len(self.parts)
+            self.best, self.best_step = {n: p.detach().clone() for n, p in self.state.items()}, [self.step] * len(self.parts)
         with torch.no_grad():
-            for name, value in self.params.items():
+            for name, value in self.state.items():
                 value.copy_(self.best[name])
         return self.net.cpu().eval()
 

@@ -1,0 +1,127 @@
+"""Piecewise-linear embeddings of numbers.
+
+Gorishniy, Rubachev, Babenko 2022, arXiv:2203.05556; version B of Gorishniy, Kotelnikov, Babenko 2024, arXiv:2410.24210.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from pellucid.errors import RequestError
+from pellucid.nn.layers import uniform
+
+__all__ = ["BinGeometry", "Linear", "PiecewiseLinear", "PiecewiseLinearA", "piecewise_linear"]
+
+
+class BinGeometry:
+    """Affine maps and bounds that turn a number into its piecewise-linear encoding.
+
+    ``e = clamp(shift + slope * x, low, high)`` with arrays of shape (Sn, T); T is the widest column's number of bins. A column's last
+    bin sits in slot T - 1, so that columns of unequal resolution share one clamp; slots between are padding and stay 0.
+    """
+
+    def __init__(self, bins: Sequence[npt.NDArray[np.floating]], clip: bool = False) -> None:
+        widest = max((len(edges) - 1 for edges in bins), default=1)
+        shape = (len(bins), widest)
+        slope, shift, low, high = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.ones(shape)
+        for j, edges in enumerate(bins):
+            left = np.asarray(edges, np.float64)
+            gap = np.diff(left)
+            if len(left) < 2 or (gap <= 0).any() or not np.isfinite(left).all():
+                raise RequestError(f"the bin edges of number slot {j} are unusable", expected="at least two finite, increasing edges")
+            slots = np.r_[np.arange(len(gap) - 1), widest - 1]
+            slope[j, slots], shift[j, slots] = 1 / gap, -left[:-1] / gap
+            if not clip:
+                low[j, slots[0]], high[j, widest - 1] = -np.inf, np.inf
+        self.slope, self.shift, self.low, self.high = (torch.tensor(a, dtype=torch.float32) for a in (slope, shift, low, high))
+
+
+def piecewise_linear(numbers: torch.Tensor, bins: Sequence[npt.NDArray[np.floating]], clip: bool = False) -> torch.Tensor:
+    """Return the piecewise-linear encoding (N, Sn, T) of numbers (N, Sn).
+
+    Component t of a column is 0 below bin t, 1 above it and rises linearly inside. With ``clip=False`` the first bin goes on below
+    the smallest edge and the last one above the largest.
+
+    Examples
+    --------
+    >>> piecewise_linear(torch.tensor([[1.25]]), [np.array([0.0, 1.0, 2.0, 3.0])])[0, 0].tolist()
+    [1.0, 0.25, 0.0]
+    """
+    g = BinGeometry(bins, clip)
+    return torch.clamp(torch.addcmul(g.shift, g.slope, numbers.float()[..., None]), g.low, g.high)
+
+
+class PiecewiseLinear(nn.Module):
+    """Numbers (N, Sn) to embeddings (N, Sn, D).
+
+    Version B is ``w x + b + sum_t e_t(x) v_t`` with v = 0 at the start, so that each column begins as a line; version A is
+    ``sum_t e_t(x) v_t + b``; version L is the line alone. A missing number has a vector of its own.
+
+    Parameters
+    ----------
+    bins : Sn arrays of increasing edges.
+    d_token : D.
+    version : ``"B"``, ``"A"`` or ``"L"``.
+    activation : apply ReLU (customary with version A).
+    """
+
+    slope: torch.Tensor
+    shift: torch.Tensor
+    low: torch.Tensor
+    high: torch.Tensor
+
+    def __init__(self, bins: Sequence[npt.NDArray[np.floating]], d_token: int, version: str = "B", activation: bool = False) -> None:
+        super().__init__()
+        if version not in ("A", "B", "L"):
+            raise RequestError(f"unknown version {version!r} of the number embedding", expected="'B', 'A' or 'L'")
+        self.version, self.activation = version, activation
+        geometry = BinGeometry(bins)
+        for name in ("slope", "shift", "low", "high"):
+            self.register_buffer(name, getattr(geometry, name), persistent=False)
+        n, widest = geometry.slope.shape
+        if version != "A":
+            self.line = nn.Parameter(uniform((n, d_token), d_token**-0.5))
+            if version == "B":
+                self.curve = nn.Parameter(torch.zeros(n, widest, d_token))
+            self.bias = nn.Parameter(uniform((n, d_token), d_token**-0.5))
+        else:
+            # the bound is each column's own number of bins, as in the reference
+            own = torch.tensor([(len(e) - 1) ** -0.5 for e in bins])[:, None]
+            used = (geometry.slope != 0).float()[..., None]
+            self.curve = nn.Parameter(uniform((n, widest, d_token), 1.0) * own[..., None] * used)
+            self.bias = nn.Parameter(uniform((n, d_token), 1.0) * own)
+        self.gap = nn.Parameter(uniform((n, d_token), d_token**-0.5))
+
+    def encode(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Return the encoding (N, Sn, T) of numbers (N, Sn), float32."""
+        return torch.clamp(torch.addcmul(self.shift, self.slope, numbers[..., None]), self.low, self.high)
+
+    def forward(self, numbers: torch.Tensor, missing: torch.Tensor) -> torch.Tensor:
+        if self.version == "L":
+            out = torch.addcmul(self.bias, self.line, numbers[..., None])
+        else:
+            out = torch.baddbmm(self.bias[:, None], self.encode(numbers).transpose(0, 1), self.curve).transpose(0, 1)
+            if self.version == "B":
+                out = torch.addcmul(out, self.line, numbers[..., None])
+        if self.activation:
+            out = torch.relu(out)
+        return torch.where(missing[..., None], self.gap, out)
+
+
+class PiecewiseLinearA(PiecewiseLinear):
+    """Version A with ReLU, the embedding of the 2022 paper (``Q-LR`` and ``T-LR`` there, by the kind of the bins)."""
+
+    def __init__(self, bins: Sequence[npt.NDArray[np.floating]], d_token: int, activation: bool = True) -> None:
+        super().__init__(bins, d_token, "A", activation)
+
+
+class Linear(PiecewiseLinear):
+    """The line alone, ``w x + b``: the number part of the feature tokenizer (Gorishniy and others 2021, arXiv:2106.11959)."""
+
+    def __init__(self, bins: Sequence[npt.NDArray[np.floating]], d_token: int, activation: bool = False) -> None:
+        super().__init__(bins, d_token, "L", activation)

@@ -1,0 +1,3 @@
+"""Regularizers: one file each."""
+
+from __future__ import annotations
