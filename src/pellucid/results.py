@@ -377,7 +377,8 @@ class Leaderboard(_Result):
     ----------
     rows : one mapping per model: ``model``, ``score``, ``low``, ``high`` (95 % interval of the score), ``difference``, ``difference_low``,
         ``difference_high`` (paired, against ``reference``; positive = better than the reference), ``fit_seconds``, ``predict_seconds``,
-        and further metrics.
+        ``size`` (fitted numbers), ``explanation_size`` (columns that carry 90 % of an average row's contributions),
+        ``calibration_error`` (classes), and further metrics.
     metric : name of the score, larger is better (errors are negated only in ``difference``).
     reference : the model the others are compared with.
     words : what the comparison says, in plain words.

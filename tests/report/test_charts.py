@@ -12,7 +12,6 @@ import pytest
 from pellucid.errors import ArgumentError, RequestError
 from pellucid.report.charts import chart, kinds, reliability_chart
 from pellucid.report.charts.data import missing_cells
-from pellucid.report.charts.global_ import explanation_size
 from pellucid.report.charts.local import waterfall
 from pellucid.report.charts.style import safe
 from pellucid.report.charts.trials import history
@@ -139,14 +138,6 @@ def test_reliability_band_is_binomial(classes):
     n = len(curve.count)
     assert np.allclose(band.y[:n], binom.ppf(0.975, curve.count, curve.predicted) / curve.count)
     assert np.allclose(band.y[n:][::-1], binom.ppf(0.025, curve.count, curve.predicted) / curve.count)
-
-
-def test_explanation_size_counts_columns_that_carry_ninety_percent(numbers):
-    e = numbers.explanation
-    one = dataclasses.replace(e, values=np.eye(8)[np.zeros(len(e), int)])
-    even = dataclasses.replace(e, values=np.ones((len(e), 8)))
-    assert explanation_size(one) == 1
-    assert explanation_size(even) == 8  # 7 of 8 equal parts are 87.5 %
 
 
 def test_usual_figures(classes, numbers):

@@ -42,6 +42,10 @@ Progress = Callable[[str], None]
 Answer = Explanation | Importance | str
 
 
+PRECISION = 0.01
+"""Standard error at which the main explanation of a row may stop, as a share of the row's mean absolute value."""
+
+
 @dataclass(frozen=True)
 class Budgets:
     """Seconds for what could go on for ever: the main explanation, each further one, the trials of each."""
@@ -53,7 +57,7 @@ class Budgets:
     @classmethod
     def of(cls, quick: bool) -> Budgets:
         """Return the budgets of a first page, or of a full one."""
-        return cls(8.0, 4.0, 5.0) if quick else cls(45.0, 15.0, 30.0)
+        return cls(8.0, 4.0, 5.0) if quick else cls(45.0, 15.0, 60.0)
 
 
 def report(
@@ -276,8 +280,9 @@ class Job:
         rivals = [r for r in RIVALS if r != subject.name]
         try:
             return compare(
-                subject.train, [(subject.name, subject.model), *rivals], test=subject.test, random_state=self.seed, time_limit=60.0
-            )
+                subject.train, [(subject.name, subject.model), *rivals], test=subject.test, random_state=self.seed, time_limit=60.0,
+                explain_rows=0 if self.quick else 24,
+            )  # fmt: skip
         except TargetError:
             return None  # the held-out rows cannot be scored: the page says that it cannot tell
 
@@ -292,6 +297,7 @@ class Job:
                 method=method,
                 background=subject.background,
                 budget=f"{seconds:g}s",
+                precision=PRECISION if method == "shapley" else None,
                 random_state=self.seed,
                 y=subject.truth(rows) if method == "permutation_importance" else None,
             )

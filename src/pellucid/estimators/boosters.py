@@ -36,6 +36,15 @@ class _Booster(PeerEngine):
     def _margin(self, model: Any, x: FloatArray) -> FloatArray:
         """Each package's own."""
 
+    @property
+    def size(self) -> int:
+        """Number of leaves of all trees."""
+        return sum(self._leaves(model) for model in self.models)
+
+    @abstractmethod
+    def _leaves(self, model: Any) -> int:
+        """Return the number of leaves of one booster."""
+
     @abstractmethod
     def _text(self, model: Any) -> bytes:
         """Each package's own."""
@@ -86,6 +95,9 @@ class LightGBMEngine(_Booster):
     def _margin(self, model: Any, x: FloatArray) -> FloatArray:
         return np.asarray(model.predict(x), float)
 
+    def _leaves(self, model: Any) -> int:
+        return sum(int(tree["num_leaves"]) for tree in model.dump_model()["tree_info"])
+
     def _text(self, model: Any) -> bytes:
         return str(model.model_to_string(num_iteration=model.best_iteration or None)).encode()
 
@@ -127,6 +139,9 @@ class XGBoostEngine(_Booster):
     def _margin(self, model: Any, x: FloatArray) -> FloatArray:
         return np.asarray(model.predict(self._matrix(x)), float)
 
+    def _leaves(self, model: Any) -> int:
+        return sum(tree.count("leaf=") for tree in model.get_dump())
+
     def _text(self, model: Any) -> bytes:
         return bytes(model.save_raw(raw_format="json"))
 
@@ -166,6 +181,9 @@ class CatBoostEngine(_Booster):
         if self.task == "regression":
             return np.asarray(model.predict(frame), float)
         return self._spread(model.predict_proba(frame), model.classes_)
+
+    def _leaves(self, model: Any) -> int:
+        return int(model.get_tree_leaf_counts().sum())
 
     def _text(self, model: Any) -> bytes:
         import tempfile

@@ -48,6 +48,9 @@ class Engine(Protocol):
     @property
     def n_members(self) -> int: ...
 
+    @property
+    def size(self) -> int: ...
+
     def members(self, table: Table) -> FloatArray: ...
 
     def out_of_fold(self, table: Table, folds: npt.NDArray[np.int64]) -> FloatArray: ...
@@ -88,6 +91,11 @@ class FoldedPeer:
     def n_members(self) -> int:
         """K: a peer is one model."""
         return 1
+
+    @property
+    def size(self) -> int:
+        """Number of fitted numbers."""
+        return self.peer.size
 
     def fit(self, estimator: TabularEstimator, training: Training, plan: Plan, seed: int) -> FoldedPeer:
         """Fit the encoder, the peer and, where the plan has folds, the fold peers."""

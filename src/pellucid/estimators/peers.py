@@ -92,6 +92,11 @@ class PeerEngine(ABC):
         out[:, np.asarray(present, int)] = probabilities
         return out
 
+    @property
+    def size(self) -> int:
+        """Number of fitted numbers that the answer is computed from."""
+        return sum(a.size for a in self.arrays().values())
+
     def arrays(self) -> Arrays:
         """Return what must be saved, as plain arrays."""
         raise RequestError(f"a model with backbone {type(self).__name__!r} cannot be saved", do="choose another backbone")
@@ -279,6 +284,11 @@ class HistGBEngine(PeerEngine):
         if self.task == "classification":
             return self._spread(self.models[0].predict_proba(x), self.models[0].classes_)
         return np.column_stack([m.predict(x) for m in self.models])
+
+    @property
+    def size(self) -> int:
+        """Number of leaves of all trees."""
+        return sum(tree.get_n_leaf_nodes() for model in self.models for step in model._predictors for tree in step)
 
     def arrays(self) -> Arrays:
         raise RequestError(

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import ArgumentError, EmptyTableError, MissingExtraError, PellucidError, RequestError, TargetError
+from pellucid.evaluate.readability import BACKGROUND, measured_size, model_size
 from pellucid.evaluate.scores import LOWER_IS_BETTER, Scores, main_metric, score
 from pellucid.protocols import FloatArray
-from pellucid.random import as_seed, integer
+from pellucid.random import as_seed, integer, stream
 from pellucid.results import Leaderboard, RunRecord
 from pellucid.table import ColumnType, Table, make_plan, read_table
+from pellucid.training.calibration_metrics import ece, top_events
 
 __all__ = ["run", "task_of"]
 
@@ -159,7 +161,7 @@ def _answers(model: Any, ground: _Ground) -> tuple[FloatArray, float]:
 
 def run(
     table: Any, models: Sequence[Any], *, test: Any = None, target: str | None = None, n_boot: int = 1000, random_state: Any = 0,
-    time_limit: float | None = None,
+    time_limit: float | None = None, explain_rows: int = 24,
 ) -> Leaderboard:  # fmt: skip
     """Compare models. See :func:`pellucid.evaluate.compare`."""
     started, seed = time.perf_counter(), as_seed(random_state)
@@ -175,7 +177,7 @@ def run(
         raise RequestError("two models have one name", got=repr([e.name for e in entrants]), do="pass (name, model) pairs")
     metric = main_metric(ground.task, len(ground.classes))
     scores: dict[str, Scores] = {}
-    seconds: dict[str, tuple[float, float]] = {}
+    facts: dict[str, dict[str, float]] = {}
     caveats = []
     for k, entrant in enumerate(entrants):
         try:
@@ -187,11 +189,14 @@ def run(
             caveats.append(f"{entrant.name} is not in the comparison: {error}")
             continue
         scores[entrant.name] = score(ground.task, ground.truth, answers, n_boot=n_boot, seed=seed)
-        seconds[entrant.name] = (fit_seconds, predict_seconds)
-    rows = _rows(scores, seconds, metric, entrants[0].name)
+        facts[entrant.name] = {"fit_seconds": fit_seconds, "predict_seconds": predict_seconds, **_size(model, ground, explain_rows, seed)}
+        if ground.task == "classification":
+            facts[entrant.name]["calibration_error"] = ece(*top_events(answers, ground.truth))
+    rows = _rows(scores, facts, metric, entrants[0].name)
     settings = {
         "models": [e.name for e in entrants],
         "n_boot": n_boot,
+        "explain_rows": explain_rows,
         "train_rows": len(ground.train),
         "test_rows": len(ground.test),
         "time_limit": time_limit,
@@ -200,14 +205,24 @@ def run(
     return Leaderboard(tuple(rows), metric, entrants[0].name, words(rows, metric, entrants[0].name, len(ground.test)), record)
 
 
-def _rows(scores: Mapping[str, Scores], seconds: Mapping[str, tuple[float, float]], metric: str, reference: str) -> list[dict[str, Any]]:
+def _size(model: Any, ground: _Ground, n: int, seed: int) -> dict[str, float]:
+    """Return how large the model is, and how much there is to read where n rows are explained."""
+    if n < 1:
+        return {"size": model_size(model)}
+    draw = stream(seed, "explained rows")
+    rows = ground.test.take(np.sort(draw.permutation(len(ground.test))[:n]))
+    kept = ground.train.take(np.sort(draw.permutation(len(ground.train))[:BACKGROUND]))
+    asked, background = (rows, None) if hasattr(model, "predictor") else (ground.native(rows), ground.native(kept))
+    return {"size": model_size(model), "explanation_size": measured_size(model, asked, background, integer(seed, "explained"))}
+
+
+def _rows(scores: Mapping[str, Scores], facts: Mapping[str, Mapping[str, float]], metric: str, reference: str) -> list[dict[str, Any]]:
     out = []
     for name, mine in scores.items():
         own, gain = mine.figure(metric), mine.gain(scores[reference], metric)
         row = {"model": name, "score": own.value, "low": own.low, "high": own.high}
         row |= {"difference": gain.value, "difference_low": gain.low, "difference_high": gain.high}
-        row |= {"fit_seconds": seconds[name][0], "predict_seconds": seconds[name][1]}
-        out.append(row | {k: v for k, v in mine.point.items() if k != metric})
+        out.append(row | dict(facts[name]) | {k: v for k, v in mine.point.items() if k != metric})
     return out
 
 

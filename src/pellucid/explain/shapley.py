@@ -78,7 +78,7 @@ def _run(question: Question, way: str) -> Explanation:
     late = time.perf_counter() - block.deadline
     if late > 0:  # every row needs its first passes, so seconds are a wish where rows are many
         caveats.append(f"the time budget was passed by {late:.1f} s, because every row needs its first passes")
-    settings = {"way": "sampled" if sampled else "exact", "precision": block.precision if sampled else None}
+    settings = {"way": "sampled" if sampled else "exact", "precision": (block.precision or None) if sampled else None}
     return question.answer(
         values, block.base, engine.full, error=np.sqrt(variance) if sampled else None, settings=settings, caveats=caveats
     )

@@ -44,6 +44,7 @@ def board_of(data: ReportData) -> dict[str, Any] | None:
         "difference_high",
         "fit_seconds",
         "predict_seconds",
+        "size",
         "explanation_size",
     )
     extra = [
@@ -59,7 +60,7 @@ def board_of(data: ReportData) -> dict[str, Any] | None:
                 "reference": r["model"] == board.reference,
                 **{
                     k: number_of(r.get(k), half if k in ("score", "low", "high") else None)
-                    for k in ("score", "low", "high", "fit_seconds", "explanation_size")
+                    for k in ("score", "low", "high", "fit_seconds", "predict_seconds", "size", "explanation_size")
                 },
                 "difference": "reference" if r["model"] == board.reference else _difference(r),
                 "extra": [number_of(r.get(k)) for k in extra],

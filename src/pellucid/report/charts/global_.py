@@ -91,11 +91,3 @@ def power_readability(result: Leaderboard) -> go.Figure:
         marker={"size": 11, "color": BLUE, "symbol": [SYMBOLS[i % len(SYMBOLS)] for i in range(len(names))]},
     )
     return figure
-
-
-def explanation_size(result: Explanation, share: float = 0.9) -> float:
-    """Return how many columns carry ``share`` of a row's absolute contributions: what a reader has to read. Mean over rows and outputs."""
-    parts = np.sort(np.abs(result.cube()), axis=1)[:, ::-1, :]
-    whole = parts.sum(1, keepdims=True)
-    reached: Any = np.cumsum(parts, axis=1) < share * whole * (1 - 1e-12)
-    return float((reached.sum(1) + 1)[whole[:, 0] > 0].mean()) if (whole > 0).any() else 0.0
