@@ -11,6 +11,7 @@ import torch
 from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells
 from pellucid.nn.embeddings import CellEmbedding, LevelTable, PiecewiseLinear, piecewise_linear
+from pellucid.nn.embeddings.piecewise import Linear
 
 EDGES = [np.array([0.0, 1.0, 2.0, 3.0])]
 
@@ -115,8 +116,25 @@ def test_tokens_stay_float32_inside_autocast(sizes, cells) -> None:
     assert torch.equal(inside, net(cells))
 
 
-@pytest.mark.parametrize("number", ["ple", "ple_a", "linear"])
+@pytest.mark.parametrize("number", ["ple", "ple_a", "linear", "plain", "stack", "periodic", "plr", "plr_lite", "pbld", "mlp"])
 def test_gradient_reaches_every_parameter(sizes, cells, number: str) -> None:
     net = CellEmbedding(sizes, 6, number=number)
     net(cells).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+
+
+def test_the_linear_encoder_reproduces_the_lecture_example() -> None:
+    layer = Linear([np.array([0.0, 1.0])], 4)
+    layer.line.data[:] = torch.tensor([[0.21, 0.14, 0.31, 0.42]])
+    layer.bias.data[:] = 0.43
+    out = layer(torch.tensor([[3.3]]), torch.tensor([[False]]))
+    assert out.shape == (1, 1, 4)
+    assert out[0, 0].tolist() == pytest.approx([1.123, 0.892, 1.453, 1.816])
+
+
+def test_a_tokenizer_is_bias_plus_value_or_level(sizes, cells) -> None:
+    net = CellEmbedding(sizes, 3, number="linear").eval()
+    tokens = net(cells)
+    known = ~cells.missing[:, 0]
+    torch.testing.assert_close(tokens[known, 0], net.numbers.bias[0] + cells.numbers[known, :1] * net.numbers.line[0])
+    torch.testing.assert_close(tokens[:, 1], net.levels.table[cells.codes[:, 0]])

@@ -16,6 +16,16 @@ OWN = {
     "tabm_mini": {"members": 3, "width": 16},
     "mlp": {"width": 16},
     "ft_transformer": {"heads": 2, "blocks": 2},
+    "resnet": {"width": 16},
+    "label_attention": {"heads": 2},
+    "autoint": {"attention_width": 8, "deep": 16},
+    "tabtransformer": {"width": 16, "layers": 1, "heads": 2},
+    "excelformer": {"heads": 2, "layers": 2},
+    "armnet": {"width": 16, "neurons": 4, "deep": 16},
+    "additive": {},
+    "senn": {"width": 16},
+    "prototype": {"width": 16, "d_row": 8},
+    "retrieval": {"width": 16, "neighbours": 4},
 }
 
 
@@ -55,7 +65,8 @@ def test_rows_are_independent(sizes, cells, name) -> None:
 
 
 def test_gradient_reaches_every_parameter(sizes, cells, name) -> None:
-    net = make(sizes, name, dropout=0.0) if name != "ft_transformer" else make(sizes, name)
+    still = {"dropout": 0.0} if "dropout" in registry.get("backbone", name).reads else {}
+    net = make(sizes, name, **still)
     net(cells).square().sum().backward()
     untouched = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert untouched == []
@@ -104,7 +115,7 @@ def test_reset_changes_the_named_layers_only(sizes, name) -> None:
 def test_no_weight_decay_names_are_matrices(sizes, name) -> None:
     net = make(sizes, name)
     shapes = dict(net.named_parameters())
-    assert net.matrices()
+    assert net.matrices() or name == "additive"  # curves and tables of terms alone
     assert all(shapes[n].ndim == 2 and "embedding" not in n and "norm" not in n for n in net.matrices())
 
 
@@ -152,5 +163,6 @@ def test_missing_and_unseen_paths_are_finite(sizes, cells, name) -> None:
     unseen = cells._replace(codes=torch.ones_like(cells.codes))
     for given in (empty, unseen):
         assert torch.isfinite(make(sizes, name)(given)).all()
-    assert len(make(sizes, name)(empty).unique(dim=0)) == 1
+    answers = make(sizes, name)(empty)  # the blocks of a matrix product may round a last row otherwise
+    assert torch.allclose(answers, answers[:1].expand_as(answers), atol=1e-6)
     assert n == 23

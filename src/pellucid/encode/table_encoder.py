@@ -5,7 +5,7 @@ Fitted on training rows only. New data convert identically; what was missing, un
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ from pellucid.encode.categories import UNSEEN, LevelEncoder
 from pellucid.encode.dates import CALENDAR, calendar
 from pellucid.encode.numeric import NumberEncoder
 from pellucid.encode.slots import Slot, SlotMap
-from pellucid.encode.text import N_BUCKETS, hashed
+from pellucid.encode.text import N_BUCKETS, TextVectors, hashed
 from pellucid.errors import ColumnError, ModelFileError
 from pellucid.table import ColumnType, Table
 
@@ -64,17 +64,25 @@ class TableEncoder:
     Numbers and elapsed times become scaled number slots with bins; levels become codes; ordered levels become both a code and a rank;
     dates add calendar parts; text becomes hashed n-grams. One column is one player, whatever the number of its slots.
 
+    Parameters
+    ----------
+    text : a sentence encoder of the user's own in place of the n-grams: a callable, M strings to vectors (M, V).
+
     Attributes
     ----------
     columns : the C source columns. ``levels`` : their level encoders by name. ``numeric`` : the fitted number encoder.
-    slots : the slot map.
+    slots : the slot map. ``units`` : the columns' units, empty where none was declared.
     """
 
     columns: tuple[str, ...]
+    units: dict[str, str]
     types: dict[str, ColumnType]
     levels: dict[str, LevelEncoder]
     numeric: NumberEncoder
     slots: SlotMap
+
+    def __init__(self, text: Callable[..., Any] | None = None) -> None:
+        self.text = None if text is None else TextVectors(text)
 
     def fit(
         self,
@@ -103,7 +111,10 @@ class TableEncoder:
                 do="set types={...} for columns that should be used",
             )
         self.types = {c: table.schema[c].type for c in self.columns}
+        self.units = {c: table.schema[c].unit for c in self.columns}
         self.levels = {c: LevelEncoder.fit(table, c) for c in self.columns if self.types[c].is_level}
+        if self.text is not None:
+            self.text.fit([table.levels(c) for c in self.columns if self.types[c] is ColumnType.TEXT])
         self.slots = self._map()
         self.numeric = NumberEncoder(**(bins or {})).fit(self.raw_numbers(table), target, weights=weights, task=task, seed=seed)
         return self
@@ -149,14 +160,16 @@ class TableEncoder:
         slots = [s for s in self.slots if s.kind == "vector"]
         out = np.zeros((len(table), len(slots), self.vector_width), np.float32)
         for slot in slots:
-            part = calendar(table.seconds(slot.column)) if slot.transform == "calendar" else hashed(*table.levels(slot.column))
+            read = hashed if self.text is None else self.text
+            part = calendar(table.seconds(slot.column)) if slot.transform == "calendar" else read(*table.levels(slot.column))
             out[:, slot.position, : part.shape[1]] = part
         return out
 
     @property
     def vector_width(self) -> int:
         """V: width of the widest vector slot."""
-        widths = [len(CALENDAR) if s.transform == "calendar" else N_BUCKETS for s in self.slots if s.kind == "vector"]
+        words = N_BUCKETS if self.text is None else self.text.width
+        widths = [len(CALENDAR) if s.transform == "calendar" else words for s in self.slots if s.kind == "vector"]
         return max(widths, default=0)
 
     @property
@@ -183,18 +196,22 @@ class TableEncoder:
         """Return what :meth:`from_state` needs, as plain JSON types and arrays."""
         return {
             "format": FORMAT,
-            "columns": [{"name": c, "type": str(self.types[c])} for c in self.columns],
+            "columns": [{"name": c, "type": str(self.types[c]), "unit": self.units[c]} for c in self.columns],
+            "text": self.text.state() if self.text is not None and self.text.width else None,
             "levels": [e.state() for e in self.levels.values()],
             "numeric": self.numeric.state(),
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> TableEncoder:
-        """Return the encoder that :meth:`state` described."""
+    def from_state(cls, state: Mapping[str, Any], text: Callable[..., Any] | None = None) -> TableEncoder:
+        """Return the encoder that :meth:`state` described; a sentence encoder of the user's own is handed over again."""
+        own = TextVectors.from_state(state["text"], text) if state.get("text") else None
         try:
             self = cls()
+            self.text = own
             self.columns = tuple(c["name"] for c in state["columns"])
             self.types = {c["name"]: ColumnType(c["type"]) for c in state["columns"]}
+            self.units = {c["name"]: c.get("unit", "") for c in state["columns"]}
             encoders = [LevelEncoder.from_state(s) for s in state["levels"]]
             self.levels = {e.column: e for e in encoders}
             self.slots = self._map()

@@ -52,7 +52,20 @@ def _regularizers() -> tuple[Callable[[Any], bool], str]:
     return test, 'a mapping such as {"l1": {"weight": 1e-4}} of registered regularizers to their options'
 
 
+def _tune() -> tuple[Callable[[Any], bool], str]:
+    def test(v: Any) -> bool:
+        if not isinstance(v, Mapping) or not set(v) <= {"trials", "seconds", "space"}:
+            return False
+        trials, _ = _whole(1)
+        seconds, _ = _real(0, float("inf"), "neither")
+        return trials(v.get("trials", 1)) and seconds(v.get("seconds", 1.0)) and isinstance(v.get("space", {}), Mapping)
+
+    return test, 'a mapping such as {"trials": 20, "seconds": 300, "space": {"lr": (1e-4, 1e-2, "log")}}'
+
+
 _CALLABLE = (callable, "a callable")
+_ROWS = (lambda v: hasattr(v, "columns") or hasattr(v, "__array__"), "a table of rows without an answer")
+_SENTENCES = (callable, "a callable that maps strings to vectors (N, V)")
 _ENTRY = (lambda v: isinstance(v, registry.Entry), "an Entry")
 _TEXT = (lambda v: isinstance(v, str), "a registered name")
 _MAPPING = (lambda v: isinstance(v, Mapping), "a mapping")
@@ -65,7 +78,7 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "backbone_options": _either(_NONE, _MAPPING),
     "number": _either(_AUTO, _encoder("number")),
     "category": _either(_AUTO, _encoder("category")),
-    "text": _one_of(None, "ngrams"),
+    "text": _either(_one_of(None, "ngrams"), _SENTENCES),
     "date": _one_of(None, "calendar"),
     "fill": _one_of(None, "learned"),
     "scale": _one_of(None, "quantile"),
@@ -75,11 +88,11 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "members": _either(_AUTO, _whole(1)),
     "bayes": _one_of(False),
     "dropout": _either(_AUTO, _real(0, 1, "left")),
-    "pretrain": _one_of(False),
-    "tune": _one_of(False),
+    "pretrain": _either(_one_of(False, True), _whole(1), _ROWS),
+    "tune": _either(_one_of(False, True), _tune()),
     "schema": _ANY,
     "class_weight": _either(_NONE, _one_of("balanced"), _MAPPING),
-    "loss": _either(_NONE, _TEXT, _CALLABLE),
+    "loss": _either(_NONE, _TEXT, _MAPPING, _CALLABLE),
     "metric": _either(_NONE, _TEXT, _CALLABLE),
     "calibration": _one_of("auto", "temperature", "none"),
     "keep_rows": _whole(0),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -67,6 +68,7 @@ class TabularEstimator(BaseEstimator):
     history_: list[dict[str, Any]]
     target_: Target
     n_features_in_: int
+    _found: Mapping[str, Any] = MappingProxyType({})  # changes of the recipe that a search has found; a refit uses them again
 
     def __init__(
         self,
@@ -85,8 +87,8 @@ class TabularEstimator(BaseEstimator):
         members: Any = "auto",
         bayes: bool = False,
         dropout: Any = "auto",
-        pretrain: bool = False,
-        tune: bool = False,
+        pretrain: Any = False,
+        tune: bool | Mapping[str, Any] = False,
         schema: Any = None,
         class_weight: Any = None,
         loss: Any = None,

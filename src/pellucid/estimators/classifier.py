@@ -23,14 +23,23 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     ----------
     backbone : registry name, ``Entry`` or module factory ``(n_tokens, d_token) -> nn.Module``. See ``pellucid.methods("backbone")``.
     backbone_options : keyword arguments of the backbone.
-    number, category, text, date, fill, scale : encodings by column type; None or ``"auto"`` = by type.
+    number, category, text, date, fill, scale : encodings by column type; None or ``"auto"`` = by type. ``text`` may be a sentence encoder
+        of your own, a callable that maps M strings to vectors (M, V).
     embedding, head : keyword arguments of the embedding; module factory of the head.
-    regularizers, bayes, pretrain, tune : off.
+    regularizers : None, or a mapping of registered names to options, such as ``{"tangos": {"lambda1": 1.0}, "swa": None}``. See
+        ``pellucid.methods("regularizer")``.
+    bayes : off.
+    pretrain : False; True, or a number of steps: before the fit the network learns to fill in hidden cells of the training rows and of
+        rows without a target; or a table of further rows without one.
+    tune : False; True, or ``{"trials": 20, "seconds": 300, "space": {...}}``: search the settings of the backbone by their score on the
+        stop rows and keep the best fit. All trials are in ``record_["training"]["tuning"]``. Needs the extra ``tune``.
     members : number of members of an ensemble backbone.
     dropout : share of hidden entries set to 0 in training.
     schema : a ``Schema``, or a mapping of column to type such as ``{"zip": "category"}``.
     class_weight : None, ``"balanced"`` or a mapping of class to weight.
-    loss, metric : registered names or callables; the metric decides early stopping.
+    loss : None (cross entropy), ``"focal"``, ``"logit_adjusted"``, a mapping of one name to its options such as
+        ``{"focal": {"gamma": 1}}``, or a callable ``(raw, target)`` that gives one value per row.
+    metric : None, a name or a callable; decides early stopping. None takes the log loss, the root mean squared error, or the named loss.
     calibration : ``"auto"``, ``"temperature"`` or ``"none"``; fitted on rows that were not learned from.
     keep_rows : training rows kept for backgrounds, neighbours and familiarity.
     max_steps, time_limit : end of training in steps and in seconds; the best state so far is kept.

@@ -67,10 +67,22 @@ def make_engine(estimator: TabularEstimator, training: Training, plan: Plan, see
     """Return the fitted engine of the backbone that the estimator asks for."""
     name, backbone = _resolve_backbone(estimator.backbone, AUTO)
     if isinstance(backbone, registry.Entry) and backbone.takes == "matrix":
+        _only_networks(estimator, name)
         return FoldedPeer(name, registry.resolve(backbone)).fit(estimator, training, plan, seed)
     from pellucid.estimators.network import NetworkEngine
 
-    return NetworkEngine.fit(estimator, name, backbone, training, plan, seed, resume)
+    if estimator.tune is not False:
+        from pellucid.estimators.tuning import tuned
+
+        return tuned(estimator, name, backbone, training, plan, seed, resume)
+    return NetworkEngine.fit(estimator, name, backbone, training, plan, seed, resume, estimator._found)
+
+
+def _only_networks(estimator: TabularEstimator, name: str) -> None:
+    """Refuse what a peer cannot do, rather than leave it out in silence."""
+    for argument, off in (("tune", False), ("pretrain", False), ("loss", None), ("regularizers", None)):
+        if getattr(estimator, argument) is not off:
+            raise RequestError(f"{argument}= is for networks, and {name!r} is none", do=f"leave {argument} out or choose another backbone")
 
 
 class FoldedPeer:
@@ -103,7 +115,7 @@ class FoldedPeer:
         options = dict(estimator.backbone_options or {})
         learned = np.sort(np.concatenate([plan.train, plan.stop]))
         learned = learned if len(learned) else np.arange(len(training.table))
-        self.encoder = TableEncoder().fit(
+        self.encoder = TableEncoder(estimator.text if callable(estimator.text) else None).fit(
             training.table.take(learned),
             training.target.values[learned],
             task=training.target.task,

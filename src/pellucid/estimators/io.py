@@ -137,6 +137,8 @@ def _settings(estimator: TabularEstimator) -> dict[str, Any]:
             out[name] = {"callable": value.name}
         elif name == "class_weight" and isinstance(value, Mapping):
             out[name] = {"pairs": [[_lists(k), float(v)] for k, v in value.items()]}
+        elif name == "pretrain" and not isinstance(value, bool | int | np.integer):
+            out[name] = True  # the rows themselves are not kept
         elif callable(value):
             out[name] = {"callable": getattr(value, "__name__", type(value).__name__)}
         else:
@@ -232,7 +234,7 @@ def _rebuild(folder: Path, main: Mapping[str, Any], callables: Mapping[str, Any]
     from pellucid.estimators.regressor import TabularRegressor
 
     arrays = load_file(folder / WEIGHTS)
-    encoder = TableEncoder.from_state(json.loads((folder / ENCODER).read_text(encoding="utf-8")))
+    encoder = TableEncoder.from_state(json.loads((folder / ENCODER).read_text(encoding="utf-8")), callables.get("text"))
     target, engine = main["target"], main["engine"]
     kind = TabularClassifier if target["task"] == "classification" else TabularRegressor
     model = kind(**_arguments(main["settings"], callables))

@@ -13,8 +13,11 @@ import torch
 
 from pellucid import registry
 from pellucid.encode.table_encoder import EncodedTable, TableEncoder
+from pellucid.encode.text import N_BUCKETS, hashed
 from pellucid.estimators.engines import row_weights
-from pellucid.estimators.prepare import Training
+from pellucid.estimators.information import informed
+from pellucid.estimators.options import from_rows, with_monotone
+from pellucid.estimators.prepare import Training, new_table
 from pellucid.estimators.progress import progress_bar
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.protocols import FloatArray
@@ -24,7 +27,9 @@ from pellucid.training import objectives
 from pellucid.training.loop import fit_network
 from pellucid.training.objectives import Objective
 from pellucid.training.predict import predict_in_chunks
+from pellucid.training.pretraining import Pretraining
 from pellucid.training.recipe import TrainSettings, builder, recipe
+from pellucid.training.search import changed
 
 if TYPE_CHECKING:
     from pellucid.estimators.base import TabularEstimator
@@ -34,9 +39,10 @@ __all__ = ["NetworkEngine", "as_cells", "cell_sizes"]
 ROWS_AT_ONCE = 65_536  # encoded at once when predicting: bounds memory, not results
 
 
-def cell_sizes(encoder: TableEncoder) -> CellSizes:
-    """Return what a network must know of the encoder's output."""
+def cell_sizes(encoder: TableEncoder, settings: TrainSettings | None = None) -> CellSizes:
+    """Return what a network with these settings must know of the encoder's output."""
     slots = encoder.slots
+    named = settings is not None and dict(settings.embedding).get("identity") == "names"
     return CellSizes(
         len(encoder.columns),
         encoder.numeric.bins,
@@ -45,7 +51,16 @@ def cell_sizes(encoder: TableEncoder) -> CellSizes:
         slots.source("number"),
         slots.source("code"),
         slots.source("vector"),
+        encoder.columns,
+        name_vectors(encoder) if named else None,
     )
+
+
+def name_vectors(encoder: TableEncoder) -> npt.NDArray[np.float32]:
+    """Return a vector of length 1 for each column's name and unit, (C, V), from hashed character n-grams."""
+    texts = tuple(" ".join(filter(None, (c.replace("_", " "), encoder.units[c]))) for c in encoder.columns)
+    vectors: npt.NDArray[np.float32] = hashed(np.arange(len(texts)), texts) / np.sqrt(np.float32(N_BUCKETS))
+    return vectors
 
 
 def as_cells(encoded: EncodedTable, device: torch.device | str = "cpu") -> Cells:
@@ -80,15 +95,17 @@ class NetworkEngine:
 
     @classmethod
     def fit(
-        cls, estimator: TabularEstimator, name: str, backbone: Any, training: Training, plan: Plan, seed: int, resume: Any
-    ) -> NetworkEngine:
-        """Encode, build and train as the recipe for this table, changed by the estimator's arguments, says."""
+        cls, estimator: TabularEstimator, name: str, backbone: Any, training: Training, plan: Plan, seed: int, resume: Any,
+        changes: Mapping[str, Any] | None = None,
+    ) -> NetworkEngine:  # fmt: skip
+        """Encode, build and train as the recipe for this table, changed by the estimator's arguments and by ``changes``, says."""
         target = training.target
         weights = row_weights(training, estimator.class_weight)
         learned = plan.train if len(plan.train) else np.arange(len(training.table))
         objective = cls._objective(estimator, training, learned)
         settings = cls._settings(estimator, name, backbone, len(learned), len(training.table.features), objective)
-        encoder = TableEncoder().fit(
+        settings = changed(settings, changes or {})
+        encoder = TableEncoder(estimator.text if callable(estimator.text) else None).fit(
             training.table.take(learned),
             target.values[learned],
             task=target.task,
@@ -97,10 +114,13 @@ class NetworkEngine:
             seed=integer(seed, "bins"),
         )
         cells = as_cells(encoder.transform(training.table))
+        settings = with_monotone(settings, encoder.columns, cell_sizes(encoder), objective, estimator.number)
+        settings = from_rows(settings, cells, cell_sizes(encoder), target, weights, learned)
+        settings = informed(settings, backbone, cells, cell_sizes(encoder), target.values, learned, target.task, seed)
         parts = cls._parts(plan)
         with progress_bar(f"training {name}", bool(estimator.verbose)) as progress:
             fitted = fit_network(
-                builder(cell_sizes(encoder), settings, objective.n_outputs),
+                builder(cell_sizes(encoder, settings), settings, objective.n_outputs),
                 cells,
                 target.values,
                 weights,
@@ -114,6 +134,7 @@ class NetworkEngine:
                 checkpoint=resume,
                 resume=resume is not None,
                 progress=progress,
+                pretraining=cls._pretraining(estimator, training, encoder, cell_sizes(encoder, settings)),
             )
         self = cls(name, encoder, fitted.net, objective, settings, len(parts))
         self.history, self.record = fitted.history, fitted.record
@@ -128,13 +149,26 @@ class NetworkEngine:
         return [(every[plan.folds != k], plan.stop if len(plan.stop) else every[plan.folds == k]) for k in range(int(plan.folds.max()) + 1)]
 
     @staticmethod
+    def _pretraining(estimator: TabularEstimator, training: Training, encoder: TableEncoder, sizes: CellSizes) -> Pretraining | None:
+        """Return what ``pretrain=`` asks for: True, a number of steps, or a table of rows without an answer."""
+        wanted = estimator.pretrain
+        if wanted is False:
+            return None
+        steps = None if isinstance(wanted, bool) or not isinstance(wanted, int | np.integer) else int(wanted)
+        tables = [] if training.unlabelled is None else [training.unlabelled]
+        tables += [] if isinstance(wanted, bool | int | np.integer) else [new_table(estimator, wanted)]
+        coded = [as_cells(encoder.transform(t.select(encoder.columns))) for t in tables]
+        return Pretraining(sizes, Cells(*(torch.cat(t) for t in zip(*coded))) if coded else None, steps)
+
+    @staticmethod
     def _objective(estimator: TabularEstimator, training: Training, rows: npt.NDArray[np.int64]) -> Objective:
         target = training.target
+        weights = None if training.weights is None else training.weights[rows]
         if target.task == "classification":
             made = objectives.classification(len(target.classes))
         else:
-            made = objectives.regression(target.values[rows], None if training.weights is None else training.weights[rows])
-        return made.with_loss(estimator.loss)
+            made = objectives.regression(target.values[rows], weights)
+        return made.with_loss(estimator.loss, target.values[rows], weights)
 
     @staticmethod
     def _settings(
@@ -162,6 +196,11 @@ class NetworkEngine:
     def n_members(self) -> int:
         """K, over all fold networks."""
         return int(self.net.n_members)
+
+    @property
+    def size(self) -> int:
+        """Number of weights, over all fold networks."""
+        return sum(p.numel() for p in self.net.parameters())
 
     @property
     def device(self) -> torch.device:
@@ -200,8 +239,19 @@ class NetworkEngine:
 
     def values(self, raw: torch.Tensor) -> torch.Tensor:
         """Return values (N, K, O) in the target's unit, differentiable."""
-        scale, center = (torch.as_tensor(a, dtype=raw.dtype, device=raw.device) for a in (self.objective.scale, self.objective.center))
-        return raw * scale + center
+        return self.objective.values(raw)
+
+    def remember(self, table: Table, target: npt.NDArray[Any]) -> None:
+        """Put other rows in place of those a network keeps; its weights stay. For backbones that remember.
+
+        Parameters
+        ----------
+        table : P rows. target : (P,) class numbers, or (P,) or (P, O) values in the target's unit.
+        """
+        classes = self.objective.task == "classification"
+        prepared = self.objective.prepare(target)
+        answers = torch.nn.functional.one_hot(prepared, self.objective.n_answers).float() if classes else prepared
+        self.net.set_bank(self.cells(table.select(self.encoder.columns)), answers, of_classes=classes)
 
     def randomised(self, layers: Sequence[str], seed: int) -> NetworkEngine:
         """Return a copy whose named layers hold fresh initial weights."""
@@ -237,7 +287,7 @@ class NetworkEngine:
         fields["regularizers"] = tuple((name, tuple((k, v) for k, v in given)) for name, given in fields.get("regularizers", ()))
         settings = TrainSettings(**fields | {"backbone": backbone or name})
         objective = Objective.from_state(state["objective"])
-        build = builder(cell_sizes(encoder), settings, objective.n_outputs)
+        build = builder(cell_sizes(encoder, settings), settings, objective.n_outputs)
         n = int(state["n_folds"])
         net: Any = build(0)
         if n > 1:

@@ -62,6 +62,7 @@ class Training:
     table : the feature columns (with columns that were ignored left out).
     target : see :class:`Target`. ``weights`` : (N,) or None. ``groups`` : (N,) or None. ``order`` : (N,) or None, what sorts rows in time.
     caveats : what was left out, in words.
+    unlabelled : the rows without a target, which a network may learn from before the fit; None where there are none.
     """
 
     table: Table
@@ -70,6 +71,7 @@ class Training:
     groups: npt.NDArray[Any] | None
     order: npt.NDArray[Any] | None
     caveats: tuple[str, ...] = ()
+    unlabelled: Table | None = None
 
     def take(self, rows: npt.NDArray[Any]) -> Training:
         """Return some rows."""
@@ -200,7 +202,8 @@ def _kept(training: Training) -> Training:
     if keep.all():
         return training
     words = f"{int(blank.sum())} rows without a target were left out"
-    return replace(training.take(keep), caveats=(words,) if blank.any() else ())
+    bare = training.table.take(blank & ~weightless) if (blank & ~weightless).any() else None
+    return replace(training.take(keep), caveats=(words,) if blank.any() else (), unlabelled=bare)
 
 
 def _labels(cells: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:

@@ -70,8 +70,9 @@ class Refitter:
         w = part.weights if weights is None else np.asarray(weights)[at if len(weights) == self.n_rows else slice(None)]
         features = part.table if columns is None else part.table.select(columns)
         model = clone(self._estimator).set_params(
-            schema=features.schema, verbose=0, random_state=self._estimator.record_["seed"] if seed is None else seed
+            schema=features.schema, verbose=0, tune=False, random_state=self._estimator.record_["seed"] if seed is None else seed
         )
+        model._found = self._estimator.engine_.record.get("tuning", {}).get("best", self._estimator._found)
         if time_limit is not None:
             model.set_params(time_limit=time_limit)
         y = part.target.classes[values] if part.target.task == "classification" else values[:, 0] if part.target.flat else values

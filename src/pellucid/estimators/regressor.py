@@ -18,6 +18,9 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
     """Learn one number, or several, from one table.
 
     The parameters are those of :class:`TabularClassifier`; ``class_weight`` and ``calibration`` have no effect here.
+    ``loss`` is None (squared error), ``"poisson"`` (answers are exp of the network's output times the mean target, so never negative),
+    ``"quantile"`` or ``{"quantile": {"level": 0.9}}`` (answers are that quantile), ``"cisir"`` (targets most of which are alike and few are
+    far away; options ``alpha``, ``correlation``), or a callable.
 
     Examples
     --------

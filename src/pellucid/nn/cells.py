@@ -57,6 +57,7 @@ class CellSizes:
     cardinalities : Sc sizes, with the slots for missing and unseen counted in.
     vector_width : V.
     number_columns, code_columns, vector_columns : for each slot the index of its source column.
+    names : the C columns' names. name_vectors : (C, V), vectors that stand for them. Both only where an embedding asks for them.
     """
 
     n_columns: int
@@ -66,3 +67,5 @@ class CellSizes:
     number_columns: tuple[int, ...]
     code_columns: tuple[int, ...]
     vector_columns: tuple[int, ...]
+    names: tuple[str, ...] = ()
+    name_vectors: npt.NDArray[np.float32] | None = None

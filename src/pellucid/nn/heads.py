@@ -1,11 +1,15 @@
-"""Hidden states to outputs."""
+"""Hidden states to outputs, and columns' tokens to hidden states."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
-__all__ = ["IdentityHead", "MemberHead"]
+from pellucid.nn.attention import attention_weights
+
+__all__ = ["POOLINGS", "IdentityHead", "LabelPool", "MeanPool", "MemberHead", "MomentPool"]
 
 
 class MemberHead(nn.Module):
@@ -42,3 +46,96 @@ class IdentityHead(nn.Module):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         return hidden.float()
+
+
+class MeanPool(nn.Module):
+    """Tokens (N, C, D) to the mean of their positive parts over the columns that are not masked, (N, 1, D).
+
+    Parameters
+    ----------
+    d_token, n_outputs : D, O.
+    """
+
+    def __init__(self, d_token: int, n_outputs: int) -> None:
+        super().__init__()
+        del n_outputs
+        self.width = d_token
+
+    def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> torch.Tensor:
+        return _mean(torch.relu(tokens), masked)
+
+
+class MomentPool(nn.Module):
+    """Tokens (N, C, D) to first and second moments over the columns, (N, 1, D + R * R).
+
+    Moment probing (Gao and others 2023, arXiv:2307.11342): a linear head on the mean and on a cross-covariance of two projections to R
+    entries, which a mean alone cannot tell. The covariance holds products of columns.
+
+    Parameters
+    ----------
+    d_token, n_outputs : D, O. rank : R. Cost: 2 C D R + C R**2 multiply-adds a row.
+
+    # NOTE[DIFF] One head, linear projections in place of the reference's convolutions over image patches, and a normalisation of the
+    # second moments, which brings them to the scale of the first.
+    """
+
+    def __init__(self, d_token: int, n_outputs: int, rank: int = 8) -> None:
+        super().__init__()
+        del n_outputs
+        self.width, self.rank = d_token + rank * rank, rank
+        self.project = nn.Linear(d_token, 2 * rank, bias=False)
+        self.norm = nn.LayerNorm(rank * rank)
+
+    def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> torch.Tensor:
+        with torch.autocast(tokens.device.type, enabled=False):
+            left, right = self.project(tokens.float()).chunk(2, -1)
+            products = (left[..., :, None] * right[..., None, :]).flatten(2)
+            expected = (_mean(left, masked)[..., :, None] * _mean(right, masked)[..., None, :]).flatten(2)
+            second = self.norm(_mean(products, masked) - expected)
+            return torch.cat([_mean(torch.relu(tokens.float()), masked), second], -1)
+
+
+class LabelPool(nn.Module):
+    """Tokens (N, C, D) to one score per output, (N, 1, O), by an attention over the columns that each output has of its own.
+
+    Label-dependent attention (Niu, Yin, Song, Guo, Yang 2022, arXiv:2201.06779): every label has a vector, and reads the columns by
+    their likeness to it. Use with the identity head: a linear one would mix the labels.
+
+    Parameters
+    ----------
+    d_token, n_outputs : D, O. Cost: C D (D + 2 O) multiply-adds a row.
+
+    # NOTE[DIFF] The labels' vectors are learned from the start; the paper takes them from a language model's embedding of their names.
+    """
+
+    def __init__(self, d_token: int, n_outputs: int) -> None:
+        super().__init__()
+        self.width = n_outputs
+        self.labels = nn.Parameter(torch.empty(n_outputs, d_token).uniform_(-1, 1))
+        self.key = nn.Linear(d_token, d_token, bias=False)
+        self.weight = nn.Parameter(torch.empty(n_outputs, d_token).uniform_(-(d_token**-0.5), d_token**-0.5))
+        self.bias = nn.Parameter(torch.zeros(n_outputs))
+
+    def weights(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> torch.Tensor:
+        """Return each output's weights of the columns, (N, O, C), which sum to 1 over the columns."""
+        return attention_weights(self.labels, self.key(tokens), None if masked is None else masked[:, None])
+
+    def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> torch.Tensor:
+        with torch.autocast(tokens.device.type, enabled=False):
+            tokens = tokens.float()
+            read = self.weights(tokens, masked) @ tokens
+            return ((read * self.weight).sum(-1) + self.bias)[:, None]
+
+
+def _mean(tokens: torch.Tensor, masked: torch.Tensor | None) -> torch.Tensor:
+    """Return the mean over the columns seen, (N, 1, D)."""
+    if masked is None:
+        return tokens.mean(1, keepdim=True)
+    seen = (~masked)[..., None]
+    return torch.where(seen, tokens, 0.0).sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp(min=1)
+
+
+POOLINGS: Mapping[str, type[MeanPool] | type[MomentPool] | type[LabelPool]] = {
+    "mean": MeanPool, "moments": MomentPool, "label": LabelPool,
+}  # fmt: skip
+"""Ways from column tokens to one hidden state, by name."""

@@ -53,6 +53,8 @@ class StackedNet(nn.Module):
         self.net = copy.deepcopy(first)
         params, buffers = stack_module_state(list(nets))
         self._put(params, buffers)
+        if self.net.bank is not None:
+            self.net.bank.tended = True
         self._method = [_Method(self.net)]  # in a list: a view of the same network, not a part of its own
 
     def _put(self, params: dict[str, Any], buffers: dict[str, Any]) -> None:
@@ -65,6 +67,8 @@ class StackedNet(nn.Module):
 
     def _call(self, method: str, *arguments: Any, own: bool) -> Any:
         """Call a method of all networks; ``own``: every argument has a leading axis G, else all networks share it. Results lead with G."""
+        if self.net.bank is not None and not self.training and method != "encoded_bank":
+            self._remember()
         values = {f"net.{n}": v for n, v in [*self.net.named_parameters(), *self.net.named_buffers()]}
         module = self._method[0].train(self.training)
 
@@ -84,13 +88,29 @@ class StackedNet(nn.Module):
             return Learned(*(torch.stack(values) for values in zip(*results)))
         return {k: torch.stack([r[k] for r in results]) for k in results[0]}
 
+    def _remember(self) -> None:
+        """Encode the rows that the networks keep, where weights or rows have changed."""
+        bank, stamp = self.net.bank, tuple(p._version for p in self.net.parameters())
+        assert bank is not None
+        if bank.stale(stamp):
+            with torch.inference_mode(False), torch.no_grad():
+                bank.keep(self._call("encoded_bank", own=False), stamp)
+
+    def set_bank(self, cells: Cells, answers: torch.Tensor, *, of_classes: bool, rows: torch.Tensor | None = None) -> None:
+        """Let every network keep these rows in place of all others; see ``TableNet.set_bank``."""
+        self.net.set_bank(cells, answers, of_classes=of_classes, rows=rows)
+        assert self.net.bank is not None
+        for name in (*Cells._fields, "answers", "rows", "kind"):
+            given = getattr(self.net.bank, name)
+            setattr(self.net.bank, name, given.expand(self.n_nets, *given.shape).clone())
+
     def each(self, cells: Cells) -> torch.Tensor:
         """Return (G, B, K, O) from cells with a leading axis G: every network reads rows of its own."""
         return self._call("forward", cells, own=True)  # type: ignore[no-any-return]
 
-    def learn(self, cells: Cells) -> Learned:
-        """Return what the loss reads, each with a leading axis G, from cells with a leading axis G."""
-        return self._call("learn", cells, own=True)  # type: ignore[no-any-return]
+    def learn(self, cells: Cells, target: torch.Tensor | None = None) -> Learned:
+        """Return what the loss reads, each with a leading axis G, from cells and a target with a leading axis G."""
+        return self._call("learn", cells, *([] if target is None else [target]), own=True)  # type: ignore[no-any-return]
 
     def forward(self, cells: Cells) -> torch.Tensor:
         return _join(self._call("forward", cells, own=False), 1)
@@ -144,10 +164,7 @@ class StackedNet(nn.Module):
     def single(self, g: int) -> TableNet:
         """Return network ``g`` alone, a copy."""
         net = self.net.fresh(0)
-        for name, value in net.named_parameters():
-            value.copy_(self.net.get_parameter(name)[g])
-        for name, buffer in net.named_buffers():
-            buffer.copy_(self.net.get_buffer(name)[g])
+        net.load_state_dict({name: value[g] for name, value in self.net.state_dict().items()})
         return net.train(self.training)
 
 

@@ -10,10 +10,11 @@ from torch import nn
 
 from pellucid import random, registry
 from pellucid.errors import RequestError
+from pellucid.nn.bank import Bank, Memory
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.embeddings import CellEmbedding
 from pellucid.nn.heads import IdentityHead, MemberHead
-from pellucid.nn.regularizers.base import Learned, Trace
+from pellucid.nn.regularizers.base import Learned, Mixed, Trace
 
 __all__ = ["TableNet"]
 
@@ -45,13 +46,16 @@ class TableNet(nn.Module):
     additive : True where the parts of the columns are summed before anything else reads them.
     n_members, n_outputs, n_columns, d_token : K, O, C, D.
     part_width : W.
+    bank : the training rows that the network keeps and answers by (:class:`Bank`), for backbones that remember; else None.
+    losses : the loss of each row (N,) from outputs and a prepared target, where training has put it; regularizers alone read it.
     plain : True where the loss is that of the outputs alone, so that :meth:`learn` need not be called.
 
     Notes
     -----
     A backbone class may state: ``wants``, the facts it is built with (``"sizes"``: a :class:`CellSizes`, ``"n_outputs"``);
-    ``penalised``, that it returns a part ``"penalty"`` (N,) which is added to the loss; ``additive``, ``stackable``, ``members`` and
-    ``width`` as its own files say.
+    ``penalised``, that it returns a part ``"penalty"`` (N,) which is added to the loss; ``remembers``, that it is called with
+    ``memory`` (a :class:`Memory`) and ``same`` (N, P) as well, and has ``remember``, ``most``, ``sampled`` and ``balanced``;
+    ``additive``, ``stackable``, ``members`` and ``width`` as its own files say.
     """
 
     def __init__(
@@ -81,10 +85,14 @@ class TableNet(nn.Module):
             facts = {name: known[name] for name in getattr(factory, "wants", ())}
             self.backbone = factory(sizes.n_columns, d_token, **facts, **(options or {}))
             self.additive = bool(getattr(self.backbone, "additive", False))
+            remembers = getattr(self.backbone, "remembers", False)
+            self.bank = Bank(sizes, n_outputs, self.backbone.sampled) if remembers else None  # type: ignore[arg-type]
             self.n_members, width = self._shape()
             self.head = _head(head)(self.n_members, width, n_outputs)
         self.regularizers = [registry.resolve(registry.get("regularizer", name))(**dict(given)) for name, given in regularizers]
-        self.plain = not self.regularizers and not getattr(self.backbone, "penalised", False)
+        self.losses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+        self.plain = all(r.between_steps for r in self.regularizers) and not getattr(self.backbone, "penalised", False)
+        self.plain &= self.embedding.width is None
         self.part_width = self.n_members * width if self.additive else d_token
         self.stackable = bool(getattr(self.backbone, "stackable", False))
 
@@ -127,29 +135,91 @@ class TableNet(nn.Module):
 
     def outputs_from_tokens(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> torch.Tensor:
         """Return outputs (N, K, O), differentiable in ``tokens`` (N, C, D); columns ``masked`` (N, C) have no influence."""
-        out = self.backbone(tokens) if masked is None else self.backbone(tokens, masked=masked)
-        return self.head(self._run(out)[0])  # type: ignore[no-any-return]
+        return self.head(self._through(tokens, masked)[0])  # type: ignore[no-any-return]
 
     def forward(self, cells: Cells, masked: torch.Tensor | None = None) -> torch.Tensor:
-        return self.outputs_from_tokens(self.embedding(cells), masked)
+        return self.head(self._through(self.embedding(cells), masked, cells)[0])  # type: ignore[no-any-return]
 
-    def learn(self, cells: Cells) -> Learned:
-        """Return what the loss reads: outputs, and what the backbone and the regularizers add to it."""
-        tokens = self.embedding(cells)
-        n = tokens.shape[0]
-        partner, share = torch.arange(n, device=tokens.device), tokens.new_ones(n)
+    def _through(
+        self, tokens: torch.Tensor, masked: torch.Tensor | None = None, cells: Cells | None = None, partner: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        """Return (hidden (N, K, H), parts). While training no row sees itself, or its ``partner`` (N,), among the kept rows."""
+        given: dict[str, Any] = {} if masked is None else {"masked": masked}
+        return self._run(self.backbone(tokens, **given, **self._remembered(cells, partner)))
+
+    # -- kept rows -----------------------------------------------------------------------------------------------------------
+
+    def _remembered(self, cells: Cells | None = None, partner: torch.Tensor | None = None) -> dict[str, Any]:
+        """Return what a backbone that remembers reads besides tokens."""
+        if self.bank is None:
+            return {}
+        bank = self.bank
+        if self.training:
+            kept, answers = bank.draw()
+            same = None if cells is None else bank.same(cells, kept)
+            if same is not None and partner is not None:
+                same = same | same[partner]
+            return {"memory": Memory(self._encoded(kept), answers, bank.of_classes), "same": same}
+        if not bank.tended and bank.stale(stamp := tuple(p._version for p in self.parameters())):
+            with torch.inference_mode(False), torch.no_grad():
+                bank.keep(self.encoded_bank(), stamp)
+        return {"memory": Memory(bank.encoded, bank.answers, bank.of_classes)}
+
+    def _encoded(self, cells: Cells) -> torch.Tensor:
+        return self.backbone.remember(self.embedding(cells))  # type: ignore[operator,no-any-return]
+
+    def encoded_bank(self) -> torch.Tensor:
+        """Return the vectors (P, E) of the kept rows."""
+        assert self.bank is not None
+        return self._encoded(self.bank.cells)
+
+    def set_bank(self, cells: Cells, answers: torch.Tensor, *, of_classes: bool, rows: torch.Tensor | None = None) -> None:
+        """Keep these rows in place of all others: answers (P, A), classes one-hot or standardised values, and their numbers (P,)."""
+        if self.bank is None:
+            raise RequestError("this backbone keeps no rows", do="use a backbone that does, such as 'prototype' or 'retrieval'")
+        self.bank.put(cells, answers, of_classes, rows)
+
+    def learn(self, cells: Cells, target: torch.Tensor | None = None) -> Learned:
+        """Return what the loss reads: outputs, and what the backbone and the regularizers add to it.
+
+        ``target`` (N,) or (N, O) is for regularizers that look where the loss grows.
+        """
+        shown = cells
         for regularizer in self.regularizers:
-            if (mixed := regularizer.mix(self, tokens)) is not None:
-                tokens, partner, share = mixed
-        hidden, parts = self._run(self.backbone(tokens))
+            shown = regularizer.change(self, shown, target)
+        tokens, partner, share = self._mixed(self.embedding(shown))
+        n = tokens.shape[0]
+        hidden, parts = self._through(tokens, cells=cells, partner=partner)
         trace = Trace(tokens, hidden, parts, self.head(hidden))
         added = [p for r in self.regularizers if (p := r.penalty(self, trace)) is not None]
+        if self.embedding.width is not None:
+            added.append(self.embedding.width.penalty())
         penalty = sum((p.expand(n) for p in added), parts.get("penalty", tokens.new_zeros(n)))
         return Learned(trace.outputs, penalty, partner, share)
 
+    def _mixed(self, tokens: torch.Tensor) -> Mixed:
+        """Return the rows to learn from; of two regularizers that mix answers the second would lose the first one's."""
+        mixed: Mixed | None = None
+        for regularizer in self.regularizers:
+            made = regularizer.mix(self, tokens)
+            if isinstance(made, Mixed) and mixed is not None:
+                raise RequestError("two regularizers mix the answers of rows", expected="one of them at a time")
+            if isinstance(made, Mixed):
+                mixed = made
+            tokens = tokens if made is None else made.tokens if isinstance(made, Mixed) else made
+        n = tokens.shape[0]
+        if mixed is None:
+            return Mixed(tokens, torch.arange(n, device=tokens.device), tokens.new_ones(n))
+        return mixed._replace(tokens=tokens)
+
+    def hidden(self, cells: Cells) -> torch.Tensor:
+        """Return the hidden state (N, K, H)."""
+        return self._through(self.embedding(cells), cells=cells)[0]
+
     def named_parts(self, cells: Cells) -> dict[str, torch.Tensor]:
         """Return what the backbone shows of its inside (attention, masks, weights), by name, rows first, and the ``hidden`` state."""
-        hidden, parts = self._run(getattr(self.backbone, "explained", self.backbone)(self.embedding(cells)))
+        show = getattr(self.backbone, "explained", self.backbone)
+        hidden, parts = self._run(show(self.embedding(cells), **self._remembered(cells)))
         return {"hidden": hidden, **parts}
 
     def layers(self) -> tuple[str, ...]:

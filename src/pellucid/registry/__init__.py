@@ -33,7 +33,7 @@ class Entry:
     summary : one sentence.
     question : the question of trust it answers: ``"why"``, ``"certain"``, ``"data"``, or empty for what predicts.
     needs : what it must be given: ``"black box"``, ``"gradients"``, ``"parts"``, ``"background"``, ``"training rows"``, ``"labels"``,
-        ``"refit"``, ``"members"``.
+        ``"refit"``, ``"members"``, ``"column rank"`` (the columns' order by what they tell of the target).
     takes : for backbones, the input form: ``"flat"``, ``"tokens"``, ``"scalars"`` (tokens of width 1) or ``"matrix"`` (peers); for
         encoders, ``"number"`` or ``"category"``.
     axioms : what it promises and the common checks test: ``"completeness"``, ``"dummy"``, ``"symmetry"``, ``"linearity"``,

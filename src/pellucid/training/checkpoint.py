@@ -92,6 +92,7 @@ class Saver:
             **{f"net.{n}": p for n, p in run.state.items()},
             **{f"best.{n}": p for n, p in run.best.items()},
             **{f"optim.{n}": p for n, p in run.optimizers.tensors().items()},
+            **{f"average.{n}": p for n, p in (run.average.tensors() if run.average is not None else {}).items()},
         }
         names = ("step", "steps", "last", "every", "history", "best_score", "best_step", "wait")
         save_checkpoint(
@@ -112,4 +113,6 @@ class Saver:
             for name, value in run.state.items():
                 value.copy_(tensors[f"net.{name}"])
                 run.best[name].copy_(tensors[f"best.{name}"])
+            for name, value in (run.average.tensors() if run.average is not None else {}).items():
+                value.copy_(tensors[f"average.{name}"])
         run.optimizers.load({n.removeprefix("optim."): t for n, t in tensors.items() if n.startswith("optim.")})

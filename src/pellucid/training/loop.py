@@ -20,6 +20,7 @@ from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
 from pellucid.training.checkpoint import Saver
 from pellucid.training.objectives import Objective
+from pellucid.training.pretraining import Pretraining
 from pellucid.training.recipe import TrainSettings
 from pellucid.training.run import Part, Run
 
@@ -76,6 +77,7 @@ def fit_network(
     resume: bool = False,
     progress: Progress | None = None,
     deadline: float | None = None,
+    pretraining: Pretraining | None = None,
 ) -> FittedNetwork:
     """Train one network, or one per fold side by side, and return its best state.
 
@@ -96,6 +98,7 @@ def fit_network(
     resume : go on from the checkpoint in that folder, if there is one, to the bits of an uninterrupted fit.
     progress : ``(step, steps, train_loss, stop_score, seconds_left)``, called after every evaluation.
     deadline : ``time.monotonic()`` at which the fit must have ended; the earlier of it and ``settings.time_limit`` counts.
+    pretraining : what to learn from the cells alone before the fit, or None; at most a third of the time goes to it.
     """
     started = time.monotonic()
     if settings.time_limit is not None:
@@ -107,6 +110,8 @@ def fit_network(
         run.record |= {"device": str(run.device)}
         saver = Saver(run, checkpoint, resume)
         run.use(saver.arithmetic() or run.choose(threads))
+        if pretraining is not None and saver.found is None:
+            run.pretrain(pretraining, np.inf if deadline is None else started + (deadline - started) / 3)
         saver.load()
         history = _train(run, _Clock(started, deadline), saver, progress)
         net = run.settle()

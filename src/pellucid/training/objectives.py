@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn import functional
 
 from pellucid.errors import ArgumentError, RequestError
+from pellucid.training.losses import LOSSES, Loss, log_probability, named_loss
+from pellucid.training.metrics import Metric
 
 __all__ = ["Objective", "classification", "regression"]
 
@@ -33,6 +34,7 @@ class Objective:
     center, scale : (O,) arrays by which target values are standardised; empty for classes.
     class_weight : weight of each class in the loss; empty where all weigh 1.
     loss_function : the user's loss in place of ours, or None.
+    named : a named loss in place of the usual one, fitted, or None.
     """
 
     task: str
@@ -42,6 +44,21 @@ class Objective:
     scale: npt.NDArray[np.float64] = field(default_factory=lambda: np.ones(0))
     class_weight: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     loss_function: UserLoss | None = None
+    named: Loss | None = None
+
+    @property
+    def together(self) -> bool:
+        """True where the loss of a row depends on the rows of its batch."""
+        return self.named is not None and self.named.together
+
+    def strata(self, target: npt.NDArray[Any]) -> npt.NDArray[np.float64] | None:
+        """Return the values (N,) along which every batch must be spread, or None."""
+        stratified = self.named is not None and self.named.stratified
+        return np.asarray(target, np.float64).reshape(len(target), -1)[:, 0] if stratified else None
+
+    def metric(self) -> Metric | None:
+        """Return what to stop on where the user names nothing, if it is not the task's usual score."""
+        return None if self.named is None else Metric(self.named.name, self.named.score)
 
     def prepare(self, target: npt.NDArray[Any]) -> torch.Tensor:
         """Return the target as the loss reads it: class codes (N,) int64, or standardised values (N, O) float32."""
@@ -59,14 +76,11 @@ class Objective:
         """Return the loss of each row (N,), the mean over members, from raw outputs (N, K, O) and a prepared target."""
         if self.loss_function is not None:
             return self._users(raw, target)
+        if self.named is not None:
+            return self.named.rows(raw, target)
         if self.task == "regression":
             return (raw - target[:, None]).square().mean((1, 2))
-        if self.n_outputs == 1:
-            # softplus of the signed log-odds: stable for any size
-            sign = (1 - 2 * target.to(raw.dtype))[:, None]
-            return functional.softplus(sign * raw[..., 0]).mean(1)
-        picked = raw.gather(2, target[:, None, None].expand(-1, raw.shape[1], 1))[..., 0]
-        return (raw.logsumexp(2) - picked).mean(1)
+        return -log_probability(raw, target).mean(1)
 
     def _users(self, raw: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         assert self.loss_function is not None
@@ -81,33 +95,57 @@ class Objective:
         """Return the members' answers (N, K, O'): class probabilities, or values in the target's unit (float64)."""
         raw = raw.double()
         if self.task == "regression":
-            scale, center = (torch.as_tensor(a, dtype=torch.float64, device=raw.device) for a in (self.scale, self.center))
-            return raw * scale + center
+            return self.values(raw)
         if self.n_outputs == 1:
             return torch.cat([torch.sigmoid(-raw), torch.sigmoid(raw)], 2)
         return torch.softmax(raw, 2)
 
-    def with_loss(self, loss: UserLoss | None) -> Objective:
-        """Return the objective with the user's loss.
+    def values(self, raw: torch.Tensor) -> torch.Tensor:
+        """Return the values in the target's unit that raw outputs (N, K, O) stand for, differentiable, in the precision of ``raw``."""
+        scale, center = (torch.as_tensor(a, dtype=raw.dtype, device=raw.device) for a in (self.scale, self.center))
+        return (raw if self.named is None else self.named.values(raw)) * scale + center
 
-        The loss is called with raw outputs (M, O) and the prepared target (M,) or (M, O) and returns one value per row, (M,).
+    def with_loss(
+        self, loss: UserLoss | str | Mapping[str, Any] | None, target: npt.NDArray[Any] | None = None,
+        weights: npt.NDArray[np.float64] | None = None,
+    ) -> Objective:  # fmt: skip
+        """Return the objective with another loss.
+
+        Parameters
+        ----------
+        loss : None; a name of ``training.losses.LOSSES``, or a mapping of one name to its options; or a callable, which is called with raw
+            outputs (M, O) and the prepared target (M,) or (M, O) and returns one value per row, (M,).
+        target, weights : of the training rows; named losses alone read them.
         """
-        if loss is not None and not callable(loss):
+        if loss is None or callable(loss):
+            return replace(self, loss_function=loss, named=None)
+        if not isinstance(loss, str | Mapping):
             raise ArgumentError("loss cannot be used", expected="a callable (raw, target) -> one value per row", got=type(loss).__name__)
-        return replace(self, loss_function=loss)
+        named = named_loss(loss, self.task)
+        if target is None:
+            raise RequestError("a named loss reads the training target", do="pass target=")
+        values = np.asarray(target) if self.task == "classification" else np.asarray(target, np.float64).reshape(len(target), -1)
+        fitted = named.fit(values, weights, self.n_answers)
+        center, scale = fitted.standard(values, weights) or (self.center, self.scale)
+        return replace(self, named=fitted, center=center, scale=scale)
 
     def state(self) -> dict[str, Any]:
         """Return the objective without the user's loss, as plain numbers and lists."""
         return {
             "task": self.task, "n_outputs": self.n_outputs, "n_answers": self.n_answers, "center": self.center.tolist(),
             "scale": self.scale.tolist(), "class_weight": self.class_weight.tolist(),
+            "loss": None if self.named is None else {"name": self.named.name, **self.named.state()},
         }  # fmt: skip
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Objective:
         """Return the objective that gave this state."""
         center, scale, weight = (np.asarray(state[k], np.float64) for k in ("center", "scale", "class_weight"))
-        return cls(state["task"], int(state["n_outputs"]), int(state["n_answers"]), center, scale, weight)
+        loss = dict(state.get("loss") or {})
+        named = LOSSES[loss.pop("name")] if loss else None
+        kept = {k: tuple(v) if isinstance(v, list) else v for k, v in loss.items()}
+        made = None if named is None else named(**kept)
+        return cls(state["task"], int(state["n_outputs"]), int(state["n_answers"]), center, scale, weight, named=made)
 
 
 def classification(n_classes: int, class_weight: Sequence[float] | npt.NDArray[np.float64] | None = None) -> Objective:

@@ -149,13 +149,14 @@ def builder(sizes: CellSizes, settings: TrainSettings, n_outputs: int) -> Callab
     options |= dict(settings.options)
     embedding = {"category_dropout": settings.category_dropout, "number": settings.number, "category": settings.category}
     embedding |= dict(settings.embedding)
+    width = max(settings.d_token, _least_width(sizes, settings))
 
     def build(seed: int) -> TableNet:
         return TableNet(
             sizes,
             settings.backbone,
             n_outputs,
-            d_token=settings.d_token,
+            d_token=width,
             options=options,
             head=settings.head,
             embedding=embedding,
@@ -164,3 +165,10 @@ def builder(sizes: CellSizes, settings: TrainSettings, n_outputs: int) -> Callab
         )
 
     return build
+
+
+def _least_width(sizes: CellSizes, settings: TrainSettings) -> int:
+    """Return the narrowest token that the encoder of levels can fill."""
+    named = isinstance(settings.category, str)
+    encoder = registry.resolve(registry.get("encoder", settings.category)) if named else settings.category
+    return int(encoder.least_width(sizes.cardinalities)) if hasattr(encoder, "least_width") else 1

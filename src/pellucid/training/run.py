@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,15 +13,19 @@ import torch
 from pellucid import random
 from pellucid.nn.cells import Cells
 from pellucid.nn.layers import seed_dropout
+from pellucid.nn.regularizers.averaging import WeightAveraging
 from pellucid.nn.regularizers.base import Learned
 from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
+from pellucid.training.averaging import Average
 from pellucid.training.batches import Batches, stop_rows
+from pellucid.training.memory import fill_banks
 from pellucid.training.metrics import Metric, metric
 from pellucid.training.objectives import Objective
 from pellucid.training.optim import Optimizers
 from pellucid.training.precision import Arithmetic, choose_arithmetic, shape_class
 from pellucid.training.predict import predict_in_chunks
+from pellucid.training.pretraining import Pretraining, pretrain
 from pellucid.training.recipe import TrainSettings
 from pellucid.training.schedules import warm_cosine
 
@@ -39,21 +44,26 @@ class Run:
         parts: Sequence[Part], objective: Objective, settings: TrainSettings, seed: int, device: torch.device, stop_metric: Any,
     ) -> None:  # fmt: skip
         self.settings, self.objective, self.seed, self.device, self.parts = settings, objective, seed, device, parts
-        self.score_by: Metric = metric(stop_metric, objective.task, objective.n_answers)
+        self.score_by: Metric = metric(stop_metric or objective.metric(), objective.task, objective.n_answers)
         nets = [build(random.integer(seed, "net", g)) for g in range(len(parts))]
+        fill_banks(nets, cells, objective.prepare(target), [train for train, _ in parts], objective, seed)
         self.net: TableNet | StackedNet = (nets[0] if len(nets) == 1 else StackedNet(nets)).to(device)
         self.host_cells, self.cells = cells, cells.to(device)
         self.truth = np.asarray(target) if objective.task == "classification" else np.asarray(target, np.float64).reshape(len(target), -1)
         self.row_weights = objective.row_weights(target, weights)
         self.target = objective.prepare(target).to(device)
-        self.batches = Batches([p[0] for p in parts], settings.batch, seed)
+        self.batches = Batches([p[0] for p in parts], settings.batch, seed, objective.strata(target))
         self._weigh(parts)
         self.stop, self.stop_valid = stop_rows([p[1] for p in parts])
         self.has_stop = self.stop.shape[1] > 0
         core = self.net.net if isinstance(self.net, StackedNet) else self.net
+        core.losses = objective.losses
         self.params = dict(core.named_parameters())
-        # what a state holds: running statistics and stored rows are no parameters, but the network answers by them
-        self.state = {n: t for n, t in [*core.named_parameters(), *core.named_buffers()] if n in core.state_dict()}
+        # what a state holds: running statistics are no parameters, but the network answers by them; kept rows never change
+        held = [n for n in core.state_dict() if not n.startswith("bank.")]
+        self.state = {n: t for n, t in [*core.named_parameters(), *core.named_buffers()] if n in held}
+        shares = [r.share for r in core.regularizers if isinstance(r, WeightAveraging)]
+        self.average = Average(self.state, max(shares)) if shares else None
         self._plan()
         self._compiled: Callable[[Cells], torch.Tensor] | None = None
         self.arithmetic = Arithmetic()
@@ -108,13 +118,17 @@ class Run:
         )  # fmt: skip
 
     def _trial_step(self, arithmetic: Arithmetic) -> None:
-        """Take the gradient of one step and forget it."""
+        """Take the gradient of one step and forget it, running statistics included."""
         held = self.arithmetic, self.forward
+        kept = {n: t.clone() for n, t in self.state.items() if n not in self.params}
         if arithmetic != held[0]:
             self.arithmetic, self.forward = arithmetic, self._network(arithmetic)
         self.net.train()
         self.loss(*self.batches.rows(0)).backward()
         self.net.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, value in kept.items():
+                self.state[name].copy_(value)
         self.arithmetic, self.forward = held
 
     def _network(self, arithmetic: Arithmetic) -> Callable[[Cells], torch.Tensor]:
@@ -128,6 +142,14 @@ class Run:
         out: torch.Tensor = self.net.each(cells) if isinstance(self.net, StackedNet) else self.net(cells)
         return out
 
+    def pretrain(self, given: Pretraining, deadline: float) -> None:
+        """Learn from the cells of the training rows, and of rows without an answer, before the fit."""
+        found = pretrain(
+            self.net, self.cells, [train for train, _ in self.parts], given, self.settings, self.seed, max(1, self.steps // 2), deadline
+        )
+        self.record |= {"pretraining": found}
+        self.best = {n: p.detach().clone() for n, p in self.state.items()}
+
     # -- one step ------------------------------------------------------------------------------------------------------------
 
     def loss(self, rows: npt.NDArray[np.int64], valid: npt.NDArray[np.bool_]) -> torch.Tensor:
@@ -135,23 +157,29 @@ class Run:
         at, counts = torch.from_numpy(rows).to(self.device), torch.from_numpy(valid).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.arithmetic.precision == "bf16"):
             learned = self._learn(at)
-        raw = learned.outputs.float().flatten(0, 1)
-        losses = self.objective.losses(raw, self.target[at.flatten()]).view(at.shape)
+        raw = learned.outputs.float()
+        losses = self._losses(raw, at)
         if not self.net.plain:
-            others = self.objective.losses(raw, self.target[at.gather(1, learned.partner).flatten()]).view(at.shape)
+            others = self._losses(raw, at.gather(1, learned.partner))
             losses = learned.share * losses + (1 - learned.share) * others + learned.penalty
         weight = self.weights[at] * self.weight_scale * counts
         return ((losses * weight).sum(1) / counts.sum(1).clamp(min=1)).sum()
+
+    def _losses(self, raw: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        """Return the losses (G, B) of raw outputs (G, B, K, O) against the targets of rows (G, B)."""
+        if self.objective.together:  # every network's batch for itself
+            return torch.stack([self.objective.losses(r, self.target[rows]) for r, rows in zip(raw, at)])
+        return self.objective.losses(raw.flatten(0, 1), self.target[at.flatten()]).view(at.shape)
 
     def _learn(self, at: torch.Tensor) -> Learned:
         """Return what the loss reads of rows (G, B), each with a leading axis G."""
         if isinstance(self.net, StackedNet):
             cells = self.cells.take(at)
-            return self.net.learn(cells) if not self.net.plain else Learned(self.forward(cells), *[at] * 3)
+            return self.net.learn(cells, self.target[at]) if not self.net.plain else Learned(self.forward(cells), *[at] * 3)
         cells = self.cells.take(at[0])
         if self.net.plain:
             return Learned(self.forward(cells)[None], *[at] * 3)  # the loss reads the outputs alone
-        return Learned(*(t[None] for t in self.net.learn(cells)))
+        return Learned(*(t[None] for t in self.net.learn(cells, self.target[at[0]])))
 
     def advance(self) -> torch.Tensor:
         """Take one step; returns its loss per fold, detached."""
@@ -160,6 +188,8 @@ class Run:
         loss.backward()
         self.optimizers.step(warm_cosine(self.step, self.steps, self.warmup))
         self.step += 1
+        if self.average is not None:
+            self.average.take(self.step, self.steps)
         return loss.detach() / len(self.parts)
 
     def _reseed(self) -> None:
@@ -192,6 +222,10 @@ class Run:
 
     def evaluate(self) -> float:
         """Score the folds, keep their best states, count how long each has waited; returns the mean score in the user's direction."""
+        with contextlib.nullcontext() if self.average is None else self.average.shown():
+            return self._evaluate()
+
+    def _evaluate(self) -> float:
         found = self.scores()
         for g, score in enumerate(found):
             better = score < self.best_score[g]
@@ -221,10 +255,13 @@ class Run:
     def settle(self) -> TableNet | StackedNet:
         """Put the best state in (the last one where nothing was scored) and return the network, ready to answer, on the processor."""
         if not self.has_stop:
-            self.best, self.best_step = {n: p.detach().clone() for n, p in self.state.items()}, [self.step] * len(self.parts)
+            with contextlib.nullcontext() if self.average is None else self.average.shown():
+                self.best = {n: p.detach().clone() for n, p in self.state.items()}
+            self.best_step = [self.step] * len(self.parts)
         with torch.no_grad():
             for name, value in self.state.items():
                 value.copy_(self.best[name])
+        (self.net.net if isinstance(self.net, StackedNet) else self.net).losses = None  # a user's function does not travel with the weights
         return self.net.cpu().eval()
 
     def held_out(self) -> npt.NDArray[np.float32]:

@@ -1,11 +1,12 @@
 """Cells to tokens: every source column becomes one vector, all columns at once.
 
 Numbers and levels go through the encoders that the registry names, vectors (hashed text, calendar parts) through one linear map a slot.
+On the columns' tokens may then act: what the column is called, its place, and gates that learn how wide it needs to be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from torch import nn
 from pellucid import registry
 from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells, CellSizes
+from pellucid.nn.embeddings.identity import ColumnIdentity, Positions
+from pellucid.nn.embeddings.soft_width import SoftWidth
 from pellucid.nn.layers import uniform
 
 __all__ = ["CellEmbedding"]
@@ -36,6 +39,13 @@ class CellEmbedding(nn.Module):
         maps codes (N, Sc) to (N, Sc, D).
     number_options, category_options : their keyword arguments.
     category_dropout : share of the codes shown as unseen while training.
+    identity : None; ``"names"``, so that a token also says what its column is called; or ``"random"``, its control.
+    positions : None, or the columns that stand in an order, by name or index, first to last.
+    soft_width : learn how many dimensions each column needs: True, or keyword arguments of :class:`SoftWidth`.
+
+    Attributes
+    ----------
+    width : the :class:`SoftWidth`, or None.
     """
 
     order: torch.Tensor
@@ -43,6 +53,7 @@ class CellEmbedding(nn.Module):
     def __init__(
         self, sizes: CellSizes, d_token: int, number: str | Factory = "ple", category: str | Factory = "lookup",
         number_options: Mapping[str, Any] | None = None, category_options: Mapping[str, Any] | None = None, category_dropout: float = 0.02,
+        identity: str | None = None, positions: Sequence[str | int] | None = None, soft_width: bool | Mapping[str, Any] = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.n_columns, self.d_token = sizes.n_columns, d_token
@@ -61,10 +72,18 @@ class CellEmbedding(nn.Module):
         self.in_order = columns == list(range(sizes.n_columns))
         # one slot a column: where to find column j; else: which column slot i belongs to
         self.register_buffer("order", torch.tensor(np.argsort(columns) if self.one_each else columns, dtype=torch.int64), persistent=False)
+        self.identity = None if identity is None else ColumnIdentity(_names(sizes, identity), d_token)
+        self.positions = None if positions is None else Positions(sizes.n_columns, d_token, _indices(sizes, positions))
+        gated = dict(soft_width) if isinstance(soft_width, Mapping) else {}
+        self.width = SoftWidth(sizes.n_columns, d_token, **gated) if soft_width else None
 
     def forward(self, cells: Cells) -> torch.Tensor:
         with torch.autocast(cells.numbers.device.type, enabled=False):
-            return self._columns(self._slots(cells))
+            tokens = self._columns(self._slots(cells))
+            for layer in (self.identity, self.positions, self.width):
+                if layer is not None:
+                    tokens = layer(tokens)
+            return tokens
 
     def _slots(self, cells: Cells) -> torch.Tensor:
         slots = []
@@ -89,3 +108,21 @@ class CellEmbedding(nn.Module):
 
 def _factory(encoder: str | Factory) -> Factory:
     return registry.resolve(registry.get("encoder", encoder)) if isinstance(encoder, str) else encoder
+
+
+def _names(sizes: CellSizes, identity: str) -> torch.Tensor:
+    """Return the vectors (C, V) that stand for the columns."""
+    if identity == "random":
+        return ColumnIdentity.control(sizes.n_columns)
+    if identity != "names":
+        raise RequestError(f"unknown identity {identity!r} of columns", expected="'names' or 'random'")
+    if sizes.name_vectors is None:
+        raise RequestError("the columns' names are not known to the network", do="give CellSizes their name_vectors (C, V)")
+    return torch.from_numpy(np.array(sizes.name_vectors, np.float32))
+
+
+def _indices(sizes: CellSizes, columns: Sequence[str | int]) -> list[int]:
+    unknown = [c for c in columns if isinstance(c, str) and c not in sizes.names]
+    if unknown:
+        raise RequestError(f"there is no column {unknown[0]!r} to give a place", expected=f"some of {', '.join(sizes.names) or 'none'}")
+    return [sizes.names.index(c) if isinstance(c, str) else int(c) for c in columns]

@@ -1,4 +1,4 @@
-"""What a regularizer may do while a network learns: mix the rows it reads, and add to the loss. Evaluation never sees it."""
+"""What a regularizer may do while a network learns: change what it reads, and add to the loss. Evaluation never sees it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+
+from pellucid.nn.cells import Cells
 
 if TYPE_CHECKING:
     from pellucid.nn.table_net import TableNet
@@ -45,14 +47,24 @@ class Learned(NamedTuple):
 
 
 class Regularizer:
-    """Base of all regularizers: does nothing. Subclasses change one of the two methods; their arguments are the user's options.
+    """Base of all regularizers: does nothing. Subclasses change some of the methods; their arguments are the user's options.
 
-    Random numbers come from torch's own generator, which the loop seeds anew for every step. Both methods may run inside ``vmap`` over
-    networks: no in-place writes to given tensors, no ``item()``, no shapes that depend on values.
+    Random numbers come from torch's own generator, which the loop seeds anew for every step. All methods may run inside ``vmap`` over
+    networks: no in-place writes to given tensors, no ``item()``, no shapes that depend on values, gradients by ``torch.func`` alone.
+
+    Attributes
+    ----------
+    between_steps : True where it acts on the weights between two steps and none of the methods below does anything.
     """
 
-    def mix(self, net: TableNet, tokens: torch.Tensor) -> Mixed | None:
-        """Return the rows to learn from in place of ``tokens`` (N, C, D), or None to leave them."""
+    between_steps = False
+
+    def change(self, net: TableNet, cells: Cells, target: torch.Tensor | None) -> Cells:
+        """Return the cells to learn from in place of ``cells`` (N, ...); target (N,) or (N, O) as the loss reads it."""
+        return cells
+
+    def mix(self, net: TableNet, tokens: torch.Tensor) -> Mixed | torch.Tensor | None:
+        """Return the rows to learn from in place of ``tokens`` (N, C, D): tokens where the answers stay, or None to leave them."""
         return None
 
     def penalty(self, net: TableNet, trace: Trace) -> torch.Tensor | None:

@@ -1,4 +1,4 @@
-"""Penalties on weights: shrink all of them, make them sparse, or switch whole columns off."""
+"""Penalties on weights: shrink all of them, make them sparse, switch whole columns off, or keep lengths as they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pellucid.nn.regularizers.base import Regularizer, Trace
 if TYPE_CHECKING:
     from pellucid.nn.table_net import TableNet
 
-__all__ = ["L1", "L2", "Group"]
+__all__ = ["L1", "L2", "Group", "Orthogonal"]
 
 
 class L1(Regularizer):
@@ -49,6 +49,31 @@ class Group(Regularizer):
     def penalty(self, net: TableNet, trace: Trace) -> torch.Tensor:
         size = (trace.tokens.square().sum(2).mean(0) + 1e-12).sqrt()
         return self.weight * size.sum()
+
+
+class Orthogonal(Regularizer):
+    """``weight`` times the mean squared distance of the matrices' singular values' squares from 1, so that layers keep lengths.
+
+    ``||W W' - I||^2`` of the smaller side, over that side's length, averaged over matrices: the dense form of the penalty on convolutions
+    of Wang, Chen, Chakraborty, Yu 2020, arXiv:1911.12207.
+
+    Parameters
+    ----------
+    weight : of the penalty. layer : as for :class:`L1`.
+    """
+
+    def __init__(self, weight: float = 1.0, layer: str = "all") -> None:
+        self.weight, self.layer = weight, layer
+
+    def penalty(self, net: TableNet, trace: Trace) -> torch.Tensor:
+        matrices = _matrices(net, self.layer)
+        return self.weight * sum((_distance(m) for m in matrices), trace.outputs.new_zeros(())) / max(len(matrices), 1)
+
+
+def _distance(matrix: torch.Tensor) -> torch.Tensor:
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
+    gram = wide @ wide.mT
+    return (gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).square().sum() / len(gram)
 
 
 def _matrices(net: TableNet, layer: str) -> list[torch.Tensor]:

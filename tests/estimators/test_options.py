@@ -1,0 +1,67 @@
+"""The user's names of columns reach the backbone as indexes, and what training rows decide is kept with the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pellucid import TabularClassifier, TabularRegressor, load
+from pellucid.errors import RequestError
+
+QUICK: dict[str, Any] = {"max_steps": 40, "random_state": 0, "verbose": 0, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    made = pd.DataFrame({"age": rng.normal(40, 10, 300), "town": rng.choice(list("abc"), 300), "price": rng.normal(5, 2, 300)})
+    made["y"] = np.sin(made["age"] / 5) - made["price"] + (made["town"] == "b") + rng.normal(size=300)
+    made.loc[::17, "age"] = np.nan
+    return made
+
+
+@pytest.mark.parametrize("backbone", ["additive", "leurn", "kan", "senn"])
+def test_answers_follow_the_directions_asked_for(backbone: str, frame: pd.DataFrame, tmp_path: Path) -> None:
+    model = TabularRegressor(backbone=backbone, backbone_options={"monotone": {"age": "up", "price": "down"}}, **QUICK).fit(
+        frame, target="y"
+    )
+    rows = frame.drop(columns="y").head(20)
+    for column, sign in (("age", 1), ("price", -1)):
+        grid = np.linspace(frame[column].min() - 5, frame[column].max() + 5, 60)
+        wide = rows.loc[rows.index.repeat(60)].assign(**{column: np.tile(grid, 20)})
+        answers = np.asarray(model.predict(wide)).reshape(20, 60)
+        assert (sign * np.diff(answers, axis=1)).min() >= -1e-4
+    model.save(tmp_path / "m")
+    assert np.array_equal(load(tmp_path / "m").predict(rows), model.predict(rows))
+
+
+def test_what_cannot_be_monotone_is_refused(frame: pd.DataFrame) -> None:
+    def fit(kind: Any = TabularRegressor, target: Any = "y", **options: Any) -> None:
+        kind(backbone="additive", **QUICK | options).fit(frame, target=target)
+
+    for wishes, match in (
+        ({"town": "up"}, "'town'"),
+        ({"age": "sideways"}, "sideways"),
+        (["age"], "mapping"),
+        ({"nobody": "up"}, "'nobody'"),
+    ):
+        with pytest.raises(RequestError, match=match):
+            fit(backbone_options={"monotone": wishes})
+    with pytest.raises(RequestError, match="encoder"):
+        fit(backbone_options={"monotone": {"age": "up"}}, number="ple")
+    with pytest.raises(RequestError, match="classes"):
+        fit(TabularClassifier, "town", backbone_options={"monotone": {"age": "up"}})
+
+
+def test_the_pairs_come_from_the_training_rows_and_stay_with_the_model(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    made = pd.DataFrame(rng.normal(size=(600, 6)), columns=list("abcdef"))
+    made["y"] = made["a"] + 2 * made["b"] * made["e"] + 0.3 * rng.normal(size=600)
+    model = TabularRegressor(backbone="additive", backbone_options={"n_pairs": 1}, **QUICK).fit(made, target="y")
+    model.save(tmp_path / "m")
+    for each in (model, load(tmp_path / "m")):
+        assert each.engine_.net.net.backbone.pairs == ((1, 4),)
