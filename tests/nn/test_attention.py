@@ -128,7 +128,7 @@ def test_every_rule_drops_in_and_its_last_block_for_one_token_equals_the_whole(r
     assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in net.parameters())
     hidden, parts = net.eval().explained(tokens)
     torch.testing.assert_close(hidden, net(tokens)[0], rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(parts["attention"].sum(-1), torch.ones(2, 2, 6, 5))
+    torch.testing.assert_close(parts["attention"].sum(-1), torch.ones(6, 2, 2, 5))
 
 
 @pytest.mark.parametrize("rule", RULES)

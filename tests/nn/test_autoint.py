@@ -50,7 +50,7 @@ def test_the_maps_are_of_all_layers_and_a_masked_column_has_no_influence() -> No
     masked[:, 1] = True
     hidden, parts = net.explained(tokens, masked)
     torch.testing.assert_close(hidden, net(tokens, masked)[0])
-    assert parts["attention"].shape == (2, 2, 7, 4, 4)
+    assert parts["attention"].shape == (7, 2, 2, 4, 4)
     assert not parts["attention"][..., 1].any()
     hidden.square().sum().backward()
     assert not tokens.grad[:, 1].any()

@@ -34,11 +34,11 @@ def test_a_column_hears_only_columns_at_least_as_informative() -> None:
     rank = (2, 0, 3, 1)
     net, tokens = made(rank), draw(6, 4, 8)
     maps = net.explained(tokens)[1]["attention"]
-    assert maps.shape == (2, 2, 6, 4, 4)
+    assert maps.shape == (6, 2, 2, 4, 4)
     for i in range(4):
         for j in range(4):
             assert bool(maps[..., i, j].any()) == (rank[j] <= rank[i])
-    torch.testing.assert_close(maps.sum(-1), torch.ones(2, 2, 6, 4))
+    torch.testing.assert_close(maps.sum(-1), torch.ones(6, 2, 2, 4))
     with torch.no_grad():
         for p in net.parameters():
             p.add_(0.3 * torch.randn(p.shape))  # away from the quiet start

@@ -48,9 +48,9 @@ def test_the_explaining_path_gives_the_same_answer_and_all_maps() -> None:
     net, tokens = FTTransformer(4, 8, blocks=3, heads=2).eval(), torch.randn(6, 4, 8)
     hidden, parts = net.explained(tokens)
     torch.testing.assert_close(hidden, net(tokens)[0], rtol=1e-5, atol=1e-6)
-    assert parts["attention"].shape == (3, 2, 6, 5, 5)
+    assert parts["attention"].shape == (6, 3, 2, 5, 5)
     assert parts["tokens"].shape == (6, 5, 8)
-    torch.testing.assert_close(parts["attention"].sum(-1), torch.ones(3, 2, 6, 5))
+    torch.testing.assert_close(parts["attention"].sum(-1), torch.ones(6, 3, 2, 5))
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])

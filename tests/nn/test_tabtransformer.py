@@ -25,8 +25,8 @@ def draw(*shape: int) -> torch.Tensor:
 
 def test_only_categories_attend_unless_numbers_are_let_in() -> None:
     tokens = draw(6, 5, 8)
-    assert made().explained(tokens)[1]["attention"].shape == (2, 2, 6, 2, 2)
-    assert made(attend_numbers=True).explained(tokens)[1]["attention"].shape == (2, 2, 6, 5, 5)
+    assert made().explained(tokens)[1]["attention"].shape == (6, 2, 2, 2, 2)
+    assert made(attend_numbers=True).explained(tokens)[1]["attention"].shape == (6, 2, 2, 5, 5)
     other = tokens.clone()
     other[:, [0, 2, 4]] += 1.0
     torch.testing.assert_close(made().explained(other)[1]["contextual"], made().explained(tokens)[1]["contextual"])

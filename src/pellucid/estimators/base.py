@@ -304,6 +304,31 @@ class TabularEstimator(BaseEstimator):
         words = np.select([coded.absent, coded.unseen, coded.outside], ["missing", "unseen", "out of range"], "")
         return pd.DataFrame(words, columns=list(self.engine_.encoder.columns), index=table.frame.index)
 
+    def parts(self, X: Any) -> dict[str, npt.NDArray[Any]]:
+        """Return what the model shows of its inside, by name: masks, attention, rules, kept rows, or the terms of a listed sum.
+
+        Returns
+        -------
+        Arrays whose first axis are the N rows; columns stand in the order of ``feature_names_in_`` as far as they are used
+        (``record_["columns"]``). Of models that are trained in folds axis 1 counts the fold networks. ``contributions`` (N, C, O) and
+        ``bias`` (N, O), with ``pairs`` (N, P, O) where there are any, add up to the output: in the target's unit, for classes in
+        log-odds before calibration. ``hidden`` is the hidden state.
+
+        Raises
+        ------
+        RequestError : the model is no network.
+
+        Notes
+        -----
+        A mask or an attention map is not evidence until it was tested; see ``pellucid.trial``.
+        """
+        self._check_fitted()
+        if not self.engine_.differentiable:
+            raise RequestError(
+                "this model has no parts to show", expected="a network", got=f"backbone {self.engine_.name!r}", do="use explain"
+            )
+        return self.engine_.parts(self._table(X))  # type: ignore[attr-defined,no-any-return]
+
     def predictor(self, scale: str | None = None, of: str = "prediction") -> Predictor:
         """Return this model as the answers see it.
 

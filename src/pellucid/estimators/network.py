@@ -26,7 +26,7 @@ from pellucid.table import Plan, Table
 from pellucid.training import objectives
 from pellucid.training.loop import fit_network
 from pellucid.training.objectives import Objective
-from pellucid.training.predict import predict_in_chunks
+from pellucid.training.predict import CHUNK, predict_in_chunks
 from pellucid.training.pretraining import Pretraining
 from pellucid.training.recipe import TrainSettings, builder, recipe
 from pellucid.training.search import changed
@@ -232,6 +232,23 @@ class NetworkEngine:
     def tokens(self, table: Table) -> torch.Tensor:
         """Return the embedded cells (N, C, D)."""
         return predict_in_chunks(self.net.tokens, self.cells(table)).clone()
+
+    def parts(self, table: Table) -> dict[str, npt.NDArray[Any]]:
+        """Return what the backbone shows of its inside, by name, rows first; with folds axis 1 counts the fold networks.
+
+        The terms of a listed sum (``contributions``, ``pairs``, ``bias``) are in the target's unit, for classes in log-odds before
+        calibration.
+        """
+        cells, pieces = self.cells(table.select(self.encoder.columns)), []
+        with torch.inference_mode():
+            for start in range(0, cells.n_rows, CHUNK):
+                found = self.net.named_parts(cells.take(slice(start, start + CHUNK)))
+                pieces.append({name: part.movedim(0, 1) if self.n_folds > 1 else part for name, part in found.items()})
+        out = {name: torch.cat([p[name] for p in pieces]).detach().double().cpu().numpy() for name in pieces[0]} if pieces else {}
+        if self.objective.task == "regression" and "contributions" in out:
+            out |= {name: out[name] * self.objective.scale for name in ("contributions", "pairs", "bias") if name in out}
+            out["bias"] = out["bias"] + self.objective.center
+        return out
 
     def logits(self, raw: torch.Tensor) -> torch.Tensor:
         """Return class logits (N, K, O') of raw outputs; two classes have one raw output, the log-odds of the second."""

@@ -60,7 +60,7 @@ class AutoInt(nn.Module):
 
     Parts
     -----
-    ``attention`` (L, heads, N, C, C) by ``explained``: which pairs of columns combine.
+    ``attention`` (N, L, heads, C, C) by ``explained``: which pairs of columns combine.
 
     # NOTE[DIFF] Tokens come from the encoders; the paper's are a number times a vector of its column, without a shift.
     # NOTE[DIFF] The perceptron reads the same tokens and meets the attention in the linear head, which adds their two answers.
@@ -87,7 +87,7 @@ class AutoInt(nn.Module):
     def explained(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return the same hidden state and the attention maps."""
         hidden, maps = self._run(tokens, masked)
-        return hidden, {"attention": torch.stack(maps).transpose(1, 2)} if maps else {}
+        return hidden, {"attention": torch.stack(maps, 1)} if maps else {}
 
     def _run(self, tokens: torch.Tensor, masked: torch.Tensor | None) -> tuple[torch.Tensor, list[torch.Tensor]]:
         x = tokens = tokens if masked is None else torch.where(masked[..., None], 0.0, tokens)

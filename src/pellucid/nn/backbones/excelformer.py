@@ -70,7 +70,7 @@ class ExcelFormer(nn.Module):
 
     Parts
     -----
-    ``attention`` (L, heads, N, C, C) by ``explained``: influence runs from stronger to weaker columns only.
+    ``attention`` (N, L, heads, C, C) by ``explained``: influence runs from stronger to weaker columns only.
 
     # NOTE[DIFF] The gated token (w x + b) * tanh(v x + c) is made of the encoder's token t as t * tanh(a t + d), entry by entry: with
     # the linear encoder these are the same functions. Levels keep a vector each; the authors turn them into numbers first.
@@ -108,7 +108,7 @@ class ExcelFormer(nn.Module):
     def explained(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return the same hidden state and the attention maps."""
         hidden, maps = self._run(tokens, masked)
-        return hidden, {"attention": torch.stack(maps).transpose(1, 2)} if maps else {}
+        return hidden, {"attention": torch.stack(maps, 1)} if maps else {}
 
     def _run(self, tokens: torch.Tensor, masked: torch.Tensor | None) -> tuple[torch.Tensor, list[torch.Tensor]]:
         hidden = self.forbidden

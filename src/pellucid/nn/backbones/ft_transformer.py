@@ -130,7 +130,7 @@ class FTTransformer(nn.Module):
         return self._end(x, masked), {}
 
     def explained(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-        """Return the same hidden state, with ``tokens`` (N, T, D) after the last block and ``attention`` (L, heads, N, T, T).
+        """Return the same hidden state, with ``tokens`` (N, T, D) after the last block and ``attention`` (N, L, heads, T, T).
 
         T counts [CLS], which comes first: row 0 of the attention says where the answer was gathered. The pooling ``"label"`` adds
         ``label_attention`` (N, O, C).
@@ -142,7 +142,7 @@ class FTTransformer(nn.Module):
             x = block(x, x.shape[1], hidden_keys)
         parts = {"tokens": x}
         if maps:
-            parts["attention"] = torch.stack(maps)
+            parts["attention"] = torch.stack(maps).permute(2, 0, 1, 3, 4)
         if isinstance(self.pool, LabelPool):
             parts["label_attention"] = self.pool.weights(_fp32(self.norm, x), masked)
         return self._end(x, masked), parts

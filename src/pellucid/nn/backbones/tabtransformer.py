@@ -104,5 +104,5 @@ class TabTransformer(nn.Module):
         for block in self.layers:
             maps.append(block.attention.weights(block.norm_attention(x), hidden))  # type: ignore[union-attr,operator]
             x = block(x, x.shape[1], hidden)
-        parts = {"contextual": x, "attention": torch.stack(maps)} if maps else {}
+        parts = {"contextual": x, "attention": torch.stack(maps).permute(2, 0, 1, 3, 4)} if maps else {}
         return self._end(x, tokens, hidden), parts
