@@ -51,7 +51,7 @@ def ours(settings: TrainSettings, precision: str, threads: int) -> Callable[[], 
         builder(sizes, settings, 1), cells, y.numpy(), None, parts, objective, replace(settings, precision=precision), 0,
         torch.device("cpu"), None,
     )  # fmt: skip
-    run.use(Arithmetic(precision, threads=threads) if precision == "fp32" else run.choose(threads))
+    run.use(run.choose(threads) if precision == "auto" else Arithmetic(precision, threads=threads))
     run.net.train()
     return lambda: float(run.advance().sum())
 
@@ -188,7 +188,10 @@ def main() -> None:
         )
     if not a.only or "tabnet" in a.only.split(","):
         batch = 1024
-        settings = TrainSettings(backbone="tabnet", number="plain", d_token=1, batch=batch, muon_lr=0.0)
+        settings = TrainSettings(
+            backbone="tabnet", number="plain", d_token=1, batch=batch, muon_lr=0.0,
+            options=(("n_d", 8), ("n_a", 8), ("gamma", 1.3), ("momentum", 0.02)),
+        )  # fmt: skip
         (mine,) = rows_per_second([ours(settings, "fp32", a.threads)], batch, a.seconds)
         reference = ROWS // batch * batch / tabnet_seconds(batch)
         results["tabnet"] = {"ours fp32": mine, "reference fp32": reference}

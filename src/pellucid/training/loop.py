@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from pellucid.errors import RequestError
-from pellucid.execution import limit_threads
+from pellucid.execution import keep_memory, limit_threads
 from pellucid.nn.cells import Cells
 from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
@@ -105,7 +105,7 @@ def fit_network(
         deadline = min(deadline or np.inf, started + settings.time_limit)
     if not parts or any(len(train) == 0 for train, _ in parts):
         raise RequestError("there are no rows to train on")
-    with limit_threads(threads), _own_random_numbers():
+    with limit_threads(threads), keep_memory(), _own_random_numbers():
         run = Run(build, cells, target, weights, parts, objective, settings, seed, choose_device(device), stop_metric)
         run.record |= {"device": str(run.device)}
         saver = Saver(run, checkpoint, resume)

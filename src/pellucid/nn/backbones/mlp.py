@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import nn
 
-from pellucid.nn.layers import FirstStage, dropout
+from pellucid.nn.layers import FirstStage, relu_dropout
 
 __all__ = ["MLP", "FlatBackbone", "linear_blocks"]
 
@@ -49,7 +49,7 @@ class FlatBackbone(nn.Module):
         return self.from_sum(self.first.total(tokens))
 
     def _act(self, x: torch.Tensor) -> torch.Tensor:
-        return dropout(torch.relu(x), self.dropout, self.training)
+        return relu_dropout(x, self.dropout, self.training)
 
 
 class MLP(FlatBackbone):
