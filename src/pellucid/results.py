@@ -200,13 +200,14 @@ class Explanation(_Result):
             "base": flat(self.base_values),
             "gap": flat(self.gap),
         }
-        body = {c: cube[:, j] for j, c in enumerate(self.columns)}
+        # a column of the user's that bears the name of one of ours gives way
+        body = {f"{c}_cell" if c in head else c: cube[:, j] for j, c in enumerate(self.columns)}
         if self.error is None:
             errors = {f"{c}__error": np.zeros(n * o) for c in self.columns}
         else:
             se = (self.error if self.error.ndim == 3 else self.error[:, :, None]).transpose(0, 2, 1).reshape(n * o, -1)
             errors = {f"{c}__error": se[:, j] for j, c in enumerate(self.columns)}
-        return pd.DataFrame(head).join(pd.DataFrame(body), rsuffix="_cell").join(pd.DataFrame(errors))
+        return pd.DataFrame({**head, **body, **errors})
 
     def top(self, k: int = 3, output: int = 0) -> list[list[tuple[str, Any, float]]]:
         """Return per row the k largest contributions as (column, cell as written, value)."""

@@ -42,7 +42,7 @@ def check_it_does_something_and_stays_finite(regularized: Regularized) -> None:
         assert all(torch.isfinite(t).all() for t in learned), "what the loss reads is not finite"
         assert learned.penalty.shape == learned.share.shape == learned.partner.shape == (16,), "one value per row is expected"
         plain = regularized.net(backbone).eval()(checks_backbone.some_cells(16, 5))
-        apart = float((plain - regularized.net(backbone).eval().learn(checks_backbone.some_cells(16, 5)).outputs).abs().max())
+        apart = float((plain - regularized.net(backbone).eval().learn(checks_backbone.some_cells(16, 5)).outputs).detach().abs().max())
         assert float(learned.penalty.abs().sum()) > 0 or apart > 0 or float((1 - learned.share).abs().sum()) > 0, "it does nothing"
 
 
