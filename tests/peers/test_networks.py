@@ -110,7 +110,7 @@ def test_ft_transformer_equals_rtdl() -> None:
         ffn_d_hidden=None, ffn_d_hidden_multiplier=4 / 3, ffn_dropout=0.1, residual_dropout=0.0,
     ).eval()  # fmt: skip
     sizes = CellSizes(5, (np.array([-1, 1], np.float32),) * 3, tuple(cards), 0, (0, 1, 2), (3, 4), ())
-    ours = TableNet(sizes, "ft_transformer", 2, d_token=16, options={"heads": 4}, embedding={"version": "L"}).eval()
+    ours = TableNet(sizes, "ft_transformer", 2, d_token=16, options={"heads": 4}, embedding={"number": "linear"}).eval()
     w = dict(theirs.named_parameters())
     ours.embedding.numbers.line.data, ours.embedding.numbers.bias.data = w["cont_embeddings.weight"].data, w["cont_embeddings.bias"].data
     tables = [w[f"cat_embeddings.embeddings.{j}.weight"].data + w["cat_embeddings.bias"].data[j] for j in range(2)]

@@ -19,6 +19,8 @@ SMALL = 2000
 
 PASSES = ((20_000, 256, 20), (100_000, 512, 16), (400_000, 1024, 10), (float("inf"), 2048, 5))
 """(rows up to, batch, passes over the training rows)."""
+LONGER = 1.6
+"""Numbers go on gaining for longer than classes: on the stop rows of California housing 32 passes were better than 20, and 40 no better."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,9 @@ def _large(n_rows: int, task: str) -> TrainSettings:
     # the hidden matrices over-fit first; how much decay holds them was measured (benchmarks/default_recipe)
     if task == "classification":
         return TrainSettings(width=256, blocks=2, bins=128, bin_kind="both", batch=batch, epochs=epochs, lr=3e-3, muon_decay=0.15)
-    return TrainSettings(width=256, blocks=3, bins=128, bin_kind="quantile", batch=batch, epochs=epochs, lr=4e-3, muon_decay=0.4)
+    return TrainSettings(
+        width=256, blocks=3, bins=128, bin_kind="quantile", batch=batch, epochs=LONGER * epochs, lr=4e-3, muon_decay=0.4
+    )  # fmt: skip
 
 
 def builder(sizes: CellSizes, settings: TrainSettings, n_outputs: int) -> Callable[[int], TableNet]:
