@@ -114,13 +114,14 @@ class NetworkEngine:
             seed=integer(seed, "bins"),
         )
         cells = as_cells(encoder.transform(training.table))
-        settings = with_monotone(settings, encoder.columns, cell_sizes(encoder), objective, estimator.number)
-        settings = from_rows(settings, cells, cell_sizes(encoder), target, weights, learned)
-        settings = informed(settings, backbone, cells, cell_sizes(encoder), target.values, learned, target.task, seed)
+        sizes = cell_sizes(encoder, settings)
+        settings = with_monotone(settings, encoder.columns, sizes, objective, estimator.number)
+        settings = from_rows(settings, cells, sizes, target, weights, learned)
+        settings = informed(settings, backbone, cells, sizes, target.values, learned, target.task, seed)
         parts = cls._parts(plan)
         with progress_bar(f"training {name}", bool(estimator.verbose)) as progress:
             fitted = fit_network(
-                builder(cell_sizes(encoder, settings), settings, objective.n_outputs),
+                builder(sizes, settings, objective.n_outputs),
                 cells,
                 target.values,
                 weights,
@@ -134,7 +135,7 @@ class NetworkEngine:
                 checkpoint=resume,
                 resume=resume is not None,
                 progress=progress,
-                pretraining=cls._pretraining(estimator, training, encoder, cell_sizes(encoder, settings)),
+                pretraining=cls._pretraining(estimator, training, encoder, sizes),
             )
         self = cls(name, encoder, fitted.net, objective, settings, len(parts))
         self.history, self.record = fitted.history, fitted.record
@@ -265,9 +266,8 @@ class NetworkEngine:
         ----------
         table : P rows. target : (P,) class numbers, or (P,) or (P, O) values in the target's unit.
         """
+        answers = self.objective.kept(self.objective.prepare(target))
         classes = self.objective.task == "classification"
-        prepared = self.objective.prepare(target)
-        answers = torch.nn.functional.one_hot(prepared, self.objective.n_answers).float() if classes else prepared
         self.net.set_bank(self.cells(table.select(self.encoder.columns)), answers, of_classes=classes)
 
     def randomised(self, layers: Sequence[str], seed: int) -> NetworkEngine:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["EnsembleLinear", "FirstStage", "dropout", "relu_dropout", "seed_dropout", "uniform"]
+__all__ = ["EnsembleLinear", "FirstStage", "dropout", "in_fp32", "relu_dropout", "seed_dropout", "uniform"]
 
 _POOL = 1 << 21
 _pools: dict[tuple[float, torch.device, torch.dtype], torch.Tensor] = {}
@@ -145,6 +145,12 @@ class EnsembleLinear(nn.Module):
         product = nn.functional.linear((x * self.scale_in.to(x.dtype)).flatten(0, -2), self.weight)
         kind = product.dtype  # half the width under autocast, where the passes over all members cost as much as the product
         return torch.addcmul(self.bias.to(kind), product.unflatten(0, x.shape[:-1]), self.scale_out.to(kind))
+
+
+def in_fp32(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Return ``norm(x)`` in float32 whatever the surrounding precision."""
+    with torch.autocast(x.device.type, enabled=False):
+        return norm(x.float())  # type: ignore[no-any-return]
 
 
 def uniform(shape: tuple[int, ...], bound: float) -> torch.Tensor:

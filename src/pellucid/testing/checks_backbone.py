@@ -53,6 +53,7 @@ def some_sizes(columns: int) -> CellSizes:
 
 
 def some_cells(n: int, columns: int, seed: int = 0) -> Cells:
+    """Return N rows of C columns, made: numbers with a fifth missing, and codes."""
     generator = torch.Generator().manual_seed(seed)
     numbers = len(range(0, columns, 2))
     values = torch.randn(n, numbers, generator=generator)

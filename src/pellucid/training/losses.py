@@ -6,6 +6,7 @@ scores the answers on which training stops. A loss may also say what a raw outpu
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Self
@@ -34,7 +35,7 @@ def log_probability(raw: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(ABC):
     """Base of the named losses; their fields are the user's options and what :meth:`fit` learned.
 
     Attributes
@@ -59,17 +60,17 @@ class Loss:
         """Return (center, scale) (O,) in place of mean and standard deviation, or None to leave these."""
         return None
 
+    @abstractmethod
     def rows(self, raw: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the loss of each row, the mean over members, (N,), from raw outputs (N, K, O) and a prepared target."""
-        raise NotImplementedError
 
     def values(self, raw: torch.Tensor) -> torch.Tensor:
         """Return what raw outputs stand for, before scale and center."""
         return raw
 
+    @abstractmethod
     def score(self, truth: Array, answers: Array, weights: Array) -> float:
         """Return what training stops on, lower is better, from truth (N,) or (N, O) and averaged answers (N, O')."""
-        raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
         """Return the loss as plain JSON types; ``LOSSES[name](**state)`` gives it again."""

@@ -30,8 +30,7 @@ def fill_banks(
     """
     if nets[0].bank is None:
         return
-    classes = objective.task == "classification"
-    answers = torch.nn.functional.one_hot(target, objective.n_answers).float() if classes else target
+    classes, answers = objective.task == "classification", objective.kept(target)
     backbone = nets[0].backbone
     most = min([int(backbone.most), *(len(rows) for rows in parts)])  # type: ignore[arg-type]
     labels = target.numpy() if classes and backbone.balanced else None

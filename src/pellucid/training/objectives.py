@@ -67,6 +67,10 @@ class Objective:
         values = np.asarray(target, np.float64).reshape(len(target), -1)
         return torch.from_numpy(((values - self.center) / self.scale).astype(np.float32))
 
+    def kept(self, prepared: torch.Tensor) -> torch.Tensor:
+        """Return a prepared target as the answers of rows that a network keeps, (N, A): classes one-hot, values as they are."""
+        return torch.nn.functional.one_hot(prepared, self.n_answers).float() if self.task == "classification" else prepared
+
     def row_weights(self, target: npt.NDArray[Any], weights: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
         """Return (N,): the given weights times the weight of each row's class."""
         out = np.ones(len(target)) if weights is None else np.asarray(weights, np.float64)

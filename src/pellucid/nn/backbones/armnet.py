@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from pellucid.nn.backbones.mlp import MLP
-from pellucid.nn.layers import dropout
+from pellucid.nn.layers import relu_dropout
 from pellucid.nn.sparse import entmax
 
 __all__ = ["ARMNet", "ExponentialNeurons"]
@@ -102,7 +102,7 @@ class ARMNet(nn.Module):
         alone = self.training and y.shape[0] * y.shape[2] == 1
         h = (y if alone else self.norm(y)).flatten(1)
         for layer in self.mlp:
-            h = dropout(torch.relu(layer(h)), self.dropout, self.training)
+            h = relu_dropout(layer(h), self.dropout, self.training)
         hidden = h[:, None]
         if self.deep is not None:
             hidden = torch.cat([hidden, self.deep(tokens)[0]], -1)

@@ -12,7 +12,7 @@ from torch import nn
 
 from pellucid.errors import RequestError
 from pellucid.nn.attention import attention_weights
-from pellucid.nn.layers import dropout
+from pellucid.nn.layers import dropout, in_fp32
 
 __all__ = ["ExcelFormer", "SemiPermeableBlock"]
 
@@ -48,12 +48,12 @@ class SemiPermeableBlock(nn.Module):
 
     def forward(self, x: torch.Tensor, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (tokens, weights (N, heads, C, C)); ``hidden`` (C, C) or (N, 1, C, C) is True where row i must not hear column j."""
-        parts = self.joint(_fp32(self.norm_attention, x)).chunk(3, -1)
+        parts = self.joint(in_fp32(self.norm_attention, x)).chunk(3, -1)
         q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in parts)
         maps = attention_weights(q, k, hidden)
         mixed = (dropout(maps, self.attention_dropout, self.training) @ v).transpose(1, 2).flatten(2)
         x = x + dropout(self.out(mixed), self.residual_dropout, self.training)
-        u, v = self.gate(_fp32(self.norm_gate, x)).chunk(2, -1)
+        u, v = self.gate(in_fp32(self.norm_gate, x)).chunk(2, -1)
         return x + dropout(u * torch.tanh(v), self.residual_dropout, self.training), maps
 
 
@@ -121,11 +121,5 @@ class ExcelFormer(nn.Module):
             maps.append(weights)
         if masked is not None:
             x = torch.where(masked[..., None], 0.0, x)
-        joined = _fp32(self.norm, self.over_columns(x.mT).mT)
+        joined = in_fp32(self.norm, self.over_columns(x.mT).mT)
         return torch.where(joined > 0, joined, self.slope * joined), maps
-
-
-def _fp32(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """Normalise in float32 whatever the surrounding precision."""
-    with torch.autocast(x.device.type, enabled=False):
-        return norm(x.float())  # type: ignore[no-any-return]

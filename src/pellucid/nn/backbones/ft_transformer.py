@@ -15,7 +15,7 @@ from torch.nn import functional
 from pellucid.errors import RequestError
 from pellucid.nn.attention import Attention, attention_weights
 from pellucid.nn.heads import POOLINGS, LabelPool
-from pellucid.nn.layers import dropout
+from pellucid.nn.layers import dropout, in_fp32
 
 __all__ = ["Attention", "Block", "FTTransformer", "LabelTransformer", "attention_weights"]
 
@@ -53,11 +53,11 @@ class Block(nn.Module):
     def forward(self, x: torch.Tensor, queries: int, masked: torch.Tensor | None = None) -> torch.Tensor:
         """Return the first ``queries`` tokens, transformed."""
         if self.attention is not None:
-            x = self._add(x[:, :queries], self.attention(_fp32(self.norm_attention, x), queries, masked))
+            x = self._add(x[:, :queries], self.attention(in_fp32(self.norm_attention, x), queries, masked))
         else:
             x = x[:, :queries]
         if self.up is not None and self.down is not None:
-            u, v = self.up(_fp32(self.norm_ffn, x)).chunk(2, -1)
+            u, v = self.up(in_fp32(self.norm_ffn, x)).chunk(2, -1)
             x = self._add(x, self.down(dropout(u * self.gate(v), self.ffn_dropout, self.training)))
         return x
 
@@ -116,7 +116,7 @@ class FTTransformer(nn.Module):
         return x, None if masked is None else functional.pad(masked, (1, 0), value=False)
 
     def _end(self, x: torch.Tensor, masked: torch.Tensor | None) -> torch.Tensor:
-        last = _fp32(self.norm, x)
+        last = in_fp32(self.norm, x)
         return torch.relu(last[:, :1]) if self.pool is None else self.pool(last, masked)
 
     def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
@@ -138,13 +138,13 @@ class FTTransformer(nn.Module):
         x, hidden_keys = self._start(tokens if masked is None else torch.where(masked[..., None], 0.0, tokens), masked)
         maps = []
         for block in self.blocks:
-            maps.append(block.attention.weights(_fp32(block.norm_attention, x), hidden_keys))  # type: ignore[union-attr,operator,arg-type]
+            maps.append(block.attention.weights(in_fp32(block.norm_attention, x), hidden_keys))  # type: ignore[union-attr,operator,arg-type]
             x = block(x, x.shape[1], hidden_keys)
         parts = {"tokens": x}
         if maps:
             parts["attention"] = torch.stack(maps).permute(2, 0, 1, 3, 4)
         if isinstance(self.pool, LabelPool):
-            parts["label_attention"] = self.pool.weights(_fp32(self.norm, x), masked)
+            parts["label_attention"] = self.pool.weights(in_fp32(self.norm, x), masked)
         return self._end(x, masked), parts
 
     def passed(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> torch.Tensor:
@@ -155,7 +155,7 @@ class FTTransformer(nn.Module):
         x, hidden_keys = self._start(tokens if masked is None else torch.where(masked[..., None], 0.0, tokens), masked)
         given = []
         for block in self.blocks:
-            given.append(block.attention.passed(_fp32(block.norm_attention, x), hidden_keys))  # type: ignore[union-attr,operator,arg-type]
+            given.append(block.attention.passed(in_fp32(block.norm_attention, x), hidden_keys))  # type: ignore[union-attr,operator,arg-type]
             x = block(x, x.shape[1], hidden_keys)
         return torch.stack(given, 1)
 
@@ -172,9 +172,3 @@ class LabelTransformer(FTTransformer):
 
     def __init__(self, n_tokens: int, d_token: int, n_outputs: int = 1, **options: Any) -> None:
         super().__init__(n_tokens, d_token, n_outputs, **{"blocks": 1, "pooling": "label", **options})
-
-
-def _fp32(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """Normalise in float32 whatever the surrounding precision."""
-    with torch.autocast(x.device.type, enabled=False):
-        return norm(x.float())  # type: ignore[no-any-return]

@@ -15,7 +15,7 @@ from torch import nn
 from pellucid.errors import RequestError
 from pellucid.nn.backbones.mlp import linear_blocks
 from pellucid.nn.bank import Memory
-from pellucid.nn.layers import dropout
+from pellucid.nn.layers import relu_dropout
 
 __all__ = ["Prototype", "RowEncoder", "Votes", "certified_radius", "distances", "masked_out", "votes"]
 
@@ -43,8 +43,8 @@ class RowEncoder(nn.Module):
             tokens = torch.where(masked[..., None], 0.0, tokens)
         x = self.first(tokens.flatten(1))
         for layer in self.blocks:
-            x = layer(dropout(torch.relu(x), self.dropout, self.training))
-        return self.last(dropout(torch.relu(x), self.dropout, self.training))  # type: ignore[no-any-return]
+            x = layer(relu_dropout(x, self.dropout, self.training))
+        return self.last(relu_dropout(x, self.dropout, self.training))  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def lipschitz(self) -> float:

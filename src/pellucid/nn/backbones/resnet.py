@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pellucid.nn.backbones.mlp import FlatBackbone, Parts
-from pellucid.nn.layers import FirstStage, dropout, uniform
+from pellucid.nn.layers import FirstStage, dropout, relu_dropout, uniform
 from pellucid.nn.norms import GhostNorm
 
 __all__ = ["ResNet", "ResidualBlock"]
@@ -35,7 +35,7 @@ class ResidualBlock(nn.Module):
             layer.bias.data = uniform(tuple(layer.bias.shape), layer.in_features**-0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        inside = dropout(torch.relu(self.up(self.norm(x))), self.dropout, self.training)
+        inside = relu_dropout(self.up(self.norm(x)), self.dropout, self.training)
         return x + dropout(self.down(inside), self.residual_dropout, self.training)
 
 

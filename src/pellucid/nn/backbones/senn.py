@@ -14,7 +14,7 @@ from torch.nn import functional
 from pellucid.nn.backbones.additive import Curves, directions
 from pellucid.nn.backbones.mlp import linear_blocks
 from pellucid.nn.cells import CellSizes
-from pellucid.nn.layers import FirstStage, dropout
+from pellucid.nn.layers import FirstStage, relu_dropout
 
 __all__ = ["SENN"]
 
@@ -70,9 +70,9 @@ class SENN(nn.Module):
         """Return theta (N, C, O)."""
         if self.constrained:
             tokens = tokens * (self.signs == 0)
-        x = dropout(torch.relu(self.first(self.first.total(tokens))[:, 0]), self.dropout, self.training)
+        x = relu_dropout(self.first(self.first.total(tokens))[:, 0], self.dropout, self.training)
         for layer in self.blocks:
-            x = dropout(torch.relu(layer(x)), self.dropout, self.training)
+            x = relu_dropout(layer(x), self.dropout, self.training)
         theta = self.last(x).unflatten(1, (self.n_tokens, self.width))
         return torch.where(self.signs == 0, theta, functional.softplus(theta)) if self.constrained else theta
 
