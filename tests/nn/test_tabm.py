@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from pellucid.nn.backbones.mlp import MLP
@@ -21,13 +22,18 @@ def test_members_differ_at_the_start_by_the_first_scales_only() -> None:
     assert torch.equal(by_column, by_column[..., :1].expand_as(by_column))
 
 
-def test_the_stacked_first_stage_equals_the_scaled_copies() -> None:
+@pytest.mark.parametrize("rows", [9, 40])  # fewer than the matrix has rows: the tokens are scaled; more: the matrix is
+def test_the_first_stage_equals_the_scaled_copies(rows: int) -> None:
     torch.manual_seed(0)
     net = TabM(6, 4, members=5, width=16).eval()
-    tokens = torch.randn(9, 6, 4)
+    tokens = torch.randn(rows, 6, 4)
     copies = tokens.flatten(1)[:, None] * net.first.scale_in
     naive = (copies @ net.first.weight.T) * net.first.scale_out + net.first.bias
-    torch.testing.assert_close(net.first(net.first.total(tokens)), naive, rtol=1e-5, atol=1e-5)
+    found = net.first(net.first.total(tokens))
+    torch.testing.assert_close(found, naive, rtol=1e-5, atol=1e-5)
+    slope = torch.randn_like(naive)
+    for one, other in zip(*(torch.autograd.grad(out, list(net.first.parameters()), slope) for out in (found, naive))):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_mini_is_one_perceptron_on_scaled_copies() -> None:

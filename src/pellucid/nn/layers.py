@@ -77,8 +77,8 @@ def relu_dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
 class FirstStage(nn.Module):
     """Tokens (N, C, D) to the members' first pre-activations (N, K, h), by way of one part per column.
 
-    Every member sees its own scaled copy of the tokens. The copies are never made: member i's matrix is ``W * r_i``, and all K are
-    one matrix product. The product acts column by column, so it is a sum of one part per column.
+    Every member sees its own scaled copy of the tokens: member i's matrix is ``W * r_i``. The product acts column by column, so it is a
+    sum of one part per column. Whichever is smaller is scaled: the matrix, or a batch of fewer rows than the matrix has.
 
     Parameters
     ----------
@@ -112,7 +112,10 @@ class FirstStage(nn.Module):
 
     def total(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return the sum of all parts, (N, K * h)."""
-        return nn.functional.linear(tokens.flatten(1), self.matrix())
+        flat = tokens.flatten(1)
+        if self.scale_in is None or flat.shape[0] > self.width:
+            return nn.functional.linear(flat, self.matrix())
+        return nn.functional.linear((flat[:, None] * self.scale_in.to(flat.dtype)).flatten(0, 1), self.weight).view(flat.shape[0], -1)
 
     def parts(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return each column's part, (N, C, K * h)."""

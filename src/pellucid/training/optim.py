@@ -38,30 +38,29 @@ def orthogonalised(matrices: torch.Tensor, rounds: int = 5, dtype: torch.dtype |
 class AdamW:
     """Adam with decoupled weight decay (Loshchilov, Hutter 2019, arXiv:1711.05101), for a list of tensors.
 
-    # NOTE[DIFF] Own arithmetic instead of ``torch.optim``: its first use imports the compiler, which costs seconds.
+    # NOTE[DIFF] The framework's kernel without ``torch.optim``, whose first use imports the compiler, which costs seconds. One pass over a
+    # tensor instead of nine: plain arithmetic took an eighth of a small network's step.
     """
 
     def __init__(
         self, params: Sequence[torch.Tensor], lr: float, weight_decay: float = 0.0, betas: tuple[float, float] = (0.9, 0.999)
     ) -> None:
         self.params, self.lr, self.weight_decay, self.betas, self.eps = list(params), lr, weight_decay, betas, 1e-8
-        self.steps = torch.zeros((), dtype=torch.int64)
+        self.steps = torch.zeros((), device=self.params[0].device if self.params else None)
         self.state = {"mean": [torch.zeros_like(p) for p in self.params], "square": [torch.zeros_like(p) for p in self.params]}
 
     @torch.no_grad()
     def step(self, factor: float = 1.0) -> None:
         """Update the parameters with the learning rate times ``factor``."""
         self.steps += 1
-        t, lr, (b1, b2) = int(self.steps), self.lr * factor, self.betas
-        size, root = lr / (1 - b1**t), (1 - b2**t) ** 0.5
-        for p, mean, square in zip(self.params, self.state["mean"], self.state["square"]):
-            if p.grad is None:
-                continue
-            mean.lerp_(p.grad, 1 - b1)
-            square.mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
-            if self.weight_decay:
-                p.mul_(1 - lr * self.weight_decay)
-            p.addcdiv_(mean, square.sqrt().div_(root).add_(self.eps), value=-size)
+        held = zip(self.params, self.state["mean"], self.state["square"])
+        moved = [(p, p.grad, mean, square) for p, mean, square in held if p.grad is not None]
+        if moved:
+            params, grads, means, squares = (list(tensors) for tensors in zip(*moved))
+            torch._fused_adamw_(
+                params, grads, means, squares, [], [self.steps] * len(moved), lr=self.lr * factor, beta1=self.betas[0],
+                beta2=self.betas[1], weight_decay=self.weight_decay, eps=self.eps, amsgrad=False, maximize=False,
+            )  # fmt: skip
 
 
 class Muon:
