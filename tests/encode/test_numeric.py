@@ -139,6 +139,13 @@ def test_a_long_table_is_fitted_quickly() -> None:
     assert time.process_time() - started < 3.0  # 0.5 s on a quiet machine
 
 
+def test_scaling_in_blocks_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, x = NumberEncoder().fit(_table(400)), 1.5 * _table(500)
+    whole = encoder.transform(x)[0]
+    monkeypatch.setattr("pellucid.encode.numeric.BLOCK", 7 * x.shape[1])
+    assert np.array_equal(encoder.transform(x)[0], whole)
+
+
 def test_wrong_shapes_are_named() -> None:
     with pytest.raises(DataError, match="do not fit"):
         NumberEncoder().fit(np.zeros(5))

@@ -84,6 +84,23 @@ def test_the_faster_one_wins_and_is_kept(monkeypatch) -> None:
     assert len(json.loads((cache_folder() / "arithmetic.json").read_text())) == 1
 
 
+def test_both_precisions_are_tried_in_turn_so_that_a_machine_that_slows_down_decides_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(precision, "matrix_gain", lambda device: 4.0)
+    pace = [0.001]
+
+    def step(arithmetic: Arithmetic) -> None:
+        pace[0] *= 1.12  # every step takes longer than the one before
+        time.sleep(pace[0] * (0.6 if arithmetic.precision == "bf16" else 1.0))
+
+    assert _choose(step, compile=False).precision == "bf16"
+
+
+def test_choices_for_another_form_of_the_arithmetic_are_made_anew(monkeypatch) -> None:
+    before = shape_class(CPU, 260)
+    monkeypatch.setattr(precision, "FORM", precision.FORM + 1)
+    assert shape_class(CPU, 260) != before
+
+
 def test_slow_products_end_the_trial_at_once(monkeypatch) -> None:
     monkeypatch.setattr(precision, "matrix_gain", lambda device: 0.04)
     seen = []

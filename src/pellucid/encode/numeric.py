@@ -22,6 +22,8 @@ Bool = npt.NDArray[np.bool_]
 
 MOST_REFERENCES = 1000
 TREE_ROWS = 100_000
+BLOCK = 1 << 17
+"""Numbers scaled at once: the dozen arrays of a step then stay in the processor's cache, and memory does not grow with the table."""
 
 
 class NumberEncoder:
@@ -75,29 +77,38 @@ class NumberEncoder:
         if numbers.ndim != 2 or weight.shape != numbers.shape[:1]:
             got = f"{numbers.shape} and {weight.shape}"
             raise DataError("numbers and weights do not fit", expected="shapes (N, Sn) and (N,)", got=got)
-        kept = weight > 0
-        numbers, weight = numbers[kept], weight[kept]
-        answers = None if target is None or self.kind == "quantile" else _answers(np.asarray(target)[kept], weight, task)
-        size = _size(weight)
-        tables = [_distribution(numbers[:, j], weight) for j in range(numbers.shape[1])]
-        found = [_references(values, mass) for values, mass, _ in tables]
-        self._set_references([x for x, _ in found], [z for _, z in found])
+        if not (kept := weight > 0).all():
+            numbers, weight, target = numbers[kept], weight[kept], None if target is None else np.asarray(target)[kept]
+        answers = None if target is None or self.kind == "quantile" else _answers(np.asarray(target), weight, task)
         rng = np.random.default_rng(seed)
-        bins = []
-        for j, (values, mass, place) in enumerate(tables):
-            scaled = self._scale(values, j)
-            edges = [] if answers is not None and self.kind == "tree" else [_quantile_edges(scaled, mass, self.n_bins)]
-            if answers is not None and len(values) > 1:
-                edges.append(
-                    _tree_edges(scaled, mass, _mean_by(place, weight, answers, len(values)), self.n_bins, self.min_leaf / size, rng)
-                )
-            bins.append(_as_edges(scaled, edges))
-        self.bins = tuple(bins)
+        # one column after the other: the distinct values of all of them at once would be several times the table
+        fitted = [self._fit_column(column, weight, answers, rng) for column in numbers.T]
+        self._set_references([x for x, _, _ in fitted], [z for _, z, _ in fitted])
+        self.bins = tuple(bins for _, _, bins in fitted)
         return self
+
+    def _fit_column(self, column: F64, weight: F64, answers: F64 | None, rng: np.random.Generator) -> tuple[F64, F64, F32]:
+        """Return one column's reference points, their normal quantiles, and its bins."""
+        values, mass, place = _distribution(column, weight)
+        x, z = _references(values, mass)
+        # the distinct values as the network will see them
+        scaled = np.interp(values, x, z).astype(np.float32).astype(np.float64) if len(values) else values
+        edges = [] if answers is not None and self.kind == "tree" else [_quantile_edges(scaled, mass, self.n_bins)]
+        if answers is not None and len(values) > 1:
+            means = _mean_by(place, weight, answers, len(values))
+            edges.append(_tree_edges(scaled, mass, means, self.n_bins, self.min_leaf / _size(weight), rng))
+        return x, z, _as_edges(scaled, edges)
 
     def transform(self, numbers: F64) -> tuple[F32, Bool]:
         """Return (scaled (N, Sn) float32 with 0 for missing cells, missing (N, Sn) bool)."""
         numbers = np.asarray(numbers, np.float64)
+        out = np.empty(numbers.shape, np.float32)
+        rows = max(1, BLOCK // max(numbers.shape[1], 1))
+        for block in (slice(start, start + rows) for start in range(0, len(numbers), rows)):
+            out[block] = self._scaled(numbers[block])
+        return out, np.isnan(numbers)
+
+    def _scaled(self, numbers: F64) -> F64:
         missing = np.isnan(numbers)
         x = np.where(missing, 0.0, numbers)
         z = self._inside(x)
@@ -106,7 +117,7 @@ class NumberEncoder:
             far = np.where(above, x - self._high, np.where(below, self._low - x, 0.0)) / self._unit
             step = 1 - 1 / (1 + far)
             z = np.where(above, self._z_high + step, np.where(below, self._z_low - step, z))
-        return np.where(missing, 0.0, z).astype(np.float32), missing
+        return np.where(missing, 0.0, z)
 
     def inverse(self, scaled: npt.NDArray[np.floating]) -> F64:
         """Return original units (N, Sn); exact to float32 rounding of the scaled number in the training range."""
@@ -158,12 +169,6 @@ class NumberEncoder:
 
     def _inside(self, x: F64) -> F64:
         return _interpolate(np.clip(x, self._low, self._high), self._x, self._z)
-
-    def _scale(self, values: F64, j: int) -> F64:
-        """Return the distinct training values of column ``j``, scaled as the network will see them."""
-        if not len(values):
-            return values
-        return np.interp(values, self._x[: self._count[j], j], self._z[: self._count[j], j]).astype(np.float32).astype(np.float64)
 
 
 def _padded(values: F64, n: int) -> F64:

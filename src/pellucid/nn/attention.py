@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from pellucid.errors import RequestError
 from pellucid.nn.layers import dropout, uniform
+from pellucid.nn.small_attention import SMALL, attend, softmax, wide
 
 __all__ = ["RULES", "Additive", "Attention", "Dot", "Gaussian", "GlobalQuery", "Scaled", "attention_weights", "hide", "importance_factor"]
 
@@ -34,8 +35,7 @@ def attention_weights(q: torch.Tensor, k: torch.Tensor, masked: Hidden = None) -
 
     Vaswani and others 2017, arXiv:1706.03762. Keys ``masked`` (broadcastable to (..., T, S), True = hidden) get weight exactly 0.
     """
-    weights: torch.Tensor = hide(q @ k.mT * q.shape[-1] ** -0.5, masked).softmax(-1)
-    return weights
+    return softmax(hide(q @ k.mT * q.shape[-1] ** -0.5, masked))
 
 
 class Dot(nn.Module):
@@ -48,9 +48,11 @@ class Dot(nn.Module):
     Attributes
     ----------
     asks : True where the rule reads queries.
+    scale : what makes scores of inner products, for rules that let :class:`Attention` form them in a faster way; else None.
     """
 
     asks = True
+    scale: float | None = None
 
     def __init__(self, heads: int, width: int) -> None:
         super().__init__()
@@ -62,8 +64,7 @@ class Dot(nn.Module):
 
     def weights(self, q: torch.Tensor, k: torch.Tensor, hidden: Hidden = None) -> torch.Tensor:
         """Return the weights (N, heads, T, S), which sum to 1 over S."""
-        weights: torch.Tensor = hide(self.scores(q, k), hidden).softmax(-1)
-        return weights
+        return softmax(hide(self.scores(q, k), hidden))
 
     def shares(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, hidden: Hidden = None) -> torch.Tensor:
         """Return the weighted value (N, heads, S, E) of each key for the first query: their sum is what it hears."""
@@ -76,7 +77,14 @@ class Dot(nn.Module):
 
 
 class Scaled(Dot):
-    """Inner products over the root of E (Vaswani and others 2017, arXiv:1706.03762), by the framework's kernel."""
+    """Inner products over the root of E (Vaswani and others 2017, arXiv:1706.03762).
+
+    By the framework's kernel. :class:`Attention` goes past it where it knows a faster way: one query, or few tokens.
+    """
+
+    def __init__(self, heads: int, width: int) -> None:
+        super().__init__(heads, width)
+        self.scale = width**-0.5
 
     def scores(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
         scores: torch.Tensor = q @ k.mT * q.shape[-1] ** -0.5
@@ -240,10 +248,38 @@ class Attention(nn.Module):
 
     def forward(self, x: torch.Tensor, queries: int, masked: Hidden = None) -> torch.Tensor:
         """Attend from the first ``queries`` tokens to all tokens but those ``masked`` (N, T)."""
+        hidden = None if masked is None else masked[:, None, None, :]
+        scale = self.rule.scale
+        if scale is not None and queries == 1 < x.shape[1]:
+            return self.out(self._first(x, scale, hidden))  # type: ignore[no-any-return]
+        if scale is not None and x.shape[1] <= SMALL and x.device.type == "cpu":
+            heard, _ = attend(self.joint(x), self.heads, hidden, self.dropout if self.training else 0.0, scale)
+            return self.out(heard[:, :queries])  # type: ignore[no-any-return]
         q, k, v = self.heads_of(x, queries)
-        out = self.rule(q, k, v, None if masked is None else masked[:, None, None, :], self.dropout)[..., :queries, :]
+        out = self.rule(q, k, v, hidden, self.dropout)[..., :queries, :]
         mixed: torch.Tensor = self.out(out.transpose(1, 2).flatten(2))
         return mixed.expand(-1, queries, -1)  # one mixture for all where the rule asks no queries
+
+    def _first(self, x: torch.Tensor, scale: float, hidden: Hidden) -> torch.Tensor:
+        """Return what the first token hears, (N, 1, D), with no key and no value of any token made.
+
+        A score is ``q . (K x + b) = (K' q) . x + q . b``, and ``q . b`` is the same for all keys; values are mixed after the tokens are.
+        So the products with K and V are one a row, not one a token.
+        """
+        (q, k, v), d = self.joint.weight.chunk(3), x.shape[-1]
+        k, v = (w.unflatten(0, (self.heads, -1)) for w in (k, v))  # (heads, E, D)
+        asked = functional.linear(x[:, 0], q, self.joint.bias[:d]).unflatten(-1, (self.heads, -1))
+        asked = torch.bmm(asked.transpose(0, 1), k).transpose(0, 1)
+        with torch.autocast(x.device.type, enabled=False):
+            x = wide(x)
+            scores = torch.bmm(wide(asked) * scale, x.mT)
+            weights = dropout(softmax(hide(scores, None if hidden is None else hidden[:, 0])), self.dropout, self.training)
+            heard = torch.bmm(weights, x)
+        values = torch.bmm(heard.transpose(0, 1), v.mT).transpose(0, 1)
+        # dropped weights do not sum to 1, so the bias of the values is heard by their sum
+        values = values + weights.sum(-1, keepdim=True) * self.joint.bias[2 * d :].unflatten(0, (self.heads, -1))
+        first: torch.Tensor = values.flatten(1)[:, None]
+        return first
 
     def weights(self, x: torch.Tensor, masked: Hidden = None) -> torch.Tensor:
         """Return the attention weights of all heads, (heads, N, T, T)."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["EnsembleLinear", "FirstStage", "dropout", "in_fp32", "relu_dropout", "seed_dropout", "uniform"]
+__all__ = ["EnsembleLinear", "FirstStage", "dropout", "dropout_mask", "in_fp32", "relu_dropout", "seed_dropout", "uniform"]
 
 _POOL = 1 << 21
 _pools: dict[tuple[float, torch.device, torch.dtype], torch.Tensor] = {}
@@ -29,21 +31,21 @@ def dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
     """
     if not training or p <= 0:
         return x
+    return x * dropout_mask(x.shape, p, x.device, x.dtype)
+
+
+def dropout_mask(shape: Sequence[int], p: float, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Return a tensor of 0, a share ``p`` of it, and 1 / (1 - p). It is a view: never write into it."""
     if torch.compiler.is_compiling():
-        return nn.functional.dropout(x, p)
-    return x * _mask(x, p)
-
-
-def _mask(x: torch.Tensor, p: float) -> torch.Tensor:
-    """Return a tensor like ``x`` of 0, a share ``p`` of it, and 1 / (1 - p)."""
-    n = x.numel()
-    key = (p, x.device, x.dtype)
+        return nn.functional.dropout(torch.ones(shape, device=device, dtype=dtype), p)
+    n = math.prod(shape)
+    key = (p, device, dtype)
     pool = _pools.get(key)
     if pool is None or len(pool) < 2 * n:
         draw = np.random.default_rng(0).random(max(_POOL, 4 * n), np.float32)
-        pool = _pools[key] = torch.from_numpy(np.where(draw < p, np.float32(0), np.float32(1 / (1 - p)))).to(x.device, x.dtype)
+        pool = _pools[key] = torch.from_numpy(np.where(draw < p, np.float32(0), np.float32(1 / (1 - p)))).to(device, dtype)
     start = 16 * _places.randrange((len(pool) - n) // 16 + 1)  # multiples of 16 entries keep vector loads aligned
-    return pool[start : start + n].view(x.shape)
+    return pool[start : start + n].view(tuple(shape))
 
 
 class _ReluDropout(torch.autograd.Function):
@@ -70,7 +72,7 @@ def relu_dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
     """Return ReLU of ``x`` with :func:`dropout`, by one pass less each way."""
     if not training or p <= 0 or torch.compiler.is_compiling():
         return dropout(torch.relu(x), p, training)
-    out: torch.Tensor = _ReluDropout.apply(x, _mask(x, p), 1 / (1 - p))
+    out: torch.Tensor = _ReluDropout.apply(x, dropout_mask(x.shape, p, x.device, x.dtype), 1 / (1 - p))
     return out
 
 

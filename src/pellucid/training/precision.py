@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ __all__ = ["Arithmetic", "cache_folder", "choose_arithmetic", "matrix_gain", "sh
 LONG = 3e11  # multiply-adds of a fit, above which measuring pays: some ten seconds on one core
 COMPILE_SECONDS = 600.0  # expected length of a fit above which compiling is tried: compiling itself takes about a minute
 GAIN = 1.15  # a change must be this much faster, so that noise does not decide
+FORM = 2  # of the networks' arithmetic: raised where their steps become faster or slower, so that older choices are made anew
 QUIET = 0.8  # share of the threads' time the processor must grant: below it others hold the cores, and threads wait for each other
 
 
@@ -62,7 +63,7 @@ def shape_class(device: torch.device, *sizes: int) -> str:
     """Return the key under which a choice is kept: machine, cores, torch, device, and sizes rounded to powers of two."""
     classes = "-".join(str(max(int(n), 1).bit_length()) for n in sizes)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    return f"{name} | torch {torch.__version__} | {device.type} | {default_threads()} cores | {classes}"
+    return f"{name} | torch {torch.__version__} | {device.type} | {default_threads()} cores | form {FORM} | {classes}"
 
 
 def _processor() -> str:
@@ -84,13 +85,19 @@ def matrix_gain(device: torch.device, n: int = 512) -> float:
 
 def _fastest(function: Callable[[], object], device: torch.device, times: int) -> float:
     """Return the shortest of some runs, after one that warms up."""
-    best = float("inf")
+    return _raced([function], device, times)[0]
+
+
+def _raced(functions: Sequence[Callable[[], object]], device: torch.device, times: int) -> list[float]:
+    """Return each function's shortest of some runs, after one that warms up; they take turns, so that noise meets all of them."""
+    best = [float("inf")] * len(functions)
     for i in range(times + 1):
-        started = time.perf_counter()
-        function()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        best = best if i == 0 else min(best, time.perf_counter() - started)
+        for j, function in enumerate(functions):
+            started = time.perf_counter()
+            function()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            best[j] = best[j] if i == 0 else min(best[j], time.perf_counter() - started)
     return best
 
 
@@ -172,7 +179,8 @@ def _measured(
         words.append(f"bf16 products run at {gain:.2g} times the speed of fp32")
         if gain > GAIN:
             other = replace(best, precision="bf16")
-            theirs = _fastest(lambda: step(other), device, 3)
+            held = best
+            seconds, theirs = _raced([lambda: step(held), lambda: step(other)], device, 3)
             words.append(f"steps at {seconds / theirs:.2g} times")
             if seconds > GAIN * theirs:
                 best, seconds = other, theirs

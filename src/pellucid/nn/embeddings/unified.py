@@ -17,20 +17,25 @@ from pellucid.nn.layers import uniform
 __all__ = ["UnifiedTable"]
 
 SHARE = 0.09  # of the parameters of a full table, which the shared one may have
-LEAST, MOST_CHUNKS = 1024, 3
-FEW, MANY = 50, 5000  # levels below which one chunk, and two, tell them apart
+LEAST = 1024
+FEW, CHUNKS = 50, 6  # levels below which one chunk tells them apart; chunks of any other column
+START = 0.1  # size of the numbers at the start, about what one row's gradient moves them by
 
 
 class UnifiedTable(nn.Module):
     """Codes (N, Sc) to embeddings (N, Sc, D) by one table (M, w) for all columns.
 
-    A column of few levels reads one chunk of the table, one of many levels up to three. Where a chunk lies is a hash of level, column and
-    number of the chunk, so that two levels which share one chunk hardly ever share all. A column's chunks side by side are mapped to D by
-    the column's own matrix. Missing and unseen cells have vectors of their own. The size does not depend on what levels there are:
+    A column of few levels reads one chunk of the table, any other six. Where a chunk lies is a hash of level, column and number of the
+    chunk, so that two levels which share one chunk hardly ever share all. A column's chunks side by side are mapped to D by the column's
+    own matrix. Missing and unseen cells have vectors of their own. The size does not depend on what levels there are:
     a code beyond those of training is read like any other.
 
-    # NOTE[DIFF] The paper concatenates the chunks, so columns differ in width; tokens have one width, hence the matrix. Codes are hashed in
-    # place of strings: a model's codes are fixed when it is fitted.
+    The numbers start small, so that a level of few rows begins near the mean of all levels: a large start is noise that its rows do not
+    outweigh.
+
+    # NOTE[DIFF] The paper concatenates the chunks, so columns differ in width; tokens have one width, hence the matrix. The example of its
+    # authors reads one to three chunks of 16; with six of 4 the same numbers hold more rows, and no two levels share much. Codes are
+    # hashed in place of strings: a model's codes are fixed when it is fitted.
 
     Parameters
     ----------
@@ -39,7 +44,7 @@ class UnifiedTable(nn.Module):
     dropout : share of the levels shown as unseen while training.
     buckets : M; None for what has 9 % of a full table's parameters, and at least what keeps columns of few levels apart.
     width : w.
-    chunks : chunks of every column; None for 1, 2 or 3 by the column's levels.
+    chunks : chunks of every column; None for 1 below 50 levels, else 6.
     """
 
     salt: torch.Tensor
@@ -52,12 +57,12 @@ class UnifiedTable(nn.Module):
         super().__init__()
         self.dropout, self.width, self.cardinalities = dropout, width, tuple(cardinalities)
         self.buckets = buckets or _buckets(sum(cardinalities), d_token, width)
-        each = [chunks or (1 if size < FEW else 2 if size < MANY else MOST_CHUNKS) for size in cardinalities]
+        each = [chunks or (1 if size < FEW else CHUNKS) for size in cardinalities]
         most = max(each, default=1)
         slot, chunk = torch.arange(len(each))[:, None], torch.arange(most)
         self.register_buffer("salt", mixed_bits(slot * 64 + chunk + 1), persistent=False)
         self.register_buffer("used", (chunk < torch.tensor(each)[:, None]).float()[..., None], persistent=False)
-        self.table = nn.Parameter(uniform((self.buckets, width), 1.0))
+        self.table = nn.Parameter(uniform((self.buckets, width), START))
         self.weight = nn.Parameter(
             uniform((len(each), most * width, d_token), 1.0) * torch.tensor([1.5 / (k * width) for k in each])[:, None, None] ** 0.5
         )
