@@ -13,11 +13,11 @@ import torch
 from pellucid import TabularRegressor
 from pellucid.encode.table_encoder import TableEncoder
 from pellucid.errors import RequestError
-from pellucid.estimators.network import name_vectors
+from pellucid.estimators.names import name_vectors
 from pellucid.nn.cells import Cells
 from pellucid.nn.embeddings import CellEmbedding
 from pellucid.nn.embeddings.identity import ColumnIdentity, sinusoids
-from pellucid.table import read_table
+from pellucid.table import Table, read_table
 
 
 def _named(sizes, n: int = 5):
@@ -73,11 +73,16 @@ def test_names_are_needed_and_known(sizes) -> None:
 def test_names_alike_have_vectors_alike_and_units_count() -> None:
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 4)), columns=["blood_pressure", "blood pressure high", "age", "dose"])
     table = read_table(frame)
-    one = name_vectors(TableEncoder().fit(table, np.zeros(30), task="regression"))
+
+    def vectors(table: Table) -> np.ndarray:
+        encoder = TableEncoder().fit(table, np.zeros(30), task="regression")
+        return name_vectors(encoder.columns, encoder.units)
+
+    one = vectors(table)
     np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, rtol=1e-5)
     alike = one @ one.T
     assert alike[0, 1] > 0.6 > alike[0, 2] + 0.2
-    other = name_vectors(TableEncoder().fit(table.with_schema(table.schema.with_units(age="years")), np.zeros(30), task="regression"))
+    other = vectors(table.with_schema(table.schema.with_units(age="years")))
     changed = np.abs(one - other).max(1) > 0
     assert changed.tolist() == [False, False, True, False]
 

@@ -7,7 +7,7 @@ import torch
 from torch.func import functional_call, stack_module_state, vmap
 
 from pellucid.errors import RequestError
-from pellucid.nn.norms import GhostNorm
+from pellucid.nn.norms import GhostNorm, move_records
 
 
 def _like(norm: GhostNorm) -> torch.nn.BatchNorm1d:
@@ -90,3 +90,34 @@ def test_a_stack_of_networks_moves_its_records_at_once(rows: int) -> None:
 def test_groups_of_one_row_are_refused() -> None:
     with pytest.raises(RequestError, match="too small"):
         GhostNorm(3, group=1)
+
+
+def test_a_pace_changes_the_scale_only_as_fast() -> None:
+    """The same function at the start; one optimizer's step of the weights moves the scale ``pace`` times as far."""
+    x, moved = torch.randn(16, 3), []
+    for pace in (1.0, 0.1):
+        norm = GhostNorm(3, group=8, pace=pace)
+        torch.testing.assert_close(norm(x), GhostNorm(3, group=8)(x))
+        torch.testing.assert_close(norm.eval()(x).detach(), x * (norm.var + norm.eps).rsqrt() - norm.mean * (norm.var + norm.eps).rsqrt())
+        with torch.no_grad():
+            norm.weight += 0.5
+        moved.append(norm.scale().detach() - 1)
+    torch.testing.assert_close(moved[1], 0.1 * moved[0])
+
+
+@pytest.mark.parametrize("rows", [16, 27, 28])
+def test_records_moved_together_are_those_moved_alone(rows: int) -> None:
+    torch.manual_seed(0)
+    alone = [GhostNorm(width, group=8, momentum=m) for width, m in ((3, 0.1), (2, 0.1), (3, 0.1), (3, 0.4))]
+    together = [GhostNorm(len(n.weight), group=8, momentum=n.momentum) for n in alone]
+    statistics, ends = [], [end for start, n, size in alone[0].blocks(rows) for end in range(start + size, start + n * size + 1, size)]
+    for norm in alone:
+        x = torch.randn(rows, len(norm.weight)) * 3 + 1
+        norm(x)
+        groups = [x[a:b] for a, b in zip([0, *ends], ends)]
+        of_groups = [(g.mean(0), g.var(0, correction=0)) for g in groups]
+        statistics.append(tuple(torch.stack(each, 1) for each in zip(*of_groups)))
+    move_records(together, statistics, tuple(len(g) for g in groups))
+    for a, b in zip(alone, together):
+        torch.testing.assert_close(a.mean, b.mean)
+        torch.testing.assert_close(a.var, b.var)

@@ -76,11 +76,28 @@ def test_cutmix_takes_whole_columns_and_shares_by_their_number(sizes, cells) -> 
     assert (own.float().mean(1) >= mixed.share - 1e-6).all()
 
 
+def test_hidden_columns_look_missing_whatever_they_hold(sizes, cells) -> None:
+    net = make(sizes)
+    torch.manual_seed(0)
+    many = Cells(*(t.repeat(100, *[1] * (t.ndim - 1)) for t in cells))
+    shown = MaskColumns(0.8, share=0.5).change(net, many, None)
+    hidden = shown.missing & ~many.missing
+    assert float(hidden.float().sum() / (~many.missing).float().sum()) == pytest.approx(0.2, abs=0.03)
+    assert (shown.numbers[shown.missing] == 0).all()
+    assert set(shown.codes[shown.codes != many.codes].tolist()) == {0}
+    whole = (shown.missing == many.missing).all(1) & (shown.codes == many.codes).all(1)
+    assert 0.5 <= float(whole.float().mean()) < 0.75, "at least half of the rows are whole"
+    columns = torch.zeros(2300, 5, dtype=torch.bool)
+    columns[:, 2] = True
+    moved = net.tokens(many.without(columns, sizes)) != net.tokens(many)
+    assert not moved[:, [0, 1, 3, 4]].any()
+
+
 @pytest.mark.parametrize("fill", ["rows", "zero"])
 def test_masked_columns_hold_cells_of_their_own_column(sizes, fill) -> None:
     net, tokens = make(sizes), torch.arange(400 * 5.0).view(400, 5, 1)
     torch.manual_seed(0)
-    changed = MaskColumns(0.8, fill).mix(net, tokens)
+    changed = MaskColumns(0.8, fill, share=1.0).mix(net, tokens)
     hidden = (changed != tokens)[..., 0]
     assert float(hidden.float().mean()) == pytest.approx(0.4, abs=0.04)
     assert hidden.sum(1).max() >= 4
@@ -165,7 +182,8 @@ def test_column_masking_makes_removed_columns_nothing_new() -> None:
         with torch.no_grad():
             return float(classification(2).losses(fit.net(shown), torch.from_numpy(y.astype(np.int64)))[1200:].mean())
 
-    plain, masked = fitted(cells, sizes, y), fitted(cells, sizes, y, (("mask_columns", (("rate", 0.6),)),))
+    masking = (("mask_columns", (("rate", 0.6), ("fill", "rows"), ("share", 1.0))),)
+    plain, masked = fitted(cells, sizes, y), fitted(cells, sizes, y, masking)
     assert loss_without_first(masked) < 0.8 * loss_without_first(plain)
 
 

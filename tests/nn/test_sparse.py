@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pellucid.nn.sparse import entmax, entmax15, sparsemax
+from pellucid.nn.sparse import entmax, entmax15, sparsemax, sparsemax_by_support
 
 
 def _bisected(z: torch.Tensor, alpha: float) -> torch.Tensor:
@@ -55,3 +55,16 @@ def test_the_published_peer_agrees() -> None:
     z = torch.randn(40, 12, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close(sparsemax(z), theirs.sparsemax(z.clone(), -1), atol=1e-6, rtol=0)
     torch.testing.assert_close(entmax15(z), theirs.entmax15(z.clone(), -1), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("d", [1, 2, 14, 100])
+def test_sparsemax_without_sorting_is_the_same(d) -> None:
+    g = torch.Generator().manual_seed(d)
+    for scale in (0.1, 3.0, 100.0):
+        z = scale * torch.randn(60, d, generator=g)
+        z[:20] = (z[:20] / scale).round()  # ties
+        z[0] = -1e9  # columns that may not be chosen
+        z[1, 1:] = -1e9
+        out = sparsemax_by_support(z.T.contiguous().T)
+        torch.testing.assert_close(out.double(), _bisected(z, 2.0), atol=1e-5 if scale > 10 else 2e-6, rtol=0)
+        assert torch.equal(out > 0, sparsemax(z) > 0)

@@ -54,10 +54,12 @@ def test_a_vector_shared_by_all_levels_says_which_column_speaks() -> None:
     assert not torch.allclose(contextual[:, 0], contextual[:, 1], atol=1e-3)
 
 
-def test_numbers_are_normalised_side_by_side() -> None:
-    net, tokens = made(), draw(3, 5, 8)
+@pytest.mark.parametrize("normalise", [False, True])
+def test_numbers_pass_side_by_side_normalised_where_asked(normalise: bool) -> None:
+    net, tokens = made(normalise=normalise), draw(3, 5, 8)
     flat = tokens[:, [0, 2, 4]].flatten(1)
-    expected = (flat - flat.mean(1, keepdim=True)) / (flat.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+    scaled = (flat - flat.mean(1, keepdim=True)) / (flat.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+    expected = scaled if normalise else flat
     seen = []
     net.mlp[0].register_forward_hook(lambda module, given, out: seen.append(given[0]))
     net(tokens)

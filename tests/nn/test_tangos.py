@@ -18,7 +18,10 @@ from pellucid.training.loop import fit_network
 from pellucid.training.objectives import regression
 from pellucid.training.recipe import TrainSettings, builder
 
-OWN = {"mlp": {"width": 12, "blocks": 3, "dropout": 0.4}, "tabm": {"members": 2, "width": 8}, "ft_transformer": {"heads": 2, "blocks": 2}}
+OWN = {
+    "mlp": {"width": 12, "blocks": 3, "dropout": 0.4}, "tabm": {"members": 2, "width": 8, "blocks": 3},
+    "tabm_mini": {"members": 3, "width": 8}, "ft_transformer": {"heads": 2, "blocks": 2}, "resnet": {"width": 8},
+}  # fmt: skip
 
 
 def two_units() -> tuple[TableNet, torch.Tensor]:
@@ -58,6 +61,9 @@ def test_a_closed_unit_has_no_attribution() -> None:
 @pytest.mark.parametrize("name", sorted(OWN))
 def test_the_jacobian_is_that_of_automatic_differentiation(sizes, cells, name) -> None:
     net = TableNet(sizes, name, 2, d_token=6, options=OWN[name], seed=1).train()
+    with torch.no_grad():
+        for weight in net.backbone.parameters():  # members' scales start at 1, and must count where they do not
+            weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())))
     tokens, units = net.tokens(cells).detach(), torch.tensor([5, 0, 3])
     found = jacobian(net, tokens, units)
     assert net.backbone.training, "dropout is on again afterwards"
@@ -106,6 +112,20 @@ def test_the_penalty_reaches_the_weights_of_every_network_of_a_stack(sizes, cell
         torch.testing.assert_close(learned.penalty[g], alone, rtol=1e-4, atol=1e-6)  # all 12 units are taken: nothing is left to chance
         grad = stack.net.get_parameter("backbone.first.weight").grad[g]
         torch.testing.assert_close(grad, net.backbone.first.weight.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_some_rows_and_units_stand_for_all() -> None:
+    net, _ = two_units()
+    net = TableNet(net._arguments["sizes"], "mlp", 1, d_token=1, options={"width": 24, "blocks": 2, "dropout": 0.0}, seed=2)
+    tokens = torch.randn(400, 2, 1, generator=torch.Generator().manual_seed(0))
+    hidden = net.backbone(tokens)[0]
+    trace = Trace(tokens, hidden, {}, net.head(hidden))
+    full = Tangos(1.0, 1.0, units=24, rows=400).penalty(net, trace).detach()
+    torch.manual_seed(0)
+    some = [Tangos(1.0, 1.0, units=12, rows=50).penalty(net, trace).detach() for _ in range(300)]
+    assert all(p.shape == (400,) and (p[50:] == 0).all() for p in some)
+    assert float(torch.stack(some).mean()) == pytest.approx(float(full[:50].mean()), rel=0.05)
+    torch.testing.assert_close(Tangos(1.0, 1.0, units=24, rows=50).penalty(net, trace)[:50].detach(), 8 * full[:50])
 
 
 def test_columns_held_and_refusals() -> None:

@@ -11,10 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pellucid.testing import checks_audit, checks_backbone, checks_encoder, checks_explainer, checks_trial, checks_uncertainty, saboteurs
+from pellucid.testing import (
+    checks_audit,
+    checks_backbone,
+    checks_embedding,
+    checks_encoder,
+    checks_explainer,
+    checks_regularizer,
+    checks_trial,
+    checks_uncertainty,
+    saboteurs,
+    saboteurs_networks,
+)
 from pellucid.testing import saboteurs_models as wrong
 from pellucid.testing.checks_backbone import Backbone
+from pellucid.testing.checks_embedding import Encoder
 from pellucid.testing.checks_explainer import Explainer
+from pellucid.testing.checks_regularizer import Regularized
 
 
 def _misnames(predictor: Any, X: Any, **options: Any) -> Any:
@@ -65,6 +78,7 @@ UNCERTAINTIES = {
     "it_leaves_calibrated_probabilities_alone": wrong.restless,
     "equal_members_have_no_epistemic_doubt": wrong.doubts_agreeing_members,
     "strange_rows_are_unfamiliar": wrong.finds_everything_familiar,
+    "sampled_networks_spread_like_their_batches": saboteurs_networks.spreads_by_itself,
 }
 AUDITS = {
     "it_is_silent_on_a_clean_table": wrong.cries_wolf,
@@ -109,6 +123,13 @@ ENCODERS = {
 }
 
 
+def _regularizers() -> list[dict[str, Regularized]]:
+    """Return the doubles of each check in turn; a check with fewer of them gets its first one again."""
+    every = saboteurs_networks.REGULARIZERS
+    most = max(map(len, every.values()))
+    return [{k: Regularized(v[i] if i < len(v) else v[0]) for k, v in every.items()} for i in range(most)]
+
+
 def _cases() -> list[Any]:
     rooms: list[tuple[Any, dict[str, Any]]] = [
         (checks_explainer, {k: Explainer(v) for k, v in EXPLAINERS.items()}),
@@ -117,6 +138,8 @@ def _cases() -> list[Any]:
         (checks_audit, {k: _named(v, "leakage") for k, v in AUDITS.items()}),
         (checks_trial, {k: _named(v, "completeness") for k, v in wrong.EXPLAINERS_OF_TRIALS.items()}),
         (checks_encoder, ENCODERS),
+        (checks_embedding, {k: Encoder(v, "number") for k, v in saboteurs_networks.ENCODERS.items()}),
+        *((checks_regularizer, doubles) for doubles in _regularizers()),
     ]
     out = []
     for room, doubles in rooms:
@@ -165,7 +188,22 @@ def test_the_plain_backbone_stays_green(check):
     check.function(Backbone(wrong._Plain))
 
 
-@pytest.mark.parametrize("room", [checks_explainer, checks_backbone, checks_uncertainty, checks_audit, checks_trial, checks_encoder])
+@pytest.mark.parametrize("check", checks_embedding.CHECKS, ids=lambda c: c.name)
+def test_the_plain_encoder_stays_green(check):
+    check.function(Encoder(saboteurs_networks.PlainEncoder, "number"))
+
+
+@pytest.mark.parametrize("check", checks_regularizer.CHECKS, ids=lambda c: c.name)
+def test_the_plain_regularizer_stays_green(check):
+    check.function(Regularized(saboteurs_networks.ShrinksTokens))
+
+
+ROOMS = [
+    checks_explainer, checks_backbone, checks_uncertainty, checks_audit, checks_trial, checks_encoder, checks_embedding, checks_regularizer
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.__name__.rsplit("_")[-1])
 def test_every_public_check_is_in_the_list_and_is_a_sentence(room):
     public = {n for n, f in inspect.getmembers(room, inspect.isfunction) if n.startswith("check_") and f.__module__ == room.__name__}
     assert public == {f"check_{c.name}" for c in room.CHECKS}

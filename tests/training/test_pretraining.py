@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,8 +14,10 @@ from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
+from pellucid.training.loop import fit_network
+from pellucid.training.objectives import regression
 from pellucid.training.pretraining import Decoder, Pretraining, hide, pretrain
-from pellucid.training.recipe import TrainSettings
+from pellucid.training.recipe import TrainSettings, builder
 
 SETTINGS = TrainSettings(backbone="mlp", width=32, blocks=2, d_token=8, batch=64, muon_lr=0.0, lr=5e-3, precision="fp32", compile=False)
 SIZES = CellSizes(4, (np.linspace(-2, 2, 9, dtype=np.float32),) * 2, (5, 4), 0, (0, 2), (1, 3), ())
@@ -105,7 +109,40 @@ def test_unlabelled_rows_are_read_and_the_clock_is_kept() -> None:
     helped = net()
     found = pretrain(helped, few, [np.arange(20)], Pretraining(SIZES, many, steps=100), SETTINGS, 0, 99)
     assert (alone["unlabelled"], found["unlabelled"]) == (0, 800)
+    passes = pretrain(net(), few, [np.arange(20)], Pretraining(SIZES, many), SETTINGS, 0, 5)
+    assert passes["steps"] == [4 * 13], "many rows are passed over four times, however short the fit: 13 batches of 64"
+    assert pretrain(net(), few, [np.arange(20)], Pretraining(SIZES, many), SETTINGS, 0, 70)["steps"] == [70]
     assert pretrain(net(), few, [np.arange(20)], Pretraining(SIZES), SETTINGS, 0, 99, deadline=0.0)["steps"] == [0]
+
+
+def test_a_checkpoint_belongs_to_its_pretraining(tmp_path) -> None:
+    cells, every = related(200), np.arange(200)
+    y = cells.numbers[:, 0].double().numpy()
+    settings = replace(SETTINGS, steps=30, checkpoint_seconds=0.0)
+
+    def fit(given: Pretraining | None, folder, resume: bool = True, **more):
+        parts, kind = [(every[:150], every[150:])], regression(y)
+        build = builder(SIZES, settings, 1)
+        return fit_network(
+            build, cells, y, None, parts, kind, settings, threads=1, device="cpu", checkpoint=folder, resume=resume,
+            pretraining=given, **more,
+        )  # fmt: skip
+
+    asked = Pretraining(SIZES, related(50, 1), steps=5)
+    first = fit(asked, tmp_path / "a")
+    again = fit(asked, tmp_path / "a")
+    assert all(torch.equal(a, b) for a, b in zip(first.net.parameters(), again.net.parameters()))
+    assert again.record["pretraining"]["unlabelled"] == 50, "a fit that goes on tells of its pretraining"
+    others = [
+        None, Pretraining(SIZES), Pretraining(SIZES, related(50, 1), steps=6), Pretraining(SIZES, related(50, 2), steps=5),
+        Pretraining(SIZES, related(50, 1), steps=5, rate=0.5),
+    ]  # fmt: skip
+    for other in others:
+        with pytest.raises(RequestError, match="another fit"):
+            fit(other, tmp_path / "a")
+    anew = fit(None, tmp_path / "a", resume=False)
+    assert "pretraining" not in anew.record
+    assert not all(torch.equal(a, b) for a, b in zip(first.net.parameters(), anew.net.parameters()))
 
 
 def frame(n: int, seed: int) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pytest
 
 from pellucid import TabularClassifier, TabularRegressor, load, registry
 from pellucid.errors import ArgumentError, MissingExtraError, RequestError
+from pellucid.estimators.tuning import read, written
 from pellucid.training.recipe import TrainSettings
 from pellucid.training.search import changed, check_space, search
 
@@ -114,6 +115,21 @@ def test_an_estimator_keeps_the_best_fit_and_all_trials(tmp_path) -> None:
     refit = model.refitter().estimator(rows=np.arange(150))
     assert "tuning" not in refit.record_["training"], "a refit uses what was found"
     assert all(getattr(refit.engine_.settings, k) == v for k, v in told["best"].items())
+
+
+def test_ranges_and_choices_come_back_from_disk_as_they_were_given(tmp_path) -> None:
+    X = np.random.default_rng(0).normal(size=(120, 2))
+    tune = {"trials": 2, "space": {"blocks": (1, 5), "lr": (1e-3, 1e-2, "log"), "width": [16, 32], "options.dropout": [0.1]}}
+    model = TabularClassifier(tune=tune, backbone="mlp", **QUICK).fit(X, X[:, 0] > 0)
+    model.save(tmp_path / "m")
+    again = load(tmp_path / "m")
+    assert again.tune == tune
+    assert again.get_params()["tune"]["space"]["blocks"] == (1, 5)
+    told = again.fit(X, X[:, 0] > 0).record_["training"]["tuning"]
+    strip = lambda found: [(t["changes"], t["score"]) for t in found["trials"]]  # noqa: E731
+    assert strip(told) == strip(model.record_["training"]["tuning"]), "the same search is made again"
+    assert read(written({"space": {"options.hidden": [(), (8,), (16, 16)]}})) == {"space": {"options.hidden": [(), (8,), (16, 16)]}}
+    assert (read(True), read({"trials": 3})) == (True, {"trials": 3})
 
 
 def test_the_users_metric_decides_and_its_direction_is_kept() -> None:

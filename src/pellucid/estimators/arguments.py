@@ -52,6 +52,15 @@ def _regularizers() -> tuple[Callable[[Any], bool], str]:
     return test, 'a mapping such as {"l1": {"weight": 1e-4}} of registered regularizers to their options'
 
 
+def _bayes() -> tuple[Callable[[Any], bool], str]:
+    def test(v: Any) -> bool:
+        given = v.get("stochastic_bn") if isinstance(v, Mapping) and set(v) == {"stochastic_bn"} else None
+        samples, _ = _whole(2)
+        return isinstance(given, Mapping) and set(given) == {"samples"} and samples(given["samples"])
+
+    return test, 'a mapping such as {"stochastic_bn": {"samples": 32}}'
+
+
 def _tune() -> tuple[Callable[[Any], bool], str]:
     def test(v: Any) -> bool:
         if not isinstance(v, Mapping) or not set(v) <= {"trials", "seconds", "space"}:
@@ -86,7 +95,7 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "head": _either(_NONE, _TEXT, _CALLABLE),
     "regularizers": _either(_NONE, _regularizers()),
     "members": _either(_AUTO, _whole(1)),
-    "bayes": _one_of(False),
+    "bayes": _either(_one_of(False, "stochastic_bn"), _bayes()),
     "dropout": _either(_AUTO, _real(0, 1, "left")),
     "pretrain": _either(_one_of(False, True), _whole(1), _ROWS),
     "tune": _either(_one_of(False, True), _tune()),

@@ -85,7 +85,7 @@ class TabularEstimator(BaseEstimator):
         head: Any = None,
         regularizers: Any = None,
         members: Any = "auto",
-        bayes: bool = False,
+        bayes: Any = False,
         dropout: Any = "auto",
         pretrain: Any = False,
         tune: bool | Mapping[str, Any] = False,

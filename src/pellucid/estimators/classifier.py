@@ -28,7 +28,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     embedding, head : keyword arguments of the embedding; module factory of the head.
     regularizers : None, or a mapping of registered names to options, such as ``{"tangos": {"lambda1": 1.0}, "swa": None}``. See
         ``pellucid.methods("regularizer")``.
-    bayes : off.
+    bayes : False; ``"stochastic_bn"`` or ``{"stochastic_bn": {"samples": 32}}``: the answer is the mean of 16, or of that many, networks
+        with the batch-norm statistics of single training batches. For backbones with batch norm, such as ``"resnet"``.
     pretrain : False; True, or a number of steps: before the fit the network learns to fill in hidden cells of the training rows and of
         rows without a target; or a table of further rows without one.
     tune : False; True, or ``{"trials": 20, "seconds": 300, "space": {...}}``: search the settings of the backbone by their score on the

@@ -80,7 +80,7 @@ def make_engine(estimator: TabularEstimator, training: Training, plan: Plan, see
 
 def _only_networks(estimator: TabularEstimator, name: str) -> None:
     """Refuse what a peer cannot do, rather than leave it out in silence."""
-    for argument, off in (("tune", False), ("pretrain", False), ("loss", None), ("regularizers", None)):
+    for argument, off in (("tune", False), ("pretrain", False), ("bayes", False), ("loss", None), ("regularizers", None)):
         if getattr(estimator, argument) is not off:
             raise RequestError(f"{argument}= is for networks, and {name!r} is none", do=f"leave {argument} out or choose another backbone")
 

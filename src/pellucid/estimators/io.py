@@ -19,6 +19,7 @@ from pellucid.encode.table_encoder import TableEncoder
 from pellucid.errors import ArgumentError, ModelFileError, PellucidError, RequestError, SourceError
 from pellucid.estimators.certainty import Certainty
 from pellucid.estimators.prepare import Target
+from pellucid.estimators.tuning import read, written
 from pellucid.table import Plan, Schema, Table
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ def _settings(estimator: TabularEstimator) -> dict[str, Any]:
             out[name] = {"pairs": [[_lists(k), float(v)] for k, v in value.items()]}
         elif name == "pretrain" and not isinstance(value, bool | int | np.integer):
             out[name] = True  # the rows themselves are not kept
+        elif name == "tune":
+            out[name] = _lists(written(value))
         elif callable(value):
             out[name] = {"callable": getattr(value, "__name__", type(value).__name__)}
         else:
@@ -270,6 +273,8 @@ def _arguments(saved: Mapping[str, Any], callables: Mapping[str, Any]) -> dict[s
             out[name] = Schema.from_dict(value["schema"])
         elif isinstance(value, Mapping) and set(value) == {"pairs"}:
             out[name] = dict(value["pairs"])
+        elif name == "tune":
+            out[name] = read(value)
         else:
             out[name] = value
     return out

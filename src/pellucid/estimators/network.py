@@ -13,12 +13,13 @@ import torch
 
 from pellucid import registry
 from pellucid.encode.table_encoder import EncodedTable, TableEncoder
-from pellucid.encode.text import N_BUCKETS, hashed
 from pellucid.estimators.engines import row_weights
 from pellucid.estimators.information import informed
+from pellucid.estimators.names import IDENTITIES, name_vectors
 from pellucid.estimators.options import from_rows, with_monotone
 from pellucid.estimators.prepare import Training, new_table
 from pellucid.estimators.progress import progress_bar
+from pellucid.estimators.sampling import check_sampled, n_samples, sampled
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
@@ -42,7 +43,7 @@ ROWS_AT_ONCE = 65_536  # encoded at once when predicting: bounds memory, not res
 def cell_sizes(encoder: TableEncoder, settings: TrainSettings | None = None) -> CellSizes:
     """Return what a network with these settings must know of the encoder's output."""
     slots = encoder.slots
-    named = settings is not None and dict(settings.embedding).get("identity") == "names"
+    identity = None if settings is None else dict(settings.embedding).get("identity")
     return CellSizes(
         len(encoder.columns),
         encoder.numeric.bins,
@@ -52,15 +53,8 @@ def cell_sizes(encoder: TableEncoder, settings: TrainSettings | None = None) -> 
         slots.source("code"),
         slots.source("vector"),
         encoder.columns,
-        name_vectors(encoder) if named else None,
+        name_vectors(encoder.columns, encoder.units, identity) if identity in IDENTITIES else None,
     )
-
-
-def name_vectors(encoder: TableEncoder) -> npt.NDArray[np.float32]:
-    """Return a vector of length 1 for each column's name and unit, (C, V), from hashed character n-grams."""
-    texts = tuple(" ".join(filter(None, (c.replace("_", " "), encoder.units[c]))) for c in encoder.columns)
-    vectors: npt.NDArray[np.float32] = hashed(np.arange(len(texts)), texts) / np.sqrt(np.float32(N_BUCKETS))
-    return vectors
 
 
 def as_cells(encoded: EncodedTable, device: torch.device | str = "cpu") -> Cells:
@@ -77,11 +71,15 @@ class NetworkEngine:
     net : the ``TableNet`` or, for folds, the ``StackedNet`` whose members are the fold networks' members in turn.
     objective : turns raw outputs into answers.
     settings : of network and training. ``n_folds`` : number of fold networks, 1 for a single one.
+    n_samples : networks drawn from each of these after training (``bayes=``), 1 where none were.
     """
 
     differentiable = True
 
-    def __init__(self, name: str, encoder: TableEncoder, net: Any, objective: Objective, settings: TrainSettings, n_folds: int = 1) -> None:
+    def __init__(
+        self, name: str, encoder: TableEncoder, net: Any, objective: Objective, settings: TrainSettings, n_folds: int = 1,
+        n_samples: int = 1,
+    ) -> None:  # fmt: skip
         self.name, self.encoder, self.net, self.objective, self.settings, self.n_folds = (
             name,
             encoder,
@@ -90,6 +88,7 @@ class NetworkEngine:
             settings,
             n_folds,
         )
+        self.n_samples = n_samples
         self.history: list[dict[str, Any]] = []
         self.record: dict[str, Any] = {}
 
@@ -118,10 +117,11 @@ class NetworkEngine:
         settings = with_monotone(settings, encoder.columns, sizes, objective, estimator.number)
         settings = from_rows(settings, cells, sizes, target, weights, learned)
         settings = informed(settings, backbone, cells, sizes, target.values, learned, target.task, seed)
-        parts = cls._parts(plan)
+        parts, build = cls._parts(plan), builder(sizes, settings, objective.n_outputs)
+        check_sampled(estimator.bayes, build)
         with progress_bar(f"training {name}", bool(estimator.verbose)) as progress:
             fitted = fit_network(
-                builder(sizes, settings, objective.n_outputs),
+                build,
                 cells,
                 target.values,
                 weights,
@@ -137,8 +137,10 @@ class NetworkEngine:
                 progress=progress,
                 pretraining=cls._pretraining(estimator, training, encoder, sizes),
             )
-        self = cls(name, encoder, fitted.net, objective, settings, len(parts))
-        self.history, self.record = fitted.history, fitted.record
+        learned_by = [train for train, _ in parts]
+        net = sampled(fitted.net, estimator.bayes, cells, learned_by, fitted.record["batch"], integer(seed, "sampled"))
+        self = cls(name, encoder, net, objective, settings, len(parts), n_samples(estimator.bayes))
+        self.history, self.record = fitted.history, fitted.record | ({"samples": self.n_samples} if self.n_samples > 1 else {})
         return self
 
     @staticmethod
@@ -235,16 +237,16 @@ class NetworkEngine:
         return predict_in_chunks(self.net.tokens, self.cells(table)).clone()
 
     def parts(self, table: Table) -> dict[str, npt.NDArray[Any]]:
-        """Return what the backbone shows of its inside, by name, rows first; with folds axis 1 counts the fold networks.
+        """Return what the backbone shows of its inside, by name, rows first; with folds or samples axis 1 counts the networks.
 
         The terms of a listed sum (``contributions``, ``pairs``, ``bias``) are in the target's unit, for classes in log-odds before
         calibration.
         """
-        cells, pieces = self.cells(table.select(self.encoder.columns)), []
+        cells, pieces, several = self.cells(table.select(self.encoder.columns)), [], self.n_folds * self.n_samples > 1
         with torch.inference_mode():
             for start in range(0, cells.n_rows, CHUNK):
                 found = self.net.named_parts(cells.take(slice(start, start + CHUNK)))
-                pieces.append({name: part.movedim(0, 1) if self.n_folds > 1 else part for name, part in found.items()})
+                pieces.append({name: part.movedim(0, 1) if several else part for name, part in found.items()})
         out = {name: torch.cat([p[name] for p in pieces]).detach().double().cpu().numpy() for name in pieces[0]} if pieces else {}
         if self.objective.task == "regression" and "contributions" in out:
             out |= {name: out[name] * self.objective.scale for name in ("contributions", "pairs", "bias") if name in out}
@@ -272,9 +274,8 @@ class NetworkEngine:
 
     def randomised(self, layers: Sequence[str], seed: int) -> NetworkEngine:
         """Return a copy whose named layers hold fresh initial weights."""
-        return NetworkEngine(
-            self.name, self.encoder, copy.deepcopy(self.net).reset(layers, seed), self.objective, self.settings, self.n_folds
-        )
+        net = copy.deepcopy(self.net).reset(layers, seed)
+        return NetworkEngine(self.name, self.encoder, net, self.objective, self.settings, self.n_folds, self.n_samples)
 
     # ------------------------------------------------------------------ files
 
@@ -284,6 +285,7 @@ class NetworkEngine:
             "objective": self.objective.state(),
             "settings": self.settings.describe(),
             "n_folds": self.n_folds,
+            "n_samples": self.n_samples,
             "record": self.record,
             "history": self.history,
         }
@@ -305,14 +307,15 @@ class NetworkEngine:
         settings = TrainSettings(**fields | {"backbone": backbone or name})
         objective = Objective.from_state(state["objective"])
         build = builder(cell_sizes(encoder, settings), settings, objective.n_outputs)
-        n = int(state["n_folds"])
+        n_folds, drawn = int(state["n_folds"]), int(state.get("n_samples", 1))
+        n = n_folds * drawn
         net: Any = build(0)
         if n > 1:
             from pellucid.nn.stack import StackedNet
 
             net = StackedNet([build(k) for k in range(n)])
         net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})
-        self = cls(name, encoder, net, objective, settings, n)
+        self = cls(name, encoder, net, objective, settings, n_folds, drawn)
         self.history, self.record = list(state["history"]), dict(state["record"])
         return self
 

@@ -21,7 +21,7 @@ from pellucid.training.recipe import TrainSettings
 __all__ = ["from_rows", "with_monotone"]
 
 SIGNS = {"up": 1, "down": -1}
-AS_IT_IS = ("plain", "stack")
+AS_IT_IS = ("plain", "flagged", "stack")
 """Encoders whose token rises with the number."""
 
 

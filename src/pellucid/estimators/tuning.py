@@ -19,7 +19,7 @@ from pellucid.training.search import GENERAL, Found, search
 if TYPE_CHECKING:
     from pellucid.estimators.base import TabularEstimator
 
-__all__ = ["OPTIONS", "tuned"]
+__all__ = ["OPTIONS", "read", "tuned", "written"]
 
 OPTIONS = ("trials", "seconds", "space")
 """What ``tune={...}`` may hold."""
@@ -66,8 +66,30 @@ def space(estimator: TabularEstimator, backbone: Any, given: Mapping[str, Any] |
     return {k: _spec(v) for k, v in wanted.items() if k not in fixed}
 
 
+def written(tune: Any) -> Any:
+    """Return ``tune=`` as JSON can hold it: a range is a tuple and choices are a list, so tuples are marked."""
+    if isinstance(tune, Mapping):
+        return {k: written(v) for k, v in tune.items()}
+    if isinstance(tune, tuple):
+        return {"tuple": [written(v) for v in tune]}
+    return [written(v) for v in tune] if isinstance(tune, list) else tune
+
+
+def read(tune: Any) -> Any:
+    """Undo :func:`written`.
+
+    Examples
+    --------
+    >>> read(written({"trials": 5, "space": {"blocks": (1, 4), "width": [32, 64]}}))
+    {'trials': 5, 'space': {'blocks': (1, 4), 'width': [32, 64]}}
+    """
+    if isinstance(tune, Mapping):
+        return tuple(map(read, tune["tuple"])) if set(tune) == {"tuple"} else {k: read(v) for k, v in tune.items()}
+    return [read(v) for v in tune] if isinstance(tune, list) else tune
+
+
 def _spec(value: Any) -> Any:
-    """Return a range as the search reads it; a saved model's ranges come back from its file as lists."""
+    """Return a range as the search reads it; models saved before tuples were marked have lists."""
     ranged = isinstance(value, list) and len(value) == 3 and value[2] == "log"
     return tuple(value) if ranged else value
 

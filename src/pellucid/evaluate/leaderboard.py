@@ -19,7 +19,7 @@ from pellucid.results import Leaderboard, RunRecord
 from pellucid.table import ColumnType, Table, make_plan, read_table
 from pellucid.training.calibration_metrics import ece, top_events
 
-__all__ = ["run", "task_of"]
+__all__ = ["run", "shared_rows", "task_of"]
 
 LEAST_TEST = 20
 SIMPLE = ("linear", "tree")
@@ -100,7 +100,8 @@ def _codes(table: Table, classes: Sequence[Any]) -> npt.NDArray[np.int64]:
     return np.array([*(at.get(text, -1) for text in levels), -1], np.int64)[codes]
 
 
-def _ground(table: Any, test: Any, target: str | None, seed: int) -> _Ground:
+def shared_rows(table: Any, test: Any, target: str | None, seed: int) -> _Ground:
+    """Return the training and test rows that all models share; a fifth of the table where no test rows are given."""
     train = read_table(table, target=target) if not isinstance(table, Table) else table.with_roles(target=target) if target else table
     task = task_of(train)
     goal = train.target
@@ -167,7 +168,7 @@ def run(
     started, seed = time.perf_counter(), as_seed(random_state)
     if not models or isinstance(models, str):
         raise RequestError("there is nothing to compare", expected="a list such as ['auto', 'linear', 'hist_gb']", got=repr(models))
-    ground = _ground(table, test, target, seed)
+    ground = shared_rows(table, test, target, seed)
     entrants = [_entrant(m, ground.task, seed, time_limit) for m in models]
     if test is None and any(e.fitted for e in entrants):
         raise RequestError(

@@ -45,6 +45,16 @@ class Cells(NamedTuple):
         """Number of rows."""
         return int(self.numbers.shape[0])
 
+    def without(self, hidden: torch.Tensor, sizes: CellSizes) -> Cells:
+        """Return the rows with the cells of the columns ``hidden`` (N, C) shown as missing."""
+        numbers = self.missing | hidden[:, list(sizes.number_columns)]
+        return Cells(
+            self.numbers.masked_fill(numbers, 0.0),
+            numbers,
+            self.codes.masked_fill(hidden[:, list(sizes.code_columns)], 0),
+            self.vectors.masked_fill(hidden[:, list(sizes.vector_columns), None], 0.0),
+        )
+
 
 @dataclass(frozen=True)
 class CellSizes:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 import torch
 from torch import nn
 
 from pellucid.errors import RequestError
 
-__all__ = ["GhostNorm"]
+__all__ = ["Blocks", "GhostNorm", "move_records"]
+
+Blocks = tuple[tuple[int, int, int], ...]
+"""Runs of groups of one size: (first row, number of groups, rows of a group)."""
 
 
 class GhostNorm(nn.Module):
@@ -23,6 +29,8 @@ class GhostNorm(nn.Module):
     group : rows of a group; None: the whole batch is one, which is plain batch norm.
     momentum : m, the share by which one group moves the record.
     eps : added to the variance.
+    pace : factor of the scale's weights. They start at 1 / pace, so that optimizers which move every number alike move the scale at
+        this pace.
 
     Notes
     -----
@@ -35,12 +43,12 @@ class GhostNorm(nn.Module):
     mean: torch.Tensor
     var: torch.Tensor
 
-    def __init__(self, width: int, group: int | None = None, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, width: int, group: int | None = None, momentum: float = 0.1, eps: float = 1e-5, pace: float = 1.0) -> None:
         super().__init__()
         if group is not None and group < 2:
             raise RequestError("a group of the norm is too small", expected="at least 2 rows", got=str(group))
-        self.group, self.momentum, self.eps = group, momentum, eps
-        self.weight = nn.Parameter(torch.ones(width))
+        self.group, self.momentum, self.eps, self.pace = group, momentum, eps, pace
+        self.weight = nn.Parameter(torch.full((width,), 1 / pace))
         self.bias = nn.Parameter(torch.zeros(width))
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("var", torch.ones(width))
@@ -48,40 +56,68 @@ class GhostNorm(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
-            if not self.training or x.shape[0] < 2:
-                scale = self.weight * (self.var + self.eps).rsqrt()
+            if self.by_record(len(x)):
+                scale = self.scale() * (self.var + self.eps).rsqrt()
                 return torch.addcmul(self.bias - self.mean * scale, x, scale)
-            n, size = self._groups(x.shape[0])
-            if n * size == x.shape[0]:
-                return self._normalise(x, n)
-            # the whole groups first, as a loop would meet them
-            whole = [self._normalise(x[: n * size], n)] if n else []
-            return torch.cat([*whole, self._normalise(x[n * size :], 1)])
+            blocks = self.blocks(len(x))
+            done = [self._normalise(x[start : start + n * size] if len(blocks) > 1 else x, n) for start, n, size in blocks]
+            return done[0] if len(done) == 1 else torch.cat(done)
 
-    def _groups(self, rows: int) -> tuple[int, int]:
-        """Return (number, size) of the equal groups at the start of a batch; what follows is one more group."""
+    def scale(self) -> torch.Tensor:
+        """Return what the normalised columns are multiplied by, (F,)."""
+        return self.weight if self.pace == 1 else self.weight * self.pace
+
+    def by_record(self, rows: int) -> bool:
+        """Tell whether a batch is normalised by the record."""
+        return not self.training or rows < 2
+
+    def blocks(self, rows: int) -> Blocks:
+        """Return how the rows of a batch are grouped, whole groups first, as a loop would meet them."""
         size = self.group or rows
         if rows <= size:
-            return 1, rows
+            return ((0, 1, rows),)
         n, left = divmod(rows, size)
-        return (n - 1 if 0 < 2 * left < size else n), size
+        n -= 0 < 2 * left < size
+        whole: Blocks = ((0, n, size),) if n else ()
+        return (*whole, (n * size, 1, rows - n * size)) if rows > n * size else whole
 
     def _normalise(self, x: torch.Tensor, n: int) -> torch.Tensor:
         """Normalise n groups of equal size and move the running record."""
         # group i's column f as column (i, f) of one ordinary batch norm
         size = x.shape[0] // n
         grouped = x.unflatten(0, (n, size)).transpose(0, 1).flatten(1) if n > 1 else x
-        weight, bias = (self.weight.repeat(n), self.bias.repeat(n)) if n > 1 else (self.weight, self.bias)
+        weight, bias = (self.scale().repeat(n), self.bias.repeat(n)) if n > 1 else (self.scale(), self.bias)
         out, mean, inverse = torch.native_batch_norm(grouped, weight, bias, None, None, True, 0.0, self.eps)
-        self._record(mean.detach(), inverse.detach(), n, size)
+        with torch.no_grad():
+            var = (inverse.square().reciprocal() - self.eps).clamp(min=0)
+            keep, of_means, of_vars = _shares((size,) * n, self.momentum, mean.device)
+            # in place and without lerp: a stack of networks moves all its records at once (vmap)
+            self.mean.mul_(keep).add_(of_means @ mean.unflatten(0, (n, -1)))
+            self.var.mul_(keep).add_(of_vars @ var.unflatten(0, (n, -1)))
         return out.unflatten(1, (n, -1)).transpose(0, 1).flatten(0, 1) if n > 1 else out
 
-    @torch.no_grad()
-    def _record(self, mean: torch.Tensor, inverse: torch.Tensor, n: int, size: int) -> None:
-        """Move the record by n groups' means and inverse deviations, (n * F,) each."""
-        var = (inverse.square().reciprocal() - self.eps).clamp(min=0) * (size / (size - 1))
-        m, keep = self.momentum, (1 - self.momentum) ** n
-        shares = mean.new_tensor([m * (1 - m) ** (n - 1 - i) for i in range(n)])
-        # in place and without lerp: a stack of networks moves all its records at once (vmap)
-        self.mean.mul_(keep).add_(shares @ mean.unflatten(0, (n, -1)))
-        self.var.mul_(keep).add_(shares @ var.unflatten(0, (n, -1)))
+
+@torch.no_grad()
+def move_records(norms: Sequence[GhostNorm], statistics: Sequence[tuple[torch.Tensor, torch.Tensor]], sizes: tuple[int, ...]) -> None:
+    """Move the records of norms by groups of these sizes, met in turn: (means, variances) for each norm, (F, n) each.
+
+    Norms that are alike are moved together.
+    """
+    alike: dict[tuple[int, float], list[int]] = {}
+    for i, (norm, (mean, _)) in enumerate(zip(norms, statistics)):
+        alike.setdefault((len(mean), norm.momentum), []).append(i)
+    for (width, momentum), at in alike.items():
+        keep, *shares = _shares(sizes, momentum, statistics[at[0]][0].device)
+        moves = [(torch.cat([statistics[i][j] for i in at]) @ share).split(width) for j, share in enumerate(shares)]
+        records = [*(norms[i].mean for i in at), *(norms[i].var for i in at)]
+        torch._foreach_mul_(records, keep)
+        torch._foreach_add_(records, [*moves[0], *moves[1]])
+
+
+@lru_cache(maxsize=64)
+def _shares(sizes: tuple[int, ...], momentum: float, device: torch.device) -> tuple[float, torch.Tensor, torch.Tensor]:
+    """Return the record's own share and those of the groups, for means and for variances, which are made unbiased (n / (n - 1))."""
+    shares = [momentum * (1 - momentum) ** i for i in reversed(range(len(sizes)))]
+    with torch.inference_mode(False):
+        of_vars = torch.tensor([share * size / (size - 1) for share, size in zip(shares, sizes)], device=device)
+        return (1 - momentum) ** len(sizes), torch.tensor(shares, device=device), of_vars

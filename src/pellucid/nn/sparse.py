@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["entmax", "entmax15", "sparsemax"]
+__all__ = ["entmax", "entmax15", "entmax15_back", "sparsemax", "sparsemax_back", "sparsemax_by_support"]
 
 
 class _Sparsemax(torch.autograd.Function):
@@ -19,11 +19,10 @@ class _Sparsemax(torch.autograd.Function):
     @staticmethod
     def forward(z: torch.Tensor) -> torch.Tensor:
         z = z - z.amax(-1, keepdim=True)
-        ordered = z.sort(-1, descending=True).values
+        total = z.sort(-1, descending=True).values.cumsum(-1)
         rank = torch.arange(1, z.shape[-1] + 1, device=z.device, dtype=z.dtype)
-        total = ordered.cumsum(-1) - 1
-        size = (rank * ordered > total).sum(-1, keepdim=True)
-        return torch.relu(z - total.gather(-1, size - 1) / size)
+        # the threshold that k columns would need rises with k as long as the k-th is above it, and falls from there on
+        return torch.relu(z - ((total - 1) / rank).amax(-1, keepdim=True))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
@@ -31,11 +30,7 @@ class _Sparsemax(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradient: torch.Tensor) -> torch.Tensor:
-        (out,) = ctx.saved_tensors
-        inside = (out > 0).to(out.dtype)
-        mean = (gradient[0] * inside).sum(-1, keepdim=True) / inside.sum(-1, keepdim=True)
-        change: torch.Tensor = inside * (gradient[0] - mean)
-        return change
+        return sparsemax_back(ctx.saved_tensors[0], gradient[0])
 
 
 class _Entmax15(torch.autograd.Function):
@@ -58,11 +53,7 @@ class _Entmax15(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradient: torch.Tensor) -> torch.Tensor:
-        (out,) = ctx.saved_tensors
-        root = out.sqrt()
-        mean = (gradient[0] * root).sum(-1, keepdim=True) / root.sum(-1, keepdim=True)
-        change: torch.Tensor = root * (gradient[0] - mean)
-        return change
+        return entmax15_back(ctx.saved_tensors[0], gradient[0])
 
 
 def sparsemax(z: torch.Tensor) -> torch.Tensor:
@@ -81,6 +72,43 @@ def sparsemax(z: torch.Tensor) -> torch.Tensor:
 def entmax15(z: torch.Tensor) -> torch.Tensor:
     """Return 1.5-entmax of scores (..., D): between softmax and sparsemax, exact by one sort."""
     return _exact(_Entmax15, z)
+
+
+def sparsemax_by_support(z: torch.Tensor) -> torch.Tensor:
+    """Return :func:`sparsemax` of scores (..., D) without sorting, and without recording a gradient.
+
+    Michelot 1986, doi:10.1007/BF00938486, started one below the highest score: every round drops the columns below the threshold that the
+    last round's columns need, until none is dropped. At most D rounds, mostly three or four, each of some passes that run over whole
+    columns where the scores lie in memory column by column. How many is read from the numbers, so not for use inside ``vmap``.
+    """
+    z = z - z.amax(-1, True)
+    out, inside = (z + 1).relu_(), torch.empty_like(z)
+    held = torch.gt(out, 0, out=inside).sum(-1, True)
+    limit = (out.sum(-1, True) - 1).div_(held).sub_(1)
+    for _ in range(z.shape[-1]):
+        out = (z - limit).relu_()
+        count = torch.gt(out, 0, out=inside).sum(-1, True)
+        if torch.equal(count, held):
+            break
+        limit += (out.sum(-1, True) - 1).div_(count)
+        held = count
+    return out
+
+
+def sparsemax_back(out: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Return the gradient of the scores from the weights (..., D) and their gradient."""
+    return _centred_back((out > 0).to(out.dtype), gradient)
+
+
+def entmax15_back(out: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Return the gradient of the scores from the weights (..., D) and their gradient."""
+    return _centred_back(out.sqrt(), gradient)
+
+
+def _centred_back(weight: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    mean = (gradient * weight).sum(-1, keepdim=True) / weight.sum(-1, keepdim=True)
+    change: torch.Tensor = weight * (gradient - mean)
+    return change
 
 
 def _exact(function: type[torch.autograd.Function], z: torch.Tensor) -> torch.Tensor:

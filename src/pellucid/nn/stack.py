@@ -46,7 +46,8 @@ class StackedNet(nn.Module):
         if not nets:
             raise RequestError("a stack needs at least one network")
         first = nets[0]
-        self.n_nets, self.stackable, self.additive, self.plain = len(nets), first.stackable, first.additive, first.plain
+        self.n_nets, self.stackable, self.additive = len(nets), first.stackable, first.additive
+        self.plain, self.mixes = first.plain, first.mixes
         self.n_members, self.n_outputs, self.n_columns = len(nets) * first.n_members, first.n_outputs, first.n_columns
         self.d_token, self.part_width = len(nets) * first.d_token, len(nets) * first.part_width
         self._matrices, self._layers, self._each_members = first.matrices(), first.layers(), first.n_members

@@ -14,7 +14,7 @@ from pellucid.nn.bank import Bank, Memory
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.embeddings import CellEmbedding
 from pellucid.nn.heads import IdentityHead, MemberHead
-from pellucid.nn.regularizers.base import Learned, Mixed, Trace
+from pellucid.nn.regularizers.base import Learned, Mixed, Regularizer, Trace
 
 __all__ = ["TableNet"]
 
@@ -43,12 +43,14 @@ class TableNet(nn.Module):
 
     Attributes
     ----------
+    sizes : what the cells look like.
     additive : True where the parts of the columns are summed before anything else reads them.
     n_members, n_outputs, n_columns, d_token : K, O, C, D.
     part_width : W.
     bank : the training rows that the network keeps and answers by (:class:`Bank`), for backbones that remember; else None.
     losses : the loss of each row (N,) from outputs and a prepared target, where training has put it; regularizers alone read it.
     plain : True where the loss is that of the outputs alone, so that :meth:`learn` need not be called.
+    mixes : True where a row may have to answer for another one too.
 
     Notes
     -----
@@ -76,7 +78,7 @@ class TableNet(nn.Module):
             "sizes": sizes, "backbone": backbone, "n_outputs": n_outputs, "d_token": d_token, "options": options, "head": head,
             "embedding": embedding, "regularizers": regularizers,
         }  # fmt: skip
-        self.n_columns, self.d_token, self.n_outputs = sizes.n_columns, d_token, n_outputs
+        self.sizes, self.n_columns, self.d_token, self.n_outputs = sizes, sizes.n_columns, d_token, n_outputs
         factory = registry.resolve(registry.get("backbone", backbone)) if isinstance(backbone, str) else backbone
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(random.integer(seed, "weights"))
@@ -93,6 +95,7 @@ class TableNet(nn.Module):
         self.losses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
         self.plain = all(r.between_steps for r in self.regularizers) and not getattr(self.backbone, "penalised", False)
         self.plain &= self.embedding.width is None
+        self.mixes = any(type(r).mix is not Regularizer.mix for r in self.regularizers)
         self.part_width = self.n_members * width if self.additive else d_token
         self.stackable = bool(getattr(self.backbone, "stackable", False))
 

@@ -29,6 +29,11 @@ ENTRIES: tuple[Entry, ...] = (
         takes="number", cost="none; one learned number a column", source="Gorishniy, Rubachev, Khrulkov, Babenko 2021, arXiv:2106.11959",
     ),
     Entry(
+        "flagged", "encoder", "pellucid.nn.embeddings.scalar:Flagged",
+        "The scaled number and a mark of missing cells; for sums of curves.",
+        takes="number", cost="none; one learned number a column", source="Nori, Jenkins, Koch, Caruana 2019, arXiv:1909.09223",
+    ),
+    Entry(
         "stack", "encoder", "pellucid.nn.embeddings.scalar:Stack",
         "The scaled number repeated: the control in comparisons of encoders.",
         takes="number", cost="none; one learned number a column", source=_PLE,
@@ -74,7 +79,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         "unified", "encoder", "pellucid.nn.embeddings.unified:UnifiedTable",
         "One table that all levels of all columns are hashed into; for columns of very many levels.",
-        takes="category", cost="3 reads and 12 * D multiply-adds a cell; a tenth of a full table's numbers",
+        takes="category", cost="6 reads and 24 * D multiply-adds a cell; a tenth of a full table's numbers",
         source="Coleman, Kang, Fahrbach and others 2023, arXiv:2305.12102",
     ),
 )  # fmt: skip

@@ -65,4 +65,15 @@ ENTRIES: tuple[Entry, ...] = (
         cost="N x M x C differences, M kept rows (at most 1,000)",
         source="Sun, Ming, Zhu, Li 2022, arXiv:2204.06507",
     ),
+    Entry(
+        name="stochastic_bn",
+        kind="uncertainty",
+        target="pellucid.nn.stochastic:stochastic_statistics",
+        summary="The network with the batch-norm statistics of single training batches: what these copies disagree on is doubt (bayes=).",
+        question="certain",
+        needs=("training rows",),
+        cost="one pass over a batch a sample at fit, S passes in every answer",
+        source="Atanov, Ashukha, Molchanov, Neklyudov, Vetrov 2018, arXiv:1802.04893",
+        experimental=True,
+    ),
 )

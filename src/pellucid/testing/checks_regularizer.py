@@ -43,15 +43,18 @@ def check_it_does_something_and_stays_finite(regularized: Regularized) -> None:
         assert learned.penalty.shape == learned.share.shape == learned.partner.shape == (16,), "one value per row is expected"
         plain = regularized.net(backbone).eval()(checks_backbone.some_cells(16, 5))
         apart = float((plain - regularized.net(backbone).eval().learn(checks_backbone.some_cells(16, 5)).outputs).detach().abs().max())
-        assert float(learned.penalty.abs().sum()) > 0 or apart > 0 or float((1 - learned.share).abs().sum()) > 0, "it does nothing"
+        cost, mixed = float(learned.penalty.detach().abs().sum()), float((1 - learned.share).abs().sum())
+        assert cost > 0 or apart > 0 or mixed > 0, "it does nothing: no cost, no mixed rows, the same outputs"
 
 
 def check_evaluation_never_sees_it(regularized: Regularized) -> None:
-    """The outputs of a network in evaluation are those of the network without it."""
-    cells = checks_backbone.some_cells(16, 5)
+    """The outputs of a network in evaluation are those of the network without it, after it was learned under too."""
+    cells, net = checks_backbone.some_cells(16, 5), regularized.net()
     bare = TableNet(checks_backbone.some_sizes(5), "mlp", 2, d_token=8, seed=0).eval()
+    net.learn(cells)
+    assert all(module.training for module in net.modules()), "after it the network no longer trains: dropout is off"
     with torch.no_grad():
-        assert torch.equal(regularized.net().eval()(cells), bare(cells)), "it changes what the network answers"
+        assert torch.equal(net.eval()(cells), bare(cells)), "it changes what the network answers"
 
 
 def check_its_penalty_can_be_learned_away(regularized: Regularized) -> None:

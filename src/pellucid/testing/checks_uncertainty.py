@@ -144,6 +144,29 @@ def check_strange_rows_are_unfamiliar(familiar: Callable[..., Any]) -> None:
     assert set(odd) == {"x2"}, "the column that makes the rows strange is not named"
 
 
+def check_sampled_networks_spread_like_their_batches(sample: Callable[..., Any]) -> None:
+    """The answers of copies from batches of 4 B rows spread half as far as those from batches of B rows, around the network's own."""
+    import torch
+
+    from pellucid.nn.table_net import TableNet
+    from pellucid.testing.checks_backbone import some_cells, some_sizes
+
+    cells = some_cells(2048, 5)
+    net = TableNet(some_sizes(5), "resnet", 1, d_token=8, options={"width": 16, "blocks": 1, "dropout": 0.0}, seed=0)
+    with torch.no_grad():
+        for _ in range(60):  # the running record of all rows
+            net.train()(cells)
+        own, spread = net.eval()(cells.take(slice(0, 64)))[:, 0], []
+        for size in (64, 256):
+            batches = torch.randint(0, 2048, (40, size), generator=torch.Generator().manual_seed(0))
+            answers = torch.stack([n(cells.take(slice(0, 64)))[:, 0] for n in sample(net, cells, batches)])
+            spread.append(float(answers.std(0).mean()))
+            off = float((answers.mean(0) - own).abs().mean())
+            assert off < spread[-1], f"the samples lie {off:.3f} off the network's own answers, and spread {spread[-1]:.3f}"
+    ratio = spread[0] / max(spread[1], 1e-9)
+    assert 1.6 < ratio < 2.5, f"batches four times as large divide the spread by {ratio:.2f}, not 2"
+
+
 def _is(*names: str) -> Callable[[Entry], bool]:
     return lambda entry: entry.name in names
 
@@ -156,4 +179,5 @@ CHECKS: tuple[Check, ...] = (
     Check(check_it_leaves_calibrated_probabilities_alone, _is("temperature")),
     Check(check_equal_members_have_no_epistemic_doubt, _is("members_of_classes", "members_of_numbers")),
     Check(check_strange_rows_are_unfamiliar, _is("familiarity")),
+    Check(check_sampled_networks_spread_like_their_batches, _is("stochastic_bn")),
 )

@@ -74,14 +74,15 @@ class Saver:
             self.saved = time.monotonic()
 
     def fingerprint(self) -> str:
-        """Return what must agree for a checkpoint to fit: settings, seed, data."""
+        """Return what must agree for a checkpoint to fit: settings, seed, data, and what was learned before the fit."""
         run = self.run
         sums = [float(t.double().sum()) for t in run.host_cells] + [
             float(run.target.cpu().double().sum()),
             float(run.weights.cpu().double().sum()),
         ]
         rows = [[len(a), len(b), int(np.sum(a)), int(np.sum(b))] for a, b in run.parts]
-        text = json.dumps([run.settings.describe(), run.seed, rows, sums, str(run.device)], default=repr)
+        before = None if run.pretraining is None else run.pretraining.told()
+        text = json.dumps([run.settings.describe(), run.seed, rows, sums, str(run.device), before], default=repr)
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
     def save(self) -> None:
@@ -98,7 +99,12 @@ class Saver:
         save_checkpoint(
             self.folder,
             tensors,
-            {"fingerprint": self.fingerprint(), "arithmetic": asdict(run.arithmetic), **{n: getattr(run, n) for n in names}},
+            {
+                "fingerprint": self.fingerprint(),
+                "arithmetic": asdict(run.arithmetic),
+                "pretraining": run.record.get("pretraining"),
+                **{n: getattr(run, n) for n in names},
+            },
         )
 
     def load(self) -> None:
@@ -107,6 +113,8 @@ class Saver:
             return
         tensors, state = self.found
         run = self.run
+        if (told := state.pop("pretraining", None)) is not None:
+            run.record |= {"pretraining": told}
         for name, value in state.items():
             setattr(run, name, value)
         with torch.no_grad():

@@ -106,12 +106,12 @@ def fit_network(
     if not parts or any(len(train) == 0 for train, _ in parts):
         raise RequestError("there are no rows to train on")
     with limit_threads(threads), keep_memory(), _own_random_numbers():
-        run = Run(build, cells, target, weights, parts, objective, settings, seed, choose_device(device), stop_metric)
+        run = Run(build, cells, target, weights, parts, objective, settings, seed, choose_device(device), stop_metric, pretraining)
         run.record |= {"device": str(run.device)}
         saver = Saver(run, checkpoint, resume)
         run.use(saver.arithmetic() or run.choose(threads))
-        if pretraining is not None and saver.found is None:
-            run.pretrain(pretraining, np.inf if deadline is None else started + (deadline - started) / 3)
+        if saver.found is None:
+            run.pretrain(np.inf if deadline is None else started + (deadline - started) / 3)
         saver.load()
         history = _train(run, _Clock(started, deadline), saver, progress)
         net = run.settle()
@@ -154,6 +154,8 @@ def _train(run: Run, clock: _Clock, saver: Saver, progress: Progress | None) -> 
     first, planned = run.step, run.step >= run.warmup
     clock.trained = time.monotonic()
     scoring, losses = 0.0, list[torch.Tensor]()
+    if run.started and run.step == 0 and run.has_stop:
+        run.evaluate()  # where it begins may be the best place already
     while run.step < run.last and not run.ended:
         losses.append(run.advance())
         if not planned and (run.step >= run.warmup or (run.step - first >= 10 and clock.used > 1.0)):

@@ -27,6 +27,7 @@ __all__ = ["Decoder", "Pretraining", "pretrain"]
 
 MOST_LEVELS = 256  # a column with more is hidden like any other, but not filled in
 JUDGED = 2048  # rows on which the result is measured
+PASSES = 4  # over all rows, at least: with many rows without an answer, half of a short fit's steps see few of them and gain nothing
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Pretraining:
     ----------
     sizes : what the cells look like.
     unlabelled : rows without an answer, encoded as the training rows, or None.
-    steps : number of steps; None takes half of the fit's.
+    steps : number of steps; None takes half of the fit's, and at least as many as four passes over all rows need.
     rate : share of the cells of a row that are hidden.
     """
 
@@ -45,6 +46,11 @@ class Pretraining:
     unlabelled: Cells | None = None
     steps: int | None = None
     rate: float = 0.25
+
+    def told(self) -> list[Any]:
+        """Return what tells this from another pretraining of the same table: plain numbers, sums for the rows."""
+        rows = [] if self.unlabelled is None else [self.unlabelled.n_rows, *(float(t.double().sum()) for t in self.unlabelled)]
+        return [self.steps, self.rate, rows]
 
 
 class Decoder(nn.Module):
@@ -108,14 +114,7 @@ class Decoder(nn.Module):
 
 def hide(cells: Cells, sizes: CellSizes, rate: float) -> Cells:
     """Return the cells with a share ``rate`` of the columns of each row shown as missing."""
-    drawn = torch.rand(cells.n_rows, sizes.n_columns, device=cells.numbers.device) < rate
-    numbers = cells.missing | drawn[:, list(sizes.number_columns)]
-    return Cells(
-        cells.numbers.masked_fill(numbers, 0.0),
-        numbers,
-        cells.codes.masked_fill(drawn[:, list(sizes.code_columns)], 0),
-        cells.vectors.masked_fill(drawn[:, list(sizes.vector_columns), None], 0.0),
-    )
+    return cells.without(torch.rand(cells.n_rows, sizes.n_columns, device=cells.numbers.device) < rate, sizes)
 
 
 def pretrain(
@@ -130,7 +129,7 @@ def pretrain(
     cells : (N, ...) on the network's device.
     parts : training rows of each network; nothing else of ``cells`` is read.
     given : what is asked for. settings : learning rates and batch. seed : of batches, hidden cells and dropout.
-    steps : number of steps where ``given`` names none.
+    steps : least number of steps where ``given`` names none.
     deadline : ``time.monotonic()`` at which it must have ended.
 
     Returns
@@ -171,7 +170,7 @@ def _one(
         named, net.matrices(), lr=settings.lr, weight_decay=settings.weight_decay, muon_lr=settings.muon_lr, muon_decay=settings.muon_decay
     )  # fmt: skip
     batches = Batches([rows], settings.batch, seed)
-    planned = given.steps or steps
+    planned = given.steps or max(steps, PASSES * -(-len(rows) // settings.batch))
     warmup, step = max(1, round(settings.warmup * planned)), 0
     net.train()
     while step < planned and time.monotonic() < deadline:

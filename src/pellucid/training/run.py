@@ -28,6 +28,7 @@ from pellucid.training.predict import predict_in_chunks
 from pellucid.training.pretraining import Pretraining, pretrain
 from pellucid.training.recipe import TrainSettings
 from pellucid.training.schedules import warm_cosine
+from pellucid.training.starts import begin
 
 __all__ = ["Part", "Run"]
 
@@ -42,15 +43,19 @@ class Run:
     def __init__(
         self, build: Callable[[int], TableNet], cells: Cells, target: npt.NDArray[Any], weights: npt.NDArray[np.float64] | None,
         parts: Sequence[Part], objective: Objective, settings: TrainSettings, seed: int, device: torch.device, stop_metric: Any,
+        pretraining: Pretraining | None = None,
     ) -> None:  # fmt: skip
         self.settings, self.objective, self.seed, self.device, self.parts = settings, objective, seed, device, parts
+        self.pretraining = pretraining
         self.score_by: Metric = metric(stop_metric or objective.metric(), objective.task, objective.n_answers)
         nets = [build(random.integer(seed, "net", g)) for g in range(len(parts))]
         fill_banks(nets, cells, objective.prepare(target), [train for train, _ in parts], objective, seed)
+        given = objective.row_weights(target, weights)
+        self.started = begin(nets, cells, objective.prepare(target), given, [train for train, _ in parts], objective)
         self.net: TableNet | StackedNet = (nets[0] if len(nets) == 1 else StackedNet(nets)).to(device)
         self.host_cells, self.cells = cells, cells.to(device)
         self.truth = np.asarray(target) if objective.task == "classification" else np.asarray(target, np.float64).reshape(len(target), -1)
-        self.row_weights = objective.row_weights(target, weights)
+        self.row_weights = given
         self.target = objective.prepare(target).to(device)
         self.batches = Batches([p[0] for p in parts], settings.batch, seed, objective.strata(target))
         self._weigh(parts)
@@ -72,7 +77,7 @@ class Run:
         self.step, self.history, self.ended = 0, list[dict[str, float]](), ""
         self.best = {n: p.detach().clone() for n, p in self.state.items()}
         self.best_score, self.best_step, self.wait = [np.inf] * g, [0] * g, [0] * g
-        self.record: dict[str, Any] = {"settings": settings.describe(), "seed": seed, "folds": g}
+        self.record: dict[str, Any] = {"settings": settings.describe(), "seed": seed, "folds": g, "started": self.started}
 
     def _weigh(self, parts: Sequence[Part]) -> None:
         """Scale the weights to mean 1 over each fold's training rows."""
@@ -142,11 +147,12 @@ class Run:
         out: torch.Tensor = self.net.each(cells) if isinstance(self.net, StackedNet) else self.net(cells)
         return out
 
-    def pretrain(self, given: Pretraining, deadline: float) -> None:
-        """Learn from the cells of the training rows, and of rows without an answer, before the fit."""
-        found = pretrain(
-            self.net, self.cells, [train for train, _ in self.parts], given, self.settings, self.seed, max(1, self.steps // 2), deadline
-        )
+    def pretrain(self, deadline: float) -> None:
+        """Learn from the cells of the training rows, and of rows without an answer, before the fit, where that is asked for."""
+        if self.pretraining is None:
+            return
+        learned, steps = [train for train, _ in self.parts], max(1, self.steps // 2)
+        found = pretrain(self.net, self.cells, learned, self.pretraining, self.settings, self.seed, steps, deadline)
         self.record |= {"pretraining": found}
         self.best = {n: p.detach().clone() for n, p in self.state.items()}
 
@@ -159,9 +165,11 @@ class Run:
             learned = self._learn(at)
         raw = learned.outputs.float()
         losses = self._losses(raw, at)
-        if not self.net.plain:
+        if self.net.mixes:
             others = self._losses(raw, at.gather(1, learned.partner))
-            losses = learned.share * losses + (1 - learned.share) * others + learned.penalty
+            losses = learned.share * losses + (1 - learned.share) * others
+        if not self.net.plain:
+            losses = losses + learned.penalty
         weight = self.weights[at] * self.weight_scale * counts
         return ((losses * weight).sum(1) / counts.sum(1).clamp(min=1)).sum()
 

@@ -6,7 +6,7 @@ Caruana 2019, arXiv:1909.09223 (the explainable boosting machine); Lengerich and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -17,110 +17,36 @@ from torch import nn
 from torch.nn import functional
 
 from pellucid.errors import RequestError
+from pellucid.nn.backbones.additive_start import Heights, Places, fitted_sum, level_places, number_places
+from pellucid.nn.backbones.curves import Curves, Hats, coarser, directions
 from pellucid.nn.backbones.pairs import screen_pairs
 from pellucid.nn.cells import Cells, CellSizes
-from pellucid.nn.embeddings.piecewise import BinGeometry
-from pellucid.nn.layers import uniform
+from pellucid.nn.embeddings.levels import LevelTable
 
-__all__ = ["Additive", "Curves", "directions"]
+__all__ = ["Additive"]
 
 MOST_PAIRS = 2000
+SCREENED = 200
+"""Most pairs that the screen picks where the user names no number: all of twenty columns."""
+CELLS = ((2000, 8), (5000, 12), (float("inf"), 16))
+"""(rows up to, cells of a pair's table along a number)."""
+START_ROWS, START_SIZE, START_OUTPUTS = 50_000, 3000, 20
+"""What the start reads at most: rows, heights of all columns together, outputs. Larger fits begin at 0."""
+MOST_LEVELS = 500
+AFTER_START = 0.05
+"""Length of the steps of training after the start, as a share of what they are without one."""
 MOMENTUM = 0.02
 SHRINK, SHRINK_PAIRS = 80.0, 1600.0
 """Rows for which the penalties on terms stand; measured on small tables (benchmarks/versus_ebm)."""
 
 
-def directions(monotone: Mapping[int, int] | Sequence[Sequence[int]] | None, n_columns: int) -> torch.Tensor:
-    """Return (C,) with +1 for columns along which the output must not fall, -1 for those along which it must not rise, else 0."""
-    out = torch.zeros(n_columns)
-    pairs: Iterable[Sequence[int]] = monotone.items() if isinstance(monotone, Mapping) else monotone or ()
-    for column, sign in pairs:
-        if int(sign) not in (-1, 1) or not 0 <= int(column) < n_columns:
-            raise RequestError("monotone cannot be used", expected=f"columns 0 to {n_columns - 1} with 1 or -1", got=f"{column}: {sign}")
-        out[int(column)] = int(sign)
-    return out
-
-
-def coarser(edges: npt.NDArray[np.floating], most: int) -> npt.NDArray[np.floating]:
-    """Return at most ``most + 1`` of the edges, the outer ones kept, evenly by their order."""
-    keep = np.unique(np.linspace(0, len(edges) - 1, min(most, len(edges) - 1) + 1).round().astype(int))
-    kept: npt.NDArray[np.floating] = np.asarray(edges)[keep]
-    return kept
-
-
-class Curves(nn.Module):
-    """One function per column: tokens (N, C, D) to (N, C, O), a linear read-out and, for columns of numbers, a piecewise-linear curve.
-
-    The number of a column is the first entry of its token, as the encoder ``plain`` gives it. Curves start at 0.
-
-    Parameters
-    ----------
-    sizes : what the cells look like; the bins of its number slots are the knots.
-    d_token, n_outputs : D, O.
-    signs : (C,), see :func:`directions`. Columns with a sign have a slope and steps of that sign alone.
-    """
-
-    signs: torch.Tensor
-    order: torch.Tensor
-    slope: torch.Tensor
-    shift: torch.Tensor
-    low: torch.Tensor
-    high: torch.Tensor
-    used: torch.Tensor
-
-    def __init__(self, sizes: CellSizes, d_token: int, n_outputs: int, signs: torch.Tensor) -> None:
-        super().__init__()
-        self.constrained = bool(signs.any())
-        self.scale = min(1.0, 8 / sizes.n_columns)  # every step of Adam moves all columns at once: many columns take shorter steps
-        self.register_buffer("signs", signs[:, None, None], persistent=False)
-        self.register_buffer("order", torch.tensor(sizes.number_columns, dtype=torch.int64), persistent=False)
-        geometry = BinGeometry(sizes.bins)
-        for name in ("slope", "shift", "low", "high"):
-            self.register_buffer(name, getattr(geometry, name), persistent=False)
-        self.read = nn.Parameter(uniform((sizes.n_columns, d_token, n_outputs), d_token**-0.5))
-        shape = (len(sizes.bins), geometry.slope.shape[1], n_outputs)
-        self.steps = nn.Parameter(torch.zeros(shape)) if sizes.bins else None
-        self.knots = nn.Parameter(torch.zeros(shape)) if sizes.bins else None
-
-    def _bumps(self) -> torch.Tensor:
-        """Return what the heights of single knots add to the steps: up at the knot, down after it.
-
-        The same family of curves, but a sharp bump is one weight and not a sum of many, which Adam reaches in far fewer steps.
-        """
-        assert self.knots is not None
-        return self.knots - functional.pad(self.knots, (0, 0, 1, 0))[:, :-1]
-
-    def encode(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the piecewise-linear encoding (N, Sn, T) of the columns of numbers."""
-        x = tokens[:, self.order, 0, None]
-        return torch.clamp(torch.addcmul(self.shift, self.slope, x), self.low, self.high)
-
-    def weights(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return the read-out (C, D, O) and the steps (Sn, T, O) as they act."""
-        if not self.constrained:
-            return self.scale * self.read, None if self.steps is None else self.scale * (self.steps + self._bumps())
-        read = torch.where(self.signs == 0, self.read, self.signs * functional.softplus(self.read - 3))
-        if self.steps is None:
-            return read, None
-        signs = self.signs[self.order]
-        return read, torch.where(signs == 0, self.steps + self._bumps(), signs * functional.softplus(self.steps - 3))
-
-    def forward(self, tokens: torch.Tensor, encoded: torch.Tensor | None) -> torch.Tensor:
-        """Return the columns' values (N, C, O)."""
-        read, steps = self.weights()
-        out = torch.bmm(tokens.transpose(0, 1), read).transpose(0, 1)
-        if steps is None or encoded is None:
-            return out
-        curves = torch.bmm(encoded.transpose(0, 1), steps).transpose(0, 1)
-        return out.index_add(1, self.order, curves)
-
-
 class Additive(nn.Module):
     """Tokens (N, C, D) to outputs (N, 1, O), the sum of a bias, one term per column and one per chosen pair of columns.
 
-    A pair's term is bilinear in the two columns' bases (coarse steps with slopes for numbers, the token for everything else): a
-    small table with straight lines between its cells. In the parts every term has mean 0 over the training rows, and what a pair's
-    term says of one column alone is moved to that column, both by running means that training keeps; the sum is the output either way.
+    A pair's term is bilinear in the two columns' bases (the weights of coarse knots for numbers, the token for everything else): a
+    small table with straight lines between its cells. Training begins where :meth:`start` puts the terms. In the parts every term has
+    mean 0 over the training rows, and what a pair's term says of one column alone is moved to that column, both by running means that
+    training keeps; the sum is the output either way.
 
     # NOTE[DIFF] GA2M and EBM boost trees on bins; here the same family of functions, continuous, is learned by gradient steps. Terms
     # are pure under independent columns, not under their joint distribution, which a batch cannot hold.
@@ -132,9 +58,10 @@ class Additive(nn.Module):
     n_tokens, d_token, sizes, n_outputs : C, D, what the cells look like, O.
     pair_bins : B, most cells of a pair's table along a number.
     pairs : the column pairs; None for all (at most 2,000). An estimator names the strongest ``n_pairs`` by a screen of its training rows.
-    n_pairs : how many pairs the screen picks; None for C.
-    smooth, ridge : weights of the penalties on changes of the curves' slopes and on the pairs' tables.
-    shrink, shrink_pairs : weights of the penalties on the squared terms of a row, as neural additive models have (arXiv:2004.13912).
+    n_pairs : how many pairs the screen picks; None for all, but at most 200.
+    smooth, ridge : weights of the penalties on changes of the curves' slopes and on the pairs' tables, for terms that begin at 0.
+    shrink, shrink_pairs : weights of the penalties on the squared terms of a row, as neural additive models have (arXiv:2004.13912); also
+        for terms that begin at 0.
     monotone : column index -> +1 (the output never falls along it) or -1; as a mapping or pairs. Such columns are in no pair.
 
     Attributes
@@ -154,6 +81,7 @@ class Additive(nn.Module):
     mean_token: torch.Tensor
     mean_curve: torch.Tensor
     mean_basis: torch.Tensor
+    held: torch.Tensor
 
     def __init__(
         self, n_tokens: int, d_token: int, sizes: CellSizes, n_outputs: int, pair_bins: int = 8,
@@ -164,21 +92,21 @@ class Additive(nn.Module):
         del n_pairs  # read by the screen
         signs = directions(monotone, n_tokens)
         self.width, self.smooth, self.ridge, self.shrink, self.shrink_pairs = n_outputs, smooth, ridge, shrink, shrink_pairs
-        self.curves = Curves(sizes, d_token, n_outputs, signs)
+        self.curves = Curves(sizes, d_token, n_outputs, signs, clip=True)
         self.pairs = _usable(pairs, n_tokens, signs)
         index = torch.tensor(self.pairs, dtype=torch.int64).reshape(-1, 2)
-        edges = [np.array([0.0, 1.0])] * n_tokens
+        self.sizes = sizes
+        self.edges: list[npt.NDArray[np.floating]] = [np.array([0.0, 1.0])] * n_tokens
         for column, own in zip(sizes.number_columns, sizes.bins):
-            edges[column] = coarser(own, pair_bins)
-        grid = BinGeometry(edges, clip=True)
-        size = max(d_token, grid.slope.shape[1]) if self.pairs else 1
+            self.edges[column] = coarser(own, pair_bins)
+        self.hats = Hats(self.edges)
+        size = max(d_token - 1, self.hats.size + 1) if self.pairs else 1
         is_number = torch.tensor([c in sizes.number_columns for c in range(n_tokens)])
         self.register_buffer("left", index[:, 0], persistent=False)
         self.register_buffer("right", index[:, 1], persistent=False)
         self.register_buffer("numeric", is_number[:, None], persistent=False)
-        for name in ("slope", "shift", "low", "high"):
-            self.register_buffer(f"pair_{name}", getattr(grid, name), persistent=False)
-        self.basis_width, self.scale = size, self.curves.scale
+        self.register_buffer("held", torch.ones(()), persistent=False)
+        self.basis_width = size
         self.tables = nn.Parameter(torch.zeros(len(self.pairs), size, size * n_outputs)) if self.pairs else None
         self.bias = nn.Parameter(torch.zeros(n_outputs))
         steps = self.curves.slope.shape
@@ -196,12 +124,13 @@ class Additive(nn.Module):
         A penalty that stands for a fixed number of rows is felt where rows are few and fades where they are many.
         """
         n = len(answers)
-        found: dict[str, Any] = {"smooth": 1 / n, "ridge": 1 / n, "shrink": SHRINK / n, "shrink_pairs": SHRINK_PAIRS / n}
+        found: dict[str, Any] = {"pair_bins": next(cells for upto, cells in CELLS if n < upto)}
+        found |= {"smooth": 1 / n, "ridge": 1 / n, "shrink": SHRINK / n, "shrink_pairs": SHRINK_PAIRS / n}
         if options.get("pairs") is not None:
             return found
         most = options.get("n_pairs")
         barred = tuple(int(c) for c in dict(options.get("monotone") or ()))
-        return {**found, "pairs": screen_pairs(cells, sizes, answers, weights, sizes.n_columns if most is None else int(most), barred)}
+        return {**found, "pairs": screen_pairs(cells, sizes, answers, weights, SCREENED if most is None else int(most), barred)}
 
     def _features(self, tokens: torch.Tensor, masked: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Return tokens (N, C, D), curve encoding (N, Sn, T) and pair basis (N, C, B); those of masked columns are their means."""
@@ -218,14 +147,19 @@ class Additive(nn.Module):
         return torch.where(hide, self.mean_token, tokens), encoded, basis
 
     def _basis(self, tokens: torch.Tensor) -> torch.Tensor:
-        steps = torch.clamp(torch.addcmul(self.pair_shift, self.pair_slope, tokens[..., :1]), self.pair_low, self.pair_high)  # type: ignore[arg-type]
-        wide = functional.pad(steps, (0, self.basis_width - steps.shape[-1]))
-        return torch.where(self.numeric, wide, functional.pad(tokens, (0, self.basis_width - tokens.shape[-1])))
+        """Return the bases (N, C, B): a number's knots and its mark of a missing cell, else the token past its first entry."""
+        wider = tokens.shape[-1] > 1
+        known, rest = self.hats(tokens[..., 0]), tokens[..., 1:] if wider else tokens
+        absent = tokens[..., 1:2] if wider else torch.zeros_like(tokens)
+        of_number = torch.cat([known * (1 - absent), absent], -1)
+        wide, other = (functional.pad(t, (0, self.basis_width - t.shape[-1])) for t in (of_number, rest))
+        return torch.where(self.numeric, wide, other)
 
     def _pair_terms(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """Return the terms (N, P, O) of the pairs' bases (N, P, B)."""
         assert self.tables is not None
-        folded = torch.bmm(left.transpose(0, 1), self.scale * self.tables).reshape(len(self.pairs), len(left), self.basis_width, self.width)
+        folded = torch.bmm(left.transpose(0, 1), self.curves.pace * self.tables)
+        folded = folded.reshape(len(self.pairs), len(left), self.basis_width, self.width)
         terms: torch.Tensor = (folded * right.transpose(0, 1)[..., None]).sum(2).transpose(0, 1)
         return terms
 
@@ -256,7 +190,130 @@ class Additive(nn.Module):
             if basis is not None:
                 pairs = self._pair_terms(basis[:, self.left], basis[:, self.right])
                 out, penalty = out + pairs.sum(1), penalty + self.shrink_pairs * pairs.square().sum((1, 2))
-            return out[:, None], {"penalty": penalty}
+            return out[:, None], {"penalty": self.held * penalty}
+
+    # -- the start -----------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def start_from(
+        self, embedding: Any, cells: Cells, answers: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None, classes: bool
+    ) -> bool:  # fmt: skip
+        """Put the terms where the penalised fit of ``additive_start`` has them; False where these tokens or sizes do not allow it.
+
+        Parameters
+        ----------
+        embedding : makes the tokens; its levels' vectors are set: what a level adds, then the indicator of its place among the frequent.
+        cells : N training rows. answers : (N, O) 0 and 1, or standardised values. weights : (N,) or None.
+        """
+        sizes, levels, numbers = self.sizes, getattr(embedding, "levels", None), getattr(embedding, "numbers", None)
+        readable = (levels is None or isinstance(levels, LevelTable)) and (numbers is None or getattr(numbers, "marks", False))
+        heights = sum(len(e) + 1 for e in sizes.bins) + sum(min(k, MOST_LEVELS) for k in sizes.cardinalities)
+        width = self.mean_token.shape[1]
+        if not readable or width < 3 or not 0 < heights <= START_SIZE or answers.shape[1] > START_OUTPUTS:
+            return False
+        some = np.linspace(0, len(answers) - 1, min(len(answers), START_ROWS)).astype(int)
+        rows, weights = cells.take(torch.from_numpy(some)), None if weights is None else weights[some]
+        own, coarse, which = self._places(rows, width - 1)
+        columns = list(own)
+        at = {c: k for k, c in enumerate(columns)}
+        usable = [p for p, pair in enumerate(self.pairs) if pair[0] in at and pair[1] in at]
+        pairs = [(at[self.pairs[p][0]], at[self.pairs[p][1]]) for p in usable]
+        fit = fitted_sum([own[c] for c in columns], [coarse[c] for c in columns], pairs, answers[some], weights, classes)
+        self.curves.pace.mul_(AFTER_START)
+        self.held.zero_()
+        self._put_columns(embedding, fit, columns, which)
+        self._put_pairs(fit, usable)
+        self._put_means(embedding, rows)
+        return True
+
+    def _places(
+        self, rows: Cells, groups: int
+    ) -> tuple[dict[int, Places], dict[int, Places], dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]]:
+        """Return each column's places on its own knots and on those of its pairs, and of levels the place of every code in both."""
+        own, coarse, which = dict[int, Places](), dict[int, Places](), {}
+        values, missing, codes = rows.numbers.double().numpy(), rows.missing.numpy(), rows.codes.numpy()
+        for slot, column in enumerate(self.sizes.number_columns):
+            edges = np.asarray(self.sizes.bins[slot], np.float64)
+            own[column] = number_places(values[:, slot], missing[:, slot], edges)
+            knots = np.asarray(self.edges[column], np.float64)
+            coarse[column] = number_places(values[:, slot], missing[:, slot], knots, smooth_only=True)
+        for slot, column in enumerate(self.sizes.code_columns):
+            if column in own:  # an ordered column: its rank has the curve
+                continue
+            size = self.sizes.cardinalities[slot]
+            which[column] = _frequent(codes[:, slot], size, min(size, MOST_LEVELS)), _frequent(codes[:, slot], size, groups)
+            own[column] = level_places(which[column][0][codes[:, slot]], min(size, MOST_LEVELS))
+            coarse[column] = level_places(which[column][1][codes[:, slot]], groups)
+        return own, coarse, which
+
+    def _put_columns(
+        self, embedding: Any, fit: Heights, columns: Sequence[int],
+        which: Mapping[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]],
+    ) -> None:  # fmt: skip
+        bias, heights = fit.bias.copy(), dict(zip(columns, fit.columns))
+        for slot, column in enumerate(self.sizes.number_columns):
+            bias += self.curves.put(slot, column, self.sizes.bins[slot], heights[column])
+            gap = float(self.sizes.bins[slot][0]) if self.curves.signs[column, 0, 0] else 0.0
+            embedding.numbers.gap[slot] = gap
+        levels = embedding.levels
+        for slot, column in enumerate(self.sizes.code_columns):
+            first = int(levels.offsets[slot])
+            table = levels.table[first : first + self.sizes.cardinalities[slot]]
+            table.zero_()
+            if column in which:
+                fine, rough = which[column]
+                self._put_levels(table, heights[column][fine], rough, column)
+                table[np.arange(len(rough)), 1 + rough] = 1.0
+        self.bias.copy_(torch.from_numpy(bias))
+
+    def _put_levels(
+        self, table: torch.Tensor, heights: npt.NDArray[np.float64], place: npt.NDArray[np.int64], column: int
+    ) -> None:  # fmt: skip
+        """Let the first entry of the token say what a level adds.
+
+        Where there are several outputs it says so of rare levels alone, along one direction; the frequent ones have entries of their own.
+        """
+        read = self.curves.read[column]
+        read.zero_()
+        if self.width > 1:
+            own = place > 0
+            read[1 + place[own]] = (torch.from_numpy(heights[own]).float() / self.curves.pace).to(read.dtype)
+            heights = np.where(own[:, None], 0.0, heights)
+        along = np.linalg.svd(heights, full_matrices=False)[2][0] if self.width > 1 else np.ones(1)
+        # a level's vector takes the full steps of training: a larger unit makes them as short as those of the other terms
+        table[:, 0] = torch.from_numpy(heights @ along / AFTER_START).float()
+        read[0] = torch.from_numpy(along * AFTER_START).float() / self.curves.pace
+
+    def _put_pairs(self, fit: Heights, usable: Sequence[int]) -> None:
+        if self.tables is None:
+            return
+        self.tables.zero_()
+        grid = self.tables.view(len(self.pairs), self.basis_width, self.basis_width, self.width)
+        for p, heights in zip(usable, fit.pairs):
+            a, b = (self._slots(c, size) for c, size in zip(self.pairs[p], heights.shape))
+            grid[p, a[:, None], b[None]] = torch.from_numpy(heights).float() / self.curves.pace
+
+    def _slots(self, column: int, size: int) -> npt.NDArray[np.int64]:
+        """Return which entries of the basis the knots of a column are; the last one of a number is that of missing cells."""
+        slots = np.arange(size)
+        if column in self.sizes.number_columns:
+            slots[-1] = self.hats.size
+        return slots
+
+    def _put_means(self, embedding: Any, rows: Cells) -> None:
+        """Set the running means to the means over the training rows."""
+        was, n = embedding.training, rows.n_rows
+        embedding.eval()
+        means = (self.mean_token, self.mean_curve, self.mean_basis)
+        for mean in means:
+            mean.zero_()
+        for first in range(0, n, 4096):
+            for mean, new in zip(means, self._features(embedding(rows.take(slice(first, first + 4096))), None)):
+                if new is not None:
+                    mean.add_(new.sum(0) / n)
+        embedding.train(was)
+
+    # -- what is shown -------------------------------------------------------------------------------------------------------
 
     def explained(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return the outputs with ``contributions`` (N, C, O), ``pairs`` (N, P, O) and ``bias`` (N, O), whose total they are.
@@ -291,3 +348,12 @@ def _usable(pairs: Sequence[Sequence[int]] | None, n_tokens: int, signs: torch.T
     if wrong:
         raise RequestError(f"{tuple(wrong[0])} is no pair of columns", expected=f"two different indexes from 0 to {n_tokens - 1}")
     return tuple((int(i), int(j)) for i, j in pairs if not (signs[int(i)] or signs[int(j)]))
+
+
+def _frequent(codes: npt.NDArray[np.int64], size: int, places: int) -> npt.NDArray[np.int64]:
+    """Return the place (size,) of every code: 1 to ``places - 1`` for the most frequent ones, 0 for the rest."""
+    count = np.bincount(codes, minlength=size)
+    place = np.zeros(size, np.int64)
+    most = min(places - 1, size)
+    place[np.argsort(-count, kind="stable")[:most]] = np.arange(1, 1 + most)
+    return place

@@ -5,7 +5,6 @@ Song, Shi, Xiao and others 2018, arXiv:1810.11921.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
@@ -13,6 +12,7 @@ from torch import nn
 
 from pellucid.errors import RequestError
 from pellucid.nn.attention import attention_weights
+from pellucid.nn.backbones.layered import LayeredAttention
 from pellucid.nn.backbones.mlp import MLP
 from pellucid.nn.layers import dropout
 
@@ -38,17 +38,17 @@ class InteractionLayer(nn.Module):
         self.joint = nn.Linear(n_in, 4 * width)  # queries, keys, values and the projection are one product
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (tokens (N, C, W), weights (N, heads, C, C)); columns ``masked`` (N, C) are not listened to."""
+    def forward(self, x: torch.Tensor, hidden: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (tokens (N, C, W), weights (N, heads, C, C)); keys ``hidden`` (N, 1, 1, C) are not listened to."""
         q, k, v, kept = torch.relu(self.joint(x)).chunk(4, -1)
         q, k, v = (t.reshape(*t.shape[:2], self.heads, -1).transpose(1, 2) for t in (q, k, v))
-        maps = attention_weights(q, k, None if masked is None else masked[:, None, None, :])
+        maps = attention_weights(q, k, hidden)
         mixed = (dropout(maps, self.dropout, self.training) @ v).transpose(1, 2).flatten(2)
         with torch.autocast(x.device.type, enabled=False):
             return self.norm(torch.relu(mixed.float() + kept.float())), maps
 
 
-class AutoInt(nn.Module):
+class AutoInt(LayeredAttention):
     """Interaction layers over the columns' tokens; all tokens side by side are the hidden state (N, 1, C * W).
 
     Parameters
@@ -66,12 +66,8 @@ class AutoInt(nn.Module):
     # NOTE[DIFF] The perceptron reads the same tokens and meets the attention in the linear head, which adds their two answers.
     """
 
-    additive = False
-    stackable = True
-    members = 1
-
     def __init__(
-        self, n_tokens: int, d_token: int, layers: int = 3, heads: int = 2, attention_width: int = 64, deep: int = 256,
+        self, n_tokens: int, d_token: int, layers: int = 2, heads: int = 2, attention_width: int = 32, deep: int = 256,
         deep_blocks: int = 2, dropout: float = 0.1, attention_dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -80,22 +76,7 @@ class AutoInt(nn.Module):
         self.deep = MLP(n_tokens, d_token, deep, deep_blocks, dropout) if deep else None
         self.width = n_tokens * widths[-1] + deep
 
-    def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-        """Return (hidden (N, 1, C * W [+ deep]), no parts). Columns ``masked`` (N, C) have exactly no influence."""
-        return self._run(tokens, masked)[0], {}
-
-    def explained(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-        """Return the same hidden state and the attention maps."""
-        hidden, maps = self._run(tokens, masked)
-        return hidden, {"attention": torch.stack(maps, 1)} if maps else {}
-
-    def _run(self, tokens: torch.Tensor, masked: torch.Tensor | None) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        x = tokens = tokens if masked is None else torch.where(masked[..., None], 0.0, tokens)
-        maps = []
-        for layer in self.layers:
-            x, weights = layer(x, masked)
-            maps.append(weights)
-        if masked is not None:
-            x = torch.where(masked[..., None], 0.0, x)
+    def read(self, x: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the last tokens side by side, and the perceptron's hidden state beside them."""
         hidden = x.flatten(1)[:, None]
-        return (hidden if self.deep is None else torch.cat([hidden, self.deep(tokens)[0]], -1)), maps
+        return hidden if self.deep is None else torch.cat([hidden, self.deep(tokens)[0]], -1)

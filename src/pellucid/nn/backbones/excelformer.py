@@ -5,13 +5,14 @@ Chen, Yan, Chen, Wu 2023, arXiv:2301.02819.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from pellucid.errors import RequestError
 from pellucid.nn.attention import attention_weights
+from pellucid.nn.backbones.layered import LayeredAttention
 from pellucid.nn.layers import dropout, in_fp32
 
 __all__ = ["ExcelFormer", "SemiPermeableBlock"]
@@ -57,7 +58,7 @@ class SemiPermeableBlock(nn.Module):
         return x + dropout(u * torch.tanh(v), self.residual_dropout, self.training), maps
 
 
-class ExcelFormer(nn.Module):
+class ExcelFormer(LayeredAttention):
     """Semi-permeable attention blocks, then a learned sum over the columns: (N, C, D) to hidden states (N, 1, D).
 
     Parameters
@@ -77,21 +78,15 @@ class ExcelFormer(nn.Module):
     # NOTE[DIFF] The order is exact: the forbidden weights are 0, where the paper lowers the scores by 10,000.
     """
 
-    additive = False
-    stackable = True
-    members = 1
-    forbidden: torch.Tensor
-
     def __init__(
-        self, n_tokens: int, d_token: int, rank: Sequence[int] | None = None, layers: int = 3, heads: int = 4,
-        attention_dropout: float = 0.3, residual_dropout: float = 0.0,
+        self, n_tokens: int, d_token: int, rank: Sequence[int] | None = None, layers: int = 2, heads: int = 4,
+        attention_dropout: float = 0.3, residual_dropout: float = 0.1,
     ) -> None:  # fmt: skip
-        super().__init__()
         if rank is not None and len(rank) != n_tokens:
             raise RequestError("rank must name one place per column", expected=f"{n_tokens} numbers", got=str(len(rank)))
-        self.width = d_token
         place = torch.arange(n_tokens) if rank is None else torch.tensor([int(r) for r in rank])
-        self.register_buffer("forbidden", place[None, :] > place[:, None], persistent=False)
+        super().__init__(place[None, :] > place[:, None])
+        self.width = d_token
         self.gate_scale = nn.Parameter(torch.empty(n_tokens, d_token).uniform_(-1, 1))
         self.gate_shift = nn.Parameter(torch.empty(n_tokens, d_token).uniform_(-1, 1))
         self.layers = nn.ModuleList(
@@ -101,25 +96,11 @@ class ExcelFormer(nn.Module):
         self.norm = nn.LayerNorm(d_token)
         self.slope = nn.Parameter(torch.tensor(0.25))
 
-    def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-        """Return (hidden (N, 1, D), no parts). Columns ``masked`` (N, C) have exactly no influence."""
-        return self._run(tokens, masked)[0], {}
+    def entrance(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the gated tokens (N, C, D)."""
+        return tokens * torch.tanh(self.gate_scale * tokens + self.gate_shift)
 
-    def explained(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-        """Return the same hidden state and the attention maps."""
-        hidden, maps = self._run(tokens, masked)
-        return hidden, {"attention": torch.stack(maps, 1)} if maps else {}
-
-    def _run(self, tokens: torch.Tensor, masked: torch.Tensor | None) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        hidden = self.forbidden
-        if masked is not None:
-            tokens = torch.where(masked[..., None], 0.0, tokens)
-            hidden = hidden | masked[:, None, None, :]
-        x, maps = tokens * torch.tanh(self.gate_scale * tokens + self.gate_shift), []
-        for layer in self.layers:
-            x, weights = layer(x, hidden)
-            maps.append(weights)
-        if masked is not None:
-            x = torch.where(masked[..., None], 0.0, x)
+    def read(self, x: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the learned sum over the columns, normalised and activated, (N, 1, D)."""
         joined = in_fp32(self.norm, self.over_columns(x.mT).mT)
-        return torch.where(joined > 0, joined, self.slope * joined), maps
+        return torch.where(joined > 0, joined, self.slope * joined)

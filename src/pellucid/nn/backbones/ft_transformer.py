@@ -83,7 +83,7 @@ class FTTransformer(nn.Module):
     """
 
     additive = False
-    stackable = False  # the framework's attention kernel knows no batching rule; a stack calls its networks in turn
+    stackable = False  # the framework's attention kernel, used for many tokens, knows no batching rule; a stack calls its networks in turn
     members = 1
     wants: tuple[str, ...] = ("n_outputs",)
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from pellucid.errors import RequestError
-from pellucid.nn.backbones.additive import directions
+from pellucid.nn.backbones.curves import directions
 from pellucid.nn.splines import even_spline, rising, smooth_clip
 
 __all__ = ["KAN", "KANLayer", "importance"]
@@ -99,7 +99,7 @@ class KAN(nn.Module):
     wants = ("n_outputs",)
 
     def __init__(
-        self, n_tokens: int, d_token: int, n_outputs: int, hidden: Sequence[int] = (32,), pieces: int = 8, degree: int = 3,
+        self, n_tokens: int, d_token: int, n_outputs: int, hidden: Sequence[int] = (64,), pieces: int = 8, degree: int = 3,
         penalty: float = 1e-4, monotone: Mapping[int, int] | Sequence[Sequence[int]] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()

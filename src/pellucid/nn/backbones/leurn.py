@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pellucid.nn.backbones.additive import directions
+from pellucid.nn.backbones.curves import directions
 from pellucid.nn.layers import dropout, uniform
 
 __all__ = ["LEURN", "intervals", "levels_inside", "quantised"]

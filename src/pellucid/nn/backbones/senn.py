@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pellucid.nn.backbones.additive import Curves, directions
+from pellucid.nn.backbones.curves import Curves, directions
 from pellucid.nn.backbones.mlp import linear_blocks
 from pellucid.nn.cells import CellSizes
 from pellucid.nn.layers import FirstStage, relu_dropout

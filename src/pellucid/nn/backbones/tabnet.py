@@ -6,19 +6,22 @@ Arik and Pfister 2021, arXiv:1908.07442.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from pellucid.errors import RequestError
-from pellucid.nn.norms import GhostNorm
-from pellucid.nn.sparse import entmax15, sparsemax
+from pellucid.nn.backbones.tabnet_pass import TINY, Layer, Places, Walk, walked
+from pellucid.nn.norms import GhostNorm, move_records
+from pellucid.nn.sparse import entmax15, entmax15_back, sparsemax, sparsemax_back, sparsemax_by_support
 
 __all__ = ["FeatureTransformer", "Steps", "TabNet", "aggregate", "mask_entropy"]
 
 MASKS = {"sparsemax": sparsemax, "entmax": entmax15}
+MASKS_ONCE = {"sparsemax": sparsemax_by_support, "entmax": entmax15}
+MASKS_BACK = {"sparsemax": sparsemax_back, "entmax": entmax15_back}
 USED_UP = -1e9  # score of a column that a mask may not choose: far below any other, and finite, so that a row may have no other
 
 
@@ -53,8 +56,8 @@ class GatedLayer(nn.Module):
             self.register_parameter("weight", None)
         self.norm = GhostNorm(2 * width, group, momentum)
 
-    def forward(self, x: torch.Tensor, shared: torch.Tensor | None = None) -> torch.Tensor:
-        return functional.glu(self.norm(functional.linear(x, self.weight if shared is None else shared)))
+    def forward(self, x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+        return functional.glu(self.norm(functional.linear(x, matrix)))
 
 
 class FeatureTransformer(nn.Module):
@@ -75,9 +78,16 @@ class FeatureTransformer(nn.Module):
             GatedLayer(n_in if i == 0 else width, width, group, momentum, own=i >= shared) for i in range(shared + own)
         )
 
+    def matrix(self, i: int, shared: nn.ModuleList) -> torch.Tensor:
+        """Return the matrix of layer ``i``."""
+        layer: Any = self.layers[i]
+        of: Any = shared[i] if layer.weight is None else layer
+        matrix: torch.Tensor = of.weight
+        return matrix
+
     def forward(self, x: torch.Tensor, shared: nn.ModuleList) -> torch.Tensor:
         for i, layer in enumerate(self.layers):
-            change = layer(x, shared[i].weight if i < len(shared) else None)
+            change = layer(x, self.matrix(i, shared))
             x = change if i == 0 else (x + change) * 0.5**0.5
         return x
 
@@ -88,13 +98,16 @@ class Chooser(nn.Module):
     # NOTE[DIFF] The norm's weights start at 0.1 instead of 1, so that the first masks are nearly equal for all columns. Masks that start
     sparse close columns before anything was learned of them, and a closed column has no gradient that could open it: on Syn2 the area
     under the curve after 300 steps is .79 that way and .89 this way, and .75 and .93 of the masks' weight lie on the true columns.
+    # NOTE[DIFF] ``pace``: how fast the norm's scale is learned beside all else. A mask that depends on the row tells the step something by
+    which columns it opens, useless ones among them: on Syn1 it opens the second column where the first is positive, and any other where
+    not. A slow scale leaves the masks to the norm's shift, which is the same for all rows, for as long as that serves.
     """
 
-    def __init__(self, n_a: int, n_tokens: int, group: int, momentum: float) -> None:
+    def __init__(self, n_a: int, n_tokens: int, group: int, momentum: float, pace: float) -> None:
         super().__init__()
         self.linear = _linear(torch.randn(n_tokens, n_a) * n_a**-0.25)
-        self.norm = GhostNorm(n_tokens, group, momentum)
-        nn.init.constant_(self.norm.weight, 0.1)
+        self.norm = GhostNorm(n_tokens, group, momentum, pace=pace)
+        nn.init.constant_(self.norm.weight, 0.1 / pace)
 
     def forward(self, information: torch.Tensor) -> torch.Tensor:
         scores: torch.Tensor = self.norm(self.linear(information))
@@ -116,6 +129,7 @@ class TabNet(nn.Module):
     n_shared, n_own : layers of a step whose matrices all steps share, and of its own.
     group, momentum : rows of a ghost norm's group, and its momentum (torch's convention).
     mask : ``"sparsemax"`` or ``"entmax"`` (1.5).
+    pace : at which masks learn to depend on the row; below 1 where the same columns are thought to count in all rows.
 
     Notes
     -----
@@ -134,21 +148,23 @@ class TabNet(nn.Module):
     def __init__(
         self, n_tokens: int, d_token: int, n_d: int = 16, n_a: int = 16, n_steps: int = 3, gamma: float = 1.5, lambda_sparse: float = 1e-3,
         n_shared: int = 2, n_own: int = 2, group: int = 128, momentum: float = 0.05, mask: str = "sparsemax",
+        pace: float = 1.0,
     ) -> None:  # fmt: skip
         super().__init__()
         if mask not in MASKS:
             raise RequestError(f"unknown mask {mask!r}", expected=f"one of {', '.join(MASKS)}")
-        if n_steps < 1 or gamma < 1:
+        if n_steps < 1 or gamma < 1 or pace <= 0:
             raise RequestError(
-                "the decision steps cannot be made", expected="n_steps and gamma of at least 1", got=f"{n_steps} and {gamma}"
-            )
+                "the decision steps cannot be made", expected="n_steps and gamma of at least 1, and a pace above 0",
+                got=f"{n_steps}, {gamma} and {pace}",
+            )  # fmt: skip
         self.n_tokens, self.d_token, self.width, self.n_d, self.n_steps = n_tokens, d_token, n_d, n_d, n_steps
         self.gamma, self.lambda_sparse, self.mask = gamma, lambda_sparse, mask
         flat, width = n_tokens * d_token, n_d + n_a
         self.norm = GhostNorm(flat, momentum=momentum)
         self.shared = nn.ModuleList(_linear(gated_weight(flat if i == 0 else width, width)) for i in range(n_shared))
         self.first = FeatureTransformer(flat, width, n_shared, n_own, group, momentum)
-        self.choosers = nn.ModuleList(Chooser(n_a, n_tokens, group, momentum) for _ in range(n_steps))
+        self.choosers = nn.ModuleList(Chooser(n_a, n_tokens, group, momentum, pace) for _ in range(n_steps))
         self.steps = nn.ModuleList(FeatureTransformer(flat, width, n_shared, n_own, group, momentum) for _ in range(n_steps))
 
     def features(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> torch.Tensor:
@@ -177,9 +193,48 @@ class TabNet(nn.Module):
 
     def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return (hidden (N, 1, N_d), ``penalty`` (N,)). Columns ``masked`` (N, C) have exactly no influence."""
-        done = self._steps(tokens, masked)
-        entropy = sum((mask_entropy(m) for m in done.masks), tokens.new_zeros(tokens.shape[0]))
-        return _total(done)[:, None], {"penalty": self.lambda_sparse / self.n_steps * entropy}
+        if self._learns(len(tokens), masked):
+            total, entropy = self._walk(tokens)
+        else:
+            done = self._steps(tokens, masked)
+            total, entropy = _total(done), sum((mask_entropy(m) for m in done.masks), tokens.new_zeros(tokens.shape[0]))
+        return total[:, None], {"penalty": self.lambda_sparse / self.n_steps * entropy}
+
+    def _learns(self, rows: int, masked: torch.Tensor | None) -> bool:
+        """Tell whether this is the usual pass of training, which is written out by hand.
+
+        Functional transforms (networks stacked by ``vmap``, derivatives in a regularizer) and the compiler go through the modules. The
+        written pass can be differentiated once; a second derivative is refused by the framework.
+        """
+        usual = self.training and rows > 1 and masked is None and self.gamma > 1 and not torch.compiler.is_compiling()
+        return usual and not getattr(torch._C, "_are_functorch_transforms_active", lambda: True)()
+
+    def _layers(self) -> tuple[list[list[tuple[torch.Tensor, GhostNorm]]], list[tuple[torch.Tensor, GhostNorm]]]:
+        """Return matrices and norms: of the first transformer and of each step's, and of the choosers."""
+        shared: list[Any] = [layer.weight for layer in self.shared]
+        transformers: list[Any] = [self.first, *self.steps]
+        choosers: list[Any] = list(self.choosers)
+        chains = []
+        for transformer in transformers:
+            layers: list[Any] = list(transformer.layers)
+            chains.append([(shared[i] if layer.weight is None else layer.weight, layer.norm) for i, layer in enumerate(layers)])
+        return chains, [(chooser.linear.weight, chooser.norm) for chooser in choosers]
+
+    def _walk(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what :meth:`_steps` comes to while training: (decisions' sum (N, N_d), masks' summed entropy (N,))."""
+        with torch.autocast(tokens.device.type, enabled=False):
+            f = self.norm(tokens.float().flatten(1))
+            chains, choosers = self._layers()
+            places = Places.of(choosers[0][1].blocks(len(f)), f.device)
+            walk = Walk(
+                places, [[_layer(*of) for of in chain] for chain in chains], [_layer(*of) for of in choosers], self.n_d, self.gamma,
+                self.norm.eps, (MASKS_ONCE if f.device.type == "cpu" else MASKS)[self.mask], MASKS_BACK[self.mask],
+            )  # fmt: skip
+            total, entropy = walked(walk, f, self.n_tokens, self.lambda_sparse > 0)
+        norms = [[norm for _, norm in chain] for chain in chains]
+        met = [*norms[0], *(norm for (_, own), chain in zip(choosers, norms[1:]) for norm in (own, *chain))]
+        move_records(met, walk.statistics, places.sizes)
+        return total, entropy
 
     def explained(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return the same hidden state with what the steps did.
@@ -206,7 +261,7 @@ def aggregate(masks: torch.Tensor, decisions: torch.Tensor) -> torch.Tensor:
 
 def mask_entropy(mask: torch.Tensor) -> torch.Tensor:
     """Return the entropy (N,) of masks (N, C): 0 where one column has it all, log C where all are equal."""
-    return (mask * -torch.log(mask + 1e-15)).sum(1)
+    return (mask * -torch.log(mask + TINY)).sum(1)
 
 
 def gated_weight(n_in: int, width: int) -> torch.Tensor:
@@ -222,6 +277,10 @@ def _linear(weight: torch.Tensor) -> nn.Linear:
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
     layer.weight.data = weight
     return layer
+
+
+def _layer(matrix: torch.Tensor, norm: GhostNorm) -> Layer:
+    return Layer(matrix, norm.scale(), norm.bias)
 
 
 def _total(done: Steps) -> torch.Tensor:

@@ -10,17 +10,16 @@ from itertools import pairwise
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from pellucid.nn.backbones.ft_transformer import Block
 from pellucid.nn.cells import CellSizes
-from pellucid.nn.layers import dropout, uniform
+from pellucid.nn.layers import in_fp32, relu_dropout, uniform
 
 __all__ = ["TabTransformer"]
 
 
 class TabTransformer(nn.Module):
-    """Transformer blocks over the tokens of categories, then a perceptron over them and the normalised rest: hidden (N, 1, W).
+    """Transformer blocks over the tokens of categories, then a perceptron over them and the rest: hidden (N, 1, W).
 
     Parameters
     ----------
@@ -29,6 +28,7 @@ class TabTransformer(nn.Module):
     width, blocks, dropout : of the perceptron.
     attention_dropout, ffn_dropout : of the transformer.
     attend_numbers : all columns attend, numbers too: our extension, for tables in which numbers and categories combine.
+    normalise : bring what passes by to mean 0 and deviation 1 within each row, as the paper does.
 
     Parts
     -----
@@ -36,7 +36,9 @@ class TabTransformer(nn.Module):
     (L, heads, N, A, A). A counts the attending columns, in the order of the table.
 
     # NOTE[DIFF] The paper normalises after each addition; normalising before trains without a long warm-up.
-    # NOTE[DIFF] Numbers pass the layer normalisation as tokens, not as bare values, so that every encoder of numbers can be used.
+    # NOTE[DIFF] Numbers pass by as tokens, not as bare values, so that every encoder of numbers can be used, and without the layer
+    # normalisation: they come scaled, and dividing a row by its own spread hides how large its numbers are (wine_quality_white: RMSE
+    # .728 with it, .721 without). The perceptron has ReLU where the paper's code has SELU (.744 with both).
     # NOTE[DIFF] Three layers at the start, not six: on a processor the layers are nearly all of the time.
     # NOTE[DIFF] The perceptron's width is the recipe's, not four times that of its input, and it has no batch normalisation.
     """
@@ -51,6 +53,7 @@ class TabTransformer(nn.Module):
     def __init__(
         self, n_tokens: int, d_token: int, sizes: CellSizes, layers: int = 3, heads: int = 8, width: int = 256, blocks: int = 2,
         dropout: float = 0.1, attention_dropout: float = 0.1, ffn_dropout: float = 0.1, attend_numbers: bool = False,
+        normalise: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         attending = range(n_tokens) if attend_numbers else sorted(set(sizes.code_columns))
@@ -64,7 +67,7 @@ class TabTransformer(nn.Module):
         self.layers = nn.ModuleList(
             Block(d_token, heads, attention_dropout, ffn_dropout, ffn_factor=4.0, gate="gelu") for _ in range(layers if attending else 0)
         )
-        self.norm = nn.LayerNorm(len(passing) * d_token) if passing else None
+        self.norm = nn.LayerNorm(len(passing) * d_token) if normalise and passing else nn.Identity()
         sizes_of = [n_tokens * d_token, *[width] * blocks]
         self.mlp = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise(sizes_of))
 
@@ -79,13 +82,9 @@ class TabTransformer(nn.Module):
     def _end(self, x: torch.Tensor, tokens: torch.Tensor, hidden: torch.Tensor | None) -> torch.Tensor:
         if hidden is not None:
             x = torch.where(hidden[..., None], 0.0, x)
-        flat = [x.flatten(1)]
-        if self.norm is not None:
-            with torch.autocast(tokens.device.type, enabled=False):
-                flat.append(self.norm(tokens.index_select(1, self.passing).flatten(1).float()))
-        h = torch.cat(flat, -1)
+        h = torch.cat([x.flatten(1), in_fp32(self.norm, tokens.index_select(1, self.passing).flatten(1))], -1)
         for layer in self.mlp:
-            h = dropout(functional.selu(layer(h)), self.dropout, self.training)
+            h = relu_dropout(layer(h), self.dropout, self.training)
         return h[:, None]
 
     def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:

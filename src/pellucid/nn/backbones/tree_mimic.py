@@ -36,7 +36,7 @@ class TreeMimic(nn.Module):
     regions, cuts : R, and cuts of each region.
     sharpness : C, at the start; every region learns its own from there.
     lambda_sparse : weight of the masks' mean entropy in the loss.
-    mask : ``"sparsemax"`` or ``"entmax"`` (1.5).
+    mask : ``"entmax"`` (1.5), or ``"sparsemax"``.
 
     Notes
     -----
@@ -50,7 +50,7 @@ class TreeMimic(nn.Module):
 
     def __init__(
         self, n_tokens: int, d_token: int, regions: int = 256, cuts: int = 3, sharpness: float = 1.0, lambda_sparse: float = 1e-3,
-        mask: str = "sparsemax",
+        mask: str = "entmax",
     ) -> None:  # fmt: skip
         super().__init__()
         if mask not in MASKS:

@@ -39,7 +39,8 @@ class CellEmbedding(nn.Module):
         maps codes (N, Sc) to (N, Sc, D).
     number_options, category_options : their keyword arguments.
     category_dropout : share of the codes shown as unseen while training.
-    identity : None; ``"names"``, so that a token also says what its column is called; or ``"random"``, its control.
+    identity : None; ``"names"``, so that a token also says what its column is called; or a control, ``"shuffled"``, ``"words"``
+        (``sizes.name_vectors`` are then those of other columns, or of words that mean nothing) or ``"random"`` vectors.
     positions : None, or the columns that stand in an order, by name or index, first to last.
     soft_width : learn how many dimensions each column needs: True, or keyword arguments of :class:`SoftWidth`.
 
@@ -114,8 +115,8 @@ def _names(sizes: CellSizes, identity: str) -> torch.Tensor:
     """Return the vectors (C, V) that stand for the columns."""
     if identity == "random":
         return ColumnIdentity.control(sizes.n_columns)
-    if identity != "names":
-        raise RequestError(f"unknown identity {identity!r} of columns", expected="'names' or 'random'")
+    if identity not in ("names", "shuffled", "words"):
+        raise RequestError(f"unknown identity {identity!r} of columns", expected="'names', or a control: 'shuffled', 'words' or 'random'")
     if sizes.name_vectors is None:
         raise RequestError("the columns' names are not known to the network", do="give CellSizes their name_vectors (C, V)")
     return torch.from_numpy(np.array(sizes.name_vectors, np.float32))

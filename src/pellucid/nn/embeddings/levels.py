@@ -8,7 +8,7 @@ from itertools import accumulate
 import torch
 from torch import nn
 
-from pellucid.nn.layers import uniform
+from pellucid.nn.layers import look_up, uniform
 
 __all__ = ["UNSEEN", "LevelTable", "hide_levels"]
 
@@ -38,4 +38,4 @@ class LevelTable(nn.Module):
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
         if self.training and self.dropout > 0:
             codes = hide_levels(codes, self.dropout)
-        return nn.functional.embedding(codes + self.offsets, self.table)
+        return look_up(self.table, codes + self.offsets)

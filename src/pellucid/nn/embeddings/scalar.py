@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 
-__all__ = ["Plain", "Stack"]
+__all__ = ["Flagged", "Plain", "Stack"]
 
 
 class Plain(nn.Module):
@@ -33,6 +33,26 @@ class Plain(nn.Module):
     def forward(self, numbers: torch.Tensor, missing: torch.Tensor) -> torch.Tensor:
         x = torch.where(missing, self.gap, numbers)[..., None]
         return x if self.d_token == 1 else pad(x, (0, self.d_token - 1))
+
+
+class Flagged(Plain):
+    """Numbers (N, Sn) to vectors (N, Sn, D): the scaled number, 1 where it is missing, then D - 2 zeros; with D = 1 as :class:`Plain`.
+
+    A sum of curves can so give missing cells a height of their own, which no number has.
+
+    Examples
+    --------
+    >>> Flagged([np.array([0.0, 1.0])], 3)(torch.tensor([[3.75]]), torch.tensor([[False]]))[0, 0].tolist()
+    [3.75, 0.0, 0.0]
+    """
+
+    marks = True
+
+    def forward(self, numbers: torch.Tensor, missing: torch.Tensor) -> torch.Tensor:
+        x = torch.where(missing, self.gap, numbers)
+        if self.d_token == 1:
+            return x[..., None]
+        return pad(torch.stack([x, missing.to(x.dtype)], -1), (0, self.d_token - 2))
 
 
 class Stack(Plain):

@@ -12,7 +12,7 @@ from torch import nn
 
 from pellucid.nn.embeddings.levels import UNSEEN, hide_levels
 from pellucid.nn.hashing import mixed_bits
-from pellucid.nn.layers import uniform
+from pellucid.nn.layers import look_up, uniform
 
 __all__ = ["UnifiedTable"]
 
@@ -75,9 +75,10 @@ class UnifiedTable(nn.Module):
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
         if self.training and self.dropout > 0:
             codes = hide_levels(codes, self.dropout)
-        read = (nn.functional.embedding(self.places(codes), self.table) * self.used).flatten(2)
+        read = (look_up(self.table, self.places(codes)) * self.used).flatten(2)
         out = torch.bmm(read.transpose(0, 1), self.weight).transpose(0, 1)
-        own = self.special[torch.arange(codes.shape[1], device=codes.device), codes.clamp(max=UNSEEN)]
+        slots = torch.arange(codes.shape[1], device=codes.device) * (UNSEEN + 1)
+        own = look_up(self.special.flatten(0, 1), codes.clamp(max=UNSEEN) + slots)
         return torch.where((codes <= UNSEEN)[..., None], own, out)
 
     def collisions(self) -> list[tuple[float, float]]:

@@ -45,7 +45,7 @@ class Mixup(Regularizer):
     alpha : of the Beta distribution of the share; small: mostly one of the two rows.
     """
 
-    def __init__(self, alpha: float = 0.2) -> None:
+    def __init__(self, alpha: float = 0.1) -> None:
         self.shares = Shares(alpha)
 
     def mix(self, net: TableNet, tokens: torch.Tensor) -> Mixed:
@@ -79,19 +79,39 @@ class MaskColumns(Regularizer):
 
     Parameters
     ----------
-    rate : largest share of hidden columns; each row draws its own share from 0 to ``rate``.
-    fill : ``"rows"`` (the token of another row's cell) or ``"zero"``, as the tests will remove.
+    rate : largest share of hidden columns; each hidden row draws its own share from 0 to ``rate``.
+    fill : what stands in a hidden column, as the tests will remove: ``"missing"`` (the cell is shown as missing), ``"rows"`` (the token of
+        another row's cell) or ``"zero"``.
+    share : of the rows that are hidden at all; the others are learned from as they are.
+
+    Notes
+    -----
+    ``"missing"`` says which columns are hidden, so a whole row can be answered as well as without it. ``"rows"`` does not: the network must
+    doubt every cell, and pays for it in accuracy.
     """
 
-    def __init__(self, rate: float = 0.5, fill: str = "rows") -> None:
-        if fill not in ("rows", "zero") or not 0 < rate <= 1:
-            raise RequestError("columns cannot be masked so", expected="rate above 0 and at most 1, fill 'rows' or 'zero'")
-        self.rate, self.fill = rate, fill
+    def __init__(self, rate: float = 0.5, fill: str = "missing", share: float = 0.5) -> None:
+        if fill not in ("missing", "rows", "zero") or not 0 < rate <= 1 or not 0 < share <= 1:
+            raise RequestError(
+                "columns cannot be masked so", expected="rate and share above 0 and at most 1, fill 'missing', 'rows' or 'zero'"
+            )
+        self.rate, self.fill, self.share = rate, fill, share
 
-    def mix(self, net: TableNet, tokens: torch.Tensor) -> torch.Tensor:
+    def _drawn(self, n: int, columns: int, device: torch.device) -> torch.Tensor:
+        """Return which columns of n rows are hidden, (N, C)."""
+        rate = self.rate * torch.rand(n, 1, device=device) * (torch.rand(n, 1, device=device) < self.share)
+        return torch.rand(n, columns, device=device) < rate
+
+    def change(self, net: TableNet, cells: Cells, target: torch.Tensor | None) -> Cells:
+        if self.fill != "missing":
+            return cells
+        return cells.without(self._drawn(cells.n_rows, net.n_columns, cells.numbers.device), net.sizes)
+
+    def mix(self, net: TableNet, tokens: torch.Tensor) -> torch.Tensor | None:
+        if self.fill == "missing":
+            return None
         n, columns, _ = tokens.shape
-        share = self.rate * torch.rand(n, 1, device=tokens.device)
-        hidden = torch.rand(n, columns, device=tokens.device) < share
+        hidden = self._drawn(n, columns, tokens.device)
         if self.fill == "zero":
             return torch.where(hidden[..., None], 0.0, tokens)
         # every cell from a row of its own: two removed columns of a row do not come together

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from pellucid.nn.cells import Cells
     from pellucid.nn.table_net import TableNet
 
-__all__ = ["Tangos", "columns_held", "jacobian", "overlap", "specialisation", "unit_map"]
+__all__ = ["Tangos", "columns_held", "has_closed_form", "jacobian", "overlap", "specialisation", "unit_map"]
 
 TINY = 1e-6
-UNITS = 32  # hidden units at once
+UNITS = 32  # hidden units at once in a map of all of them
+ROWS = {True: 64, False: 16}  # measured of a batch, by whether the Jacobian has a closed form
 
 
 class Tangos(Regularizer):
@@ -33,30 +34,38 @@ class Tangos(Regularizer):
 
     # NOTE[DIFF] The mean attribution is over columns too, as in the released code (the paper's formula sums them): its weight then means
     # the same for tables of any width. Attributions are to tokens, whose derivatives are measured by their length, not to one-hot slots.
-    # All pairs of the drawn units count, by one matrix product, where the reference draws 50 pairs; ``pairs`` draws.
+    # All pairs of the drawn units count, by one matrix product, where the reference draws 50 pairs; ``pairs`` draws. The first ``rows`` of
+    # a batch, whose order is random, stand for all of it: a mean over fewer rows and units is the same on average, and the Jacobian is
+    # what costs.
 
     Parameters
     ----------
     lambda1, lambda2 : weights of the two terms.
     units : hidden units drawn anew for each step; all of them where there are no more.
     pairs : number of pairs drawn for the second term; None takes all pairs.
+    rows : most rows of a batch that are measured; None: 64 where the Jacobian has a closed form, 16 elsewhere.
 
     Notes
     -----
-    Cost for ``mlp``: one forward pass and ``units * h`` times the size of its matrices a row; for other backbones one forward and ``units``
-    backward passes, and a second derivative through them.
+    Cost for ``mlp``, ``tabm`` and ``tabm_mini``: one forward pass and ``units`` times the size of the matrices for each measured row; for
+    other backbones one forward and ``units`` backward passes over the measured rows, and a second derivative through them.
     """
 
-    def __init__(self, lambda1: float = 0.1, lambda2: float = 0.1, units: int = UNITS, pairs: int | None = None) -> None:
-        if units < 2 or (pairs is not None and pairs < 1):
-            raise RequestError("tangos compares hidden units", expected="units of at least 2, and pairs of at least 1")
-        self.lambda1, self.lambda2, self.units, self.pairs = lambda1, lambda2, units, pairs
+    def __init__(
+        self, lambda1: float = 0.1, lambda2: float = 0.1, units: int = 16, pairs: int | None = None, rows: int | None = None
+    ) -> None:  # fmt: skip
+        if units < 2 or (rows is not None and rows < 1) or (pairs is not None and pairs < 1):
+            raise RequestError("tangos compares hidden units", expected="units of at least 2, and pairs and rows of at least 1")
+        self.lambda1, self.lambda2, self.units, self.pairs, self.rows = lambda1, lambda2, units, pairs, rows
 
     def penalty(self, net: TableNet, trace: Trace) -> torch.Tensor:
-        total = trace.hidden.shape[1] * trace.hidden.shape[2]
+        total, n = trace.hidden.shape[1] * trace.hidden.shape[2], len(trace.tokens)
+        most = self.rows or ROWS[has_closed_form(net.backbone)]
         drawn = torch.rand(total, device=trace.tokens.device).argsort()[: self.units]
-        attributions = _lengths(jacobian(net, trace.tokens, drawn))
-        return self.lambda1 * specialisation(attributions) + self.lambda2 * overlap(attributions, self.pairs)
+        attributions = _lengths(jacobian(net, trace.tokens[:most], drawn))
+        each = self.lambda1 * specialisation(attributions) + self.lambda2 * overlap(attributions, self.pairs)
+        # rows that are not measured cost nothing, and the others that much more
+        return each if n <= most else nn.functional.pad(each * (n / most), (0, n - most))
 
 
 def specialisation(attributions: torch.Tensor) -> torch.Tensor:
@@ -87,25 +96,41 @@ def overlap(attributions: torch.Tensor, pairs: int | None = None) -> torch.Tenso
 def jacobian(net: TableNet, tokens: torch.Tensor, units: torch.Tensor) -> torch.Tensor:
     """Return d hidden / d tokens (N, M, C, D) of the units (M,), positions in the flattened (K, H); dropout is off.
 
-    The result can be differentiated by the network's parameters. Closed form for ``mlp``, reverse mode for any other backbone.
+    The result can be differentiated by the network's parameters. Closed form for ``mlp`` and ``tabm``, reverse mode for any other backbone.
     """
-    from pellucid.nn.backbones.mlp import MLP
+    return _closed(net.backbone, tokens, units) if has_closed_form(net.backbone) else _reverse(net, tokens, units)
 
-    return _closed(net.backbone, tokens, units) if type(net.backbone) is MLP else _reverse(net, tokens, units)
+
+def has_closed_form(backbone: nn.Module) -> bool:
+    """Return whether a backbone is linear maps with ReLUs between them and nothing else."""
+    from pellucid.nn.backbones.mlp import MLP
+    from pellucid.nn.backbones.tabm import TabM, TabMMini
+
+    return type(backbone) in (MLP, TabM, TabMMini)
 
 
 def _closed(backbone: Any, tokens: torch.Tensor, units: torch.Tensor) -> torch.Tensor:
-    """Return ``diag(h_L > 0) W_L ... diag(h_1 > 0) W_1`` at the units: which ReLUs are open does not change with the weights."""
-    first, layers = backbone.first, list(backbone.blocks)
-    x = torch.relu(first(first.total(tokens)))[:, 0]
-    opened = [x > 0]
-    for layer in layers:
-        x = torch.relu(layer(x))
-        opened.append(x > 0)
-    matrices = [first.weight, *(layer.weight for layer in layers)]
-    out = opened[-1].index_select(1, units)[..., None] * matrices[-1].index_select(0, units)
-    for matrix, gate in zip(matrices[-2::-1], opened[-2::-1]):
-        out = (out * gate[:, None]) @ matrix
+    """Return ``diag(h_L > 0) W_L ... diag(h_1 > 0) W_1`` at the units: which ReLUs are open does not change with the weights.
+
+    W is that of the unit's own member, ``s W r`` with the member's scales: they multiply what is passed on, so no matrix is made anew.
+    """
+    layers = [backbone.first, *backbone.blocks]
+    with torch.no_grad():
+        x = torch.relu(layers[0](layers[0].total(tokens)))
+        opened = [x > 0]
+        for layer in layers[1:]:
+            x = torch.relu(layer(x))
+            opened.append(x > 0)
+    member, unit = units // backbone.width, units % backbone.width
+
+    def scaled(out: torch.Tensor, layer: Any, side: str) -> torch.Tensor:
+        scale = getattr(layer, side, None)
+        return out if scale is None else out * scale.index_select(0, member)
+
+    out = torch.eye(backbone.width, dtype=tokens.dtype, device=tokens.device).index_select(0, unit)
+    for layer, gate in zip(reversed(layers), reversed(opened)):
+        out = scaled(out * gate.index_select(1, member), layer, "scale_out") @ layer.weight
+        out = scaled(out, layer, "scale_in")
     slopes: torch.Tensor = out.unflatten(2, tokens.shape[1:])
     return slopes
 

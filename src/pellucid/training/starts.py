@@ -1,0 +1,41 @@
+"""Networks that know a better beginning than random weights: they are put there from their training rows, before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pellucid.nn.cells import Cells
+from pellucid.nn.table_net import TableNet
+from pellucid.training.objectives import Objective
+
+__all__ = ["begin"]
+
+
+def begin(
+    nets: Sequence[TableNet], cells: Cells, target: torch.Tensor, weights: npt.NDArray[np.float64], parts: Sequence[npt.NDArray[np.int64]],
+    objective: Objective,
+) -> bool:  # fmt: skip
+    """Start each network on its own training part, where its backbone has ``start_from``; returns whether all were started.
+
+    A loss of the user's own, or a named one, may want something else than the usual loss, so such fits begin at random weights.
+
+    Parameters
+    ----------
+    nets : one for each part. cells, target : of all rows; the target as the objective prepared it. weights : (N,).
+    parts : each network's training rows.
+    """
+    if not hasattr(nets[0].backbone, "start_from") or objective.loss_function is not None or objective.named is not None:
+        return False
+    classes = objective.task == "classification"
+    known = objective.kept(target).double().numpy()
+    answers = known[:, 1:] if classes and objective.n_outputs == 1 else known
+    done = []
+    for net, rows in zip(nets, parts):
+        rows = rows[weights[rows] > 0]
+        at = torch.from_numpy(rows)
+        done.append(bool(net.backbone.start_from(net.embedding, cells.take(at), answers[rows], weights[rows], classes)))  # type: ignore[operator]
+    return all(done)
