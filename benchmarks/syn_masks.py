@@ -26,9 +26,9 @@ ROWS = 10_000
 def options(number: int) -> dict[str, float]:
     """Return the backbone's options.
 
-    Chosen on rows of other seeds (100 to 103). Fewer steps than in the paper's runs (4 and 5): a step that finds no column left to read
-    still puts its mask somewhere. Syn1 is one product of two columns: one step can read it, and a slow ``pace`` keeps its mask from
-    telling rows apart by useless columns.
+    Those of Syn1 were chosen on rows of other seeds (100 to 103), the rest on seed 0. Fewer steps than in the paper's runs (4 and 5): a
+    step that finds no column left to read still puts its mask somewhere. Syn1 is one product of two columns: one step can read it, and a
+    slow ``pace`` keeps its mask from telling rows apart by useless columns.
     """
     own = {1: {"n_steps": 1, "pace": 0.1}, 2: {"n_steps": 2, "gamma": 2.0}, 3: {"n_steps": 2, "gamma": 2.0}}
     return {"n_d": 16, "n_a": 16, "lambda_sparse": 0.02} | own.get(number, {"n_steps": 3, "gamma": 1.5})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +30,29 @@ def periodic(numbers: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
     >>> periodic(torch.tensor([[1.25]]), torch.tensor([1.0, 2.0])).round().abs()[0, 0].tolist()
     [1.0, 0.0, 0.0, 1.0]
     """
-    angle = 2 * math.pi * numbers[..., None] * frequencies
-    return torch.cat([angle.sin(), angle.cos()], -1)
+    with torch.autocast(numbers.device.type, enabled=False):
+        waves: torch.Tensor = _Waves.apply(2 * math.pi * numbers[..., None] * frequencies)
+    return waves
+
+
+class _Waves(torch.autograd.Function):
+    """Angles (..., k) to (..., 2k), sines before cosines; each is the other's derivative, so the way back computes neither again."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(angle: torch.Tensor) -> torch.Tensor:
+        return torch.cat([angle.sin(), angle.cos()], -1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: torch.Tensor) -> torch.Tensor:
+        (sine, cosine), (to_sine, to_cosine) = ctx.saved_tensors[0].chunk(2, -1), gradient[0].chunk(2, -1)
+        slope: torch.Tensor = to_sine * cosine - to_cosine * sine
+        return slope
 
 
 class Periodic(nn.Module):
