@@ -30,8 +30,7 @@ def periodic(numbers: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
     >>> periodic(torch.tensor([[1.25]]), torch.tensor([1.0, 2.0])).round().abs()[0, 0].tolist()
     [1.0, 0.0, 0.0, 1.0]
     """
-    with torch.autocast(numbers.device.type, enabled=False):
-        waves: torch.Tensor = _Waves.apply(2 * math.pi * numbers[..., None] * frequencies)
+    waves: torch.Tensor = _Waves.apply(2 * math.pi * numbers[..., None] * frequencies)
     return waves
 
 
