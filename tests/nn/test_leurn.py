@@ -6,7 +6,7 @@ import pytest
 import torch
 from listed_sums import check_the_direction, check_the_sum, shaken, trained
 
-from pellucid.nn.backbones.leurn import intervals, levels_inside, quantised
+from pellucid.nn.backbones.leurn import intervals, levels_inside, quantised, staircase
 
 
 def test_the_staircase_and_its_gradient() -> None:
@@ -16,6 +16,11 @@ def test_the_staircase_and_its_gradient() -> None:
     assert quantised(at, 3).tolist() == [-1, 0, 0, 0, 1]
     torch.testing.assert_close(quantised(at, 0), torch.tanh(at))
     assert float((quantised(at, 1001) - torch.tanh(at)).abs().max()) < 1e-3
+    for levels in (2, 3, 9):
+        step = staircase(levels)
+        assert len(step) == levels - 1
+        climbed = quantised(step + 1e-4, levels) - quantised(step - 1e-4, levels)
+        torch.testing.assert_close(climbed, torch.full_like(step, 2 / (levels - 1)))
     quantised(x, 2).sum().backward()
     torch.testing.assert_close(x.grad, 1 - torch.tanh(x.detach()) ** 2)
 
@@ -40,8 +45,9 @@ def test_intervals_are_the_tightest() -> None:
             assert high[n, c] == min(above, default=torch.inf)
 
 
-def test_inside_its_intervals_a_row_keeps_its_output() -> None:
-    net, cells = trained("leurn", number="stack")
+@pytest.mark.parametrize("levels", [2, 3, 9])
+def test_inside_its_intervals_a_row_keeps_its_output(levels: int) -> None:
+    net, cells = trained("leurn", number="stack", levels=levels)
     parts = net.named_parts(cells)
     low, high = intervals(net.tokens(cells)[..., 0], parts["thresholds"])
     generator = torch.Generator().manual_seed(0)

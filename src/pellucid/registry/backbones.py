@@ -161,7 +161,7 @@ ENTRIES: tuple[Entry, ...] = (
         takes="scalars", cost="(C * D)**2 * L * (L - 1) / 2 multiply-adds a row", source="Aluja, Ozdemir, Aydin 2023, arXiv:2303.14937",
         reads={"dropout": "dropout"},
         recipe={
-            "head": "identity", "number": "stack", "d_token": (4, 8), "lr": 5e-3, "muon_lr": 0.0, "dropout": 0.3,
+            "head": "identity", "number": "stack", "d_token": (4, 8), "lr": 5e-3, "muon_lr": 0.0, "dropout": (0.3, 0.2),
             "precision": "fp32", "compile": False,
         },
         space={"options.layers": (2, 8), "options.levels": [0, 2, 3, 5, 9], "d_token": [1, 4, 8, 16], "lr": (1e-3, 2e-2, "log")},

@@ -14,7 +14,7 @@ from torch.nn import functional
 from pellucid.nn.backbones.curves import directions
 from pellucid.nn.layers import dropout, uniform
 
-__all__ = ["LEURN", "intervals", "levels_inside", "quantised"]
+__all__ = ["LEURN", "intervals", "levels_inside", "quantised", "staircase"]
 
 
 def quantised(x: torch.Tensor, levels: int) -> torch.Tensor:
@@ -28,6 +28,12 @@ def quantised(x: torch.Tensor, levels: int) -> torch.Tensor:
     gaps = levels - 1
     hard = torch.floor((smooth + 1) / 2 * gaps + 0.5) * 2 / gaps - 1
     return smooth + (hard - smooth).detach()
+
+
+def staircase(levels: int) -> torch.Tensor:
+    """Return the numbers (levels - 1,) at which :func:`quantised` steps, the middle 0 alone where it is smooth."""
+    gaps = max(levels - 1, 1)
+    return torch.atanh((2 * torch.arange(gaps) + 1) / gaps - 1)
 
 
 class LEURN(nn.Module):
@@ -58,9 +64,10 @@ class LEURN(nn.Module):
     wants = ("n_outputs",)
 
     signs: torch.Tensor
+    steps: torch.Tensor
 
     def __init__(
-        self, n_tokens: int, d_token: int, n_outputs: int, layers: int = 4, levels: int = 2, dropout: float = 0.1, sharpness: float = 1.0,
+        self, n_tokens: int, d_token: int, n_outputs: int, layers: int = 8, levels: int = 9, dropout: float = 0.1, sharpness: float = 1.0,
         monotone: Mapping[int, int] | Sequence[Sequence[int]] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -75,6 +82,7 @@ class LEURN(nn.Module):
             nn.init.uniform_(move.weight, -1 / (flat * (i + 1)), 1 / (flat * (i + 1)))  # type: ignore[arg-type]
             nn.init.uniform_(move.bias, -1.0, 1.0)  # type: ignore[arg-type]
         self.out = nn.Linear(flat * layers, n_outputs)
+        self.register_buffer("steps", staircase(levels) / sharpness, persistent=False)
 
     def _between(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the weights (F, l * F) of a threshold map as monotone columns allow them."""
@@ -115,7 +123,8 @@ class LEURN(nn.Module):
         """Return the outputs with the listed sum and the rules.
 
         Parts: ``contributions`` (N, C, O) and ``bias`` (N, O), whose total the outputs are; ``rules`` (N, C, L, O), the sum taken apart by
-        layer; ``thresholds`` and ``findings`` (N, C, L, D), what was compared and what was found.
+        layer; ``thresholds`` (N, C, L, D * (levels - 1)), every number at which a staircase steps (without a staircase its middle,
+        (N, C, L, D)); ``findings`` (N, C, L, D).
 
         # NOTE[DIFF] The bias is listed by itself, not spread over the columns.
         """
@@ -123,6 +132,7 @@ class LEURN(nn.Module):
         shape = (self.layers, self.n_tokens, self.d_token)
         found, thresholds = (t.view(-1, *shape).transpose(1, 2) for t in (found, thresholds))
         rules = torch.einsum("ncld,olcd->nclo", found, self._read().view(-1, *shape))
+        thresholds = (thresholds[..., None] + self.steps).flatten(3)
         contributions = rules.sum(2)
         bias = self.out.bias.expand(len(tokens), -1)
         parts = {"contributions": contributions, "bias": bias, "rules": rules, "thresholds": thresholds, "findings": found}
@@ -132,8 +142,8 @@ class LEURN(nn.Module):
 def intervals(numbers: torch.Tensor, thresholds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the tightest bounds (low (N, C), high (N, C)) that the thresholds checked put around scaled numbers: low <= x < high.
 
-    With two levels the thresholds a row is checked against depend on its findings alone, so every row of all the intervals of a row has
-    its findings and its output. Without a threshold on a side the bound is infinite.
+    With a staircase (levels of 2 or more) the thresholds a row is checked against depend on its findings alone, so every row of all the
+    intervals of a row has its findings and its output. Without a threshold on a side the bound is infinite.
 
     Parameters
     ----------
@@ -150,6 +160,7 @@ def levels_inside(levels: torch.Tensor, token: torch.Tensor, thresholds: torch.T
 
     Parameters
     ----------
-    levels : (S, D) the levels' tokens. token : (N, D) the rows' own. thresholds : (N, L, D) of that column.
+    levels : (S, D) the levels' tokens. token : (N, D) the rows' own. thresholds : (N, L, D') of that column.
     """
-    return ((levels[None, :, None] >= thresholds[:, None]) == (token[:, None, None] >= thresholds[:, None])).all((2, 3))
+    steps = thresholds.unflatten(-1, (levels.shape[1], -1))[:, None]  # (N, 1, L, D, steps)
+    return ((levels[None, :, None, :, None] >= steps) == (token[:, None, None, :, None] >= steps)).all((2, 3, 4))
