@@ -163,4 +163,5 @@ def levels_inside(levels: torch.Tensor, token: torch.Tensor, thresholds: torch.T
     levels : (S, D) the levels' tokens. token : (N, D) the rows' own. thresholds : (N, L, D') of that column.
     """
     steps = thresholds.unflatten(-1, (levels.shape[1], -1))[:, None]  # (N, 1, L, D, steps)
-    return ((levels[None, :, None, :, None] >= steps) == (token[:, None, None, :, None] >= steps)).all((2, 3, 4))
+    sides: torch.Tensor = (levels[None, :, None, :, None] >= steps) == (token[:, None, None, :, None] >= steps)
+    return sides.all((2, 3, 4))
