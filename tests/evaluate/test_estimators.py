@@ -64,7 +64,7 @@ def test_importance_of_our_network_can_be_tried(model, frame):
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_a_forest_from_elsewhere_is_tried_and_trained_again(frame, library):
-    codes = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["c1", "c2"]), remainder="passthrough")
+    codes = make_column_transformer((OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["c1", "c2"]), remainder="passthrough")
     forest = make_pipeline(codes, RandomForestClassifier(30, max_depth=5, random_state=0))
     to = (lambda f: f.reset_index(drop=True)) if library == "pandas" else pytest.importorskip("polars").from_pandas
     y = _labels(frame)
