@@ -180,7 +180,7 @@ def gates(kept: Kept, seeds: int) -> list[tuple[str, bool]]:
 def wanted(a: argparse.Namespace) -> list[Key]:
     """Return the fits to make, small tables first, every model on a split before the next split."""
     if a.gates:
-        return [(t, b, n, s) for b, n in GATES for t in ("california", "adult") for s in range(a.large_seeds)]
+        return [(t, b, n, s) for b, n in GATES for t in a.tables if t not in SMALL for s in range(a.large_seeds)]
     models = [*(("mlp", n) for n in dict.fromkeys(("", *map(encoding, a.backbones)))), *((b, "") for b in a.backbones)]
     keys = [(t, b, n, s) for t in a.tables for s in range(a.seeds if t in SMALL else a.large_seeds) for b, n in models]
     return sorted(keys, key=lambda key: (key[0] not in SMALL, key[3]))
