@@ -38,10 +38,11 @@ BLOCK = 5
 
 
 class Side(NamedTuple):
-    """One contender: its step, torch's threads, and what its steps run inside."""
+    """One contender: its step, torch's threads, the rows of a step, and what its steps run inside."""
 
     step: Callable[[], None]
     threads: int
+    rows: int
     inside: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
 
@@ -66,7 +67,7 @@ def ours(settings: TrainSettings, precision: str, threads: int) -> Side:
     torch.set_num_threads(threads)
     run.use(run.choose("auto") if precision == "auto" else Arithmetic(precision, threads=threads))
     run.net.train()
-    return Side(lambda: float(run.advance().sum()), run.arithmetic.threads, keep_memory)
+    return Side(lambda: float(run.advance().sum()), run.arithmetic.threads, run.batches.size, keep_memory)
 
 
 def theirs(make: Callable[[], torch.nn.Module], lr: float, batch: int, members: int = 0) -> Callable[[str], Callable[[], None]]:
@@ -146,7 +147,7 @@ def tabnet_seconds(batch: int) -> float:
     return (seconds[1] - seconds[0]) / 4
 
 
-def rows_per_second(sides: list[Side], batch: int, seconds: float) -> list[float]:
+def rows_per_second(sides: list[Side], seconds: float) -> list[float]:
     """Return each side's rows a second: the median over its steps, in blocks that alternate."""
     took: list[list[float]] = [[] for _ in sides]
     until = time.perf_counter() + seconds * len(sides)
@@ -159,7 +160,7 @@ def rows_per_second(sides: list[Side], batch: int, seconds: float) -> list[float
                     side.step()
                     if i:
                         seen.append(time.perf_counter() - started)
-    return [batch / float(np.median(seen)) for seen in took]
+    return [side.rows / float(np.median(seen)) for side, seen in zip(sides, took)]
 
 
 PAIRS: dict[str, dict[str, Any]] = {
@@ -191,8 +192,8 @@ def main() -> None:
         if a.only and name not in a.only.split(","):
             continue
         sides = [ours(pair["settings"], "fp32", a.threads), ours(pair["settings"], "auto", a.threads)]
-        sides += [Side(pair["theirs"](precision), a.threads) for precision in ("fp32", "bf16")]
-        fp32, auto, plain, half = rows_per_second(sides, pair["batch"], a.seconds)
+        sides += [Side(pair["theirs"](precision), a.threads, pair["batch"]) for precision in ("fp32", "bf16")]
+        fp32, auto, plain, half = rows_per_second(sides, a.seconds)
         results[name] = {"ours fp32": fp32, "ours auto": auto, "reference fp32": plain, "reference bf16": half}
         best = max(plain, half)
         print(
@@ -206,7 +207,7 @@ def main() -> None:
             backbone="tabnet", number="plain", d_token=1, batch=batch, muon_lr=0.0, precision="fp32",
             options=(("n_d", 8), ("n_a", 8), ("gamma", 1.3), ("momentum", 0.02)),
         )  # fmt: skip
-        (mine,) = rows_per_second([ours(settings, "auto", a.threads)], batch, a.seconds)
+        (mine,) = rows_per_second([ours(settings, "auto", a.threads)], a.seconds)
         torch.set_num_threads(a.threads)
         reference = ROWS // batch * batch / tabnet_seconds(batch)
         results["tabnet"] = {"ours auto": mine, "reference fp32": reference}

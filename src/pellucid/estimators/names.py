@@ -9,10 +9,8 @@ import numpy.typing as npt
 
 from pellucid.encode.text import N_BUCKETS, hashed
 
-__all__ = ["IDENTITIES", "name_vectors", "random_words"]
+__all__ = ["name_vectors", "random_words"]
 
-IDENTITIES = ("names", "shuffled", "words")
-"""What ``embedding={"identity": ...}`` may be where the columns' names are needed: the names themselves, or a control of theirs."""
 SEED = 20_250_101
 
 

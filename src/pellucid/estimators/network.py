@@ -15,12 +15,13 @@ from pellucid import registry
 from pellucid.encode.table_encoder import EncodedTable, TableEncoder
 from pellucid.estimators.engines import row_weights
 from pellucid.estimators.information import informed
-from pellucid.estimators.names import IDENTITIES, name_vectors
+from pellucid.estimators.names import name_vectors
 from pellucid.estimators.options import from_rows, with_monotone
 from pellucid.estimators.prepare import Training, new_table
 from pellucid.estimators.progress import progress_bar
 from pellucid.estimators.sampling import check_sampled, n_samples, sampled
 from pellucid.nn.cells import Cells, CellSizes
+from pellucid.nn.embeddings.identity import NAMED
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.table import Plan, Table
@@ -53,7 +54,7 @@ def cell_sizes(encoder: TableEncoder, settings: TrainSettings | None = None) -> 
         slots.source("code"),
         slots.source("vector"),
         encoder.columns,
-        name_vectors(encoder.columns, encoder.units, identity) if identity in IDENTITIES else None,
+        name_vectors(encoder.columns, encoder.units, identity) if identity in NAMED else None,
     )
 
 

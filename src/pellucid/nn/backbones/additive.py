@@ -44,7 +44,7 @@ class Additive(nn.Module):
     """Tokens (N, C, D) to outputs (N, 1, O), the sum of a bias, one term per column and one per chosen pair of columns.
 
     A pair's term is bilinear in the two columns' bases (the weights of coarse knots for numbers, the token for everything else): a
-    small table with straight lines between its cells. Training begins where :meth:`start` puts the terms. In the parts every term has
+    small table with straight lines between its cells. Training begins where :meth:`start_from` puts the terms. In the parts every term has
     mean 0 over the training rows, and what a pair's term says of one column alone is moved to that column, both by running means that
     training keeps; the sum is the output either way.
 

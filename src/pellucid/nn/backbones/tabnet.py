@@ -211,13 +211,9 @@ class TabNet(nn.Module):
 
     def _layers(self) -> tuple[list[list[tuple[torch.Tensor, GhostNorm]]], list[tuple[torch.Tensor, GhostNorm]]]:
         """Return matrices and norms: of the first transformer and of each step's, and of the choosers."""
-        shared: list[Any] = [layer.weight for layer in self.shared]
         transformers: list[Any] = [self.first, *self.steps]
         choosers: list[Any] = list(self.choosers)
-        chains = []
-        for transformer in transformers:
-            layers: list[Any] = list(transformer.layers)
-            chains.append([(shared[i] if layer.weight is None else layer.weight, layer.norm) for i, layer in enumerate(layers)])
+        chains = [[(t.matrix(i, self.shared), layer.norm) for i, layer in enumerate(t.layers)] for t in transformers]
         return chains, [(chooser.linear.weight, chooser.norm) for chooser in choosers]
 
     def _walk(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

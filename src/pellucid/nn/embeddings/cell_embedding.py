@@ -16,7 +16,7 @@ from torch import nn
 from pellucid import registry
 from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells, CellSizes
-from pellucid.nn.embeddings.identity import ColumnIdentity, Positions
+from pellucid.nn.embeddings.identity import NAMED, ColumnIdentity, Positions
 from pellucid.nn.embeddings.soft_width import SoftWidth
 from pellucid.nn.layers import uniform
 
@@ -115,7 +115,7 @@ def _names(sizes: CellSizes, identity: str) -> torch.Tensor:
     """Return the vectors (C, V) that stand for the columns."""
     if identity == "random":
         return ColumnIdentity.control(sizes.n_columns)
-    if identity not in ("names", "shuffled", "words"):
+    if identity not in NAMED:
         raise RequestError(f"unknown identity {identity!r} of columns", expected="'names', or a control: 'shuffled', 'words' or 'random'")
     if sizes.name_vectors is None:
         raise RequestError("the columns' names are not known to the network", do="give CellSizes their name_vectors (C, V)")

@@ -14,7 +14,10 @@ from torch import nn
 
 from pellucid.errors import RequestError
 
-__all__ = ["ColumnIdentity", "Positions", "sinusoids"]
+__all__ = ["NAMED", "ColumnIdentity", "Positions", "sinusoids"]
+
+NAMED = ("names", "shuffled", "words")
+"""Identities that need vectors for the columns' names: the names themselves, or a control of theirs."""
 
 
 class ColumnIdentity(nn.Module):
