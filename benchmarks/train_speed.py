@@ -28,7 +28,6 @@ from torch.nn import functional
 from pellucid.execution import keep_memory
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.training import objectives
-from pellucid.training.precision import Arithmetic
 from pellucid.training.recipe import TrainSettings, builder
 from pellucid.training.run import Run
 
@@ -65,9 +64,10 @@ def ours(settings: TrainSettings, precision: str, threads: int) -> Side:
         torch.device("cpu"), None,
     )  # fmt: skip
     torch.set_num_threads(threads)
-    run.use(run.choose("auto") if precision == "auto" else Arithmetic(precision, threads=threads))
+    run.use(run.choose(threads if precision == "fp32" else "auto"))
     run.net.train()
-    return Side(lambda: float(run.advance().sum()), run.arithmetic.threads, run.batches.size, keep_memory)
+    of_torch = run.arithmetic.threads if run.arithmetic.shards == 1 else 1
+    return Side(lambda: float(run.advance().sum()), of_torch, run.batches.size, keep_memory)
 
 
 def theirs(make: Callable[[], torch.nn.Module], lr: float, batch: int, members: int = 0) -> Callable[[str], Callable[[], None]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 
 import pytest
 import torch
 
 from pellucid.errors import RequestError
-from pellucid.execution import executor, keep_memory, limit_threads
-from pellucid.nn.layers import dropout, relu_dropout, seed_dropout
+from pellucid.execution import Threads, executor, keep_memory, limit_threads
+from pellucid.nn.draws import dropout_mask, seed_draws
+from pellucid.nn.layers import dropout, relu_dropout
 
 
 def _resident() -> int:
@@ -30,6 +33,28 @@ def test_several_processes_give_what_one_gives() -> None:
     assert list(executor(1).map(abs, [-1, 2, -3])) == list(executor(2).map(abs, [-1, 2, -3])) == [1, 2, 3]
 
 
+def test_threads_give_results_in_order_and_an_error_reaches_the_caller() -> None:
+    met = set()
+
+    def slow(i: int) -> int:
+        met.add(threading.get_ident())
+        time.sleep(0.01)
+        if i == 99:
+            raise ValueError("of a chunk")
+        return -i
+
+    with limit_threads(1):
+        side_by_side = Threads(3)
+        assert list(side_by_side.map(slow, range(9))) == [-i for i in range(9)]
+        assert len(met) == 3
+        assert threading.get_ident() in met
+        assert list(side_by_side.map(slow, [])) == []
+        with pytest.raises(ValueError, match="of a chunk"):
+            side_by_side.map(slow, [1, 2, 99, 3])
+    with pytest.raises(RequestError, match="too small"):
+        Threads(1)
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc is told")
 def test_freed_memory_is_kept_inside_and_given_back_after() -> None:
     size = 200 * 2**20
@@ -48,10 +73,21 @@ def test_relu_with_dropout_in_one_is_relu_and_dropout() -> None:
     weight = torch.randn(40, 3, 64, generator=draw)
     results = []
     for function in (lambda: relu_dropout(x, 0.3, True), lambda: dropout(torch.relu(x), 0.3, True)):
-        seed_dropout(7)
+        seed_draws(7)
         out = function()
         results.append((out, torch.autograd.grad((out * weight).sum(), x)[0]))
     for one, other in zip(*results):
         torch.testing.assert_close(one, other)
     assert 0.55 < float((results[0][0] > 0).sum() / (x > 0).sum()) < 0.85
     assert torch.equal(relu_dropout(x, 0.3, False), torch.relu(x))
+
+
+def test_a_mask_does_not_depend_on_what_was_drawn_before() -> None:
+    def draw() -> torch.Tensor:
+        seed_draws(3)
+        return dropout_mask((50, 7), 0.25, torch.device("cpu"), torch.float32).clone()
+
+    before = draw()
+    dropout_mask((5000, 1000), 0.25, torch.device("cpu"), torch.float32)  # makes the pool longer
+    assert torch.equal(draw(), before)
+    torch.testing.assert_close(before.unique(), torch.tensor([0.0, 4 / 3]))

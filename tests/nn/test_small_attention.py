@@ -7,7 +7,7 @@ import torch
 from torch.func import grad, vjp, vmap
 
 from pellucid.nn.attention import Attention, hide
-from pellucid.nn.layers import dropout_mask, seed_dropout
+from pellucid.nn.draws import dropout_mask, seed_draws
 from pellucid.nn.small_attention import PIECE, attend, softmax
 
 
@@ -95,7 +95,7 @@ def test_dropout_hits_its_share_keeps_the_mean_and_the_weights_shown_are_whole()
     whole, _ = attend(joint, 2)
     kept = []
     for seed in range(200):
-        seed_dropout(seed)
+        seed_draws(seed)
         mixed, weights = attend(joint[:20], 2, p=0.25)
         torch.testing.assert_close(weights.sum(-1), torch.ones(20, 2, 9))
         kept.append(mixed)
@@ -105,7 +105,7 @@ def test_dropout_hits_its_share_keeps_the_mean_and_the_weights_shown_are_whole()
     ones = joint.clone()
     ones[..., 16:] = 1.0
     equal = torch.cat([torch.zeros_like(ones[..., :16]), ones[..., 16:]], -1)
-    seed_dropout(3)
+    seed_draws(3)
     heard = attend(equal, 2, p=0.25)[0].unflatten(-1, (2, 4))[..., 0]
     kept_share = heard * 9 * 0.75  # a binomial of 9 draws
     torch.testing.assert_close(kept_share, kept_share.round(), atol=1e-4, rtol=0)

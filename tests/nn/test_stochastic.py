@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from pellucid.errors import RequestError
-from pellucid.nn.norms import GhostNorm
-from pellucid.nn.stochastic import norms, stochastic_statistics
+from pellucid.nn.norms import GhostNorm, norms_over_rows
+from pellucid.nn.stochastic import stochastic_statistics
 from pellucid.nn.table_net import TableNet
 
 
@@ -34,7 +34,7 @@ def test_a_lone_norm_answers_by_mean_and_variance_of_each_batch(sizes, cells, no
         of = x[rows]
         expected = (x - of.mean(0)) / (of.var(0) + 1e-5).sqrt()
         torch.testing.assert_close(one(cells)[:, 0].detach(), expected, rtol=1e-3, atol=1e-3)
-        assert norms(one)[0].momentum == norms(net)[0].momentum
+        assert norms_over_rows(one)[0].momentum == norms_over_rows(net)[0].momentum
         assert not one.training
     assert all(torch.equal(v, before[n]) for n, v in net.state_dict().items()), "the network itself stays as it is"
 

@@ -166,3 +166,20 @@ def test_missing_and_unseen_paths_are_finite(sizes, cells, name) -> None:
     answers = make(sizes, name)(empty)  # the blocks of a matrix product may round a last row otherwise
     assert torch.allclose(answers, answers[:1].expand_as(answers), atol=1e-6)
     assert n == 23
+
+
+APART = {"tabm", "tabm_mini", "mlp", "ft_transformer", "label_attention", "autoint", "tabtransformer", "excelformer"}
+
+
+def test_where_rows_are_said_to_be_apart_a_part_of_a_batch_learns_as_the_whole(sizes, cells, name) -> None:
+    net = make(sizes, name).train()
+    assert net.rows_apart == (name in APART)
+    for module in net.modules():
+        vars(module).update({k: 0.0 for k, v in vars(module).items() if k.endswith("dropout") and isinstance(v, float)})
+    if net.rows_apart:
+        half = torch.arange(0, 23, 2)
+        torch.testing.assert_close(net(cells)[half], net(cells.take(half)), rtol=1e-4, atol=1e-5)
+
+
+def test_of_a_users_backbone_nothing_is_known(sizes) -> None:
+    assert not TableNet(sizes, lambda n, d: nn.Flatten(), 1, d_token=4).rows_apart

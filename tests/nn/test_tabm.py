@@ -7,7 +7,8 @@ import torch
 
 from pellucid.nn.backbones.mlp import MLP
 from pellucid.nn.backbones.tabm import TabM, TabMMini
-from pellucid.nn.layers import dropout, seed_dropout
+from pellucid.nn.draws import seed_draws
+from pellucid.nn.layers import dropout
 
 
 def test_members_differ_at_the_start_by_the_first_scales_only() -> None:
@@ -49,13 +50,13 @@ def test_mini_is_one_perceptron_on_scaled_copies() -> None:
 
 def test_dropout_keeps_the_expectation_and_follows_its_seed() -> None:
     x = torch.ones(200, 500)
-    seed_dropout(1)
+    seed_draws(1)
     one = dropout(x, 0.25, True)
     # 100,000 entries: five standard errors of the share are 0.007
     assert abs((one == 0).float().mean() - 0.25) < 0.007
     assert set(one.unique().tolist()) == {0.0, float(torch.tensor(1 / 0.75))}
     two = dropout(x, 0.25, True)
     assert not torch.equal(one, two)
-    seed_dropout(1)
+    seed_draws(1)
     assert torch.equal(dropout(x, 0.25, True), one)
     assert dropout(x, 0.25, False) is x

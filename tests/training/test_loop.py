@@ -10,10 +10,13 @@ import pytest
 import torch
 
 from pellucid.errors import RequestError
+from pellucid.execution import limit_threads
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.stack import StackedNet
+from pellucid.training import precision as precision_module
 from pellucid.training.loop import choose_device, fit_network
 from pellucid.training.objectives import classification, regression
+from pellucid.training.precision import Arithmetic
 from pellucid.training.predict import predict_in_chunks
 from pellucid.training.recipe import TrainSettings, builder
 from pellucid.training.run import Run
@@ -225,11 +228,59 @@ def test_full_batch_gradient_of_weights_equals_that_of_the_repeated_table() -> N
             None,
         )
         run.net.eval()
-        run.loss(*run.batches.rows(0)).backward()
+        run.gradients()
         return torch.cat([p.grad.flatten() for p in run.params.values()])
 
     weighted, repeated = gradient(x, y, w.astype(float)), gradient(np.repeat(x, w, 0), np.repeat(y, w), None)
     torch.testing.assert_close(weighted, repeated, rtol=1e-4, atol=1e-6 * float(repeated.abs().max()))
+
+
+def _sharded(arithmetic: Arithmetic, dropout: float) -> Run:
+    x, y = _planted(300)
+    settings, objective = replace(SMALL, dropout=dropout, batch=100), regression(y)
+    cells, sizes = _cells(x)
+    parts = [(np.arange(250), np.arange(250, 300))]
+    run = Run(builder(sizes, settings, 1), cells, y, None, parts, objective, settings, 0, torch.device("cpu"), None)
+    run.use(arithmetic)
+    run.net.train()
+    return run
+
+
+def test_the_gradient_of_a_batch_is_the_sum_of_its_shards_gradients() -> None:
+    found = []
+    for shards in (1, 3):
+        with limit_threads(1):
+            run = _sharded(Arithmetic(shards=shards), dropout=0.0)
+            loss = run.gradients()
+        found.append(torch.cat([loss.flatten(), *(p.grad.flatten() for p in run.params.values())]))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_shards_side_by_side_give_the_bits_of_shards_in_turn(precision: str) -> None:
+    ended = []
+    for threads in (1, 3, 3):
+        with limit_threads(1):
+            run = _sharded(Arithmetic(precision, threads=threads, shards=3), dropout=0.3)
+            for _ in range(6):
+                run.advance()
+            ended.append(({n: t.clone() for n, t in run.state.items()}, run.scores()))
+    for state, scores in ended[1:]:
+        assert scores == ended[0][1]
+        assert all(torch.equal(t, ended[0][0][n]) for n, t in state.items())
+
+
+def test_a_large_step_is_cut_into_shards_and_a_fit_says_so(monkeypatch) -> None:
+    monkeypatch.setattr(precision_module, "SHARD_WORK", 1.0)
+    monkeypatch.setattr(precision_module, "SHARD_ROWS", 16)
+    x, y = _planted(300)
+    settings, objective = replace(SMALL, min_steps=20), regression(y)
+    cells, sizes = _cells(x)
+    build = builder(sizes, settings, 1)
+    record = fit_network(build, cells, y, None, _parts(300), objective, settings, threads=2).record
+    assert (record["threads"], record["shards"]) == (2, 2)
+    folds = fit_network(build, cells, y, None, _folds(300), objective, settings, threads=2).record
+    assert folds["shards"] == 1  # a stack of networks is not cut
 
 
 def test_nothing_to_train_on_is_an_error() -> None:

@@ -31,18 +31,18 @@ def _choose(step, wanted="auto", compile="auto", threads=1, work=1e15, steps=10)
 
 
 def test_what_is_asked_for_is_not_measured() -> None:
-    assert _choose(None, "bf16", False, 3) == Arithmetic("bf16", False, 3, "asked for")
+    assert _choose(None, "bf16", False, 3) == Arithmetic("bf16", False, 3, 1, "asked for")
 
 
 def test_short_fits_are_not_measured() -> None:
-    assert _choose(None, threads="auto", work=1.0) == Arithmetic("fp32", False, 1, "short fit")
-    assert _choose(None, threads=2, work=1.0) == Arithmetic("fp32", False, 2, "short fit")
+    assert _choose(None, threads="auto", work=1.0) == Arithmetic("fp32", False, 1, 1, "short fit")
+    assert _choose(None, threads=2, work=1.0) == Arithmetic("fp32", False, 2, 1, "short fit")
 
 
 @pytest.mark.parametrize(("seconds", "wanted"), [((0.02, 0.01), 2), ((0.01, 0.02), 1), ((0.01, 0.0099), 1)])
 def test_more_threads_only_where_they_are_clearly_faster(monkeypatch, seconds, wanted) -> None:
     _two_cores(monkeypatch, busy=False)
-    choice = _choose(lambda a: time.sleep(seconds[torch.get_num_threads() - 1]), "fp32", False, "auto")
+    choice = _choose(lambda a: time.sleep(seconds[a.threads - 1]), "fp32", False, "auto")
     assert choice.threads == wanted
     assert "times the speed of one" in choice.why
     kept = _choose(None, "fp32", False, "auto")  # no second trial

@@ -16,7 +16,7 @@ ROUNDS, PATIENCE = 1000, 50
 
 
 class _Booster(PeerEngine):
-    """One booster, or one per target for several numbers. A single class in the training part is answered without a booster."""
+    """One booster, or one per target for several numbers."""
 
     form = "codes"
     stops_early = True
@@ -36,8 +36,7 @@ class _Booster(PeerEngine):
     def _margin(self, model: Any, x: FloatArray) -> FloatArray:
         """Each package's own."""
 
-    @property
-    def size(self) -> int:
+    def _size(self) -> int:
         """Number of leaves of all trees."""
         return sum(self._leaves(model) for model in self.models)
 
@@ -58,7 +57,7 @@ class _Booster(PeerEngine):
         out = np.column_stack(margins) if margins[0].ndim == 1 else margins[0]
         return np.column_stack([1 - out, out]) if self.task == "classification" and out.shape[1] == 1 else out
 
-    def arrays(self) -> Arrays:
+    def _arrays(self) -> Arrays:
         return {f"booster_{j}": np.frombuffer(self._text(m), np.uint8).copy() for j, m in enumerate(self.models)}
 
     def load(self, arrays: Arrays) -> None:

@@ -40,6 +40,8 @@ class PeerEngine(ABC):
     design: Design
     task: str
     n_outputs: int
+    only: int | None
+    """The one class that the training part held, which is then the answer for every row."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options = dict(options or {})
@@ -65,7 +67,10 @@ class PeerEngine(ABC):
         held = (
             (self.design.matrix(encoder, table.take(stop)), self._scaled(target.values[stop])) if self.stops_early and len(stop) else None
         )
-        self._fit(x, y, w, held, seed)
+        present = np.unique(y) if self.task == "classification" else np.zeros(0)
+        self.only = int(present[0]) if len(present) == 1 else None
+        if self.only is None:
+            self._fit(x, y, w, held, seed)
         return self
 
     stops_early = False
@@ -83,6 +88,8 @@ class PeerEngine(ABC):
 
     def members(self, table: Table) -> FloatArray:
         """Return (N, 1, O): probabilities, or values in the target's unit."""
+        if self.only is not None:
+            return np.tile(np.eye(self.n_outputs)[self.only], (len(table), 1, 1))
         answer = self._answer(self.design.matrix(self.encoder, table)).reshape(len(table), self.n_outputs)
         return (answer if self.task == "classification" else answer * self.target_scale + self.target_mean)[:, None, :]
 
@@ -95,11 +102,18 @@ class PeerEngine(ABC):
     @property
     def size(self) -> int:
         """Number of fitted numbers that the answer is computed from."""
-        return sum(a.size for a in self.arrays().values())
+        return 1 if self.only is not None else self._size()
+
+    def _size(self) -> int:
+        return sum(a.size for a in self._arrays().values())
 
     def arrays(self) -> Arrays:
         """Return what must be saved, as plain arrays."""
-        raise RequestError(f"a model with backbone {type(self).__name__!r} cannot be saved", do="choose another backbone")
+        return {} if self.only is not None else self._arrays()
+
+    @abstractmethod
+    def _arrays(self) -> Arrays:
+        """Each engine's own."""
 
     def load(self, arrays: Arrays) -> None:
         """Take back what :meth:`arrays` gave."""
@@ -114,6 +128,7 @@ class PeerEngine(ABC):
             "options": self.options,
             "target_mean": self.target_mean.tolist(),
             "target_scale": self.target_scale.tolist(),
+            "only": self.only,
         }
 
     @classmethod
@@ -123,7 +138,9 @@ class PeerEngine(ABC):
         self.encoder, self.task, self.n_outputs = encoder, state["task"], int(state["n_outputs"])
         self.design = Design.from_state(encoder, state["design"])
         self.target_mean, self.target_scale = np.asarray(state["target_mean"], float), np.asarray(state["target_scale"], float)
-        self.load(arrays)
+        self.only = state.get("only")
+        if self.only is None:
+            self.load(arrays)
         return self
 
 
@@ -144,9 +161,6 @@ class LinearEngine(PeerEngine):
             self.coef, self.intercept, self.present = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_), np.zeros(0, np.int64)
             return
         self.present = np.unique(y)
-        if len(self.present) == 1:
-            self.coef, self.intercept = np.zeros((1, x.shape[1])), np.zeros(1)
-            return
         model = LogisticRegression(**{"C": 1.0, "max_iter": 500, **self.options}).fit(x, y, sample_weight=weights)
         self.coef, self.intercept = model.coef_, model.intercept_
 
@@ -154,19 +168,19 @@ class LinearEngine(PeerEngine):
         z = x @ self.coef.T + self.intercept
         if self.task == "regression":
             return np.asarray(z)
-        if len(self.present) == 1:
-            return self._spread(np.ones((len(x), 1)), self.present)
         return self._spread(softmax(np.column_stack([np.zeros(len(z)), z]) if z.shape[1] == 1 else z), self.present)
 
     def coefficients(self) -> dict[str, FloatArray]:
         """Return the coefficients per matrix column, numbers per original unit, on the log-odds or target scale."""
+        if self.only is not None:
+            return {name: np.zeros(1) for name in self.design.names}
         per_unit = self.coef.copy()
         n = len(self.design.scale)
         per_unit[:, :n] /= self.design.scale
         factor = self.target_scale[:, None] if self.task == "regression" else 1.0
         return dict(zip(self.design.names, (per_unit * factor).T))
 
-    def arrays(self) -> Arrays:
+    def _arrays(self) -> Arrays:
         return {"coef": self.coef, "intercept": self.intercept, "present": np.asarray(self.present, np.int64)}
 
     def load(self, arrays: Arrays) -> None:
@@ -196,7 +210,7 @@ class KnnEngine(PeerEngine):
             return np.asarray(votes / votes.sum(1, keepdims=True))
         return np.asarray((self.y[at] * w).sum(1) / w.sum(1))
 
-    def arrays(self) -> Arrays:
+    def _arrays(self) -> Arrays:
         return {"x": self.x, "y": self.y, "row_weights": self.row_weights}
 
     def load(self, arrays: Arrays) -> None:
@@ -205,13 +219,19 @@ class KnnEngine(PeerEngine):
 
 
 class TreeEngine(PeerEngine):
-    """One decision tree that can be read (B03): at most 16 leaves of at least 1 % of the rows."""
+    """One decision tree that can be read (B03): at most 16 leaves of at least 5 rows and 1 % of the weight of all."""
 
     def _fit(self, x: FloatArray, y: npt.NDArray[Any], weights: FloatArray | None, held: Any, seed: int) -> None:
         from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
         kind = DecisionTreeClassifier if self.task == "classification" else DecisionTreeRegressor
-        options = {"max_leaf_nodes": 16, "min_samples_leaf": max(5, len(x) // 100), "random_state": seed % 2**32, **self.options}
+        options = {
+            "max_leaf_nodes": 16,
+            "min_samples_leaf": 5,
+            "min_weight_fraction_leaf": 0.01,
+            "random_state": seed % 2**32,
+            **self.options,
+        }
         model = kind(**options).fit(x, y, sample_weight=weights)
         tree = model.tree_
         value = tree.value[:, 0, :] if self.task == "classification" else tree.value[:, :, 0]
@@ -245,9 +265,9 @@ class TreeEngine(PeerEngine):
                 test = f"not ({name})" if " = " in name or name.endswith("is missing") else f"{name} <= {cut:.4g}"
             return [f"{pad}if {test}:", *lines(int(self.left[node]), depth + 1), f"{pad}else:", *lines(int(self.right[node]), depth + 1)]
 
-        return "\n".join(lines(0, 0))
+        return "\n".join(lines(0, 0)) if self.only is None else f"-> {np.eye(self.n_outputs)[self.only].tolist()}"
 
-    def arrays(self) -> Arrays:
+    def _arrays(self) -> Arrays:
         return {k: getattr(self, k) for k in ("left", "right", "feature", "threshold", "value")}
 
     def load(self, arrays: Arrays) -> None:
@@ -285,12 +305,11 @@ class HistGBEngine(PeerEngine):
             return self._spread(self.models[0].predict_proba(x), self.models[0].classes_)
         return np.column_stack([m.predict(x) for m in self.models])
 
-    @property
-    def size(self) -> int:
+    def _size(self) -> int:
         """Number of leaves of all trees."""
         return sum(tree.get_n_leaf_nodes() for model in self.models for step in model._predictors for tree in step)
 
-    def arrays(self) -> Arrays:
+    def _arrays(self) -> Arrays:
         raise RequestError(
             "scikit-learn's histogram trees cannot be saved without running code on loading", do="use backbone='lightgbm' or a network"
         )

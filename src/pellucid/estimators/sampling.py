@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells
 from pellucid.nn.stack import StackedNet
-from pellucid.nn.stochastic import norms, stochastic_statistics
+from pellucid.nn.stochastic import sampled_norms, stochastic_statistics
 from pellucid.nn.table_net import TableNet
 from pellucid.random import stream
 
@@ -40,11 +39,8 @@ def n_samples(bayes: Any) -> int:
 
 def check_sampled(bayes: Any, build: Callable[[int], TableNet]) -> None:
     """Raise before a long fit where the network cannot be sampled afterwards."""
-    if bayes is not False and not norms(build(0)):
-        raise RequestError(
-            "bayes='stochastic_bn' samples the statistics of batch norm, and this backbone has none",
-            do="choose a backbone that has, such as 'resnet', or leave bayes out",
-        )
+    if bayes is not False:
+        sampled_norms(build(0))
 
 
 def sampled(

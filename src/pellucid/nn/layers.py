@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import random
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["EnsembleLinear", "FirstStage", "dropout", "dropout_mask", "in_fp32", "look_up", "relu_dropout", "seed_dropout", "uniform"]
+from pellucid.nn.draws import dropout_mask
 
-_POOL = 1 << 21
-_pools: dict[tuple[float, torch.device, torch.dtype], torch.Tensor] = {}
-_places = random.Random(0)
-
-
-def seed_dropout(seed: int) -> None:
-    """Fix the masks that the following calls of :func:`dropout` will use."""
-    _places.seed(seed)
+__all__ = ["EnsembleLinear", "FirstStage", "dropout", "in_fp32", "look_up", "relu_dropout", "uniform"]
 
 
 def dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
-    """Return ``x`` with a share ``p`` of its entries set to 0 and the rest scaled up.
-
-    # NOTE[DIFF] The mask is cut at a random place from a fixed pool of two million random entries. Drawing fresh bits costs a
-    # processor more than the layer's matrix product; a cut costs one multiplication.
-    """
+    """Return ``x`` with a share ``p`` of its entries set to 0 and the rest scaled up."""
     if not training or p <= 0:
         return x
     return x * dropout_mask(x.shape, p, x.device, x.dtype)
-
-
-def dropout_mask(shape: Sequence[int], p: float, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """Return a tensor of 0, a share ``p`` of it, and 1 / (1 - p). It is a view: never write into it."""
-    if torch.compiler.is_compiling():
-        return nn.functional.dropout(torch.ones(shape, device=device, dtype=dtype), p)
-    n = math.prod(shape)
-    key = (p, device, dtype)
-    pool = _pools.get(key)
-    if pool is None or len(pool) < 2 * n:
-        draw = np.random.default_rng(0).random(max(_POOL, 4 * n), np.float32)
-        pool = _pools[key] = torch.from_numpy(np.where(draw < p, np.float32(0), np.float32(1 / (1 - p)))).to(device, dtype)
-    start = 16 * _places.randrange((len(pool) - n) // 16 + 1)  # multiples of 16 entries keep vector loads aligned
-    return pool[start : start + n].view(tuple(shape))
 
 
 class _ReluDropout(torch.autograd.Function):

@@ -7,10 +7,11 @@ from functools import lru_cache
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pellucid.errors import RequestError
 
-__all__ = ["Blocks", "GhostNorm", "move_records"]
+__all__ = ["Blocks", "GhostNorm", "move_records", "norms_over_rows"]
 
 Blocks = tuple[tuple[int, int, int], ...]
 """Runs of groups of one size: (first row, number of groups, rows of a group)."""
@@ -95,6 +96,11 @@ class GhostNorm(nn.Module):
             self.mean.mul_(keep).add_(of_means @ mean.unflatten(0, (n, -1)))
             self.var.mul_(keep).add_(of_vars @ var.unflatten(0, (n, -1)))
         return out.unflatten(1, (n, -1)).transpose(0, 1).flatten(0, 1) if n > 1 else out
+
+
+def norms_over_rows(net: nn.Module) -> list[nn.Module]:
+    """Return the layers of a network that take statistics over the rows of a batch."""
+    return [m for m in net.modules() if isinstance(m, GhostNorm | _BatchNorm)]
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from pellucid.nn.layers import dropout_mask
+from pellucid.nn.draws import dropout_mask
 
 __all__ = ["LANES", "SMALL", "attend", "softmax", "wide"]
 

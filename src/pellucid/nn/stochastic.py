@@ -10,21 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from pellucid.errors import RequestError
-from pellucid.nn.norms import GhostNorm
+from pellucid.nn.norms import norms_over_rows
 
 if TYPE_CHECKING:
     from pellucid.nn.cells import Cells
     from pellucid.nn.table_net import TableNet
 
-__all__ = ["norms", "stochastic_statistics"]
+__all__ = ["sampled_norms", "stochastic_statistics"]
 
 
-def norms(net: nn.Module) -> list[nn.Module]:
-    """Return the layers of a network that keep statistics over rows."""
-    return [m for m in net.modules() if isinstance(m, GhostNorm | _BatchNorm)]
+def sampled_norms(net: nn.Module) -> list[nn.Module]:
+    """Return the layers whose statistics are sampled; raise where the network has none."""
+    found = norms_over_rows(net)
+    if not found:
+        raise RequestError(
+            "stochastic_bn samples the statistics of batch norm, and this network has none",
+            do="choose a backbone that has, such as 'resnet', or leave bayes out",
+        )
+    return found
 
 
 @torch.no_grad()
@@ -51,15 +56,11 @@ def stochastic_statistics(net: TableNet, cells: Cells, batches: torch.Tensor) ->
     -----
     Cost: one pass over B rows a sample here, S passes in every answer. Of a norm over groups the last group of the batch counts.
     """
-    if not norms(net):
-        raise RequestError(
-            "stochastic_bn samples the statistics of batch norm, and this network has none",
-            do="choose a backbone that has, such as 'resnet'",
-        )
+    sampled_norms(net)
     sampled = []
     for rows in batches:
         one = copy.deepcopy(net).eval()
-        layers: list[Any] = norms(one)
+        layers: list[Any] = sampled_norms(one)
         held = [layer.momentum for layer in layers]
         for layer in layers:
             layer.train().momentum = 1.0  # the record becomes that of the one batch

@@ -14,6 +14,7 @@ from pellucid.nn.bank import Bank, Memory
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.embeddings import CellEmbedding
 from pellucid.nn.heads import IdentityHead, MemberHead
+from pellucid.nn.norms import norms_over_rows
 from pellucid.nn.regularizers.base import Learned, Mixed, Regularizer, Trace
 
 __all__ = ["TableNet"]
@@ -51,6 +52,7 @@ class TableNet(nn.Module):
     losses : the loss of each row (N,) from outputs and a prepared target, where training has put it; regularizers alone read it.
     plain : True where the loss is that of the outputs alone, so that :meth:`learn` need not be called.
     mixes : True where a row may have to answer for another one too.
+    rows_apart : True where it is known that no row of a batch has a part in what another one gives, while training too.
 
     Notes
     -----
@@ -95,6 +97,8 @@ class TableNet(nn.Module):
         self.losses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
         self.plain = all(r.between_steps for r in self.regularizers) and not getattr(self.backbone, "penalised", False)
         self.plain &= self.embedding.width is None
+        own = any(map(callable, (backbone, head, *(embedding or {}).values())))  # a user's own module may do anything
+        self.rows_apart = self.plain and self.bank is None and not own and not norms_over_rows(self)
         self.mixes = any(type(r).mix is not Regularizer.mix for r in self.regularizers)
         self.part_width = self.n_members * width if self.additive else d_token
         self.stackable = bool(getattr(self.backbone, "stackable", False))

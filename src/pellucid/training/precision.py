@@ -2,7 +2,7 @@
 
 bfloat16 products are several times faster than float32 ones on processors with matrix units and many times slower on others,
 compiling pays only on long fits, and small networks, like busy machines, are slower with several threads than with one; so none of
-these is guessed.
+these is guessed. Into how many shards a batch is cut does follow from sizes alone, for it changes which numbers are drawn.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ import torch
 
 from pellucid.execution import default_threads
 
-__all__ = ["Arithmetic", "cache_folder", "choose_arithmetic", "matrix_gain", "shape_class"]
+__all__ = ["Arithmetic", "cache_folder", "choose_arithmetic", "matrix_gain", "shape_class", "shard_count"]
 
 LONG = 3e11  # multiply-adds of a fit, above which measuring pays: some ten seconds on one core
 COMPILE_SECONDS = 600.0  # expected length of a fit above which compiling is tried: compiling itself takes about a minute
 GAIN = 1.15  # a change must be this much faster, so that noise does not decide
-FORM = 2  # of the networks' arithmetic: raised where their steps become faster or slower, so that older choices are made anew
+FORM = 3  # of the networks' arithmetic: raised where their steps become faster or slower, so that older choices are made anew
+SHARD_WORK = 1e9  # multiply-adds of a step, forward, that each shard must have: below it threads wait for each other's turn to call
+SHARD_ROWS = 64  # rows that each must have
+RACE, MOST_RUNS = 0.3, 30  # seconds of a race of trial steps beyond its first three, and its most runs
 QUIET = 0.8  # share of the threads' time the processor must grant: below it others hold the cores, and threads wait for each other
 
 
@@ -38,13 +41,15 @@ class Arithmetic:
     ----------
     precision : ``"fp32"`` or ``"bf16"`` (matrix products only; weights, norms, losses and encoders stay float32).
     compiled : whether the network is compiled.
-    threads : of torch.
+    threads : of torch; with shards, how many of them are learned side by side, with one torch thread each.
+    shards : parts into which the rows of a batch are cut.
     why : what decided.
     """
 
     precision: str = "fp32"
     compiled: bool = False
     threads: int = 1
+    shards: int = 1
     why: str = "short fit"
 
 
@@ -74,38 +79,49 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def shard_count(threads: int, rows: int, work: float) -> int:
+    """Return into how many shards batches of ``rows`` are cut, ``work`` multiply-adds a step; by sizes and the threads that may be used.
+
+    Examples
+    --------
+    >>> shard_count(2, 256, 3e9), shard_count(2, 256, 1e8), shard_count(16, 256, 1e11)
+    (2, 1, 4)
+    """
+    return max(1, min(threads, rows // SHARD_ROWS, int(work // SHARD_WORK)))
+
+
 def matrix_gain(device: torch.device, n: int = 512) -> float:
     """Return how many times faster a bfloat16 product of n x n matrices is than a float32 one. Cost: some milliseconds."""
     seconds = []
     for dtype in (torch.float32, torch.bfloat16):
         a = torch.ones(n, n, device=device, dtype=dtype)
-        seconds.append(_fastest(lambda a=a: a @ a, device, 3))  # type: ignore[misc]
+        seconds.append(_raced([lambda a=a: a @ a], device)[0])  # type: ignore[misc]
     return seconds[0] / seconds[1]
 
 
-def _fastest(function: Callable[[], object], device: torch.device, times: int) -> float:
-    """Return the shortest of some runs, after one that warms up."""
-    return _raced([function], device, times)[0]
+def _raced(functions: Sequence[Callable[[], object]], device: torch.device) -> list[float]:
+    """Return each function's shortest of at least 3 runs, and of as many as ``RACE`` seconds hold, after one that warms up.
 
-
-def _raced(functions: Sequence[Callable[[], object]], device: torch.device, times: int) -> list[float]:
-    """Return each function's shortest of some runs, after one that warms up; they take turns, so that noise meets all of them."""
-    best = [float("inf")] * len(functions)
-    for i in range(times + 1):
+    They take turns, so that noise meets all of them.
+    """
+    best, runs, ends = [float("inf")] * len(functions), 0, 0.0
+    while runs < 4 or (runs < MOST_RUNS and time.perf_counter() < ends):
         for j, function in enumerate(functions):
             started = time.perf_counter()
             function()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
-            best[j] = best[j] if i == 0 else min(best[j], time.perf_counter() - started)
+            best[j] = float("inf") if runs == 0 else min(best[j], time.perf_counter() - started)
+        runs += 1
+        ends = ends or time.perf_counter() + RACE
     return best
 
 
 def choose_arithmetic(
     precision: str, compile: bool | str, threads: int | str, *, work: float, steps: int, device: torch.device, key: str,
-    step: Callable[[Arithmetic], object],
+    step: Callable[[Arithmetic], object], shards: Callable[[int], int] = lambda threads: 1,
 ) -> Arithmetic:  # fmt: skip
-    """Return the arithmetic of a fit. Trials change torch's number of threads: call it inside ``limit_threads``, then set what it chose.
+    """Return the arithmetic of a fit.
 
     Parameters
     ----------
@@ -114,12 +130,13 @@ def choose_arithmetic(
     steps : planned steps.
     device : where it runs.
     key : of the shape class.
-    step : takes one trial step (on copies) with an arithmetic.
+    step : takes one trial step (on copies) with an arithmetic, its threads among it.
+    shards : threads that may be used -> shards of a batch.
     """
-    most = min(torch.get_num_threads(), default_threads())
+    most = min(torch.get_num_threads(), default_threads()) if threads == "auto" else int(threads)
     fixed = Arithmetic(
-        "bf16" if precision == "bf16" else "fp32", compile is True, most if threads == "auto" else int(threads), "asked for"
-    )  # fmt: skip
+        "bf16" if precision == "bf16" else "fp32", compile is True, most, 1 if compile is True else shards(most), "asked for"
+    )
     if "auto" in (precision, compile, threads):
         return _short(fixed, threads, device) if work < LONG else _long(fixed, precision, compile, threads, steps, device, key, step)
     return fixed
@@ -127,7 +144,7 @@ def choose_arithmetic(
 
 def _short(start: Arithmetic, threads: int | str, device: torch.device) -> Arithmetic:
     """Return the arithmetic of a fit too short to measure for: one thread, for several would only wait for each other."""
-    return replace(start, threads=1 if threads == "auto" and device.type == "cpu" else start.threads, why="short fit")
+    return replace(start, threads=1 if threads == "auto" and device.type == "cpu" and start.shards == 1 else start.threads, why="short fit")
 
 
 def _long(
@@ -138,21 +155,19 @@ def _long(
     busy = threads == "auto" and device.type == "cpu" and start.threads > 1 and _busy(lambda: step(start), start.threads)
     if busy:
         start = replace(start, threads=1)
-    torch.set_num_threads(start.threads)
-    kept, name = _kept(), f"{key} | {precision} | {compile} | {threads}"
+    kept, name = _kept(), f"{key} | {precision} | {compile} | {threads} | {start.shards}"
     if name in kept and set(kept[name]) == set(asdict(start)):
         choice = Arithmetic(**kept[name])  # type: ignore[arg-type]
-        return replace(choice, threads=1, why=f"{choice.why}; one thread, for the machine is busy") if busy else choice
-    choice = _measured(start, precision == "auto", compile == "auto", threads == "auto" and not busy, steps, device, step)
-    if busy:
-        return replace(choice, why=f"{choice.why}; one thread, for the machine is busy")
-    _keep({**kept, name: asdict(choice)})
-    return choice
+    else:
+        alone = threads == "auto" and not busy and start.shards == 1
+        choice = _measured(start, precision == "auto", compile == "auto" and start.shards == 1, alone, steps, device, step)
+        if not busy:
+            _keep({**kept, name: asdict(choice)})
+    return replace(choice, threads=1, why=f"{choice.why}; one thread, for the machine is busy") if busy else choice
 
 
 def _busy(step: Callable[[], object], threads: int) -> bool:
     """Return whether other work holds the cores: threads that wait for each other spin, so a free machine grants time to all."""
-    torch.set_num_threads(threads)
     step()
     wall, granted = time.perf_counter(), time.process_time()
     for _ in range(3):
@@ -165,29 +180,27 @@ def _measured(
     step: Callable[[Arithmetic], object],
 ) -> Arithmetic:  # fmt: skip
     """Try what is free, one after the other, and keep what is clearly faster."""
-    best, words = start, []
-    seconds = _fastest(lambda: step(start), device, 3)
+    best, words, seconds = start, list[str](), 0.0
     if free_threads and start.threads > 1 and device.type == "cpu":
-        torch.set_num_threads(1)
-        alone = _fastest(lambda: step(start), device, 3)
+        one = replace(start, threads=1)
+        seconds, alone = _raced([lambda: step(start), lambda: step(one)], device)
         words.append(f"steps with {start.threads} threads run at {alone / seconds:.2g} times the speed of one")
         if alone < GAIN * seconds:
-            best, seconds = replace(best, threads=1), alone
-        torch.set_num_threads(best.threads)
+            best, seconds = one, alone
     if free_precision:
         gain = matrix_gain(device)
         words.append(f"bf16 products run at {gain:.2g} times the speed of fp32")
         if gain > GAIN:
             other = replace(best, precision="bf16")
             held = best
-            seconds, theirs = _raced([lambda: step(held), lambda: step(other)], device, 3)
+            seconds, theirs = _raced([lambda: step(held), lambda: step(other)], device)
             words.append(f"steps at {seconds / theirs:.2g} times")
             if seconds > GAIN * theirs:
                 best, seconds = other, theirs
-    if free_compile and seconds * steps > COMPILE_SECONDS:
+    if free_compile and (seconds or _raced([lambda: step(best)], device)[0]) * steps > COMPILE_SECONDS:
         other = replace(best, compiled=True)
         try:
-            theirs = _fastest(lambda: step(other), device, 3)
+            seconds, theirs = _raced([lambda: step(best), lambda: step(other)], device)
         except Exception as error:  # whatever a compiler throws, the plain network still works
             words.append(f"compiling failed ({type(error).__name__})")
         else:

@@ -15,7 +15,8 @@ from torch import nn
 from pellucid import random
 from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells, CellSizes
-from pellucid.nn.layers import seed_dropout, uniform
+from pellucid.nn.draws import seed_draws
+from pellucid.nn.layers import uniform
 from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
 from pellucid.training.batches import Batches
@@ -175,7 +176,7 @@ def _one(
     net.train()
     while step < planned and time.monotonic() < deadline:
         drawn = random.integer(seed, "step", step)
-        seed_dropout(drawn)
+        seed_draws(drawn)
         torch.default_generator.manual_seed(drawn)
         batch = cells.take(torch.from_numpy(batches.rows(step)[0][0]).to(device))
         _loss(net, decoder, batch, hide(batch, given.sizes, given.rate)).backward()

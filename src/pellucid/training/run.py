@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 
 from pellucid import random
+from pellucid.execution import Executor, InProcess, Threads
 from pellucid.nn.cells import Cells
-from pellucid.nn.layers import seed_dropout
+from pellucid.nn.draws import seed_draws
 from pellucid.nn.regularizers.averaging import WeightAveraging
 from pellucid.nn.regularizers.base import Learned
 from pellucid.nn.stack import StackedNet
@@ -23,7 +24,7 @@ from pellucid.training.memory import fill_banks
 from pellucid.training.metrics import Metric, metric
 from pellucid.training.objectives import Objective
 from pellucid.training.optim import Optimizers
-from pellucid.training.precision import Arithmetic, choose_arithmetic, shape_class
+from pellucid.training.precision import Arithmetic, choose_arithmetic, shape_class, shard_count
 from pellucid.training.predict import predict_in_chunks
 from pellucid.training.pretraining import Pretraining, pretrain
 from pellucid.training.recipe import TrainSettings
@@ -71,8 +72,7 @@ class Run:
         self.average = Average(self.state, max(shares)) if shares else None
         self._plan()
         self._compiled: Callable[[Cells], torch.Tensor] | None = None
-        self.arithmetic = Arithmetic()
-        self.forward: Callable[[Cells], torch.Tensor] = self._plain
+        self._set(Arithmetic())
         g = len(parts)
         self.step, self.history, self.ended = 0, list[dict[str, float]](), ""
         self.best = {n: p.detach().clone() for n, p in self.state.items()}
@@ -98,17 +98,26 @@ class Run:
 
     def use(self, arithmetic: Arithmetic) -> None:
         """Fix the arithmetic, torch's threads among it, and make the optimizers."""
-        torch.set_num_threads(arithmetic.threads)
         s = self.settings
-        self.arithmetic = arithmetic
-        self.forward = self._network(arithmetic)
+        self._set(arithmetic)
         self.optimizers = Optimizers(
             self.params, self.net.matrices(), lr=s.lr, weight_decay=s.weight_decay, muon_lr=s.muon_lr, muon_decay=s.muon_decay,
             dtype=torch.bfloat16 if arithmetic.precision == "bf16" else torch.float32,
         )  # fmt: skip
         self.record |= {
-            "precision": arithmetic.precision, "compiled": arithmetic.compiled, "threads": arithmetic.threads, "arithmetic": arithmetic.why
+            "precision": arithmetic.precision, "compiled": arithmetic.compiled, "threads": arithmetic.threads,
+            "shards": arithmetic.shards, "arithmetic": arithmetic.why,
         }  # fmt: skip
+
+    def _set(self, arithmetic: Arithmetic) -> None:
+        shards, threads = arithmetic.shards, arithmetic.threads
+        torch.set_num_threads(threads if shards == 1 else 1)
+        self.arithmetic = arithmetic
+        self.forward = self._network(arithmetic)
+        if shards == 1 or threads == 1:
+            self.side_by_side: Executor = InProcess()
+        elif not isinstance(self.side_by_side, Threads):
+            self.side_by_side = Threads(min(shards, threads))
 
     def choose(self, threads: int | str) -> Arithmetic:
         """Return the arithmetic for this fit, measured where that pays."""
@@ -116,25 +125,30 @@ class Run:
         if not self.net.additive:
             per_row *= self.net.n_columns  # its matrices meet every token of a row
         rows, alone = self.batches.size, len(self.parts) == 1
-        key = shape_class(self.device, rows, per_row, self.net.n_members)
+        key = f"{shape_class(self.device, rows, per_row, self.net.n_members)} | {self.settings.describe()['backbone']}"
         return choose_arithmetic(
             self.settings.precision, self.settings.compile if alone else False, threads,
             work=3.0 * self.last * rows * per_row * len(self.parts), steps=self.last, device=self.device, key=key, step=self._trial_step,
+            shards=lambda threads: shard_count(threads, rows, rows * per_row) if self._can_shard() else 1,
         )  # fmt: skip
+
+    def _can_shard(self) -> bool:
+        """Tell whether the gradient of a batch is the sum of those of its rows, whatever the others are."""
+        net = self.net
+        return self.device.type == "cpu" and isinstance(net, TableNet) and net.rows_apart and not self.objective.together
 
     def _trial_step(self, arithmetic: Arithmetic) -> None:
         """Take the gradient of one step and forget it, running statistics included."""
-        held = self.arithmetic, self.forward
+        held = self.arithmetic
         kept = {n: t.clone() for n, t in self.state.items() if n not in self.params}
-        if arithmetic != held[0]:
-            self.arithmetic, self.forward = arithmetic, self._network(arithmetic)
+        self._set(arithmetic)
         self.net.train()
-        self.loss(*self.batches.rows(0)).backward()
+        self.gradients()
         self.net.zero_grad(set_to_none=True)
         with torch.no_grad():
             for name, value in kept.items():
                 self.state[name].copy_(value)
-        self.arithmetic, self.forward = held
+        self._set(held)
 
     def _network(self, arithmetic: Arithmetic) -> Callable[[Cells], torch.Tensor]:
         if not arithmetic.compiled or isinstance(self.net, StackedNet):
@@ -158,8 +172,8 @@ class Run:
 
     # -- one step ------------------------------------------------------------------------------------------------------------
 
-    def loss(self, rows: npt.NDArray[np.int64], valid: npt.NDArray[np.bool_]) -> torch.Tensor:
-        """Return the summed loss of the folds on rows (G, B): each the weighted mean over its rows that count."""
+    def loss(self, rows: npt.NDArray[np.int64], valid: npt.NDArray[np.bool_], of: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Return the summed loss of the folds on rows (G, B): each the weighted sum over its rows that count, divided by ``of`` (G,)."""
         at, counts = torch.from_numpy(rows).to(self.device), torch.from_numpy(valid).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.arithmetic.precision == "bf16"):
             learned = self._learn(at)
@@ -171,7 +185,7 @@ class Run:
         if not self.net.plain:
             losses = losses + learned.penalty
         weight = self.weights[at] * self.weight_scale * counts
-        return ((losses * weight).sum(1) / counts.sum(1).clamp(min=1)).sum()
+        return ((losses * weight).sum(1) / torch.from_numpy(of).to(self.device)).sum()
 
     def _losses(self, raw: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
         """Return the losses (G, B) of raw outputs (G, B, K, O) against the targets of rows (G, B)."""
@@ -191,19 +205,40 @@ class Run:
 
     def advance(self) -> torch.Tensor:
         """Take one step; returns its loss per fold, detached."""
-        self._reseed()
-        loss = self.loss(*self.batches.rows(self.step))
-        loss.backward()
+        loss = self.gradients()
         self.optimizers.step(warm_cosine(self.step, self.steps, self.warmup))
         self.step += 1
         if self.average is not None:
             self.average.take(self.step, self.steps)
-        return loss.detach() / len(self.parts)
+        return loss / len(self.parts)
 
-    def _reseed(self) -> None:
+    def gradients(self) -> torch.Tensor:
+        """Put the gradients of the step's batch into the parameters; returns the folds' summed loss.
+
+        The shards' gradients are added in their order, whichever was ready first, so that the bits do not depend on the threads.
+        """
+        self._reseed(random.integer(self.seed, "step", self.step))
+        rows, valid = self.batches.rows(self.step)
+        of = np.maximum(valid.sum(1), 1)
+        params = list(self.params.values())
+
+        def part(i: int) -> tuple[torch.Tensor, Sequence[torch.Tensor | None]]:
+            at = slice(i, None, self.arithmetic.shards)
+            seed_draws(random.integer(self.seed, "step", self.step, *[i] * (i > 0)))
+            loss = self.loss(rows[:, at], valid[:, at], of)
+            return loss.detach(), torch.autograd.grad(loss, params, allow_unused=True)
+
+        (total, sums), *others = self.side_by_side.map(part, range(self.arithmetic.shards))
+        for loss, found in others:
+            total = total + loss
+            both = [(a, b) for a, b in zip(sums, found) if a is not None and b is not None]
+            torch._foreach_add_([a for a, _ in both], [b for _, b in both])
+        for p, gradient in zip(params, sums):
+            p.grad = gradient
+        return total
+
+    def _reseed(self, seed: int) -> None:
         """Give this step its own random numbers, so that a resumed fit needs no generator state."""
-        seed = random.integer(self.seed, "step", self.step)
-        seed_dropout(seed)
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
@@ -212,21 +247,28 @@ class Run:
 
     # -- scoring -------------------------------------------------------------------------------------------------------------
 
-    @torch.inference_mode()
     def scores(self) -> list[float]:
         """Return each fold's score of the averaged members on its stop rows."""
         self.net.eval()
-        pieces = []
-        for start in range(0, self.stop.shape[1], EVAL_CHUNK):
-            at = torch.from_numpy(self.stop[:, start : start + EVAL_CHUNK]).to(self.device)
-            raw = self.net.each(self.cells.take(at)) if isinstance(self.net, StackedNet) else self.net(self.cells.take(at[0]))[None]
-            pieces.append(self.objective.answers(raw.flatten(0, 1).float().cpu()).mean(1).unflatten(0, at.shape))
-        answers = torch.cat(pieces, 1).numpy()
+        answers = torch.cat(list(self.side_by_side.map(self._answers, self._stop_chunks())), 1).numpy()
         self.net.train()
         return [
             self.score_by(self.truth[rows[ok]], answers[g][ok], self.row_weights[rows[ok]])
             for g, (rows, ok) in enumerate(zip(self.stop, self.stop_valid))
         ]
+
+    def _stop_chunks(self) -> Iterator[npt.NDArray[np.int64]]:
+        height = EVAL_CHUNK // self.arithmetic.shards
+        for start in range(0, self.stop.shape[1], height):
+            yield self.stop[:, start : start + height]
+
+    @torch.inference_mode()
+    def _answers(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Return the mean answers of the members (G, B, ...) on rows (G, B), on the processor."""
+        at = torch.from_numpy(rows).to(self.device)
+        raw = self.net.each(self.cells.take(at)) if isinstance(self.net, StackedNet) else self.net(self.cells.take(at[0]))[None]
+        answers: torch.Tensor = self.objective.answers(raw.flatten(0, 1).float().cpu()).mean(1).unflatten(0, at.shape)
+        return answers
 
     def evaluate(self) -> float:
         """Score the folds, keep their best states, count how long each has waited; returns the mean score in the user's direction."""

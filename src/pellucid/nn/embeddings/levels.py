@@ -8,6 +8,7 @@ from itertools import accumulate
 import torch
 from torch import nn
 
+from pellucid.nn.draws import draw_uniform
 from pellucid.nn.layers import look_up, uniform
 
 __all__ = ["UNSEEN", "LevelTable", "hide_levels"]
@@ -17,7 +18,7 @@ UNSEEN = 1  # the slot of a level that training did not show; 0 is a missing cel
 
 def hide_levels(codes: torch.Tensor, share: float) -> torch.Tensor:
     """Return the codes with a share of the known levels shown as unseen."""
-    hidden = torch.rand(codes.shape, device=codes.device) < share
+    hidden = draw_uniform(codes.shape, codes.device) < share
     return torch.where(hidden & (codes > UNSEEN), UNSEEN, codes)
 
 

@@ -1,0 +1,64 @@
+"""Random numbers of a training step, a stream for each thread.
+
+The parts of a batch are learned side by side by threads (``training/run.py``); each fixes its own stream, so that no thread's draws depend
+on when another one ran.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+__all__ = ["draw_uniform", "dropout_mask", "seed_draws"]
+
+_POOL = 1 << 21
+_pools: dict[tuple[float, torch.device, torch.dtype], torch.Tensor] = {}
+
+
+class _Streams(threading.local):
+    """What one thread draws from: places in the pools of masks, and uniform numbers."""
+
+    def __init__(self) -> None:
+        self.places = random.Random(0)
+        self.uniform = torch.Generator()
+
+
+_streams = _Streams()
+
+
+def seed_draws(seed: int) -> None:
+    """Fix what the following calls of this module's functions draw in this thread."""
+    _streams.places.seed(seed)
+    _streams.uniform.manual_seed(seed)
+
+
+def draw_uniform(shape: Sequence[int], device: torch.device) -> torch.Tensor:
+    """Return numbers from [0, 1). Devices other than the processor draw from their own generator."""
+    if device.type != "cpu" or torch.compiler.is_compiling():
+        return torch.rand(tuple(shape), device=device)
+    return torch.rand(tuple(shape), generator=_streams.uniform)
+
+
+def dropout_mask(shape: Sequence[int], p: float, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Return a tensor of 0, a share ``p`` of it, and 1 / (1 - p). It is a view: never write into it.
+
+    # NOTE[DIFF] The mask is cut at a random place from a fixed pool of two million random entries or more. Drawing fresh bits costs a
+    # processor more than the layer's matrix product; a cut costs one multiplication.
+    """
+    if torch.compiler.is_compiling():
+        return nn.functional.dropout(torch.ones(shape, device=device, dtype=dtype), p)
+    n = math.prod(shape)
+    reach = _POOL if 2 * n <= _POOL else _POOL * (-(-n // _POOL) + 1)  # by n alone: what was asked for before must not move the place
+    pool = _pools.get((p, device, dtype))
+    if pool is None or len(pool) < reach:  # a longer pool begins as the shorter one
+        draw = np.random.default_rng(0).random(reach, np.float32)
+        pool = torch.from_numpy(np.where(draw < p, np.float32(0), np.float32(1 / (1 - p)))).to(device, dtype)
+        _pools[p, device, dtype] = pool
+    start = 16 * _streams.places.randrange((reach - n) // 16 + 1)  # multiples of 16 entries keep vector loads aligned
+    return pool[start : start + n].view(tuple(shape))
