@@ -225,13 +225,8 @@ class TreeEngine(PeerEngine):
         from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
         kind = DecisionTreeClassifier if self.task == "classification" else DecisionTreeRegressor
-        options = {
-            "max_leaf_nodes": 16,
-            "min_samples_leaf": 5,
-            "min_weight_fraction_leaf": 0.01,
-            "random_state": seed % 2**32,
-            **self.options,
-        }
+        least = {"min_samples_leaf": 5, "min_weight_fraction_leaf": 0.01}
+        options = {"max_leaf_nodes": 16, **least, "random_state": seed % 2**32, **self.options}
         model = kind(**options).fit(x, y, sample_weight=weights)
         tree = model.tree_
         value = tree.value[:, 0, :] if self.task == "classification" else tree.value[:, :, 0]

@@ -167,12 +167,17 @@ def _long(
 
 
 def _busy(step: Callable[[], object], threads: int) -> bool:
-    """Return whether other work holds the cores: threads that wait for each other spin, so a free machine grants time to all."""
+    """Return whether other work holds the cores: threads that wait for each other spin, so a free machine grants time to all.
+
+    Of three steps the one with the most time granted counts: other work takes from all of them, a moment's noise does not.
+    """
     step()
-    wall, granted = time.perf_counter(), time.process_time()
+    shares = []
     for _ in range(3):
+        wall, granted = time.perf_counter(), time.process_time()
         step()
-    return time.process_time() - granted < QUIET * threads * (time.perf_counter() - wall)
+        shares.append((time.process_time() - granted) / (time.perf_counter() - wall))
+    return max(shares) < QUIET * threads
 
 
 def _measured(
