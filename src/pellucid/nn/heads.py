@@ -10,7 +10,7 @@ from torch import nn
 
 from pellucid.nn.attention import attention_weights
 
-__all__ = ["POOLINGS", "IdentityHead", "LabelPool", "MeanPool", "MemberHead", "MomentPool"]
+__all__ = ["POOLINGS", "BlendHead", "IdentityHead", "LabelPool", "MeanPool", "MemberHead", "MomentPool"]
 
 
 class MemberHead(nn.Module):
@@ -35,6 +35,29 @@ class MemberHead(nn.Module):
                 return hidden.float() @ self.weight[0] + self.bias
             product: torch.Tensor = _ByMember.apply(hidden, self.weight)
             return product + self.bias
+
+
+class BlendHead(MemberHead):
+    """Hidden states (N, K, h + O) to outputs (N, K, O): a member's own answer, and its share of the additive model's.
+
+    ``(1 - share) * (W_k x + b_k) + share * a``. Hidden states without the last O entries give the members' answers alone.
+    The share is found on rows that nothing was learned from (``training/blending.py``).
+
+    Parameters
+    ----------
+    members, width, n_outputs : K, h + O, O.
+    """
+
+    share: torch.Tensor
+
+    def __init__(self, members: int, width: int, n_outputs: int) -> None:
+        super().__init__(members, width - n_outputs, n_outputs)
+        self.register_buffer("share", torch.zeros(()))
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        h = self.weight.shape[1]
+        deep = super().forward(hidden[..., :h])
+        return deep if hidden.shape[-1] == h else torch.lerp(deep, hidden[..., h:].float(), self.share)
 
 
 class _ByMember(torch.autograd.Function):

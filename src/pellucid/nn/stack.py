@@ -61,7 +61,7 @@ class StackedNet(nn.Module):
     def _put(self, params: dict[str, Any], buffers: dict[str, Any]) -> None:
         for name, value in params.items():
             owner, _, leaf = name.rpartition(".")
-            self.net.get_submodule(owner)._parameters[leaf] = nn.Parameter(value.detach())
+            self.net.get_submodule(owner)._parameters[leaf] = nn.Parameter(value.detach(), requires_grad=value.requires_grad)
         for name, value in buffers.items():
             owner, _, leaf = name.rpartition(".")
             self.net.get_submodule(owner)._buffers[leaf] = value

@@ -13,13 +13,13 @@ from pellucid.errors import RequestError
 from pellucid.nn.bank import Bank, Memory
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.embeddings import CellEmbedding
-from pellucid.nn.heads import IdentityHead, MemberHead
+from pellucid.nn.heads import BlendHead, IdentityHead, MemberHead
 from pellucid.nn.norms import norms_over_rows
 from pellucid.nn.regularizers.base import Learned, Mixed, Regularizer, Trace
 
 __all__ = ["TableNet"]
 
-HEADS: Mapping[str, type[nn.Module]] = {"linear": MemberHead, "identity": IdentityHead}
+HEADS: Mapping[str, type[nn.Module]] = {"linear": MemberHead, "identity": IdentityHead, "blend": BlendHead}
 
 Factory = Callable[..., nn.Module]
 
@@ -37,7 +37,8 @@ class TableNet(nn.Module):
     n_outputs : O.
     d_token : D.
     options : keyword arguments of the backbone.
-    head : ``"linear"``, ``"identity"`` (the backbone's own output is used), or a factory ``(members, width, n_outputs) -> nn.Module``.
+    head : ``"linear"``, ``"identity"`` (the backbone's own output is used), ``"blend"`` (:class:`BlendHead`), or a factory
+        ``(members, width, n_outputs) -> nn.Module``.
     embedding : keyword arguments of :class:`CellEmbedding`.
     regularizers : pairs (registered name, pairs of options); they act on :meth:`learn` alone.
     seed : of the initial weights; equal seeds give equal bits.
@@ -59,6 +60,7 @@ class TableNet(nn.Module):
     A backbone class may state: ``wants``, the facts it is built with (``"sizes"``: a :class:`CellSizes`, ``"n_outputs"``);
     ``penalised``, that it returns a part ``"penalty"`` (N,) which is added to the loss; ``remembers``, that it is called with
     ``memory`` (a :class:`Memory`) and ``same`` (N, P) as well, and has ``remember``, ``most``, ``sampled`` and ``balanced``;
+    ``front``, how many further entries at the front of a token hold the cells as an additive model reads them;
     ``additive``, ``stackable``, ``members`` and ``width`` as its own files say.
     """
 
@@ -80,11 +82,12 @@ class TableNet(nn.Module):
             "sizes": sizes, "backbone": backbone, "n_outputs": n_outputs, "d_token": d_token, "options": options, "head": head,
             "embedding": embedding, "regularizers": regularizers,
         }  # fmt: skip
-        self.sizes, self.n_columns, self.d_token, self.n_outputs = sizes, sizes.n_columns, d_token, n_outputs
         factory = registry.resolve(registry.get("backbone", backbone)) if isinstance(backbone, str) else backbone
+        front = int(getattr(factory, "front", 0))
+        self.sizes, self.n_columns, self.d_token, self.n_outputs = sizes, sizes.n_columns, d_token + front, n_outputs
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(random.integer(seed, "weights"))
-            self.embedding = CellEmbedding(sizes, d_token, **(embedding or {}))
+            self.embedding = CellEmbedding(sizes, d_token, **(embedding or {}), front=front)
             known = {"sizes": sizes, "n_outputs": n_outputs}
             facts = {name: known[name] for name in getattr(factory, "wants", ())}
             self.backbone = factory(sizes.n_columns, d_token, **facts, **(options or {}))
@@ -100,7 +103,7 @@ class TableNet(nn.Module):
         own = any(map(callable, (backbone, head, *(embedding or {}).values())))  # a user's own module may do anything
         self.rows_apart = self.plain and self.bank is None and not own and not norms_over_rows(self)
         self.mixes = any(type(r).mix is not Regularizer.mix for r in self.regularizers)
-        self.part_width = self.n_members * width if self.additive else d_token
+        self.part_width = self._part_width()
         self.stackable = bool(getattr(self.backbone, "stackable", False))
 
     def _shape(self) -> tuple[int, int]:
@@ -112,6 +115,17 @@ class TableNet(nn.Module):
             hidden, _ = self._run(self.backbone.eval()(torch.zeros(2, self.n_columns, self.d_token)))
         self.backbone.train(was)
         return int(hidden.shape[1]), int(hidden.shape[2])
+
+    def _part_width(self) -> int:
+        """Return W as one row through the backbone shows it."""
+        if not self.additive:
+            return self.d_token
+        with torch.no_grad():
+            return int(self.parts(torch.zeros(1, self.n_columns, self.d_token)).shape[2])
+
+    def set_apart(self, apart: bool) -> None:
+        """Compute only what is trained, or all again; for backbones with a ``front``."""
+        self.embedding.apart = self.backbone.apart = apart
 
     @staticmethod
     def _run(out: Any) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:

@@ -25,6 +25,13 @@ ENTRIES: tuple[Entry, ...] = (
         space=_MEMBER_SPACE,
     ),
     Entry(
+        "tabm_additive", "backbone", "pellucid.nn.backbones.tabm_additive:TabMAdditive",
+        "TabM beside a fitted additive model; held-out rows decide how much each counts.",
+        takes="tokens", cost="as tabm and additive; the fit of the additive model comes first",
+        source=f"{_TABM}; Lou, Caruana, Gehrke, Hooker 2013, doi:10.1145/2487575.2487579", reads=_MEMBERS,
+        recipe={"head": "blend"}, space=_MEMBER_SPACE,
+    ),
+    Entry(
         "tabm_mini", "backbone", "pellucid.nn.backbones.tabm:TabMMini",
         "K members that differ by their input scales and heads alone.",
         takes="flat", cost="as tabm, with fewer elementwise passes", source=_TABM, reads=_MEMBERS,

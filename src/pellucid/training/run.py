@@ -14,12 +14,14 @@ from pellucid import random
 from pellucid.execution import Executor, InProcess, Threads
 from pellucid.nn.cells import Cells
 from pellucid.nn.draws import seed_draws
+from pellucid.nn.heads import BlendHead
 from pellucid.nn.regularizers.averaging import WeightAveraging
 from pellucid.nn.regularizers.base import Learned
 from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
 from pellucid.training.averaging import Average
 from pellucid.training.batches import Batches, stop_rows
+from pellucid.training.blending import best_share
 from pellucid.training.memory import fill_banks
 from pellucid.training.metrics import Metric, metric
 from pellucid.training.objectives import Objective
@@ -64,6 +66,8 @@ class Run:
         self.has_stop = self.stop.shape[1] > 0
         core = self.net.net if isinstance(self.net, StackedNet) else self.net
         core.losses = objective.losses
+        self.core = core
+        self.blend = core.head if isinstance(core.head, BlendHead) and core.embedding.front is not None else None
         self.params = dict(core.named_parameters())
         # what a state holds: running statistics are no parameters, but the network answers by them; kept rows never change
         held = [n for n in core.state_dict() if not n.startswith("bank.")]
@@ -73,11 +77,24 @@ class Run:
         self._plan()
         self._compiled: Callable[[Cells], torch.Tensor] | None = None
         self._set(Arithmetic())
+        self.beside = self._beside()
         g = len(parts)
         self.step, self.history, self.ended = 0, list[dict[str, float]](), ""
         self.best = {n: p.detach().clone() for n, p in self.state.items()}
         self.best_score, self.best_step, self.wait = [np.inf] * g, [0] * g, [0] * g
         self.record: dict[str, Any] = {"settings": settings.describe(), "seed": seed, "folds": g, "started": self.started}
+
+    def _beside(self) -> torch.Tensor | None:
+        """Return the raw outputs (G, R, 1, O) of the additive model on the stop rows, for networks that have one beside them.
+
+        From here on the network leaves it out: it is fitted, and training has no use for it.
+        """
+        if self.blend is None:
+            return None
+        self.blend.share.fill_(float(self.started) * (1.0 if self.has_stop else 0.5))
+        raw = torch.cat(list(map(self._raw, self._stop_chunks())), 1)[:, :, :1] if self.started and self.has_stop else None
+        self.core.set_apart(True)
+        return raw
 
     def _weigh(self, parts: Sequence[Part]) -> None:
         """Scale the weights to mean 1 over each fold's training rows."""
@@ -220,7 +237,7 @@ class Run:
         self._reseed(random.integer(self.seed, "step", self.step))
         rows, valid = self.batches.rows(self.step)
         of = np.maximum(valid.sum(1), 1)
-        params = list(self.params.values())
+        params = [p for p in self.params.values() if p.requires_grad]
 
         def part(i: int) -> tuple[torch.Tensor, Sequence[torch.Tensor | None]]:
             at = slice(i, None, self.arithmetic.shards)
@@ -250,8 +267,17 @@ class Run:
     def scores(self) -> list[float]:
         """Return each fold's score of the averaged members on its stop rows."""
         self.net.eval()
-        answers = torch.cat(list(self.side_by_side.map(self._answers, self._stop_chunks())), 1).numpy()
+        raw = torch.cat(list(self.side_by_side.map(self._raw, self._stop_chunks())), 1)
         self.net.train()
+        if self.beside is None or self.blend is None:
+            return self._scored(raw)
+        share, found = best_share(raw, self.beside, self._scored)
+        self.blend.share.fill_(share)  # kept with the state that it belongs to
+        return found
+
+    def _scored(self, raw: torch.Tensor) -> list[float]:
+        """Return each fold's score of raw outputs (G, R, K, O) on its stop rows."""
+        answers = self.objective.answers(raw.flatten(0, 1)).mean(1).unflatten(0, raw.shape[:2]).numpy()
         return [
             self.score_by(self.truth[rows[ok]], answers[g][ok], self.row_weights[rows[ok]])
             for g, (rows, ok) in enumerate(zip(self.stop, self.stop_valid))
@@ -263,12 +289,11 @@ class Run:
             yield self.stop[:, start : start + height]
 
     @torch.inference_mode()
-    def _answers(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Return the mean answers of the members (G, B, ...) on rows (G, B), on the processor."""
+    def _raw(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Return raw outputs (G, B, K, O) on rows (G, B), on the processor."""
         at = torch.from_numpy(rows).to(self.device)
         raw = self.net.each(self.cells.take(at)) if isinstance(self.net, StackedNet) else self.net(self.cells.take(at[0]))[None]
-        answers: torch.Tensor = self.objective.answers(raw.flatten(0, 1).float().cpu()).mean(1).unflatten(0, at.shape)
-        return answers
+        return raw.float().cpu()
 
     def evaluate(self) -> float:
         """Score the folds, keep their best states, count how long each has waited; returns the mean score in the user's direction."""
@@ -311,7 +336,9 @@ class Run:
         with torch.no_grad():
             for name, value in self.state.items():
                 value.copy_(self.best[name])
-        (self.net.net if isinstance(self.net, StackedNet) else self.net).losses = None  # a user's function does not travel with the weights
+        self.core.losses = None  # a user's function does not travel with the weights
+        if self.blend is not None:
+            self.core.set_apart(False)
         return self.net.cpu().eval()
 
     def held_out(self) -> npt.NDArray[np.float32]:

@@ -31,6 +31,9 @@ TRUST, ROWS = 2.0, 1000
 
 Few rows say too little of many weak pairs: learned alone, each variance falls to 0 (measured on german_credit)."""
 
+PARTS, SLACK = (1.0, 0.5, 0.25, 0.1), 0.02
+"""Parts of a step that are tried, and by what share the loss may rise: the penalties move too, so it need not fall every time."""
+
 
 class Places(NamedTuple):
     """Where rows stand on a term's knots.
@@ -161,12 +164,38 @@ class _Fit:
         if not self.classes:
             return self.weights / self.noise[k], self.answers[:, k]
         if raw.shape[1] == 1:
-            p = 1 / (1 + np.exp(-raw[:, 0]))
+            p = _logistic(raw[:, 0])
         else:
             p = np.exp(raw - raw.max(1, keepdims=True))
             p = p[:, k] / p.sum(1)
         curvature = np.maximum(p * (1 - p), 1e-3)
         return self.weights * curvature, raw[:, k] + (self.answers[:, k] - p) / curvature
+
+    def part_of(self, k: int, change: F64) -> float:
+        """Return how much of a change (N,) of one output's sum to take: all of it, or less where all of it would fit worse.
+
+        Least squares stand for the logistic loss near the present sum alone. Where a class is rare, or nearly separate, a whole step can
+        lead far beyond, and the next one further.
+        """
+        if not self.classes:
+            return 1.0
+        raw = self.bias + self.own + self.both
+        before = self._loss(raw)
+        for part in PARTS:
+            moved = raw.copy()
+            moved[:, k] += part * change
+            if self._loss(moved) <= (1 + SLACK) * before:
+                return part
+        return 0.0
+
+    def _loss(self, raw: F64) -> float:
+        """Return the mean logistic loss of sums (N, O)."""
+        if raw.shape[1] == 1:
+            losses = np.logaddexp(0.0, raw[:, 0]) - self.answers[:, 0] * raw[:, 0]
+        else:
+            top = raw.max(1)
+            losses = top + np.log(np.exp(raw - top[:, None]).sum(1)) - (self.answers * raw).sum(1)
+        return float(self.weights @ losses) / len(losses)
 
     def columns_of(self, k: int) -> None:
         """Solve for bias and columns of one output, then move the variances of their priors."""
@@ -182,9 +211,8 @@ class _Fit:
         for block, place, tau in zip(blocks, self.places, self.tau[k]):
             prior[block, block] = np.tensordot(tau, np.stack(place.kernels), 1)
         pull, told = _solved(gram, right, prior)
-        self.heights[:, k] = prior @ pull
-        self.bias[k] = mean - float(mass @ self.heights[:, k]) / total
-        self.own[:, k] = (self.heights[self.at, k] * self.value).sum(1)
+        heights = prior @ pull
+        self._move(k, heights, mean - float(mass @ heights) / total)
         self.freedom[k] = 0.0
         for block, place, tau in zip(blocks, self.places, self.tau[k]):
             for i, kernel in enumerate(place.kernels):
@@ -192,6 +220,14 @@ class _Fit:
                 self.freedom[k] += tau[i] * expected
                 tau[i] = np.clip(tau[i] * np.clip(found / expected, 0.05, 20), 1e-6, 1e3)
         self._measure_noise(k)
+
+    def _move(self, k: int, heights: F64, bias: float) -> None:
+        """Go to new heights (M,) and bias of one output, or part of the way."""
+        own = (heights[self.at] * self.value).sum(1)
+        part = self.part_of(k, own + bias - self.own[:, k] - self.bias[k])
+        self.heights[:, k] += part * (heights - self.heights[:, k])
+        self.own[:, k] += part * (own - self.own[:, k])
+        self.bias[k] += part * (bias - self.bias[k])
 
     def _measure_noise(self, k: int) -> None:
         if not self.classes:
@@ -224,10 +260,17 @@ class _Fit:
             for _ in range(UPDATES):
                 found, pair.freedom = float(((pull / (1 / pair.tau + told)) ** 2).sum()), float((told / (1 / pair.tau + told)).sum())
                 pair.tau = float(np.clip((found + trust * self.guess) / (pair.freedom + trust + 1e-12), 1e-8, 1e3))
-            pair.heights = factor @ (turn @ (pull / (1 / pair.tau + told)))
-            term = (pair.heights[at] * value).sum(1)
-            self.both[:, k] += term - pair.term
-            pair.term = term
+            heights = factor @ (turn @ (pull / (1 / pair.tau + told)))
+            change = (heights[at] * value).sum(1) - pair.term
+            part = self.part_of(k, change)
+            pair.heights = pair.heights + part * (heights - pair.heights)
+            pair.term = pair.term + part * change
+            self.both[:, k] += part * change
+
+
+def _logistic(x: F64) -> F64:
+    """Return 1 / (1 + exp(-x)), without overflow."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
 
 
 def _factor(a: F64, b: F64, mass: F64) -> F64:

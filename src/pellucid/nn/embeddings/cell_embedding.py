@@ -44,9 +44,13 @@ class CellEmbedding(nn.Module):
     positions : None, or the columns that stand in an order, by name or index, first to last.
     soft_width : learn how many dimensions each column needs: True, or keyword arguments of :class:`SoftWidth`.
 
+    front : how many further entries each token begins with, for an additive model beside the network: numbers as they are, levels by a
+        table that is not trained.
+
     Attributes
     ----------
     width : the :class:`SoftWidth`, or None.
+    front : what makes those entries, or None. apart : while True they are left out.
     """
 
     order: torch.Tensor
@@ -55,6 +59,7 @@ class CellEmbedding(nn.Module):
         self, sizes: CellSizes, d_token: int, number: str | Factory = "ple", category: str | Factory = "lookup",
         number_options: Mapping[str, Any] | None = None, category_options: Mapping[str, Any] | None = None, category_dropout: float = 0.02,
         identity: str | None = None, positions: Sequence[str | int] | None = None, soft_width: bool | Mapping[str, Any] = False,
+        front: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.n_columns, self.d_token = sizes.n_columns, d_token
@@ -77,6 +82,8 @@ class CellEmbedding(nn.Module):
         self.positions = None if positions is None else Positions(sizes.n_columns, d_token, _indices(sizes, positions))
         gated = dict(soft_width) if isinstance(soft_width, Mapping) else {}
         self.width = SoftWidth(sizes.n_columns, d_token, **gated) if soft_width else None
+        self.front = CellEmbedding(sizes, front, "flagged", category_dropout=0.0).requires_grad_(False) if front else None
+        self.apart = False
 
     def forward(self, cells: Cells) -> torch.Tensor:
         with torch.autocast(cells.numbers.device.type, enabled=False):
@@ -84,7 +91,7 @@ class CellEmbedding(nn.Module):
             for layer in (self.identity, self.positions, self.width):
                 if layer is not None:
                     tokens = layer(tokens)
-            return tokens
+            return tokens if self.front is None or self.apart else torch.cat([self.front(cells), tokens], -1)
 
     def _slots(self, cells: Cells) -> torch.Tensor:
         slots = []

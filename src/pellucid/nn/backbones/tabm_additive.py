@@ -1,0 +1,137 @@
+"""TabM beside an additive model: two views of a table in one network, and how much each counts.
+
+Trees and networks gain from each other because they err on different rows. Here the other view is a generalised additive model, fitted by
+penalised least squares in a second or two; it is right where few rows tell much about single columns, and the perceptrons where columns
+act together. Sources: Gorishniy, Kotelnikov, Babenko 2024, arXiv:2410.24210; Lou, Caruana, Gehrke, Hooker 2013,
+doi:10.1145/2487575.2487579; the choice of the share on held-out rows is that of stacking (Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from pellucid.nn.backbones.additive import Additive
+from pellucid.nn.backbones.curves import coarser
+from pellucid.nn.backbones.tabm import TabM
+from pellucid.nn.cells import Cells, CellSizes
+
+__all__ = ["TabMAdditive"]
+
+KNOTS = (1500, 16, 100)
+"""Knots of all curves together, and the fewest and most of one."""
+FEW_ROWS, PAIRS = 2000, (200, 12)
+"""Pairs of columns that have a term: below these rows, and from there on, where the members find what pairs do."""
+
+
+class TabMAdditive(nn.Module):
+    """Tokens (N, C, D) to hidden states (N, K, h + O): those of K members of TabM, then the output of an additive model.
+
+    The first ``front`` entries of a token are the additive model's, the rest are the members'. Its terms are put where
+    :meth:`start_from` finds them and stay there; the members learn as they would alone. The head ``blend`` mixes the two.
+
+    Parameters
+    ----------
+    n_tokens, d_token : C, and the members' part of D.
+    sizes, n_outputs : what the cells look like, O.
+    members, width, blocks, dropout : K, h, and the rest of :class:`~pellucid.nn.backbones.tabm.TabM`.
+    pair_bins, pairs, n_pairs : as for :class:`~pellucid.nn.backbones.additive.Additive`.
+
+    Attributes
+    ----------
+    apart : while True only the members are computed, (N, K, h): training, which has no use for terms that stay.
+
+    Cost: that of both. In parts the additive model adds O entries and the bases of the columns in its pairs.
+    """
+
+    additive = True
+    stackable = True
+    wants = ("sizes", "n_outputs")
+    front = 12
+    order: torch.Tensor
+    slot: torch.Tensor
+
+    def __init__(
+        self, n_tokens: int, d_token: int, sizes: CellSizes, n_outputs: int, members: int = 4, width: int = 256, blocks: int = 2,
+        dropout: float = 0.1, pair_bins: int = 8, pairs: Sequence[Sequence[int]] | None = None, n_pairs: int | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        del n_pairs  # read by the screen
+        self.deep = TabM(n_tokens, d_token, members, width, blocks, dropout)
+        total, least, most = KNOTS
+        knots = int(np.clip(total // max(len(sizes.bins), 1), least, most))
+        fewer = replace(sizes, bins=tuple(coarser(edges, knots) for edges in sizes.bins))
+        self.own = Additive(n_tokens, self.front, fewer, n_outputs, pair_bins, pairs).requires_grad_(False).eval()
+        self.members, self.width, self.n_outputs, self.apart = members, width + n_outputs, n_outputs, False
+        paired = sorted({c for pair in self.own.pairs for c in pair})
+        self.register_buffer("order", torch.tensor(paired, dtype=torch.int64), persistent=False)
+        index = [[paired.index(c) for c in pair] for pair in self.own.pairs]
+        self.register_buffer("slot", torch.tensor(index, dtype=torch.int64).reshape(-1, 2).T.contiguous(), persistent=False)
+
+    @classmethod
+    def from_rows(
+        cls, cells: Cells, sizes: CellSizes, answers: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None,
+        options: Mapping[str, Any],
+    ) -> dict[str, Any]:  # fmt: skip
+        """Return what the training rows decide of the additive model: its pairs, and how finely they are cut."""
+        most = options.get("n_pairs", PAIRS[len(answers) >= FEW_ROWS])
+        found = Additive.from_rows(cells, sizes, answers, weights, {**options, "n_pairs": most})
+        return {name: found[name] for name in ("pair_bins", "pairs") if name in found}
+
+    def train(self, mode: bool = True) -> TabMAdditive:
+        super().train(mode)
+        self.own.eval()  # its running means stay those of the start
+        return self
+
+    @torch.no_grad()
+    def start_from(
+        self, embedding: Any, cells: Cells, answers: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None, classes: bool
+    ) -> bool:  # fmt: skip
+        """Fit the additive model; see :meth:`Additive.start_from`."""
+        started = self.own.start_from(embedding.front, cells, answers, weights, classes)
+        sizes = self.own.sizes
+        other = sorted(set(range(sizes.n_columns)) - set(sizes.number_columns) - set(sizes.code_columns))
+        self.own.curves.read[other] = 0.0  # columns that only the members read: texts, parts of dates
+        return started
+
+    def parts(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the columns' parts (N, C, W): of the members' first stage, of the output, and bases of pairs, each in its own place."""
+        mine, rest = self._split(tokens)
+        deep = self.deep.parts(rest)
+        with torch.autocast(tokens.device.type, enabled=False):
+            mine, encoded, basis = self.own._features(mine, None)
+            pieces = [deep.float(), self.own.curves(mine, encoded)]
+            if basis is not None:
+                n, p, b = len(basis), len(self.order), self.own.basis_width
+                placed = basis.new_zeros(n, basis.shape[1], p, b)
+                placed[:, self.order, torch.arange(p, device=basis.device)] = basis[:, self.order]
+                pieces.append(placed.flatten(2))
+            return torch.cat(pieces, 2)
+
+    def from_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        """Return (hidden (N, K, h + O), parts) from the summed parts (N, W)."""
+        k = self.members * self.deep.width
+        out = self.own.bias + total[:, k : k + self.n_outputs]
+        if len(self.order):
+            bases = total[:, k + self.n_outputs :].unflatten(1, (len(self.order), -1))
+            out = out + self.own._pair_terms(bases[:, self.slot[0]], bases[:, self.slot[1]]).sum(1)
+        return self._joined(self.deep.from_sum(total[:, :k])[0], out)
+
+    def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        """Return (hidden (N, K, h + O), parts); parts hold the output of the additive model, ``additive`` (N, O)."""
+        mine, rest = self._split(tokens)
+        hidden, _ = self.deep(rest, masked)
+        return (hidden, {}) if self.apart else self._joined(hidden, self.own(mine, masked)[0][:, 0])
+
+    def _split(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        front = tokens.shape[-1] - self.deep.first.d_token  # 0 where the embedding leaves them out
+        return tokens[..., :front], tokens[..., front:]
+
+    def _joined(self, hidden: torch.Tensor, out: torch.Tensor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        return torch.cat([hidden.float(), out[:, None].expand(-1, self.members, -1)], 2), {"additive": out}

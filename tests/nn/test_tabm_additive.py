@@ -1,0 +1,97 @@
+"""TabM beside an additive model: each half is what it would be alone, their mixture is one network, and held-out rows choose the share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import pellucid as pld
+from pellucid.nn.table_net import TableNet
+from pellucid.testing.checks_backbone import some_cells, some_sizes
+
+
+def started(share: float, n: int = 500) -> tuple[TableNet, torch.Tensor]:
+    cells = some_cells(n, 5)
+    x = cells.numbers
+    y = torch.sin(x[:, 0]) + x[:, 1] * x[:, 2] + cells.missing[:, 1] + 0.5 * cells.codes[:, 0]
+    y = ((y - y.mean()) / y.std())[:, None]
+    options = {"members": 3, "width": 16}
+    net = TableNet(some_sizes(5), "tabm_additive", 1, d_token=8, head="blend", options=options, embedding={"category_dropout": 0.0})
+    assert net.backbone.start_from(net.embedding, cells, y.double().numpy(), None, False)
+    net.head.share.fill_(share)
+    return net.eval(), y
+
+
+def test_the_entrances_agree_where_both_halves_have_a_say() -> None:
+    net, _ = started(0.3)
+    cells = some_cells(40, 5, seed=1)
+    with torch.no_grad():
+        out, tokens = net(cells), net.tokens(cells)
+        parts = net.parts(tokens)
+        assert parts.shape == (40, 5, net.part_width)
+        torch.testing.assert_close(net.outputs_from_tokens(tokens), out)
+        torch.testing.assert_close(net.outputs_from_parts(parts.sum(1)), out, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(net.head(net.named_parts(cells)["hidden"]), out)
+
+
+def test_the_additive_half_is_the_additive_model_and_fits() -> None:
+    net, y = started(1.0)
+    cells = some_cells(500, 5)
+    with torch.no_grad():
+        out = net(cells)
+        own = net.backbone.own(net.embedding.front(cells))[0]
+    torch.testing.assert_close(out, own.expand(-1, 3, -1), rtol=1e-5, atol=1e-5)
+    assert float((out.mean(1) - y).square().mean()) < 0.1
+
+
+def test_the_members_are_those_of_tabm() -> None:
+    net, _ = started(0.0)
+    cells = some_cells(40, 5, seed=1)
+    alone = TableNet(some_sizes(5), "tabm", 1, d_token=8, options={"members": 3, "width": 16})
+    told = {name.replace("backbone.deep", "backbone"): value for name, value in net.state_dict().items()}
+    alone.load_state_dict({name: told[name] for name in alone.state_dict()})
+    with torch.no_grad():
+        torch.testing.assert_close(net(cells), alone.eval()(cells), rtol=1e-5, atol=1e-6)
+        net.set_apart(True)
+        assert net.tokens(cells).shape == (40, 5, 8)
+        torch.testing.assert_close(net(cells), alone(cells), rtol=1e-5, atol=1e-6)
+
+
+def _table(n: int, together: bool) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, 6))
+    y = np.sign(x[:, 0] * x[:, 1] * x[:, 2]) if together else np.sin(2 * x[:, 0]) + 0.5 * x[:, 1] ** 2 - x[:, 2]
+    return pd.DataFrame(x, columns=list("abcdef")).assign(y=y + 0.5 * rng.normal(size=n))
+
+
+@pytest.mark.parametrize(("together", "low", "high"), [(False, 0.5, 1.0), (True, 0.0, 0.3)])
+def test_the_share_follows_the_table(together: bool, low: float, high: float) -> None:
+    frame = _table(2600, together)
+    model = pld.TabularRegressor(backbone="tabm_additive", random_state=0, verbose=0, threads=1, max_steps=250).fit(frame, target="y")
+    net = model.engine_.net
+    assert low <= float(net.head.share) <= high
+    assert not net.backbone.apart
+    assert model.record_["training"]["started"]
+
+
+def test_training_leaves_the_additive_terms_where_they_were_put_and_folds_share_one_share() -> None:
+    frame = _table(400, False)
+    kwargs = {"backbone": "tabm_additive", "random_state": 0, "verbose": 0, "threads": 1}
+    short, longer = (pld.TabularRegressor(max_steps=steps, **kwargs).fit(frame, target="y").engine_.net for steps in (1, 40))
+    for name, value in longer.state_dict().items():
+        if ".own." in name or ".front." in name:
+            assert torch.equal(value, short.state_dict()[name])
+    shares = longer.net.head.share
+    assert shares.shape == (5,)
+
+
+def test_a_loss_of_the_users_own_leaves_the_members_alone(tmp_path) -> None:
+    frame = _table(300, False)
+    model = pld.TabularRegressor(backbone="tabm_additive", loss="quantile", random_state=0, verbose=0, threads=1, max_steps=20)
+    model.fit(frame, target="y")
+    assert float(model.engine_.net.net.head.share.max()) == 0.0
+    model.save(tmp_path / "model")
+    again = pld.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(frame), model.predict(frame))
