@@ -54,6 +54,11 @@ class Places(NamedTuple):
         """M."""
         return len(self.kernels[0])
 
+    def sides(self) -> list[tuple[Ints, F64]]:
+        """Return the knots on either side with their weights; of levels, which stand on one, that one."""
+        both = [(self.low, 1 - self.share), (self.high, self.share)]
+        return both if self.share.any() else both[:1]
+
 
 @dataclass
 class Heights:
@@ -248,13 +253,13 @@ class _Fit:
         trust = TRUST * min(1.0, (ROWS / len(self.answers)) ** 4)
         for pair, (i, j) in zip(self.pairs[k], self.chosen):
             a, b = self.coarse[i], self.coarse[j]
-            at = np.stack([x * b.size + y for x in (a.low, a.high) for y in (b.low, b.high)], 1)
-            value = np.stack([x * y for x in (1 - a.share, a.share) for y in (1 - b.share, b.share)], 1)
+            sides = [(x * b.size + y, v * w) for x, v in a.sides() for y, w in b.sides()]
+            at, value = (np.stack(columns, 1) for columns in zip(*sides))
             mass = np.bincount(at.ravel(), value.ravel(), len(pair.heights))
             factor = _factor(self.roots[i], self.roots[j], mass)
             weight, wanted = self.working(k)
             others = self.bias[k] + self.own[:, k] + self.both[:, k] - pair.term
-            gram, right, _ = _gram(at, value, weight, wanted - others, len(mass))
+            gram, right = _small_gram(at, value, weight, wanted - others, len(mass))
             told, turn = np.linalg.eigh(factor.T @ gram @ factor)
             told, pull = np.maximum(told, 0.0), turn.T @ (factor.T @ right)
             for _ in range(UPDATES):
@@ -289,6 +294,15 @@ def _gram(at: Ints, value: F64, weight: F64, wanted: F64, size: int) -> tuple[F6
     x = csr_array((value.ravel(), at.ravel(), np.arange(0, n * e + 1, e)), shape=(n, size))
     scaled = csr_array(((value * weight[:, None]).ravel(), at.ravel(), np.arange(0, n * e + 1, e)), shape=(n, size))
     return np.asarray((x.T @ scaled).toarray()), np.asarray(scaled.T @ wanted), float(weight.sum())
+
+
+def _small_gram(at: Ints, value: F64, weight: F64, wanted: F64, size: int) -> tuple[F64, F64]:
+    """Return what :func:`_gram` returns of few entries a row and few columns, by counting."""
+    scaled = value * weight[:, None]
+    right = np.bincount(at.ravel(), (scaled * wanted[:, None]).ravel(), size)
+    both = at[:, :, None] * size + at[:, None, :]
+    gram = np.bincount(both.ravel(), (scaled[:, :, None] * value[:, None, :]).ravel(), size * size)
+    return gram.reshape(size, size), right
 
 
 def _solved(gram: F64, right: F64, prior: F64) -> tuple[F64, F64]:
