@@ -74,6 +74,7 @@ def test_the_share_follows_the_table(together: bool, low: float, high: float) ->
     assert low <= float(net.head.share) <= high
     assert not net.backbone.apart
     assert model.record_["training"]["started"]
+    assert model.record_["training"]["additive_share"] == [pytest.approx(float(net.head.share), abs=1e-3)]
 
 
 def test_training_leaves_the_additive_terms_where_they_were_put_and_folds_share_one_share() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "FoldedPeer", "make_engine", "row_weights"]
 
-AUTO = "tabm"
+AUTO = "tabm_additive"
 
 
 class Engine(Protocol):

@@ -360,6 +360,7 @@ class Run:
             "stop_score": [self.score_by.shown(s) for s in self.best_score] if self.has_stop else [],
             "batch": self.batches.size,
             "parameters": sum(p.numel() for p in self.params.values()),
+            **({} if self.blend is None else {"additive_share": [round(float(w), 3) for w in self.blend.share.flatten()]}),
             # changes of the settings that give this fit again, without a clock
             "replay": {
                 "steps": self.steps, "max_steps": self.step, "warmup_steps": self.warmup, "time_limit": None,

@@ -67,6 +67,7 @@ class Additive(nn.Module):
     Attributes
     ----------
     pairs : (P, 2) the column pairs, in the order of the part ``"pairs"``.
+    unexplained : the share of the target's variance that the start left, once it was made for numbers; else None.
     """
 
     additive = False
@@ -94,6 +95,7 @@ class Additive(nn.Module):
         self.width, self.smooth, self.ridge, self.shrink, self.shrink_pairs = n_outputs, smooth, ridge, shrink, shrink_pairs
         self.curves = Curves(sizes, d_token, n_outputs, signs, clip=True)
         self.pairs = _usable(pairs, n_tokens, signs)
+        self.unexplained: float | None = None
         index = torch.tensor(self.pairs, dtype=torch.int64).reshape(-1, 2)
         self.sizes = sizes
         self.edges: list[npt.NDArray[np.floating]] = [np.array([0.0, 1.0])] * n_tokens
@@ -219,6 +221,7 @@ class Additive(nn.Module):
         usable = [p for p, pair in enumerate(self.pairs) if pair[0] in at and pair[1] in at]
         pairs = [(at[self.pairs[p][0]], at[self.pairs[p][1]]) for p in usable]
         fit = fitted_sum([own[c] for c in columns], [coarse[c] for c in columns], pairs, answers[some], weights, classes)
+        self.unexplained = None if classes else float(fit.noise.mean())
         self.curves.pace.mul_(AFTER_START)
         self.held.zero_()
         self._put_columns(embedding, fit, columns, which)

@@ -62,11 +62,12 @@ class Places(NamedTuple):
 
 @dataclass
 class Heights:
-    """A fitted sum: heights of the columns' terms (M, O) and of the pairs' (M, M', O), and the bias (O,)."""
+    """A fitted sum: heights of the columns' terms (M, O) and of the pairs' (M, M', O), the bias (O,), and of numbers the variance left (O,)."""
 
     columns: list[F64]
     pairs: list[F64]
     bias: F64
+    noise: F64
 
 
 def number_places(numbers: F64, missing: npt.NDArray[np.bool_], edges: F64, smooth_only: bool = False) -> Places:
@@ -127,7 +128,7 @@ def fitted_sum(
             fit.columns_of(k)
     shapes = [(coarse[i].size, coarse[j].size, -1) for i, j in pairs]
     heights = [np.stack([fit.pairs[k][p].heights for k in range(answers.shape[1])], -1).reshape(s) for p, s in enumerate(shapes)]
-    return Heights(np.split(fit.heights, fit.starts[1:-1]), heights, fit.bias)
+    return Heights(np.split(fit.heights, fit.starts[1:-1]), heights, fit.bias, fit.noise)
 
 
 @dataclass

@@ -26,6 +26,8 @@ __all__ = ["TabMAdditive"]
 
 KNOTS = (1500, 16, 100)
 """Knots of all curves together, and the fewest and most of one."""
+QUIET = 0.05
+"""Share of a numeric target's variance that the additive model leaves, below which dropout would be the largest noise there is."""
 FEW_ROWS, PAIRS = 2000, (200, 12)
 """Pairs of columns that have a term: below these rows, and from there on, where the members find what pairs do."""
 
@@ -98,6 +100,8 @@ class TabMAdditive(nn.Module):
         sizes = self.own.sizes
         other = sorted(set(range(sizes.n_columns)) - set(sizes.number_columns) - set(sizes.code_columns))
         self.own.curves.read[other] = 0.0  # columns that only the members read: texts, parts of dates
+        if self.own.unexplained is not None and self.own.unexplained < QUIET:
+            self.deep.dropout = 0.0
         return started
 
     def parts(self, tokens: torch.Tensor) -> torch.Tensor:
