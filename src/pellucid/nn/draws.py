@@ -58,7 +58,8 @@ def dropout_mask(shape: Sequence[int], p: float, device: torch.device, dtype: to
     pool = _pools.get((p, device, dtype))
     if pool is None or len(pool) < reach:  # a longer pool begins as the shorter one
         draw = np.random.default_rng(0).random(reach, np.float32)
-        pool = torch.from_numpy(np.where(draw < p, np.float32(0), np.float32(1 / (1 - p)))).to(device, dtype)
+        with torch.inference_mode(False):  # kept for training, whoever draws first
+            pool = torch.from_numpy(np.where(draw < p, np.float32(0), np.float32(1 / (1 - p)))).to(device, dtype)
         _pools[p, device, dtype] = pool
     start = 16 * _streams.places.randrange((reach - n) // 16 + 1)  # multiples of 16 entries keep vector loads aligned
     return pool[start : start + n].view(tuple(shape))

@@ -91,6 +91,7 @@ class Run:
         """
         if self.blend is None:
             return None
+        self.net.eval()
         self.blend.share.fill_(float(self.started) * (1.0 if self.has_stop else 0.5))
         raw = torch.cat(list(map(self._raw, self._stop_chunks())), 1)[:, :, :1] if self.started and self.has_stop else None
         self.core.set_apart(True)

@@ -62,7 +62,13 @@ class Places(NamedTuple):
 
 @dataclass
 class Heights:
-    """A fitted sum: heights of the columns' terms (M, O) and of the pairs' (M, M', O), the bias (O,), and of numbers the variance left (O,)."""
+    """A fitted sum.
+
+    Attributes
+    ----------
+    columns, pairs : heights of the columns' terms, (M, O) each, and of the pairs', (M, M', O) each. bias : (O,).
+    noise : (O,) the variance that is left of numbers; ones for classes.
+    """
 
     columns: list[F64]
     pairs: list[F64]

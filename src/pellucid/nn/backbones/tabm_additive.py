@@ -56,7 +56,7 @@ class TabMAdditive(nn.Module):
     stackable = True
     wants = ("sizes", "n_outputs")
     front = 12
-    order: torch.Tensor
+    place: torch.Tensor
     slot: torch.Tensor
 
     def __init__(
@@ -72,7 +72,7 @@ class TabMAdditive(nn.Module):
         self.own = Additive(n_tokens, self.front, fewer, n_outputs, pair_bins, pairs).requires_grad_(False).eval()
         self.members, self.width, self.n_outputs, self.apart = members, width + n_outputs, n_outputs, False
         paired = sorted({c for pair in self.own.pairs for c in pair})
-        self.register_buffer("order", torch.tensor(paired, dtype=torch.int64), persistent=False)
+        self.register_buffer("place", torch.eye(n_tokens)[:, paired], persistent=False)  # (C, P): which place a column's basis has
         index = [[paired.index(c) for c in pair] for pair in self.own.pairs]
         self.register_buffer("slot", torch.tensor(index, dtype=torch.int64).reshape(-1, 2).T.contiguous(), persistent=False)
 
@@ -112,18 +112,15 @@ class TabMAdditive(nn.Module):
             mine, encoded, basis = self.own._features(mine, None)
             pieces = [deep.float(), self.own.curves(mine, encoded)]
             if basis is not None:
-                n, p, b = len(basis), len(self.order), self.own.basis_width
-                placed = basis.new_zeros(n, basis.shape[1], p, b)
-                placed[:, self.order, torch.arange(p, device=basis.device)] = basis[:, self.order]
-                pieces.append(placed.flatten(2))
+                pieces.append((basis[:, :, None] * self.place[:, :, None]).flatten(2))
             return torch.cat(pieces, 2)
 
     def from_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return (hidden (N, K, h + O), parts) from the summed parts (N, W)."""
         k = self.members * self.deep.width
         out = self.own.bias + total[:, k : k + self.n_outputs]
-        if len(self.order):
-            bases = total[:, k + self.n_outputs :].unflatten(1, (len(self.order), -1))
+        if self.place.shape[1]:
+            bases = total[:, k + self.n_outputs :].unflatten(1, (self.place.shape[1], -1))
             out = out + self.own._pair_terms(bases[:, self.slot[0]], bases[:, self.slot[1]]).sum(1)
         return self._joined(self.deep.from_sum(total[:, :k])[0], out)
 
