@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pellucid.errors import RequestError
-from pellucid.execution import limit_threads
+from pellucid.execution import default_threads, limit_threads
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.stack import StackedNet
 from pellucid.training import precision as precision_module
@@ -281,6 +281,23 @@ def test_a_large_step_is_cut_into_shards_and_a_fit_says_so(monkeypatch) -> None:
     assert (record["threads"], record["shards"]) == (2, 2)
     folds = fit_network(build, cells, y, None, _folds(300), objective, settings, threads=2).record
     assert folds["shards"] == 1  # a stack of networks is not cut
+
+
+@pytest.mark.skipif(default_threads() < 2, reason="one core")
+def test_a_long_fit_chooses_among_all_the_threads_it_may_use(monkeypatch) -> None:
+    seen = []
+    monkeypatch.setattr(precision_module, "LONG", 0.0)
+    monkeypatch.setattr(precision_module, "_busy", lambda step, threads: seen.append(threads) or True)
+    x, y = _planted(300)
+    settings, objective = replace(SMALL, min_steps=5), regression(y)
+    cells, sizes = _cells(x)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        fit_network(builder(sizes, settings, 1), cells, y, None, _parts(300), objective, settings)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [2]
 
 
 def test_nothing_to_train_on_is_an_error() -> None:

@@ -76,7 +76,7 @@ class Run:
         self.average = Average(self.state, max(shares)) if shares else None
         self._plan()
         self._compiled: Callable[[Cells], torch.Tensor] | None = None
-        self._set(Arithmetic())
+        self._set(Arithmetic(threads=torch.get_num_threads()))  # until one is chosen
         self.beside = self._beside()
         g = len(parts)
         self.step, self.history, self.ended = 0, list[dict[str, float]](), ""
