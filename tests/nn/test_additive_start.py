@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pellucid.nn.backbones import additive_start
 from pellucid.nn.backbones.additive_start import _Fit, fitted_sum, level_places, number_places
 from pellucid.nn.table_net import TableNet
 from pellucid.testing.checks_backbone import some_cells, some_sizes
@@ -83,3 +84,26 @@ def test_a_monotone_column_begins_with_the_right_sign() -> None:
     for sign in (1, -1):
         net, _, _ = started(1, monotone=((0, sign),))
         check_the_direction(net, 0, sign)
+
+
+@pytest.mark.parametrize(("slack", "safe"), [(additive_start.SLACK, True), (1e9, False)])
+def test_a_rare_class_that_is_nearly_separate_does_not_run_away(monkeypatch, slack: float, safe: bool) -> None:
+    monkeypatch.setattr(additive_start, "SLACK", slack)  # without the guard the same fit ends above the loss of the base rate
+    rng, n = np.random.default_rng(0), 1500
+    x = rng.normal(size=(n, 4)) * (rng.random((n, 4)) < 0.5)
+    score = 4 * x[:, 0] + 3 * x[:, 1]
+    y = ((score > np.quantile(score, 0.98)) ^ (rng.random(n) < 0.002)).astype(float)[:, None]
+    edges = [np.unique(np.quantile(c, np.linspace(0, 1, 33))) for c in x.T]
+    none = np.zeros(n, bool)
+    fine = [number_places(c, none, e) for c, e in zip(x.T, edges)]
+    coarse = [number_places(c, none, np.unique(np.r_[e[::4], e[-1]]), smooth_only=True) for c, e in zip(x.T, edges)]
+    fit = _Fit(fine, y, np.ones(n), True)
+    for _ in range(8):
+        fit.columns_of(0)
+    fit.add(coarse, [(0, 1), (0, 2), (1, 2), (2, 3), (0, 3), (1, 3)])
+    for _ in range(4):
+        fit.pairs_of(0)
+        fit.columns_of(0)
+    rate = y.mean()
+    base = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
+    assert (fit._loss(fit.bias + fit.own + fit.both) < 0.5 * base) == safe
