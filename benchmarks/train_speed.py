@@ -66,8 +66,7 @@ def ours(settings: TrainSettings, precision: str, threads: int) -> Side:
     torch.set_num_threads(threads)
     run.use(run.choose(threads if precision == "fp32" else "auto"))
     run.net.train()
-    of_torch = run.arithmetic.threads if run.arithmetic.shards == 1 else 1
-    return Side(lambda: float(run.advance().sum()), of_torch, run.batches.size, keep_memory)
+    return Side(lambda: float(run.advance().sum()), run.arithmetic.of_torch, run.batches.size, keep_memory)
 
 
 def theirs(make: Callable[[], torch.nn.Module], lr: float, batch: int, members: int = 0) -> Callable[[str], Callable[[], None]]:

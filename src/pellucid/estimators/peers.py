@@ -160,9 +160,8 @@ class LinearEngine(PeerEngine):
             model = Ridge(**{"alpha": 1.0, **self.options}).fit(x, y, sample_weight=weights)
             self.coef, self.intercept, self.present = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_), np.zeros(0, np.int64)
             return
-        self.present = np.unique(y)
         model = LogisticRegression(**{"C": 1.0, "max_iter": 500, **self.options}).fit(x, y, sample_weight=weights)
-        self.coef, self.intercept = model.coef_, model.intercept_
+        self.coef, self.intercept, self.present = model.coef_, model.intercept_, model.classes_
 
     def _answer(self, x: FloatArray) -> FloatArray:
         z = x @ self.coef.T + self.intercept

@@ -52,6 +52,11 @@ class Arithmetic:
     shards: int = 1
     why: str = "short fit"
 
+    @property
+    def of_torch(self) -> int:
+        """How many threads torch itself uses: shards have one each."""
+        return self.threads if self.shards == 1 else 1
+
 
 def cache_folder() -> Path:
     """Return the user's cache folder: ``PELLUCID_CACHE``, or the platform's own place."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,7 @@ class Run:
             return None
         self.net.eval()
         self.blend.share.fill_(float(self.started) * (1.0 if self.has_stop else 0.5))
-        raw = torch.cat(list(map(self._raw, self._stop_chunks())), 1)[:, :, :1] if self.started and self.has_stop else None
+        raw = self._stop_outputs()[:, :, :1] if self.started and self.has_stop else None
         self.core.set_apart(True)
         return raw
 
@@ -129,7 +129,7 @@ class Run:
 
     def _set(self, arithmetic: Arithmetic) -> None:
         shards, threads = arithmetic.shards, arithmetic.threads
-        torch.set_num_threads(threads if shards == 1 else 1)
+        torch.set_num_threads(arithmetic.of_torch)
         self.arithmetic = arithmetic
         self.forward = self._network(arithmetic)
         if shards == 1 or threads == 1:
@@ -235,14 +235,15 @@ class Run:
 
         The shards' gradients are added in their order, whichever was ready first, so that the bits do not depend on the threads.
         """
-        self._reseed(random.integer(self.seed, "step", self.step))
+        seed = random.integer(self.seed, "step", self.step)
+        self._reseed(seed)
         rows, valid = self.batches.rows(self.step)
         of = np.maximum(valid.sum(1), 1)
         params = [p for p in self.params.values() if p.requires_grad]
 
         def part(i: int) -> tuple[torch.Tensor, Sequence[torch.Tensor | None]]:
             at = slice(i, None, self.arithmetic.shards)
-            seed_draws(random.integer(self.seed, "step", self.step, *[i] * (i > 0)))
+            seed_draws(seed if i == 0 else random.integer(self.seed, "step", self.step, i))
             loss = self.loss(rows[:, at], valid[:, at], of)
             return loss.detach(), torch.autograd.grad(loss, params, allow_unused=True)
 
@@ -268,7 +269,7 @@ class Run:
     def scores(self) -> list[float]:
         """Return each fold's score of the averaged members on its stop rows."""
         self.net.eval()
-        raw = torch.cat(list(self.side_by_side.map(self._raw, self._stop_chunks())), 1)
+        raw = self._stop_outputs()
         self.net.train()
         if self.beside is None or self.blend is None:
             return self._scored(raw)
@@ -284,10 +285,11 @@ class Run:
             for g, (rows, ok) in enumerate(zip(self.stop, self.stop_valid))
         ]
 
-    def _stop_chunks(self) -> Iterator[npt.NDArray[np.int64]]:
+    def _stop_outputs(self) -> torch.Tensor:
+        """Return raw outputs (G, R, K, O) on the stop rows."""
         height = EVAL_CHUNK // self.arithmetic.shards
-        for start in range(0, self.stop.shape[1], height):
-            yield self.stop[:, start : start + height]
+        chunks = (self.stop[:, start : start + height] for start in range(0, self.stop.shape[1], height))
+        return torch.cat(list(self.side_by_side.map(self._raw, chunks)), 1)
 
     @torch.inference_mode()
     def _raw(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:

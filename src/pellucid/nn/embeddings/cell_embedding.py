@@ -43,7 +43,6 @@ class CellEmbedding(nn.Module):
         (``sizes.name_vectors`` are then those of other columns, or of words that mean nothing) or ``"random"`` vectors.
     positions : None, or the columns that stand in an order, by name or index, first to last.
     soft_width : learn how many dimensions each column needs: True, or keyword arguments of :class:`SoftWidth`.
-
     front : how many further entries each token begins with, for an additive model beside the network: numbers as they are, levels by a
         table that is not trained.
 
