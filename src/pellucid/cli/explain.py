@@ -27,6 +27,7 @@ def explain(
     from pellucid.cli.models import load, new_rows
     from pellucid.cli.output import FRAMES, check_writable, write_frame
     from pellucid.cli.screen import Bar, say
+    from pellucid.results import Explanation
 
     if out is None and not as_json:
         raise typer.BadParameter("say where the reasons go, or ask for --json", param_hint="--out")
@@ -43,5 +44,6 @@ def explain(
     if as_json:
         typer.echo(explanation.to_json())
     elif not quiet:
-        top = ", ".join(explanation.mean_abs().top(3))
-        say(f"Written: {out} ({len(explanation)} rows by {explanation.method}; the most weight: {top})")
+        lines = f"{len(table)} rows" if isinstance(explanation, Explanation) else f"{len(explanation.to_frame())} lines"
+        most = f"; the most weight: {', '.join(explanation.mean_abs().top(3))}" if isinstance(explanation, Explanation) else ""
+        say(f"Written: {out} ({lines} by {explanation.method}{most})")

@@ -173,7 +173,7 @@ def _again(explanation: Explanation | Importance, settings: Mapping[str, Any], y
         from pellucid.explain import explain
 
         native = getattr(predictor, "native", lambda table: table)  # models from elsewhere are asked in their own frames
-        options = {k: settings[k] for k in ("output", "versus", "groups", "fill") if settings.get(k) is not None}
+        options = {k: settings[k] for k in ("output", "versus", "groups", "fill", "options") if settings.get(k) is not None}
         if isinstance(explanation, Importance) and y is not None:
             options["y"] = y
         answer: Explanation | Importance = explain(

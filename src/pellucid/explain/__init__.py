@@ -26,6 +26,7 @@ def explain(
     precision: float | None = None,
     random_state: Any = None,
     y: Any = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Any:
     """Explain what a model answers to the rows ``X``, in the columns of ``X``.
 
@@ -45,10 +46,12 @@ def explain(
     precision : standard error to reach, as a share of the mean absolute value of each row.
     random_state : seed; None draws one and records it.
     y : the labels, where the method compares with the truth (permutation importance).
+    options : settings of the method's own, ``{"order": 2}``; ``pellucid.methods("explain")`` lists them with their defaults.
 
     Returns
     -------
-    Explanation (N rows, P players), or Importance for methods that speak of the whole table.
+    What the method's registry line says it gives: an Explanation (N rows, P players), an Importance of the whole table, Interactions, a
+    Curve, Rules or Neighbours.
 
     Raises
     ------
@@ -70,7 +73,6 @@ def explain(
     question = ask(
         model,
         X,
-        method=entry.name,
         of=of,
         output=output,
         versus=versus,
@@ -82,7 +84,8 @@ def explain(
         precision=precision,
         random_state=random_state,
         y=y,
-        whole="whole table" in entry.needs,
+        options=options,
+        entry=entry,
     )
     return registry.resolve(entry)(question)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.errors import ArgumentError, EmptyTableError, RequestError
+from pellucid.errors import ArgumentError, EmptyTableError, RequestError, quote
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.foreign import as_predictor
 from pellucid.probe.masker import Players, reference_rows
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 from pellucid.random import as_seed
+from pellucid.registry import Entry
 from pellucid.results import Explanation, RunRecord
 from pellucid.table import Table
 
@@ -65,6 +67,7 @@ class Question:
     table : the N rows; players : the P players; background : the B rows that lend their cells to absent players.
     kept : the rows the background was taken from. fill, budget, precision, seed : as asked.
     y : labels (N,), or None.
+    options : the method's own settings, defaults included.
     """
 
     method: str
@@ -80,6 +83,7 @@ class Question:
     y: Any
     settings: Mapping[str, Any]
     caveats: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
 
     def engine(self, background: Table | None = None) -> CoalitionEngine:
@@ -148,7 +152,7 @@ def ask(
     model: Any,
     X: Any,
     *,
-    method: str,
+    entry: Entry,
     of: str = "prediction",
     output: Any = None,
     versus: Any = None,
@@ -160,19 +164,21 @@ def ask(
     precision: float | None = None,
     random_state: Any = None,
     y: Any = None,
-    whole: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> Question:
     """Return the question, or an error that says what is wrong with it. See :func:`pellucid.explain.explain`.
 
-    ``whole`` marks methods that speak of a whole table and need no background.
+    Methods that need the "whole table" speak of all rows together and need no background; those that also need "labels" compare losses.
     """
+    chosen = _options(entry, options)
+    whole = "whole table" in entry.needs
     if precision is not None and not 0 < precision < 1:
         raise RequestError("precision cannot be used", expected="a share between 0 and 1, such as 0.02", got=repr(precision))
     if groups is not None and not isinstance(groups, Mapping):
         raise ArgumentError("groups cannot be used", expected="a mapping such as {'person': ['age', 'sex']}", got=type(groups).__name__)
     given = background is not None
     predictor = as_predictor(model, X, X if whole and not given else background, scale=scale, of=of)
-    if whole and scale is None and predictor.task == "classification" and predictor.scale == "log-odds":
+    if whole and "labels" in entry.needs and scale is None and predictor.task == "classification" and predictor.scale == "log-odds":
         predictor = as_predictor(model, X, X if not given else background, scale="probability", of=of)  # losses are taken of probabilities
     view = View(predictor, output, versus)
     table = view.read(X)
@@ -196,7 +202,24 @@ def ask(
         "precision": precision,
         "background_rows": len(reference),
         "background": reference.fingerprint(),
+        **({"options": dict(chosen)} if chosen else {}),
     }
     return Question(
-        method, view, table, players, reference, kept, fill, Budget.of(budget), precision, seed, y, settings, () if whole else (caveat,)
-    )
+        entry.name, view, table, players, reference, kept, fill, Budget.of(budget), precision, seed, y, settings,
+        () if whole else (caveat,), chosen,
+    )  # fmt: skip
+
+
+def _options(entry: Entry, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the method's own settings; unknown ones are an error."""
+    if given is not None and not isinstance(given, Mapping):
+        raise ArgumentError("options cannot be used", expected="a mapping such as {'order': 2}", got=type(given).__name__)
+    unknown = [str(name) for name in given or {} if name not in entry.options]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], list(entry.options), n=3)
+        raise RequestError(
+            f"{entry.name!r} has no option {unknown[0]!r}",
+            expected=f"one of {quote(entry.options, 12)}" if entry.options else "no options",
+            do=f"did you mean {' or '.join(near)}" if near else None,
+        )
+    return {**entry.options, **(given or {})}

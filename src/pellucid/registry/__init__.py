@@ -18,7 +18,7 @@ from pellucid.errors import ArgumentError, MissingExtraError, RequestError
 
 __all__ = ["KINDS", "Entry", "callable_package", "entries", "get", "methods", "names", "public", "register", "resolve"]
 
-KINDS = ("backbone", "encoder", "regularizer", "explain", "uncertainty", "audit", "trial")
+KINDS = ("backbone", "encoder", "regularizer", "explain", "act", "uncertainty", "audit", "trial")
 """The kinds of method, in the order in which a table meets them."""
 
 
@@ -33,9 +33,12 @@ class Entry:
     summary : one sentence.
     question : the question of trust it answers: ``"why"``, ``"certain"``, ``"data"``, or empty for what predicts.
     needs : what it must be given: ``"black box"``, ``"gradients"``, ``"parts"``, ``"background"``, ``"training rows"``, ``"labels"``,
-        ``"refit"``, ``"members"``, ``"column rank"`` (the columns' order by what they tell of the target).
+        ``"refit"``, ``"members"``, ``"column rank"`` (the columns' order by what they tell of the target),
+        ``"whole table"`` (it speaks of a table, not of rows), ``"numbers"``, ``"explainer"`` (one fitted beforehand by ``pellucid.fit_explainer``), ``"row model"``.
     takes : for backbones, the input form: ``"flat"``, ``"tokens"``, ``"scalars"`` (tokens of width 1) or ``"matrix"`` (peers); for
         encoders, ``"number"`` or ``"category"``.
+    gives : the result class, ``"Explanation"`` where nothing is said.
+    options : what ``options=`` may set: name -> default.
     axioms : what it promises and the common checks test: ``"completeness"``, ``"dummy"``, ``"symmetry"``, ``"linearity"``,
         ``"sensitivity"``.
     cost : model evaluations, refits or memory, in words and letters of ``GLOSSARY.md``.
@@ -55,6 +58,8 @@ class Entry:
     question: str = ""
     needs: tuple[str, ...] = ()
     takes: str = ""
+    gives: str = "Explanation"
+    options: Mapping[str, Any] = field(default_factory=dict)
     axioms: tuple[str, ...] = ()
     cost: str = ""
     source: str = ""
@@ -84,9 +89,9 @@ def register(entry: Entry) -> Entry:
 
 def _load() -> None:
     if not _TABLE:
-        from pellucid.registry import audits, backbones, encoders, explainers, peers, regularizers, trials, uncertainties
+        from pellucid.registry import acts, audits, backbones, encoders, explainers, peers, regularizers, trials, uncertainties
 
-        for module in (backbones, peers, encoders, regularizers, explainers, uncertainties, audits, trials):
+        for module in (backbones, peers, encoders, regularizers, explainers, acts, uncertainties, audits, trials):
             _TABLE.update({(e.kind, e.name): e for e in module.ENTRIES})
 
 

@@ -124,6 +124,7 @@ ENTRIES: tuple[Entry, ...] = (
         target="pellucid.explain.permutation_importance:explain",
         question="why",
         needs=("black box", "labels", "whole table"),
+        gives="Importance",
         axioms=("dummy",),
         summary="How much worse the model becomes when a column is shuffled.",
         cost="5 (P + 1) N model rows",

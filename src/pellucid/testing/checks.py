@@ -60,6 +60,7 @@ class Bound:
 def checks_for(entry: Entry) -> tuple[Bound, ...]:
     """Return the checks an entry qualifies for, by its kind, needs, axioms and input form."""
     from pellucid.testing import (
+        checks_answers,
         checks_audit,
         checks_backbone,
         checks_embedding,
@@ -78,6 +79,6 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         "trial": checks_trial,
         "encoder": checks_embedding,
     }
-    room: Any = rooms[entry.kind]
+    room: Any = checks_answers if entry.kind == "explain" and checks_answers.applies(entry) else rooms[entry.kind]
     subject = room.subject(entry)
     return tuple(Bound(c, entry, subject, entry.exempt.get(c.name, "")) for c in room.CHECKS if c.applies(entry))

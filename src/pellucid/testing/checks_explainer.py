@@ -45,11 +45,9 @@ class Explainer:
     call: Callable[..., Any]
     needs: tuple[str, ...] = ()
 
-    def __call__(self, predictor: Any, table: Table, background: Table, seed: int = 0, budget: Any = None) -> Explanation | Importance:
+    def __call__(self, predictor: Any, table: Table, background: Table, seed: int = 0, budget: Any = None) -> Any:
         options: dict[str, Any] = {"y": predictor.raw(table)[:, 0]} if "labels" in self.needs else {}
-        answer: Explanation | Importance = self.call(
-            predictor, table, background=background, random_state=seed, budget=budget, precision=None, **options
-        )
+        answer: Any = self.call(predictor, table, background=background, random_state=seed, budget=budget, precision=None, **options)
         return answer
 
 
@@ -281,7 +279,7 @@ def check_stated_errors_cover(explainer: Explainer) -> None:
     assert used > 0.2, "the stated errors are many times too large"
 
 
-def _smallest(explainer: Explainer, model: Any, rows: Table, background: Table) -> Explanation | Importance:
+def _smallest(explainer: Explainer, model: Any, rows: Table, background: Table) -> Any:
     """Return the explanation with the smallest of some budgets that the method accepts."""
     for budget in (8_000, 16_000, 90_000):
         try:

@@ -1,0 +1,163 @@
+"""Answers to why, column by column: contributions of one row, importance over a table."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pellucid.errors import MissingExtraError, RequestError
+from pellucid.results.base import FloatArray, Result, RunRecord
+
+__all__ = ["Explanation", "Importance"]
+
+
+@dataclass(frozen=True)
+class Importance(Result):
+    """One number per column for a whole table.
+
+    Attributes
+    ----------
+    values : (P,) in units of ``scale``.
+    interval : (P, 2) lower and upper end at 95 %, NaN where unknown.
+    columns, scale, method, record : names of the players, unit of the values, how they were made.
+    """
+
+    values: FloatArray
+    interval: FloatArray
+    columns: tuple[str, ...]
+    scale: str
+    method: str
+    record: RunRecord
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line per column, largest first."""
+        frame = pd.DataFrame({"column": self.columns, "importance": self.values, "low": self.interval[:, 0], "high": self.interval[:, 1]})
+        return frame.sort_values("importance", ascending=False, key=np.abs, kind="stable").reset_index(drop=True)
+
+    def top(self, k: int = 5) -> tuple[str, ...]:
+        """Return the names of the k most important columns."""
+        return tuple(self.to_frame()["column"].head(k))
+
+
+@dataclass(frozen=True)
+class Explanation(Result):
+    """Why the model answered as it did, row by row, in the user's own columns.
+
+    Attributes
+    ----------
+    values : (N, P) with one output, else (N, P, O): contribution of each player, on ``scale``.
+    base_values : (N,) or (N, O): what the model answers when every player is absent.
+    columns : the P players: source columns or named groups.
+    outputs : names of the O outputs.
+    data : the explained cells as the user wrote them; one line per row, index = row labels.
+    scale : unit of the values: ``"log-odds"``, ``"probability"`` or the target's unit.
+    method : registry name.
+    error : standard error of each value, same shape as ``values``; None where the values are exact.
+    gap : (N,) or (N, O): prediction minus base minus the sum of the values; None where the method makes no such promise.
+    n_calls : model rows evaluated.
+    predictions : (N,) or (N, O): the explained outputs, on ``scale``.
+    """
+
+    values: FloatArray
+    base_values: FloatArray
+    columns: tuple[str, ...]
+    outputs: tuple[str, ...]
+    data: pd.DataFrame
+    scale: str
+    method: str
+    record: RunRecord
+    predictions: FloatArray
+    error: FloatArray | None = None
+    gap: FloatArray | None = None
+    n_calls: int = 0
+
+    def __post_init__(self) -> None:
+        n, p = len(self.data), len(self.columns)
+        shape = (n, p) if len(self.outputs) == 1 else (n, p, len(self.outputs))
+        if self.values.shape != shape or (self.error is not None and self.error.shape != shape):
+            raise RequestError(
+                "the parts of an explanation do not fit together", expected=f"values of shape {shape}", got=str(self.values.shape)
+            )
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, rows: Any) -> Explanation:
+        """Return the explanation of some rows: an integer, a slice, a list or a boolean mask."""
+        rows = slice(rows, rows + 1 or None) if isinstance(rows, int | np.integer) else rows
+
+        def cut(a: FloatArray | None) -> FloatArray | None:
+            return None if a is None else a[rows]
+
+        return dataclasses.replace(
+            self,
+            values=self.values[rows],
+            base_values=self.base_values[rows],
+            data=self.data.iloc[rows],
+            predictions=self.predictions[rows],
+            error=cut(self.error),
+            gap=cut(self.gap),
+        )
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return (self[i] for i in range(len(self)))
+
+    def cube(self) -> FloatArray:
+        """Return the values as (N, P, O), whatever the number of outputs."""
+        return self.values if self.values.ndim == 3 else self.values[:, :, None]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line per row and output: row, output, prediction, base, gap, ``<column>``, ``<column>__error``."""
+        n, o = len(self), len(self.outputs)
+        flat = lambda a: np.full(n * o, np.nan) if a is None else np.asarray(a, float).reshape(n * o)  # noqa: E731
+        cube = self.cube().transpose(0, 2, 1).reshape(n * o, -1)
+        head = {
+            "row": np.repeat(np.asarray(self.data.index), o),
+            "output": np.tile(np.asarray(self.outputs, object), n),
+            "prediction": flat(self.predictions),
+            "base": flat(self.base_values),
+            "gap": flat(self.gap),
+        }
+        # a column of the user's that bears the name of one of ours gives way
+        body = {f"{c}_cell" if c in head else c: cube[:, j] for j, c in enumerate(self.columns)}
+        if self.error is None:
+            errors = {f"{c}__error": np.zeros(n * o) for c in self.columns}
+        else:
+            se = (self.error if self.error.ndim == 3 else self.error[:, :, None]).transpose(0, 2, 1).reshape(n * o, -1)
+            errors = {f"{c}__error": se[:, j] for j, c in enumerate(self.columns)}
+        return pd.DataFrame({**head, **body, **errors})
+
+    def top(self, k: int = 3, output: int = 0) -> list[list[tuple[str, Any, float]]]:
+        """Return per row the k largest contributions as (column, cell as written, value)."""
+        cube = self.cube()[:, :, output]
+        order = np.argsort(-np.abs(cube), axis=1, kind="stable")[:, :k]
+
+        def cell(i: int, column: str) -> Any:
+            value = self.data[column].iloc[i] if column in self.data.columns else None
+            return value.item() if isinstance(value, np.generic) else value
+
+        return [[(self.columns[j], cell(i, self.columns[j]), float(cube[i, j])) for j in order[i]] for i in range(len(self))]
+
+    def mean_abs(self) -> Importance:
+        """Return the mean absolute contribution of each column with a 95 % interval over rows (outputs averaged)."""
+        per_row = np.abs(self.cube()).mean(2)
+        mean = per_row.mean(0)
+        half = 1.96 * per_row.std(0, ddof=1) / np.sqrt(len(self)) if len(self) > 1 else np.full_like(mean, np.nan)
+        return Importance(mean, np.column_stack([mean - half, mean + half]), self.columns, self.scale, f"mean |{self.method}|", self.record)
+
+    def to_shap(self) -> Any:
+        """Return a ``shap.Explanation``, so that shap's plots open it. Needs the extra ``shap``."""
+        try:
+            import shap
+        except ImportError as error:
+            raise MissingExtraError.of("shap", "shap", "to_shap()") from error
+        names = list(self.columns)
+        data = self.data.reindex(columns=names).to_numpy(object)
+        return shap.Explanation(
+            values=self.values, base_values=self.base_values, data=data, feature_names=names, output_names=list(self.outputs)
+        )

@@ -1,0 +1,115 @@
+"""Answers that name other rows: neighbours and training rows, and what a person can change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pellucid.errors import RequestError
+from pellucid.results.base import FloatArray, Result, RunRecord
+
+__all__ = ["Actions", "Neighbours"]
+
+
+@dataclass(frozen=True)
+class Neighbours(Result):
+    """The known rows behind an answer.
+
+    Attributes
+    ----------
+    index : (N,) labels of the explained rows.
+    positions : (N, k) places of the named rows in ``data``, most important first.
+    data : the named rows as the user wrote them, with their target where it is known.
+    distance : (N, k) distance in the space the method speaks of; None where it has none.
+    weight : (N, k, O) part of each named row in the answer, on ``scale``; None where it has none.
+    credibility : (N,) share of agreement of the neighbours with the answer; None where it is not defined.
+    rest : (N, O) part of the answer that the named rows leave to all others, where the weights add up; else None.
+    outputs, scale, method, record : names, unit, how they were made.
+    """
+
+    index: npt.NDArray[Any]
+    positions: npt.NDArray[np.int64]
+    data: pd.DataFrame
+    outputs: tuple[str, ...]
+    scale: str
+    method: str
+    record: RunRecord
+    distance: FloatArray | None = None
+    weight: FloatArray | None = None
+    credibility: FloatArray | None = None
+    rest: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        if self.positions.shape[0] != len(self.index):
+            raise RequestError("the parts of the neighbours do not fit", expected=f"{len(self.index)} rows", got=str(len(self.positions)))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def rows(self, i: int) -> pd.DataFrame:
+        """Return the rows named for the i-th explained row."""
+        return pd.DataFrame(self.data.iloc[self.positions[i]])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line per explained row and named row: row, rank, neighbour, distance, ``weight_<output>``, then its cells."""
+        n, k = self.positions.shape
+        head: dict[str, Any] = {"row": np.repeat(self.index, k), "rank": np.tile(np.arange(1, k + 1), n)}
+        head["neighbour"] = np.asarray(self.data.index)[self.positions.reshape(-1)]
+        if self.distance is not None:
+            head["distance"] = self.distance.reshape(-1)
+        if self.weight is not None:
+            head |= {f"weight_{name}": self.weight[:, :, o].reshape(-1) for o, name in enumerate(self.outputs)}
+        cells = self.data.iloc[self.positions.reshape(-1)].reset_index(drop=True)
+        return pd.concat([pd.DataFrame(head), cells.rename(columns={c: f"{c}_cell" for c in cells.columns if c in head})], axis=1)
+
+
+@dataclass(frozen=True)
+class Actions(Result):
+    """What a person can change, and what that would do.
+
+    Attributes
+    ----------
+    index : (N,) labels of the rows asked about.
+    columns : the C columns that may change under the rules.
+    responsiveness : (N, C) share of the allowed changes of one column that reach the wanted answer; NaN where the column may not change.
+    interval : (N, C, 2) its 95 % interval (both ends equal where all changes were gone through).
+    reached : (N,) whether the row has the wanted answer already. fixed : (N,) whether no single-column change reaches it.
+    options : one line per proposed joint change: row, option, prediction, changes, distance, plausible, valid, and what changes as text.
+    changes : one line per changed cell: row, option, column, before, after.
+    want : the wanted answer in words. rules : the rules of change in words, per column.
+    """
+
+    index: npt.NDArray[Any]
+    columns: tuple[str, ...]
+    responsiveness: FloatArray
+    interval: FloatArray
+    reached: npt.NDArray[np.bool_]
+    fixed: npt.NDArray[np.bool_]
+    options: pd.DataFrame
+    changes: pd.DataFrame
+    want: str
+    rules: dict[str, str]
+    method: str
+    record: RunRecord
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line per row and column that may change: row, column, responsiveness, low, high, reached, fixed."""
+        n, c = self.responsiveness.shape
+        return pd.DataFrame(
+            {
+                "row": np.repeat(self.index, c),
+                "column": np.tile(np.asarray(self.columns, object), n),
+                "responsiveness": self.responsiveness.reshape(-1),
+                "low": self.interval[..., 0].reshape(-1),
+                "high": self.interval[..., 1].reshape(-1),
+                "reached": np.repeat(self.reached, c),
+                "fixed": np.repeat(self.fixed, c),
+            }
+        )

@@ -1,0 +1,72 @@
+"""An answer with its doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pellucid.results.base import FloatArray, Result, RunRecord
+
+__all__ = ["Prediction"]
+
+
+@dataclass(frozen=True)
+class Prediction(Result):
+    """An answer with its doubt.
+
+    Attributes
+    ----------
+    point : (N,) predicted labels or numbers ((N, O) for several targets).
+    probabilities : (N, O) calibrated class probabilities; None for numbers.
+    set : N tuples of the labels in the conformal set at ``level``; None for numbers.
+    low, high : (N,) ends of the conformal interval at ``level``; None for classes.
+    level : promised coverage.
+    aleatoric, epistemic : (N,) noise in the target, and lack of knowledge; None where unknown. Classes: nats; numbers: variance in
+        squared units.
+    familiarity : (N,) percentile among held-out training rows, 0 = like nothing seen; None where unknown.
+    odd_column : N names of the least familiar column, or None.
+    refused, reason : (N,) whether an answer should be withheld, and N texts why (empty where not).
+    classes : labels behind the columns of ``probabilities``.
+    """
+
+    point: npt.NDArray[Any]
+    level: float
+    record: RunRecord
+    probabilities: FloatArray | None = None
+    set: tuple[tuple[Any, ...], ...] | None = None
+    low: FloatArray | None = None
+    high: FloatArray | None = None
+    aleatoric: FloatArray | None = None
+    epistemic: FloatArray | None = None
+    familiarity: FloatArray | None = None
+    odd_column: tuple[str | None, ...] | None = None
+    refused: npt.NDArray[np.bool_] | None = None
+    reason: tuple[str, ...] | None = None
+    classes: tuple[Any, ...] = ()
+    index: npt.NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.point)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line per row: prediction, ``p_<class>``, low, high, set, aleatoric, epistemic, familiarity, refused, reason."""
+        out: dict[str, Any] = {}
+        if self.point.ndim == 1:
+            out["prediction"] = self.point
+        else:
+            out |= {f"prediction_{j}": self.point[:, j] for j in range(self.point.shape[1])}
+        if self.probabilities is not None:
+            out |= {f"p_{c}": self.probabilities[:, j] for j, c in enumerate(self.classes)}
+        if self.set is not None:
+            out["set"] = [" | ".join(map(str, s)) for s in self.set]
+        for name in ("low", "high", "aleatoric", "epistemic", "familiarity", "odd_column", "refused", "reason"):
+            value = getattr(self, name)
+            if value is not None and np.ndim(value) == 2:
+                out |= {f"{name}_{j}": value[:, j] for j in range(value.shape[1])}
+            elif value is not None:
+                out[name] = list(value)
+        return pd.DataFrame(out, index=self.index)
