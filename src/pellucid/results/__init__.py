@@ -8,6 +8,7 @@ from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.people import Actions, Neighbours
 from pellucid.results.prediction import Prediction
+from pellucid.results.selection import Selection
 from pellucid.results.shapes import Curve, Interactions, Rule, Rules
 from pellucid.results.verdicts import SEVERITIES, VERDICTS, Finding, Leaderboard, Trial, stack_findings
 
@@ -28,6 +29,7 @@ __all__ = [
     "Rule",
     "Rules",
     "RunRecord",
+    "Selection",
     "Trial",
     "plain",
     "stack_findings",
