@@ -72,7 +72,10 @@ ENTRIES: tuple[Entry, ...] = (
         "Decision steps that choose their columns row by row with sparse masks; the masks are its explanation.",
         takes="scalars", cost="(S + 1) * (2 * C * w + 6 * w**2) multiply-adds a row, w = N_d + N_a",
         source="Arik, Pfister 2021, arXiv:1908.07442",
-        recipe={"d_token": 1, "number": "plain", "lr": 2e-2, "epochs": 30, "muon_lr": 0.0, "precision": "fp32", "compile": False},
+        recipe={
+            "d_token": (8, 1), "number": ("ple", "plain"), "lr": 2e-2, "epochs": 30,
+            "muon_lr": 0.0, "precision": "fp32", "compile": False,
+        },
         space={
             "options.n_d": [8, 16, 32, 64], "options.n_a": [8, 16, 32, 64], "options.n_steps": (2, 8), "options.gamma": (1.0, 2.0),
             "options.lambda_sparse": (1e-6, 1e-1, "log"), "options.momentum": (0.01, 0.4, "log"), "lr": (1e-3, 3e-2, "log"),
