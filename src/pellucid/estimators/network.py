@@ -192,6 +192,8 @@ class NetworkEngine:
                 chosen[field] = value
         if estimator.head is not None:
             chosen["head"] = estimator.head
+        if "dropout" in chosen:
+            chosen["free_dropout"] = False
         return replace(recipe(n_rows, n_columns, objective.task, chosen["backbone"]), **chosen)
 
     # ------------------------------------------------------------------ answers

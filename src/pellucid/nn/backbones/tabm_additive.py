@@ -43,10 +43,12 @@ class TabMAdditive(nn.Module):
     n_tokens, d_token : C, and the members' part of D.
     sizes, n_outputs : what the cells look like, O.
     members, width, blocks, dropout : K, h, and the rest of :class:`~pellucid.nn.backbones.tabm.TabM`.
+    free_dropout : whether dropout may be left out where it would be the largest noise there is.
     pair_bins, pairs, n_pairs : as for :class:`~pellucid.nn.backbones.additive.Additive`.
 
     Attributes
     ----------
+    quiet : whether it would be, known once the additive model is fitted.
     apart : while True only the members are computed, (N, K, h): training, which has no use for terms that stay.
 
     Cost: that of both. In parts the additive model adds O entries and the bases of the columns in its pairs.
@@ -61,10 +63,12 @@ class TabMAdditive(nn.Module):
 
     def __init__(
         self, n_tokens: int, d_token: int, sizes: CellSizes, n_outputs: int, members: int = 4, width: int = 256, blocks: int = 2,
-        dropout: float = 0.1, pair_bins: int = 8, pairs: Sequence[Sequence[int]] | None = None, n_pairs: int | None = None,
+        dropout: float = 0.1, free_dropout: bool = True, pair_bins: int = 8, pairs: Sequence[Sequence[int]] | None = None,
+        n_pairs: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         del n_pairs  # read by the screen
+        self.free_dropout, self.quiet = free_dropout, False
         self.deep = TabM(n_tokens, d_token, members, width, blocks, dropout)
         total, least, most = KNOTS
         knots = int(np.clip(total // max(len(sizes.bins), 1), least, most))
@@ -100,9 +104,12 @@ class TabMAdditive(nn.Module):
         sizes = self.own.sizes
         other = sorted(set(range(sizes.n_columns)) - set(sizes.number_columns) - set(sizes.code_columns))
         self.own.curves.read[other] = 0.0  # columns that only the members read: texts, parts of dates
-        if self.own.unexplained is not None and self.own.unexplained < QUIET:
-            self.deep.dropout = 0.0
+        self.quiet = self.free_dropout and self.own.unexplained is not None and self.own.unexplained < QUIET
         return started
+
+    def leave_out_dropout(self) -> None:
+        """Train the members without dropout from here on."""
+        self.deep.dropout = 0.0
 
     def parts(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return the columns' parts (N, C, W): of the members' first stage, of the output, and bases of pairs, each in its own place."""
