@@ -33,7 +33,8 @@ def test_the_entrances_agree_where_both_halves_have_a_say() -> None:
         assert parts.shape == (40, 5, net.part_width)
         torch.testing.assert_close(net.outputs_from_tokens(tokens), out)
         torch.testing.assert_close(net.outputs_from_parts(parts.sum(1)), out, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(net.head(net.named_parts(cells)["hidden"]), out)
+        found = net.named_parts(cells)
+        torch.testing.assert_close(net.head(found["hidden"], found), out)
 
 
 def test_the_additive_half_is_the_additive_model_and_fits() -> None:

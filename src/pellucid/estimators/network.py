@@ -217,17 +217,19 @@ class NetworkEngine:
         """Return encoded rows on the network's device."""
         return as_cells(self.encoder.transform(table), self.device)
 
-    def apply(self, table: Table, function: Callable[[torch.Tensor], torch.Tensor]) -> npt.NDArray[np.float64]:
+    def apply(
+        self, table: Table, function: Callable[[torch.Tensor], torch.Tensor], precision: str = "fp32"
+    ) -> npt.NDArray[np.float64]:  # fmt: skip
         """Return ``function`` of the raw outputs (N, K, O), row by row independent of what else is asked."""
         outs = []
         for start in range(0, max(len(table), 1), ROWS_AT_ONCE):
             cells = self.cells(table.take(slice(start, start + ROWS_AT_ONCE)))
-            outs.append(predict_in_chunks(lambda c: function(self.net(c)), cells).double().numpy())
+            outs.append(predict_in_chunks(lambda c: function(self.net(c).float()), cells, precision=precision).double().numpy())
         return np.concatenate(outs)
 
-    def members(self, table: Table) -> FloatArray:
+    def members(self, table: Table, precision: str = "fp32") -> FloatArray:
         """Return (N, K, O): probabilities, or values in the target's unit."""
-        return self.apply(table.select(self.encoder.columns), self.objective.answers)
+        return self.apply(table.select(self.encoder.columns), self.objective.answers, precision)
 
     def out_of_fold(self, table: Table, folds: npt.NDArray[np.int64]) -> FloatArray:
         """Return for each planned row (N, O) the answer of the fold network that did not learn from it."""

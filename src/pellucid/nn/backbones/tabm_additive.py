@@ -33,7 +33,7 @@ FEW_ROWS, PAIRS = 2000, (200, 12)
 
 
 class TabMAdditive(nn.Module):
-    """Tokens (N, C, D) to hidden states (N, K, h + O): those of K members of TabM, then the output of an additive model.
+    """Tokens (N, C, D) to hidden states (N, K, h) of K members of TabM, and the output of an additive model as the part ``additive``.
 
     The first ``front`` entries of a token are the additive model's, the rest are the members'. Its terms are put where
     :meth:`start_from` finds them and stay there; the members learn as they would alone. The head ``blend`` mixes the two.
@@ -49,7 +49,7 @@ class TabMAdditive(nn.Module):
     Attributes
     ----------
     quiet : whether it would be, known once the additive model is fitted.
-    apart : while True only the members are computed, (N, K, h): training, which has no use for terms that stay.
+    apart : while True only the members are computed: training, which has no use for terms that stay.
 
     Cost: that of both. In parts the additive model adds O entries and the bases of the columns in its pairs.
     """
@@ -74,7 +74,7 @@ class TabMAdditive(nn.Module):
         knots = int(np.clip(total // max(len(sizes.bins), 1), least, most))
         fewer = replace(sizes, bins=tuple(coarser(edges, knots) for edges in sizes.bins))
         self.own = Additive(n_tokens, self.front, fewer, n_outputs, pair_bins, pairs).requires_grad_(False).eval()
-        self.members, self.width, self.n_outputs, self.apart = members, width + n_outputs, n_outputs, False
+        self.members, self.width, self.n_outputs, self.apart = members, width, n_outputs, False
         paired = sorted({c for pair in self.own.pairs for c in pair})
         self.register_buffer("place", torch.eye(n_tokens)[:, paired], persistent=False)  # (C, P): which place a column's basis has
         index = [[paired.index(c) for c in pair] for pair in self.own.pairs]
@@ -123,23 +123,20 @@ class TabMAdditive(nn.Module):
             return torch.cat(pieces, 2)
 
     def from_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-        """Return (hidden (N, K, h + O), parts) from the summed parts (N, W)."""
+        """Return (hidden (N, K, h), parts) from the summed parts (N, W)."""
         k = self.members * self.deep.width
         out = self.own.bias + total[:, k : k + self.n_outputs]
         if self.place.shape[1]:
             bases = total[:, k + self.n_outputs :].unflatten(1, (self.place.shape[1], -1))
             out = out + self.own._pair_terms(bases[:, self.slot[0]], bases[:, self.slot[1]]).sum(1)
-        return self._joined(self.deep.from_sum(total[:, :k])[0], out)
+        return self.deep.from_sum(total[:, :k])[0], {"additive": out}
 
     def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-        """Return (hidden (N, K, h + O), parts); parts hold the output of the additive model, ``additive`` (N, O)."""
+        """Return (hidden (N, K, h), parts); parts hold the output of the additive model, ``additive`` (N, O), unless it is left out."""
         mine, rest = self._split(tokens)
         hidden, _ = self.deep(rest, masked)
-        return (hidden, {}) if self.apart else self._joined(hidden, self.own(mine, masked)[0][:, 0])
+        return hidden, {} if self.apart else {"additive": self.own(mine, masked)[0][:, 0]}
 
     def _split(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         front = tokens.shape[-1] - self.deep.first.d_token  # 0 where the embedding leaves them out
         return tokens[..., :front], tokens[..., front:]
-
-    def _joined(self, hidden: torch.Tensor, out: torch.Tensor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-        return torch.cat([hidden.float(), out[:, None].expand(-1, self.members, -1)], 2), {"additive": out}
