@@ -91,10 +91,11 @@ class Question:
         return CoalitionEngine(self.view, self.table, self.background if background is None else background, self.players)
 
     def record(self, settings: Mapping[str, Any] | None = None, caveats: Sequence[str] = ()) -> RunRecord:
-        """Return the record of the answer, complete for replay."""
+        """Return the record of the answer, complete for replay; ``settings["evals_per_row"]`` is the model rows per explained row."""
+        counted = {"evals_per_row": round(self.view.n_calls / max(1, len(self.table)), 1)}
         return RunRecord(
             method=self.method,
-            settings={**self.settings, **(settings or {})},
+            settings={**self.settings, **counted, **(settings or {})},
             seed=self.seed,
             data=self.table.fingerprint(),
             duration=time.perf_counter() - self.started,
