@@ -19,8 +19,18 @@ from pellucid.probe.hashing import uniforms
 from pellucid.protocols import FloatArray
 
 __all__ = [
-    "Games", "ask", "by_size", "coalitions", "exact", "exact_cost", "kernel", "permutation_cost", "permutations", "shapley_weights", "subsets",
-]  # fmt: skip
+    "Games",
+    "ask",
+    "by_size",
+    "coalitions",
+    "exact",
+    "exact_cost",
+    "kernel",
+    "permutation_cost",
+    "permutations",
+    "shapley_weights",
+    "subsets",
+]
 
 Ints = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]

@@ -17,7 +17,6 @@ from pellucid.explain import games as solve
 from pellucid.explain.games import Games
 from pellucid.explain.question import Question
 from pellucid.explain.sampling import Plan, Sampler, Solver
-from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.hashing import mix, name_hashes
 from pellucid.probe.masker import Neighbours
 from pellucid.protocols import FloatArray
