@@ -25,7 +25,7 @@ def explain(question: Question) -> Explanation:
     """Return Banzhaf values, exact where affordable, else sampled with standard errors until precise.
 
     Banzhaf 1965; as values of a model Wang and Jia 2023, arXiv:2205.15466. They do not add up to the prediction, and they are the slopes of
-    the least-squares line through all coalitions (Hammer and Holzman 1992, doi:10.1007/BF01415656). Cost: 2^d B model rows per row where
+    the least-squares line through all coalitions (Hammer and Holzman 1992, ZOR 36). Cost: 2^d B model rows per row where
     exact, else 2 (d + 1) B a pass; d = columns in which two rows differ.
     """
     return answer(question, BANZHAF, complete=False)

@@ -37,7 +37,7 @@ def _bernoulli(n: int) -> Fraction:
 def coefficient(index: str, order: int, t: int, r: int) -> Fraction:
     """Return c(t, r): what a Moebius term of r columns gives to each of its subsets of t columns.
 
-    Sources: sii, k-sii: Grabisch and Roubens 1999, doi:10.1007/s001820050125, Bord and von Luxburg 2023, arXiv:2209.04012; stii:
+    Sources: sii, k-sii: Grabisch and Roubens 1999, doi:10.1007/s001820050125, Bordt and von Luxburg 2023, arXiv:2209.04012; stii:
     Sundararajan, Dhamdhere and Agarwal 2020, arXiv:1902.05622; fsii, fbii: Tsai, Yeh and Ravikumar 2023, arXiv:2203.00870; banzhaf:
     Grabisch and Roubens 1999. t = 0 is the constant of the index.
 
@@ -62,7 +62,7 @@ def coefficient(index: str, order: int, t: int, r: int) -> Fraction:
         return Fraction(1, comb(r, order)) if t == order else Fraction(0)
     if r <= order:  # the two faithful indices are the Moebius terms themselves where the order reaches
         return Fraction(0)
-    sign = (-1) ** (order - t)
+    sign = -1 if (order - t) % 2 else 1
     if index == "fsii":
         return sign * Fraction(t, order + t) * comb(order, t) * Fraction(comb(r - 1, order), comb(r + order - 1, order + t))
     return sign * Fraction(comb(r - t - 1, order - t), 2 ** (r - t))

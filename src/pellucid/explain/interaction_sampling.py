@@ -75,7 +75,7 @@ class SetSampler:
         for t, per_size in weights.items():
             for s, line in enumerate(per_size):
                 self.table[t, s, : len(line)] = [float(w * comb(self.p, s)) for w in line]
-        self.back_cost = rows.cost if rows.neighbours is not None else float(len(rows.engine.empty))
+        self.back_cost = rows.back_cost
         self._plan()
 
     def _plan(self) -> None:
@@ -233,7 +233,7 @@ class SetSampler:
         engine, b = self.rows.engine, len(self.rows.engine.empty)
         row = np.repeat(self.which[places], b)
         active = engine.differ(row, np.tile(np.arange(b), len(places))).reshape(len(places), b, -1).any(1)
-        gone = np.asarray((self.sets[None] & ~active[:, None]).any(2))
+        gone: BoolArray = np.asarray(np.any(self.sets[None] & ~active[:, None], axis=2), bool)
         return np.where(gone[..., None], 0.0, values), np.where(gone[..., None], 0.0, variance)
 
 

@@ -8,6 +8,8 @@ sampled, each with draws of its own; errors of different pairs are independent a
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +68,11 @@ class RowGames:
         rows = g.integers(0, len(self.q.table), 64)
         z = g.random((64, len(self.q.players))) < 0.5
         return float((self.neighbours.weights(rows, z) > 0).sum(1).mean())
+
+    @property
+    def back_cost(self) -> float:
+        """Mean number of background rows behind one value of a coalition."""
+        return float(len(self.engine.empty)) if self.neighbours is None else self.cost
 
     def blocks(self) -> list[Ints]:
         """Return the rows in blocks whose intermediate values stay small."""
@@ -139,7 +146,9 @@ def afford(question: Question, rows: RowGames, per_row: float, what: str) -> Non
         )
 
 
-def answer(question: Question, solver: Solver, way: str = "auto", *, complete: bool = True) -> Explanation:
+def answer(
+    question: Question, solver: Solver, way: str = "auto", *, complete: bool = True, settings: Mapping[str, Any] | None = None
+) -> Explanation:
     """Return the values of the players by one solver, exact or sampled until precise.
 
     Parameters
@@ -155,9 +164,9 @@ def answer(question: Question, solver: Solver, way: str = "auto", *, complete: b
         values[block], variance[block], short[block], any_sampled = _solve(rows, block, solver, way)
         sampled |= any_sampled
     caveats = [f"{int(short.sum())} of {n} rows stopped at the budget before the asked precision"] if short.any() else []
-    settings = {"way": "sampled" if sampled else "exact", "precision": (rows.precision or None) if sampled else None}
+    told = {"way": "sampled" if sampled else "exact", "precision": (rows.precision or None) if sampled else None, **(settings or {})}
     return question.answer(
-        values, rows.base, rows.engine.full, error=np.sqrt(variance) if sampled else None, complete=complete, settings=settings,
+        values, rows.base, rows.engine.full, error=np.sqrt(variance) if sampled else None, complete=complete, settings=told,
         caveats=caveats + rows.lateness(),
     )  # fmt: skip
 
