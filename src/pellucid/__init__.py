@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pellucid.estimators import TabularClassifier, TabularRegressor, load
     from pellucid.evaluate import compare, trial
     from pellucid.explain import explain
+    from pellucid.probe.grouping import propose_groups
     from pellucid.registry import Entry, register
     from pellucid.registry import entries as methods
     from pellucid.report import chart
@@ -50,6 +51,7 @@ _HOME = {
     "compare": "evaluate",
     "chart": "report",
     "report": "report",
+    "propose_groups": "probe.grouping",
     "Entry": "registry",
     "register": "registry",
     "methods": "registry",
@@ -81,6 +83,7 @@ __all__ = [
     "explain",
     "load",
     "methods",
+    "propose_groups",
     "read_table",
     "register",
     "report",

@@ -8,7 +8,7 @@ from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.people import Actions, Neighbours
 from pellucid.results.prediction import Prediction
-from pellucid.results.shapes import Curve, Interactions, Rule, Rules
+from pellucid.results.shapes import Curve, Interactions, Rule, Rules, Words
 from pellucid.results.verdicts import SEVERITIES, VERDICTS, Finding, Leaderboard, Trial, stack_findings
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Rules",
     "RunRecord",
     "Trial",
+    "Words",
     "plain",
     "stack_findings",
 ]
