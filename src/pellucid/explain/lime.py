@@ -137,7 +137,7 @@ def _stability(slopes: FloatArray) -> FloatArray:
     k = min(TOP, size.shape[2])
     chosen = np.zeros(size.shape, bool)
     np.put_along_axis(chosen, np.argsort(-size, axis=2, kind="stable")[:, :, :k], True, axis=2)
-    chosen &= size > 1e-9 * size.max(axis=2, keepdims=True)  # columns that do nothing are not ranked by their rounding errors
+    chosen &= size > 1e-9 * size.max()  # columns that do nothing are not ranked by their rounding errors
     pairs = itertools.combinations(range(len(chosen)), 2)
     both = [((chosen[a] & chosen[b]).sum(1), (chosen[a] | chosen[b]).sum(1)) for a, b in pairs]
     return np.asarray(np.mean([np.where(either > 0, common / np.maximum(either, 1), 1.0) for common, either in both], axis=0))
