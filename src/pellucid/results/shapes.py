@@ -29,6 +29,8 @@ class Interactions(Result):
     base_values, predictions : (N, O) where the values add up to their difference, else None; for ``"fbii"`` the constant of the index.
     gap : (N, O) predictions minus base minus the sum of the values; None where the index makes no such promise.
     data : the explained cells as the user wrote them; None for a whole table.
+    low, high : (N, S, O) smallest and largest value over all models that are nearly as good as this one; None where one model is asked.
+    swarm : one line per pair and nearly equal model, behind ``low`` and ``high``; None where one model is asked.
     """
 
     sets: tuple[tuple[str, ...], ...]
@@ -44,6 +46,9 @@ class Interactions(Result):
     predictions: FloatArray | None = None
     gap: FloatArray | None = None
     data: pd.DataFrame | None = None
+    low: FloatArray | None = None
+    high: FloatArray | None = None
+    swarm: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         if self.by_set.ndim != 3 or self.by_set.shape[1:] != (len(self.sets), len(self.outputs)):
@@ -83,8 +88,9 @@ class Interactions(Result):
         return [(self.sets[s], float(self.by_set[:, s].mean())) for s in order[:k]]
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one line per row, set and output: row, columns, size, output, value, error."""
+        """Return one line per row, set and output: row, columns, size, output, value, error; also low and high where there is a range."""
         n, s, o = self.by_set.shape
+        ends = (("low", self.low), ("high", self.high))
         index = np.arange(n) if self.data is None else np.asarray(self.data.index)
         return pd.DataFrame(
             {
@@ -94,6 +100,7 @@ class Interactions(Result):
                 "output": np.tile(np.asarray(self.outputs, object), n * s),
                 "value": self.by_set.reshape(-1),
                 "error": np.zeros(n * s * o) if self.error is None else self.error.reshape(-1),
+                **{name: end.reshape(-1) for name, end in ends if end is not None},
             }
         )
 
