@@ -61,11 +61,10 @@ def parts_of_sets(
     return torch.cat(found), torch.cat(outputs)
 
 
-@torch.no_grad()
 def _forward(tape: Tape, part: torch.Tensor, kept: bool) -> torch.Tensor:
     """Return the part of the output (N, O)."""
     held, mixing = {id(tape.tokens): part}, weights(tape) if kept else frozenset[int]()
-    with torch.inference_mode(False):
+    with torch.inference_mode(False), torch.no_grad():
         for step in tape.steps:
             given = [held.get(key) for key in step.keys]
             if all(g is None for g in given):

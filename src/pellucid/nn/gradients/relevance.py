@@ -1,7 +1,8 @@
 """Shares of the output itself, and guided gradients: rules for single operations, sent back along one pass.
 
 Layer-wise relevance propagation (Bach and others 2015, doi:10.1371/journal.pone.0130140; the gamma rule: Montavon and others 2019,
-doi:10.1007/978-3-030-28954-6_10). The share of an activation a is a times its multiplier; the output's multiplier is 1.
+doi:10.1007/978-3-030-28954-6_10, here for activations of both signs). The share of an activation a is a times its multiplier; the output's
+multiplier is 1.
 
 * a matrix on activations: ``a_i w_ij / (sum_i a_i w_ij + epsilon)`` of the share that sum has; a bias keeps its own;
 * one number to one number: rise over run from 0;
@@ -19,7 +20,7 @@ import torch
 from pellucid.errors import RequestError
 from pellucid.nn.gradients.tape import SAME, Function, Grads, Step, Tape, back, nothing, number, record, slope, weights
 
-__all__ = ["guided", "relevance"]
+__all__ = ["derivative", "guided", "relevance"]
 
 ROWS = 256
 PRODUCTS = frozenset({"mm", "bmm", "addmm", "baddbmm", "addmv", "mv", "matmul", "linear", "convolution", "mul", "addcmul", "dot"})
@@ -103,10 +104,10 @@ def _guided(step: Step, came: Grads) -> Grads:
         return came[:1]
     if step.name in KINKED:
         came = [None if c is None else torch.relu(c) for c in came]
-    return _derivative(step, came)
+    return derivative(step, came)
 
 
-def _derivative(step: Step, came: Grads) -> Grads:
+def derivative(step: Step, came: Grads) -> Grads:
     """Return the derivative's way back; what chooses (truth values, places) gets nothing."""
     if any(not t.is_floating_point() for t in step.outputs[:1]):
         return nothing(step)
@@ -125,7 +126,7 @@ def _rule(step: Step, came: Grads, mixing: frozenset[int], epsilon: float, gamma
         return came[:1]
     m = came[0]
     if m is None or not step.outputs[0].is_floating_point():
-        return _derivative(step, came)
+        return derivative(step, came)
     if step.name in PRODUCTS and len(step.active) > 1:
         return _shared(step, m, mixing)
     if step.name in MATRICES:
@@ -139,12 +140,12 @@ def _rule(step: Step, came: Grads, mixing: frozenset[int], epsilon: float, gamma
         return [torch.cat([m * torch.sigmoid(v), torch.zeros_like(u)], step.other("dim", -1))]
     if step.name == "div" and len(step.active) == 2:
         return [(m / step.inputs()[1]).sum_to_size(step.inputs()[0].shape), None]
-    return _derivative(step, came)
+    return derivative(step, came)
 
 
 def _shared(step: Step, m: torch.Tensor, mixing: frozenset[int]) -> Grads:
     """A product: half to each factor, or all to the one that is not made of attention weights; what is added keeps its own."""
-    found = _derivative(step, [m])
+    found = derivative(step, [m])
     factors = [i for i, place in enumerate(step.active) if step.name not in ("addmm", "baddbmm", "addcmul", "addmv") or place > 0]
     if len(factors) < 2:
         return found
@@ -158,20 +159,37 @@ def _shared(step: Step, m: torch.Tensor, mixing: frozenset[int]) -> Grads:
 
 
 def _through_matrix(step: Step, m: torch.Tensor, epsilon: float, gamma: float) -> Grads:
+    """Each product ``a_i w_ij`` by its size in the sum; with ``gamma`` products of the sum's own sign count more."""
     (a,) = step.inputs()
-    none = step.apply([torch.zeros_like(a)])[0]
-    z = step.outputs[0] - none
-    favoured = _favouring(step, gamma) if gamma else step
-    zg = favoured.apply([a])[0] - favoured.apply([torch.zeros_like(a)])[0] if gamma else z
+    z = step.outputs[0] - step.apply([torch.zeros_like(a)])[0]
     least = epsilon * z.std(correction=0) + torch.finfo(z.dtype).tiny
-    return slope(favoured, [a], [m * z / torch.where(zg < 0, zg - least, zg + least)])
+    if not gamma:
+        return slope(step, [a], [m * z / torch.where(z < 0, z - least, z + least)])
+    up, down = (_signed(step, sign) for sign in (1, -1))
+    most, lack = torch.relu(a), -torch.relu(-a)
+    none = torch.zeros_like(a)
+
+    def image(of: Step, at: torch.Tensor) -> torch.Tensor:
+        return of.apply([at])[0] - of.apply([none])[0]
+
+    positive = z >= 0
+    favoured = torch.where(positive, image(up, most) + image(down, lack), image(up, lack) + image(down, most))
+    ratio = m * z / torch.where(positive, z + gamma * favoured + least, z + gamma * favoured - least)
+    of_same, of_other = torch.where(positive, ratio, 0.0), torch.where(positive, 0.0, ratio)
+
+    def back_to(of: Step, r: torch.Tensor) -> torch.Tensor:
+        (found,) = slope(of, [a], [r])
+        return none if found is None else found
+
+    where_up, where_down = back_to(up, of_same) + back_to(down, of_other), back_to(down, of_same) + back_to(up, of_other)
+    return [back_to(step, ratio) + gamma * torch.where(a >= 0, where_up, where_down)]
 
 
-def _favouring(step: Step, gamma: float) -> Step:
-    """Return the step with ``w + gamma max(w, 0)`` for its matrix; a bias, which is added, stays as it is."""
+def _signed(step: Step, sign: int) -> Step:
+    """Return the step with the positive, or the negative, part of its matrix; a bias, which is added, stays as it is."""
     added = step.name in ("addmm", "baddbmm", "addmv")
     flat = tuple(
-        f + gamma * torch.relu(f)
+        sign * torch.relu(sign * f)
         if isinstance(f, torch.Tensor) and f.is_floating_point() and f.ndim > 1 and i not in step.active and not (added and i == 0)
         else f
         for i, f in enumerate(step.flat)

@@ -172,8 +172,10 @@ def number(value: torch.Tensor) -> torch.Tensor:
 
 
 def _functional(op: Any) -> Any:
-    """Return the form of an operator that writes into nothing."""
+    """Return the form of an operator that writes into nothing, and that asks no particular order in memory."""
     name = op._schema.name.split("::")
+    if name[1] in ("view", "_unsafe_view") and op._overloadname == "default":
+        return torch.ops.aten.reshape.default
     if not name[1].endswith("_") or not op._schema.is_mutable:
         return op
     return getattr(getattr(getattr(torch.ops, name[0]), name[1][:-1]), op._overloadname)
