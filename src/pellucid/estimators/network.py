@@ -258,6 +258,25 @@ class NetworkEngine:
             out["bias"] = out["bias"] + self.objective.center
         return out
 
+    def shown(self, table: Table, temperature: float, only: int | None = None) -> dict[str, npt.NDArray[Any]]:
+        """Return :meth:`parts` as answers read them: one network (the mean, or the one of member ``only``), terms over ``temperature``."""
+        found, nets = self.parts(table), self.n_folds * self.n_samples
+        if nets > 1:
+            found = {k: v.mean(1) if only is None else v[:, only * nets // self.n_members] for k, v in found.items()}
+        found |= {k: found[k] / temperature for k in ("contributions", "pairs", "bias", "rules") if k in found}
+        if "rules" in found and self.objective.task == "regression":
+            found["rules"] = found["rules"] * self.objective.scale
+        backbone = getattr(self.net, "net", self.net).backbone
+        if found.get("pairs") is not None and found["pairs"].shape[1]:
+            found["pair_columns"] = np.broadcast_to(np.asarray(backbone.pairs), (len(table), len(backbone.pairs), 2))
+        attending = getattr(backbone, "attending", None)
+        if "attention" in found and attending is not None:
+            at, maps, columns = attending.cpu().numpy(), found["attention"], len(self.encoder.columns)
+            found["attention"] = np.zeros((*maps.shape[:3], columns, columns))
+            found["attention"][..., at[:, None], at] = maps
+            found["attending"] = np.broadcast_to(np.isin(np.arange(columns), at), (len(table), columns))
+        return found
+
     def logits(self, raw: torch.Tensor) -> torch.Tensor:
         """Return class logits (N, K, O') of raw outputs; two classes have one raw output, the log-odds of the second."""
         return raw if self.objective.n_outputs > 1 or self.objective.n_answers == 1 else torch.cat([torch.zeros_like(raw), raw], 2)

@@ -12,7 +12,7 @@ import pandas as pd
 from pellucid.errors import RequestError
 from pellucid.results.base import FloatArray, Result, RunRecord
 
-__all__ = ["Curve", "Interactions", "Rule", "Rules", "Words"]
+__all__ = ["Curve", "Heads", "Interactions", "Rule", "Rules", "Words"]
 
 
 @dataclass(frozen=True)
@@ -261,3 +261,41 @@ class Words(Result):
         """Return the k words of a row with the largest values, as (column, word, value)."""
         found = [(c, w, float(v[output])) for c in self.columns for w, v in zip(self.words[c][row], self.values[c][row])]
         return sorted(found, key=lambda f: -abs(f[2]))[:k]
+
+
+class Heads(Result):
+    """What the attention heads of a network add to its answers.
+
+    Attributes
+    ----------
+    values : (N, L, heads, O) by row, layer (of several networks one after the other), head and output.
+    index : (N,) labels of the rows. outputs, scale, method, record : names, unit, how they were made.
+    """
+
+    values: FloatArray
+    outputs: tuple[str, ...]
+    scale: str
+    method: str
+    record: RunRecord
+    index: npt.NDArray[np.object_]
+
+    def importance(self) -> FloatArray:
+        """Return (L, heads): mean over rows and outputs of the absolute values."""
+        return np.asarray(np.abs(self.values).mean((0, 3)))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line per layer, head and output, largest first: layer, head, output, value, size (mean absolute value), error."""
+        n, layers, heads, o = self.values.shape
+        size = np.abs(self.values)
+        layer, head, output = np.indices((layers, heads, o)).reshape(3, -1)
+        frame = pd.DataFrame(
+            {
+                "layer": layer,
+                "head": head,
+                "output": np.asarray(self.outputs, object)[output],
+                "value": self.values.mean(0).reshape(-1),
+                "size": size.mean(0).reshape(-1),
+                "error": (size.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full(size.shape[1:], np.nan)).reshape(-1),
+            }
+        )
+        return frame.sort_values("size", ascending=False, kind="stable", ignore_index=True)
