@@ -13,7 +13,7 @@ import pellucid
 
 PUBLIC = {
     *("TabularClassifier", "TabularRegressor", "Table", "Schema", "read_table", "load"),
-    *("audit", "chart", "compare", "explain", "report", "trial", "uncertainty"),
+    *("audit", "chart", "compare", "explain", "report", "select", "trial", "uncertainty"),
     *("Entry", "methods", "propose_groups", "register"),
     *("PellucidError", "PellucidWarning", "DataError", "SourceError", "EmptyTableError", "ColumnError", "CellError", "TargetError"),
     *("RequestError", "MissingExtraError", "ArgumentError", "NotFittedError", "ModelFileError"),

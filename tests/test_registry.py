@@ -16,6 +16,7 @@ IN_SHORT = {
     "backbone": ("tabm", "linear"),
     "explain": None,
     "act": None,
+    "select": None,
     "uncertainty": None,
     "audit": None,
     "trial": None,

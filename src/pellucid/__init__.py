@@ -1,7 +1,7 @@
 """Deep learning on a single table that answers for itself.
 
 Three questions about every prediction: why this decision, how certain is it, can the data be trusted? Names are loaded when first used, so
-``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit`` and ``report`` are packages that can be called.
+``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit``, ``select`` and ``report`` are packages that can be called.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pellucid.registry import Entry, register
     from pellucid.registry import entries as methods
     from pellucid.report import chart
+    from pellucid.select import select
     from pellucid.table import Schema, Table, read_table
     from pellucid.uncertainty import uncertainty
 
@@ -47,6 +48,7 @@ _HOME = {
     "audit": "audit",
     "explain": "explain",
     "uncertainty": "uncertainty",
+    "select": "select",
     "trial": "evaluate",
     "compare": "evaluate",
     "chart": "report",
@@ -87,6 +89,7 @@ __all__ = [
     "read_table",
     "register",
     "report",
+    "select",
     "trial",
     "uncertainty",
 ]

@@ -195,8 +195,6 @@ _INSIDE: tuple[Entry, ...] = (
         source="Lou, Caruana, Gehrke and Hooker 2013, doi:10.1145/2487575.2487579; Alvarez-Melis and Jaakkola 2018, arXiv:1806.07538",
     ),
 )
-ENTRIES += _INSIDE
-
 ENTRIES: tuple[Entry, ...] = (
     Entry(
         name="shapley",
@@ -582,3 +580,4 @@ ENTRIES: tuple[Entry, ...] = (
         source="Granmo 2018, arXiv:1804.01508",
     ),
 )
+ENTRIES += _INSIDE

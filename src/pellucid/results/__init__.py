@@ -8,8 +8,8 @@ from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.people import Actions, FoundRows, Neighbours
 from pellucid.results.prediction import Prediction
-from pellucid.results.shapes import Curve, Interactions, Rule, Rules, Words
-from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules
+from pellucid.results.selection import Selection
+from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules, Words
 from pellucid.results.verdicts import SEVERITIES, VERDICTS, Finding, Leaderboard, Trial, stack_findings
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Rule",
     "Rules",
     "RunRecord",
+    "Selection",
     "Trial",
     "Words",
     "plain",
