@@ -6,7 +6,7 @@ O outputs, K members.
 
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
-from pellucid.results.people import Actions, Neighbours
+from pellucid.results.people import Actions, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.shapes import Curve, Interactions, Rule, Rules
 from pellucid.results.verdicts import SEVERITIES, VERDICTS, Finding, Leaderboard, Trial, stack_findings
@@ -20,6 +20,7 @@ __all__ = [
     "Finding",
     "FloatArray",
     "Importance",
+    "Inquiry",
     "Interactions",
     "Leaderboard",
     "Neighbours",
