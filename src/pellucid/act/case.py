@@ -80,6 +80,12 @@ class Case:
                 got=str(self.budget.rows), do="raise the budget, or ask about fewer rows",
             )  # fmt: skip
 
+    def left(self) -> Budget:
+        """Return what is left of the budget, for another method to spend."""
+        self.need(1)
+        seconds = None if self.budget.seconds is None else max(0.01, self.budget.seconds - (time.perf_counter() - self.started))
+        return Budget(None if self.budget.rows is None else self.budget.rows - self.view.n_calls, seconds)
+
     def record(self, settings: Mapping[str, Any] | None = None, caveats: Sequence[str] = ()) -> RunRecord:
         """Return the record of the answer, complete for replay."""
         return RunRecord(

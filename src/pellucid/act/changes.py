@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.errors import RequestError
+from pellucid.errors import RequestError, quote
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.table import ColumnType, Schema, Table
+from pellucid.table.cells import level_text
 from pellucid.table.conditions import Condition, parse
 
 __all__ = ["MOST", "Changes", "differ"]
@@ -321,10 +322,19 @@ def _scale(values: FloatArray) -> float:
 
 def _as_written(texts: list[str], both: pd.Series[Any], name: str) -> pd.Series[Any]:
     """Return levels that no row shows as cells of the column's type."""
-    try:
-        cells = pd.Series(texts, dtype=object).astype(both.dtype)
-    except (TypeError, ValueError) as error:
-        raise RequestError(f"the allowed levels of {name!r} are no cells of the column", got=", ".join(texts)) from error
-    if cells.isna().any():
-        raise RequestError(f"the model does not know the allowed levels of {name!r}", got=", ".join(texts))
-    return cells
+    if isinstance(both.dtype, pd.CategoricalDtype):
+        known = {level_text(c): c for c in both.dtype.categories}
+    elif pd.api.types.is_bool_dtype(both.dtype):
+        known = {"True": True, "False": False}
+    elif pd.api.types.is_numeric_dtype(both.dtype):
+        known = {t: float(t) for t in texts if _reads_as_number(t)}
+    else:
+        known = {t: t for t in texts}
+    unknown = [t for t in texts if t not in known]
+    if unknown:
+        raise RequestError(f"the allowed levels of {name!r} are no cells of the column", got=quote(unknown))
+    return pd.Series([known[t] for t in texts], dtype=both.dtype)
+
+
+def _reads_as_number(text: str) -> bool:
+    return text.replace(".", "", 1).removeprefix("-").isdigit()

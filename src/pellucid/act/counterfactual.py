@@ -59,7 +59,9 @@ def act(case: Case) -> Actions:
     persons = np.flatnonzero(~reached)
     accepted = accepted_rows(case)
     donors, best = donors_of(case, persons, accepted)
-    found = reached_sets(case, donors) if len(donors.person) else (np.zeros(0, np.int64), np.zeros((0, n), bool), False)
+    found = (
+        reached_sets(case, donors) if len(donors.person) else (np.zeros(0, np.int64), np.zeros((0, case.changes.own.shape[1]), bool), False)
+    )
     options, changes, has = _listed(case, donors, *found[:2])
     why = [_why(case, i, accepted, best, found[2]) for i in persons.tolist() if i not in has]
     unreached = pd.DataFrame({"row": case.table.index[[i for i in persons if i not in has]], "why": why})
@@ -154,7 +156,7 @@ def _predictions(case: Case, raw: FloatArray) -> npt.NDArray[Any]:
         return np.asarray(raw[:, case.wanted.output])
     level = 0.5 if case.view.scale == "probability" else 0.0
     place = raw.argmax(1) if raw.shape[1] > 1 else (raw[:, 0] > level).astype(int)
-    return np.asarray(case.view.classes, object)[place]
+    return np.asarray(np.asarray(case.view.classes, object)[place])
 
 
 def _plausible(case: Case, rows: FloatArray) -> FloatArray:

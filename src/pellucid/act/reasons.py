@@ -12,9 +12,12 @@ from pellucid import registry
 from pellucid.act import responsiveness
 from pellucid.act.case import Case
 from pellucid.errors import ArgumentError, RequestError
+from pellucid.random import stream
 from pellucid.results import Actions, Explanation
 
 __all__ = ["act", "compare"]
+
+BACKGROUND = 100
 
 
 def act(case: Case) -> Actions:
@@ -45,15 +48,17 @@ def _towards(case: Case, explanation: Any) -> Any:
 
 def _explained(case: Case) -> Any:
     """Return the explanation of the output that the goal speaks of; called by name, as estimators do: explainers are on this floor."""
-    inner, rows, kept = case.view.inner, case.table, case.kept
+    inner, rows = case.view.inner, case.table
+    kept = case.kept.take(np.sort(stream(case.seed, "background").permutation(len(case.kept))[:BACKGROUND]))
     foreign = getattr(inner, "foreign", False)
     made = registry.public("explain", "explain")(
         inner,
         inner.native(rows) if foreign else rows,  # type: ignore[attr-defined]
         method=str(case.options["explain"]),
         output=case.view.outputs[case.wanted.output] if len(case.view.outputs) > 1 else None,
-        background=inner.native(kept) if foreign else None,  # type: ignore[attr-defined]
+        background=inner.native(kept) if foreign else kept,  # type: ignore[attr-defined]
         random_state=case.seed,
+        budget=case.left(),
     )
     case.view.n_calls += made.record.n_calls
     return replace(made, data=rows.frame)
@@ -67,7 +72,7 @@ def compare(explanation: Any, actions: Actions, top: int = 4, sign: Any = 1.0) -
     explanation : contributions (N, P) of one output, in which the players are single columns.
     actions : responsiveness of the same rows.
     top : how many columns are named.
-    sign : 1 where a larger output brings the goal nearer, -1 where a smaller one does, for all rows or (N,): reasons speak against the goal.
+    sign : 1 where a larger output brings the goal nearer, -1 where a smaller one does, for all or (N,): reasons speak against the goal.
 
     Returns
     -------

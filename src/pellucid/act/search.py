@@ -123,6 +123,8 @@ def _few(values: FloatArray, counts: BoolArray) -> tuple[FloatArray, BoolArray]:
 
 def reached_sets(case: Case, donors: Donors) -> tuple[Ints, BoolArray, bool]:
     """Return the pairs that reach the goal, their sets of columns (n, C), and whether the budget ended the search."""
+    if not len(donors.person):
+        return np.zeros(0, np.int64), np.zeros((0, case.changes.own.shape[1]), bool), False
     search = Search(case, donors)
     pairs = np.arange(len(donors.person))
     usable = differ(search.own, donors.codes)

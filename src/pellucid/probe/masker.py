@@ -177,7 +177,7 @@ class Neighbours:
             mine = np.flatnonzero(which.ravel() == p)
             delta = self._delta[row[mine]]
             out[mine] = np.einsum("nbc,cd,nbd->nb", delta, inverse[p], delta, optimize=True)
-        return out / np.maximum(size, 1)[:, None]
+        return np.asarray(out / np.maximum(size, 1)[:, None])
 
 
 def _differences(rows: Table, background: Table) -> tuple[FloatArray, FloatArray]:
