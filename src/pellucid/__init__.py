@@ -2,6 +2,7 @@
 
 Three questions about every prediction: why this decision, how certain is it, can the data be trusted? Names are loaded when first used, so
 ``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit``, ``select`` and ``report`` are packages that can be called.
+``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit``, ``act`` and ``report`` are packages that can be called.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pellucid.act import act
     from pellucid.audit import audit
     from pellucid.cli.job import report
     from pellucid.errors import (
@@ -45,6 +47,7 @@ _HOME = {
     "Schema": "table",
     "Table": "table",
     "read_table": "table",
+    "act": "act",
     "audit": "audit",
     "explain": "explain",
     "uncertainty": "uncertainty",
@@ -79,6 +82,7 @@ __all__ = [
     "TabularRegressor",
     "TargetError",
     "__version__",
+    "act",
     "audit",
     "chart",
     "compare",

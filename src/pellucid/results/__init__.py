@@ -6,7 +6,7 @@ O outputs, K members.
 
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
-from pellucid.results.people import Actions, FoundRows, Neighbours
+from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.selection import Selection
 from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules, Words
@@ -23,6 +23,7 @@ __all__ = [
     "FoundRows",
     "Heads",
     "Importance",
+    "Inquiry",
     "Interactions",
     "Leaderboard",
     "Neighbours",

@@ -263,6 +263,7 @@ class Words(Result):
         return sorted(found, key=lambda f: -abs(f[2]))[:k]
 
 
+@dataclass(frozen=True)
 class Heads(Result):
     """What the attention heads of a network add to its answers.
 
