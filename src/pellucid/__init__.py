@@ -2,6 +2,7 @@
 
 Three questions about every prediction: why this decision, how certain is it, can the data be trusted? Names are loaded when first used, so
 ``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit``, ``select`` and ``report`` are packages that can be called.
+``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit``, ``act`` and ``report`` are packages that can be called.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pellucid.act import act
     from pellucid.audit import audit
     from pellucid.cli.job import report
     from pellucid.errors import (
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pellucid.estimators import TabularClassifier, TabularRegressor, load
     from pellucid.evaluate import compare, trial
     from pellucid.explain import explain
+    from pellucid.probe.grouping import propose_groups
     from pellucid.registry import Entry, register
     from pellucid.registry import entries as methods
     from pellucid.report import chart
@@ -44,6 +47,7 @@ _HOME = {
     "Schema": "table",
     "Table": "table",
     "read_table": "table",
+    "act": "act",
     "audit": "audit",
     "explain": "explain",
     "uncertainty": "uncertainty",
@@ -52,6 +56,7 @@ _HOME = {
     "compare": "evaluate",
     "chart": "report",
     "report": "report",
+    "propose_groups": "probe.grouping",
     "Entry": "registry",
     "register": "registry",
     "methods": "registry",
@@ -77,12 +82,14 @@ __all__ = [
     "TabularRegressor",
     "TargetError",
     "__version__",
+    "act",
     "audit",
     "chart",
     "compare",
     "explain",
     "load",
     "methods",
+    "propose_groups",
     "read_table",
     "register",
     "report",

@@ -60,6 +60,7 @@ class Bound:
 def checks_for(entry: Entry) -> tuple[Bound, ...]:
     """Return the checks an entry qualifies for, by its kind, needs, axioms and input form."""
     from pellucid.testing import (
+        checks_act,
         checks_answers,
         checks_audit,
         checks_backbone,
@@ -73,6 +74,7 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
 
     rooms = {
         "explain": checks_explainer,
+        "act": checks_act,
         "backbone": checks_backbone,
         "regularizer": checks_regularizer,
         "uncertainty": checks_uncertainty,
