@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -389,6 +390,26 @@ class TabularEstimator(BaseEstimator):
 
         self._check_fitted()
         save(self, path, force=force)
+
+    def export(self, path: Any, *, force: bool = False) -> Path:
+        """Write the model as one ONNX file that answers from raw cells, without Pellucid or torch.
+
+        Inputs are one per column: numbers and dates (seconds since 1970) float64 with NaN for missing cells, levels as text with ``""`` for
+        missing cells, texts as n-gram ids; :func:`pellucid.export.feeds` makes them of a frame. Outputs are ``prediction`` and, for
+        classes, ``probabilities`` (N, O), calibrated as ``predict_proba`` gives them, within 1e-5.
+
+        Parameters
+        ----------
+        path : the file; it appears whole or not at all. force : replace a file that exists.
+
+        Raises
+        ------
+        MissingExtraError : the extra ``export`` is not installed. RequestError : the backbone cannot be exported.
+        """
+        from pellucid.estimators.onnx_file import export
+
+        self._check_fitted()
+        return export(self, path, force=force)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
