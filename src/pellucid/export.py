@@ -139,7 +139,9 @@ def _seconds(cells: Any, column: Mapping[str, Any]) -> npt.NDArray[np.float64]:
     if array.dtype.kind in "iuf":
         return array.astype(np.float64)
     try:
-        moments = array if array.dtype.kind == "M" else np.array([None if _written(v) == "" else v for v in array.tolist()], "datetime64[us]")
+        moments = (
+            array if array.dtype.kind == "M" else np.array([None if _written(v) == "" else v for v in array.tolist()], "datetime64[us]")
+        )
     except (TypeError, ValueError) as error:
         raise CellError(
             "cells of a date column are not dates", where=f"column {column['name']!r}", got=str(error)[:80], do="give seconds since 1970"

@@ -186,7 +186,8 @@ class TabularEstimator(BaseEstimator):
         check_arguments(self)
         seed = as_seed(self.random_state)
         training = training_data(self, X, y, task=self._task, sample_weight=sample_weight, groups=groups, target=target)
-        self.__dict__.pop("engine_", None)
+        for stale in ("engine_", "decision_"):
+            self.__dict__.pop(stale, None)
         self.schema_ = training.table.schema
         if not is_array(X):
             self._name_columns(training.table)
@@ -251,6 +252,7 @@ class TabularEstimator(BaseEstimator):
             answers,
             held.target.values,
             row_weights(held, self.class_weight),
+            row_weights=held.weights,
             task=self._task,
             method=self.calibration,
             folds=folds,

@@ -62,7 +62,9 @@ class Back(Pieces):
             self.node("Identity", [answers], output=probabilities)
         else:
             logs = self.node("Log", [self.node("Max", [answers, self.constant(np.float64(FLOOR))])])
-            self.node("Softmax", [self.node("Div", [logs, self.constant(np.float64(calibrator.temperature))])], output=probabilities, axis=1)
+            self.node(
+                "Softmax", [self.node("Div", [logs, self.constant(np.float64(calibrator.temperature))])], output=probabilities, axis=1
+            )
         kind, values = labels(classes)
         held = helper.make_tensor(self._name(), kind, [len(values)], values)
         self.constants.append(held)

@@ -122,11 +122,11 @@ def _for_each(graph: onnx.GraphProto, answering: Answering, prefix: str) -> tupl
 
 def _need() -> None:
     """Raise where a package of the extra is missing."""
-    for name in ("onnx", "onnxscript"):
-        try:
-            __import__(name)
-        except ImportError as error:
-            raise MissingExtraError.of(name, "export", "an ONNX file") from error
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401 - torch's exporter is written in it
+    except ImportError as error:
+        raise MissingExtraError.of(error.name or "onnx", "export", "an ONNX file") from error
 
 
 def _free(name: str, taken: Any) -> str:
@@ -197,7 +197,9 @@ def _sign(model: onnx.ModelProto, estimator: TabularEstimator, outputs: list[str
         "task": target.task,
         "target": list(target.names),
         "unit": target.unit,
-        "classes": [c if isinstance(c, str | int | float | bool) else str(c) for c in np.asarray(getattr(estimator, "classes_", [])).tolist()],
+        "classes": [
+            c if isinstance(c, str | int | float | bool) else str(c) for c in np.asarray(getattr(estimator, "classes_", [])).tolist()
+        ],
         "outputs": outputs,
         "columns": [_described(estimator, c) for c in encoder.columns],
         "data": estimator.record_.get("data", ""),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -166,7 +165,10 @@ class Answering(nn.Module):
         first = next(iter(given.values()))
         codes = given.get("codes", first.new_zeros((first.shape[0], 0), dtype=torch.int64))
         floats = given.get("floats", first.new_zeros((first.shape[0], 0), dtype=torch.float64))
-        numbers, missing = floats.new_zeros((first.shape[0], 0), dtype=torch.float32), floats.new_zeros((first.shape[0], 0), dtype=torch.bool)
+        numbers, missing = (
+            floats.new_zeros((first.shape[0], 0), dtype=torch.float32),
+            floats.new_zeros((first.shape[0], 0), dtype=torch.bool),
+        )
         if self.n_numbers:
             numbers, missing = self.numeric(self._numbers(floats, codes))
         return Cells(numbers, missing, codes, self._vectors(floats, given.get("texts")))
@@ -204,7 +206,7 @@ def networks(engine: NetworkEngine) -> list[TableNet]:
 
 def _weights(net: TableNet) -> dict[str, torch.Tensor]:
     """Return all tensors in which two networks of one build may differ."""
-    kept = {} if net.bank is None else {"bank.encoded": net.bank.encoded}
+    kept = {} if net.bank is None else {f"bank.{n}": getattr(net.bank, n) for n in ("encoded", "answers")}
     return {n: t for n, t in net.state_dict().items() if not n.startswith("bank.")} | kept
 
 

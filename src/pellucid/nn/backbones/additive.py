@@ -161,7 +161,7 @@ class Additive(nn.Module):
         """Return the terms (N, P, O) of the pairs' bases (N, P, B)."""
         assert self.tables is not None
         folded = torch.bmm(left.transpose(0, 1), self.curves.pace * self.tables)
-        folded = folded.reshape(len(self.pairs), len(left), self.basis_width, self.width)
+        folded = folded.reshape(len(self.pairs), left.shape[0], self.basis_width, self.width)
         terms: torch.Tensor = (folded * right.transpose(0, 1)[..., None]).sum(2).transpose(0, 1)
         return terms
 

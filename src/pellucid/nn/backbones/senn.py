@@ -107,6 +107,6 @@ class SENN(nn.Module):
         theta, concepts = self._coefficients(tokens).float(), self._concepts(tokens.float())
         concepts = concepts if masked is None else concepts * ~masked
         contributions = theta * concepts[..., None]
-        bias = self.bias.expand(len(tokens), -1)
+        bias = self.bias.expand(tokens.shape[0], -1)
         parts = {"contributions": contributions, "bias": bias, "coefficients": theta, "concepts": concepts}
         return (contributions.sum(1) + bias)[:, None], parts
