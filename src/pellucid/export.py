@@ -103,7 +103,7 @@ def _fed(cells: Any, column: Mapping[str, Any], text: Any) -> npt.NDArray[Any]:
     else:
         texts = np.array([_written(v) for v in np.asarray(cells, object).tolist()], object)
     if kind != "text":
-        return texts
+        return np.asarray(texts)
     texts = np.array(["" if t in missing else t for t in texts], object)
     if column.get("width") is None:
         return text_ids(texts)
@@ -205,7 +205,7 @@ def murmur3(keys: Sequence[bytes], seed: int = 0) -> npt.NDArray[np.int32]:
     lengths = np.array([len(k) for k in keys], np.int64)
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
-        out[rows] = _murmur3_of(np.frombuffer(b"".join(keys[i] for i in rows), np.uint8).reshape(len(rows), length), seed)
+        out[rows] = _murmur3_of(np.frombuffer(b"".join(keys[i] for i in rows.tolist()), np.uint8).reshape(len(rows), length), seed)
     return out.view(np.int32)
 
 

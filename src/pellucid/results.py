@@ -440,10 +440,12 @@ class Decision(_Result):
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any], classes: Sequence[Any]) -> Decision:
         """Return the decision that :meth:`to_dict` described, with the model's own labels."""
-        number = {k: float("nan") if saved[k] is None else float(saved[k]) for k in ("cost", "usual", "saving")}
-        several = {k: tuple(float("nan") if v is None else float(v) for v in saved[k]) for k in ("interval", "always", "saving_interval")}
+        number: dict[str, Any] = {k: float("nan") if saved[k] is None else float(saved[k]) for k in ("cost", "usual", "saving")}
+        several: dict[str, Any] = {
+            k: tuple(float("nan") if v is None else float(v) for v in saved[k]) for k in ("interval", "always", "saving_interval")
+        }
         record = RunRecord(**{**saved["record"], "caveats": tuple(saved["record"]["caveats"])})
-        kept = {k: saved[k] for k in ("threshold", "from_rows", "n_rows", "words")}
+        kept: dict[str, Any] = {k: saved[k] for k in ("threshold", "from_rows", "n_rows", "words")}
         return cls(tuple(classes), np.asarray(saved["costs"], np.float64), record=record, **kept, **number, **several)
 
 

@@ -193,7 +193,8 @@ class TabularEstimator(BaseEstimator):
             self._name_columns(training.table)
         split = self._split(training, eval_set, seed)
         with limit_threads(self.threads) as threads:
-            engine = make_engine(self, split.training, split.plan, seed, resume)
+            ends = None if self.time_limit is None else time.monotonic() + self.time_limit - (time.perf_counter() - started)
+            engine = make_engine(self, split.training, split.plan, seed, resume, ends)
             self.engine_, self.history_ = engine, engine.history
             self.plan_, self.target_ = split.plan, replace(split.training.target, values=np.zeros(0))
             self.reference_ = self._reference(split, seed)

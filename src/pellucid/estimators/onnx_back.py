@@ -43,7 +43,7 @@ class Back(Pieces):
         if estimator.target_.task == "regression":
             self._values(names[0], answers, len(estimator.target_.names), estimator.target_.flat)
             return names[:1]
-        self._classes(names[0], names[1], answers, estimator.certainty_.calibrator, estimator.classes_)  # type: ignore[attr-defined]
+        self._classes(names[0], names[1], answers, estimator.certainty_.calibrator, estimator.classes_)
         return names
 
     def _values(self, name: str, answers: str, n_outputs: int, flat: bool) -> None:

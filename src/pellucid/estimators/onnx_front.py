@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class Front(Pieces):
     def _code(self, column: str) -> str:
         """Return the codes (N,) of a column's texts."""
         keys = level_codes(self.encoder.levels[column], self.schema[column])
-        values = {"keys_strings": list(keys), "values_int64s": list(keys.values()), "default_int64": UNSEEN}
+        values: dict[str, Any] = {"keys_strings": list(keys), "values_int64s": list(keys.values()), "default_int64": UNSEEN}
         return self.node("LabelEncoder", [column], domain="ai.onnx.ml", **values)
 
     def _text(self, column: str) -> str:

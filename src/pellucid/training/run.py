@@ -26,11 +26,11 @@ from pellucid.training.memory import fill_banks
 from pellucid.training.metrics import Metric, metric
 from pellucid.training.objectives import Objective
 from pellucid.training.optim import Optimizers
-from pellucid.training.precision import Arithmetic, choose_arithmetic, shape_class, shard_count
+from pellucid.training.precision import COMPILE_SECONDS, Arithmetic, choose_arithmetic, shape_class, shard_count
 from pellucid.training.predict import predict_in_chunks
 from pellucid.training.pretraining import Pretraining, pretrain
 from pellucid.training.recipe import TrainSettings
-from pellucid.training.schedules import warm_cosine
+from pellucid.training.schedules import progress, warm_cosine
 from pellucid.training.starts import begin
 
 __all__ = ["Part", "Run"]
@@ -111,8 +111,10 @@ class Run:
             if s.steps is None:
                 self.steps = min(self.steps, s.max_steps)
             self.last = min(self.steps, s.max_steps)
-        self.warmup = s.warmup_steps or max(1, round(s.warmup * self.steps))
+        self.first_plan = {"steps": self.steps, "warmup_steps": s.warmup_steps or max(1, round(s.warmup * self.steps))}
+        self.warmup = self.first_plan["warmup_steps"]
         self.every = max(1, -(-self.steps // s.evaluations))
+        self.full, self.anchor, self.replans = self.steps, (self.warmup, 0.0), list[list[int]]()
 
     def use(self, arithmetic: Arithmetic) -> None:
         """Fix the arithmetic, torch's threads among it, and make the optimizers."""
@@ -142,7 +144,8 @@ class Run:
         per_row = sum(self.params[n].numel() for n in self.net.matrices()) * self.net.n_members // len(self.parts)
         if not self.net.additive:
             per_row *= self.net.n_columns  # its matrices meet every token of a row
-        rows, alone = self.batches.size, len(self.parts) == 1
+        limit = self.settings.time_limit
+        rows, alone = self.batches.size, len(self.parts) == 1 and (limit is None or limit > COMPILE_SECONDS)
         key = f"{shape_class(self.device, rows, per_row, self.net.n_members)} | {self.settings.describe()['backbone']}"
         return choose_arithmetic(
             self.settings.precision, self.settings.compile if alone else False, threads,
@@ -224,7 +227,7 @@ class Run:
     def advance(self) -> torch.Tensor:
         """Take one step; returns its loss per fold, detached."""
         loss = self.gradients()
-        self.optimizers.step(warm_cosine(self.step, self.steps, self.warmup))
+        self.optimizers.step(warm_cosine(self.step, self.steps, self.warmup, *self.anchor))
         self.step += 1
         if self.average is not None:
             self.average.take(self.step, self.steps)
@@ -322,11 +325,33 @@ class Run:
             else:
                 self.best[name].copy_(value)
 
-    def replan(self, steps: int) -> None:
-        """Shorten the plan to what the clock allows."""
-        if steps < self.steps:
-            self.steps, self.last = steps, min(self.last, steps)
-            self.every = max(1, -(-steps // self.settings.evaluations))
+    def replan(self, steps: int, apart: Callable[[int], int]) -> None:
+        """Plan for another number of steps in all, at most those without a clock; what was planned is kept, for a replay.
+
+        Parameters
+        ----------
+        steps : the new plan. apart : from the steps between two scores that the plan asks for to those that are allowed.
+        """
+        s = self.settings
+        steps = min(max(steps, self.step + 1), self.full)
+        if steps == self.steps:
+            return
+        warmup = min(self.warmup, max(self.step, round(s.warmup * steps), 1)) if self.step < self.warmup else self.warmup
+        every = apart(max(1, -(-steps // s.evaluations)))
+        self._turn([self.step, steps, warmup, every])
+
+    def follow(self) -> None:
+        """Take the turns of a plan that a replay was given."""
+        for turn in self.settings.replans:
+            if turn[0] == self.step:
+                self._turn(list(turn))
+
+    def _turn(self, turn: list[int]) -> None:
+        step, steps, warmup, every = turn
+        self.anchor = (warmup, 0.0) if step <= warmup else (step, progress(step, self.steps, *self.anchor))
+        most = self.settings.max_steps
+        self.steps, self.warmup, self.every, self.last = steps, warmup, every, steps if most is None else min(steps, most)
+        self.replans.append(turn)
 
     # -- the end -------------------------------------------------------------------------------------------------------------
 
@@ -366,7 +391,7 @@ class Run:
             **({} if self.blend is None else {"additive_share": [round(float(w), 3) for w in self.blend.share.flatten()]}),
             # changes of the settings that give this fit again, without a clock
             "replay": {
-                "steps": self.steps, "max_steps": self.step, "warmup_steps": self.warmup, "time_limit": None,
+                **self.first_plan, "replans": tuple(tuple(turn) for turn in self.replans), "max_steps": self.step, "time_limit": None,
                 "precision": self.arithmetic.precision, "compile": self.arithmetic.compiled,
             },
         }  # fmt: skip

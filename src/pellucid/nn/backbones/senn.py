@@ -96,7 +96,7 @@ class SENN(nn.Module):
         concepts = concepts if masked is None else concepts * ~masked
         out = self.bias + (theta * concepts[..., None]).sum(1)
         if not (self.training and self.stability > 0):
-            return out[:, None], {"penalty": out.new_zeros(len(out))}
+            return out[:, None], {"penalty": out.new_zeros(out.shape[0])}
         return out[:, None], {"penalty": self.stability * self._instability(tokens, theta, concepts)}
 
     def explained(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
