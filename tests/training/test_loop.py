@@ -365,3 +365,29 @@ def test_a_fit_that_has_time_enough_is_the_fit_without_a_limit():
     free, limited = (_fit(x, y, _parts(300), regression(y), replace(settings, time_limit=t)) for t in (None, 1000.0))
     assert limited.record["steps_done"] == free.record["steps_done"]
     assert all(bool((v == limited.net.state_dict()[k]).all()) for k, v in free.net.state_dict().items())
+
+
+def test_a_start_that_is_cut_short_is_replayed_to_the_same_bits(monkeypatch):
+    """The clock allows seven solves of the additive beginning; a replay counts them."""
+    from pellucid.training.starts import Solves
+
+    now = Turned()
+
+    class Few(Solves):
+        def __init__(self, until=None, most=None):
+            super().__init__(None if until is None else 7.0, most, now)
+
+        def __call__(self):
+            now.at += 1.0
+            return super().__call__()
+
+    monkeypatch.setattr("pellucid.training.run.Solves", Few)
+    x, y = _planted(300)
+    settings = replace(SMALL, backbone="tabm_additive", head="blend", min_steps=6, time_limit=1000.0)
+    fitted = _fit(x, y, _parts(300), regression(y), settings)
+    assert fitted.record["started"]
+    assert fitted.record["replay"]["starts"] == (6,)
+    again = _fit(x, y, _parts(300), regression(y), replace(settings, **fitted.record["replay"]))
+    assert all(torch.equal(v, again.net.state_dict()[k]) for k, v in fitted.net.state_dict().items())
+    whole = _fit(x, y, _parts(300), regression(y), replace(settings, time_limit=None))
+    assert whole.record["replay"]["starts"] == ()

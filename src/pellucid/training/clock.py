@@ -24,7 +24,7 @@ class Clock:
     ----------
     started : when the fit began. deadline : when all must be done; None for no limit. Both in seconds of ``now``.
     after : what is still to do when the last step is done, as a multiple of one scoring.
-    now : the clock.
+    now : the clock, ``time.monotonic`` unless given.
 
     Attributes
     ----------
@@ -40,10 +40,10 @@ class Clock:
     93
     """
 
-    def __init__(self, started: float, deadline: float | None, after: float = 0.0, now: Callable[[], float] = time.monotonic) -> None:
-        self.started, self.deadline, self.after, self.now = started, deadline, after, now
+    def __init__(self, started: float, deadline: float | None, after: float = 0.0, now: Callable[[], float] | None = None) -> None:
+        self.started, self.deadline, self.after, self.now = started, deadline, after, now or time.monotonic
         self.scoring = 0.0
-        self.at = now()
+        self.at = self.now()
         self._spent, self._steps, self._last, self._step, self._plans = 0.0, 0, 0.0, 0, 0
 
     @property

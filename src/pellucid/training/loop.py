@@ -30,6 +30,7 @@ __all__ = ["FittedNetwork", "choose_device", "fit_network"]
 Progress = Callable[[int, int, float, float, float], None]
 
 MOST_TRIED, TRIED = 20, 0.05  # steps, or share of the time left, after which a fit with a limit is planned first
+START = 0.25  # of the time there is, at most, that finding a good beginning may take
 CLOSE = 0.02  # a plan is left alone where the time there is asks for one that differs by less
 SLOWER = 1.5  # answers in chunks of one size, as predictions are, against scores on the stop rows
 
@@ -111,7 +112,8 @@ def fit_network(
     if not parts or any(len(train) == 0 for train, _ in parts):
         raise RequestError("there are no rows to train on")
     with limit_threads(threads), keep_memory(), _own_random_numbers():
-        run = Run(build, cells, target, weights, parts, objective, settings, seed, choose_device(device), stop_metric, pretraining)
+        begins = None if deadline is None else max(deadline - time.monotonic(), 0.0) * START
+        run = Run(build, cells, target, weights, parts, objective, settings, seed, choose_device(device), stop_metric, pretraining, begins)
         run.record |= {"device": str(run.device)}
         saver = Saver(run, checkpoint, resume)
         run.use(saver.arithmetic() or run.choose(threads))
@@ -193,7 +195,8 @@ def _take_stock(run: Run, losses: Sequence[torch.Tensor], clock: Clock) -> float
     run.history.append(entry | {"seconds": clock.used})
     if not np.isfinite(loss):
         run.ended = "the loss is not finite"
-    elif run.has_stop and min(run.wait) >= run.settings.patience:
+    # a plan that the clock has shortened goes to its end: what it gains, it gains as the rates fall
+    elif run.has_stop and min(run.wait) >= run.settings.patience and run.steps >= run.full:
         run.ended = "no better score"
     return clock.now() - before if run.has_stop else 0.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ from pellucid.training.predict import predict_in_chunks
 from pellucid.training.pretraining import Pretraining, pretrain
 from pellucid.training.recipe import TrainSettings
 from pellucid.training.schedules import progress, warm_cosine
-from pellucid.training.starts import begin
+from pellucid.training.starts import Solves, begin
 
 __all__ = ["Part", "Run"]
 
@@ -46,7 +47,7 @@ class Run:
     def __init__(
         self, build: Callable[[int], TableNet], cells: Cells, target: npt.NDArray[Any], weights: npt.NDArray[np.float64] | None,
         parts: Sequence[Part], objective: Objective, settings: TrainSettings, seed: int, device: torch.device, stop_metric: Any,
-        pretraining: Pretraining | None = None,
+        pretraining: Pretraining | None = None, start_seconds: float | None = None,
     ) -> None:  # fmt: skip
         self.settings, self.objective, self.seed, self.device, self.parts = settings, objective, seed, device, parts
         self.pretraining = pretraining
@@ -54,7 +55,8 @@ class Run:
         nets = [build(random.integer(seed, "net", g)) for g in range(len(parts))]
         fill_banks(nets, cells, objective.prepare(target), [train for train, _ in parts], objective, seed)
         given = objective.row_weights(target, weights)
-        self.started = begin(nets, cells, objective.prepare(target), given, [train for train, _ in parts], objective)
+        self.solves = self._solves(start_seconds)
+        self.started = begin(nets, cells, objective.prepare(target), given, [train for train, _ in parts], objective, self.solves)
         self.net: TableNet | StackedNet = (nets[0] if len(nets) == 1 else StackedNet(nets)).to(device)
         self.host_cells, self.cells = cells, cells.to(device)
         self.truth = np.asarray(target) if objective.task == "classification" else np.asarray(target, np.float64).reshape(len(target), -1)
@@ -83,6 +85,13 @@ class Run:
         self.best = {n: p.detach().clone() for n, p in self.state.items()}
         self.best_score, self.best_step, self.wait = [np.inf] * g, [0] * g, [0] * g
         self.record: dict[str, Any] = {"settings": settings.describe(), "seed": seed, "folds": g, "started": self.started}
+
+    def _solves(self, seconds: float | None) -> list[Solves]:
+        """Return what each network's start may take: of ``seconds`` an equal share, what time one leaves falling to the next."""
+        if self.settings.starts:
+            return [Solves(most=n) for n in self.settings.starts]
+        now, n = time.monotonic(), len(self.parts)
+        return [Solves(None if seconds is None else now + seconds * (g + 1) / n) for g in range(n)]
 
     def _beside(self) -> torch.Tensor | None:
         """Return the raw outputs (G, R, 1, O) of the additive model on the stop rows, for networks that have one beside them.
@@ -391,7 +400,9 @@ class Run:
             **({} if self.blend is None else {"additive_share": [round(float(w), 3) for w in self.blend.share.flatten()]}),
             # changes of the settings that give this fit again, without a clock
             "replay": {
-                **self.first_plan, "replans": tuple(tuple(turn) for turn in self.replans), "max_steps": self.step, "time_limit": None,
+                **self.first_plan, "replans": tuple(tuple(turn) for turn in self.replans),
+                "starts": tuple(s.done for s in self.solves) if any(s.cut for s in self.solves) else (),
+                "max_steps": self.step, "time_limit": None,
                 "precision": self.arithmetic.precision, "compile": self.arithmetic.compiled,
             },
         }  # fmt: skip
