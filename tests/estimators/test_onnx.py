@@ -30,7 +30,16 @@ def hostile() -> pd.DataFrame:
     frame["city"] = [None, "", " Cork ", "Zürich", "cork", "日本", "Aachen", "(missing)"] * 3
     frame["size"] = ["small", "huge", None, "large", "medium ", "", "SMALL", "3"] * 3
     frame["member"] = [True, False] * 12
-    days = ["0001-01-01", "9999-12-31", "1969-12-31T23:59:59", "1900-02-28", "2000-02-29", "2100-03-01", None, "2021-06-15T12:34:56"]
+    days = [
+        "0001-01-01",
+        "9999-12-31T23:59:59",
+        "1969-12-31T23:59:59",
+        "1900-02-28",
+        "2000-02-29",
+        "2100-03-01",
+        None,
+        "2021-06-15T12:34:56",
+    ]
     frame["joined"] = pd.Series(np.array(days * 3, "datetime64[s]"))
     frame["note"] = [None, "", "  ", "é", "日本語 テキスト", "a" * 400, "new flat", "İ ß"] * 3
     every = {c: [None] for c in FEATURES}

@@ -66,9 +66,16 @@ class NumberScale(nn.Module):
 class CalendarParts(nn.Module):
     """The calendar parts of ``encode.dates``: seconds (N, Sd) float64 to (N, Sd, 10) float32, by whole numbers held as float64."""
 
+    range: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # a tensor: the exporter writes plain numbers as float32, in which these are minutes off
+        self.register_buffer("range", torch.tensor(RANGE, dtype=torch.float64))
+
     def forward(self, seconds: torch.Tensor) -> torch.Tensor:
         known = torch.isfinite(seconds)
-        moment = torch.trunc(torch.clamp(torch.where(known, seconds, 0.0), *RANGE))
+        moment = torch.trunc(torch.minimum(torch.maximum(torch.where(known, seconds, 0.0), self.range[0]), self.range[1]))
         days = torch.floor(moment / 86400)
         year, month, day = self._civil(days)
         weekday = days + 3 - 7 * torch.floor((days + 3) / 7)
