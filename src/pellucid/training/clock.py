@@ -37,7 +37,7 @@ class Clock:
     >>> clock.begin(0)
     >>> clock.mark(10, 0.0)  # ten steps in a second
     >>> clock.steps(10)  # in 93 % of the 9 seconds left
-    93
+    83
     """
 
     def __init__(self, started: float, deadline: float | None, after: float = 0.0, now: Callable[[], float] | None = None) -> None:
