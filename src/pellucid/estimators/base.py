@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -185,13 +186,15 @@ class TabularEstimator(BaseEstimator):
         check_arguments(self)
         seed = as_seed(self.random_state)
         training = training_data(self, X, y, task=self._task, sample_weight=sample_weight, groups=groups, target=target)
-        self.__dict__.pop("engine_", None)
+        for stale in ("engine_", "decision_"):
+            self.__dict__.pop(stale, None)
         self.schema_ = training.table.schema
         if not is_array(X):
             self._name_columns(training.table)
         split = self._split(training, eval_set, seed)
         with limit_threads(self.threads) as threads:
-            engine = make_engine(self, split.training, split.plan, seed, resume)
+            ends = None if self.time_limit is None else time.monotonic() + self.time_limit - (time.perf_counter() - started)
+            engine = make_engine(self, split.training, split.plan, seed, resume, ends)
             self.engine_, self.history_ = engine, engine.history
             self.plan_, self.target_ = split.plan, replace(split.training.target, values=np.zeros(0))
             self.reference_ = self._reference(split, seed)
@@ -250,6 +253,7 @@ class TabularEstimator(BaseEstimator):
             answers,
             held.target.values,
             row_weights(held, self.class_weight),
+            row_weights=held.weights,
             task=self._task,
             method=self.calibration,
             folds=folds,
@@ -391,6 +395,26 @@ class TabularEstimator(BaseEstimator):
 
         self._check_fitted()
         save(self, path, force=force)
+
+    def export(self, path: Any, *, force: bool = False) -> Path:
+        """Write the model as one ONNX file that answers from raw cells, without Pellucid or torch.
+
+        Inputs are one per column: numbers and dates (seconds since 1970) float64 with NaN for missing cells, levels as text with ``""`` for
+        missing cells, texts as n-gram ids; :func:`pellucid.export.feeds` makes them of a frame. Outputs are ``prediction`` and, for
+        classes, ``probabilities`` (N, O), calibrated as ``predict_proba`` gives them, within 1e-5.
+
+        Parameters
+        ----------
+        path : the file; it appears whole or not at all. force : replace a file that exists.
+
+        Raises
+        ------
+        MissingExtraError : the extra ``export`` is not installed. RequestError : the backbone cannot be exported.
+        """
+        from pellucid.estimators.onnx_file import export
+
+        self._check_fitted()
+        return export(self, path, force=force)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -20,6 +20,7 @@ from pellucid.errors import ArgumentError, ModelFileError, PellucidError, Reques
 from pellucid.estimators.certainty import Certainty
 from pellucid.estimators.prepare import Target
 from pellucid.estimators.tuning import read, written
+from pellucid.results import Decision
 from pellucid.table import Plan, Schema, Table
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
         "engine": {"name": engine.name, **engine_state},
         "record": estimator.record_,
         "plan": _out(estimator.plan_.to_dict(), "plan", arrays),
+        "decision": estimator.decision_.to_dict() if hasattr(estimator, "decision_") else None,
         "certainty": _out(estimator.certainty_.state(), "certainty", arrays),
     }
     folder = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
@@ -251,6 +253,8 @@ def _rebuild(folder: Path, main: Mapping[str, Any], callables: Mapping[str, Any]
     model.target_ = Target(target["task"], np.zeros(0), classes, tuple(target["names"]), target["unit"], bool(target["flat"]))
     model.plan_ = Plan.from_dict(_in(main["plan"], arrays))
     model.certainty_ = Certainty.from_state(_in(main["certainty"], arrays))
+    if main.get("decision") is not None:
+        model.decision_ = Decision.from_dict(main["decision"], [c.item() if isinstance(c, np.generic) else c for c in model.classes_])
     model.record_ = dict(main["record"])
     model.engine_ = _engine(engine, encoder, arrays, callables.get("backbone"))
     model.history_ = model.engine_.history

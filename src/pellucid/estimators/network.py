@@ -97,7 +97,7 @@ class NetworkEngine:
     @classmethod
     def fit(
         cls, estimator: TabularEstimator, name: str, backbone: Any, training: Training, plan: Plan, seed: int, resume: Any,
-        changes: Mapping[str, Any] | None = None,
+        changes: Mapping[str, Any] | None = None, deadline: float | None = None,
     ) -> NetworkEngine:  # fmt: skip
         """Encode, build and train as the recipe for this table, changed by the estimator's arguments and by ``changes``, says."""
         target = training.target
@@ -137,6 +137,8 @@ class NetworkEngine:
                 checkpoint=resume,
                 resume=resume is not None,
                 progress=progress,
+                deadline=deadline,
+                answers_after=len(plan.certify) if plan.folds is None else len(plan.folds),
                 pretraining=cls._pretraining(estimator, training, encoder, sizes),
             )
         learned_by = [train for train, _ in parts]
