@@ -19,7 +19,11 @@ def three():
 
 
 @pytest.mark.parametrize(
-    "method", ["shapley", "shapley_exact", "banzhaf", "owen", "occlusion", "inclusion", "interactions", "joint_shapley", "occlusion_multi", "ls_tree"]
+    "method",
+    [
+        "shapley", "shapley_exact", "banzhaf", "owen", "occlusion", "inclusion", "interactions", "joint_shapley", "occlusion_multi",
+        "ls_tree",
+    ],
 )  # fmt: skip
 def test_values_of_a_contrast_are_the_difference(three, method):
     model, rows, background = three
