@@ -160,6 +160,21 @@ class Neighbours:
 
     def weights(self, row: npt.NDArray[np.int64], z: BoolArray) -> FloatArray:
         """Return (n, B), each line summing to 1: weights for the n pairs of an explained row and a coalition (n, P)."""
+        distance = self._distances(row, z)
+        weight = np.exp(-(distance - distance.min(1, keepdims=True)) / (2 * self._bandwidth**2))
+        weight /= weight.sum(1, keepdims=True)
+        order = np.argsort(-weight, axis=1, kind="stable")
+        sorted_weight = np.take_along_axis(weight, order, 1)
+        small = np.cumsum(sorted_weight, 1) - sorted_weight >= 0.95
+        np.put_along_axis(weight, order, np.where(small, 0.0, sorted_weight), 1)
+        return np.asarray(weight / weight.sum(1, keepdims=True))
+
+    def nearest(self, row: npt.NDArray[np.int64], z: BoolArray, k: int) -> npt.NDArray[np.int64]:
+        """Return (n, k): the places of the k background rows most like each row in its known cells, equal ones by their place."""
+        return np.asarray(np.argsort(self._distances(row, z), axis=1, kind="stable")[:, :k])
+
+    def _distances(self, row: npt.NDArray[np.int64], z: BoolArray) -> FloatArray:
+        """Return D_S^2 (n, B) for the n pairs of an explained row and a coalition (n, P)."""
         known = z[:, self._players.of_column]
         size = known.sum(1)
         patterns, which = np.unique(known, axis=0, return_inverse=True)
@@ -171,14 +186,7 @@ class Neighbours:
             mine = np.flatnonzero(which.ravel() == p)
             delta = self._delta[row[mine]]
             out[mine] = np.einsum("nbc,cd,nbd->nb", delta, inverse[p], delta, optimize=True)
-        distance = out / np.maximum(size, 1)[:, None]
-        weight = np.exp(-(distance - distance.min(1, keepdims=True)) / (2 * self._bandwidth**2))
-        weight /= weight.sum(1, keepdims=True)
-        order = np.argsort(-weight, axis=1, kind="stable")
-        sorted_weight = np.take_along_axis(weight, order, 1)
-        small = np.cumsum(sorted_weight, 1) - sorted_weight >= 0.95
-        np.put_along_axis(weight, order, np.where(small, 0.0, sorted_weight), 1)
-        return np.asarray(weight / weight.sum(1, keepdims=True))
+        return np.asarray(out / np.maximum(size, 1)[:, None])
 
 
 def _differences(rows: Table, background: Table) -> tuple[FloatArray, FloatArray]:

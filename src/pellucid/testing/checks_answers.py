@@ -18,7 +18,7 @@ from pellucid.registry import Entry
 from pellucid.results import Result
 from pellucid.table import ColumnType, Schema, Table
 from pellucid.testing.checks import Check
-from pellucid.testing.checks_explainer import Explainer, subject
+from pellucid.testing.checks_explainer import Explainer, network_of, subject
 from pellucid.testing.predictors import FunctionPredictor, TinyNetwork, made_frame, made_table
 
 __all__ = ["CHECKS", "subject"]
@@ -40,7 +40,7 @@ def _worded(table: Table) -> Table:
 def _answer(explainer: Explainer, seed: int = 0) -> tuple[TinyNetwork, Any, Any, Result]:
     table = _table(explainer, 4, (3,))
     background, rows = table.take(slice(0, 30)), table.take(slice(30, 70))
-    model = TinyNetwork(background, seed=0)
+    model = network_of(explainer.needs)(background, seed=0)
     made: Any = explainer(model, rows, background, seed=seed)
     return model, rows, background, made
 
@@ -68,7 +68,7 @@ def check_the_rows_are_untouched(explainer: Explainer) -> None:
     table = _table(explainer, 4, (3,))
     background, rows = (replace(t, frame=copy.deepcopy(t.frame)) for t in (table.take(slice(0, 30)), table.take(slice(30, 70))))
     before = [t.frame.copy(deep=True) for t in (rows, background)]
-    explainer(TinyNetwork(background, seed=0), rows, background)
+    explainer(network_of(explainer.needs)(background, seed=0), rows, background)
     for frame, after in zip(before, (rows, background)):
         assert frame.equals(after.frame), "the method changed the caller's table"
 
