@@ -40,10 +40,13 @@ def explain(question: Question) -> Neighbours:
     positions, weight = named(question, lambda rows: fit.shares(rows, layer.kept) * layer.scale, layer.rows, k)
     view.n_calls += len(question.table)
     theirs = np.asarray(view.inner.raw(question.table), np.float64)
+    offset = layer.center if layer.task == "numbers" else np.zeros(len(layer.center))
     settings = {
-        "stationary": fit.gap, "fidelity": _fidelity(layer.comparable(layer.rows @ fit.theta), theirs), "zero_features": float((fit.theta == 0).mean()),
-        "offset": view.linear(layer.center if layer.task == "numbers" else np.zeros(len(layer.center))).tolist(),
-    }  # fmt: skip
+        "stationary": fit.gap,
+        "fidelity": _fidelity(layer.comparable(layer.rows @ fit.theta), theirs),
+        "zero_features": float((fit.theta == 0).mean()),
+        "offset": view.linear(offset).tolist(),
+    }
     words = f"parts are of a last layer fitted again; its output has a rank correlation of {settings['fidelity']} with the model's"
     return Neighbours(
         index=question.table.index, positions=positions, data=data_of(question, None if caveats else known_answers(question)[0]),
