@@ -13,8 +13,8 @@ import pellucid
 
 PUBLIC = {
     *("TabularClassifier", "TabularRegressor", "Table", "Schema", "read_table", "load"),
-    *("act", "audit", "chart", "compare", "explain", "report", "trial", "uncertainty"),
-    *("Entry", "methods", "register"),
+    *("act", "audit", "chart", "compare", "explain", "report", "select", "trial", "uncertainty"),
+    *("Entry", "methods", "propose_groups", "register"),
     *("PellucidError", "PellucidWarning", "DataError", "SourceError", "EmptyTableError", "ColumnError", "CellError", "TargetError"),
     *("RequestError", "MissingExtraError", "ArgumentError", "NotFittedError", "ModelFileError"),
     "__version__",

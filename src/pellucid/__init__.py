@@ -1,6 +1,7 @@
 """Deep learning on a single table that answers for itself.
 
 Three questions about every prediction: why this decision, how certain is it, can the data be trusted? Names are loaded when first used, so
+``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit``, ``select`` and ``report`` are packages that can be called.
 ``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit``, ``act`` and ``report`` are packages that can be called.
 """
 
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     from pellucid.estimators import TabularClassifier, TabularRegressor, load
     from pellucid.evaluate import compare, trial
     from pellucid.explain import explain
+    from pellucid.probe.grouping import propose_groups
     from pellucid.registry import Entry, register
     from pellucid.registry import entries as methods
     from pellucid.report import chart
+    from pellucid.select import select
     from pellucid.table import Schema, Table, read_table
     from pellucid.uncertainty import uncertainty
 
@@ -48,10 +51,12 @@ _HOME = {
     "audit": "audit",
     "explain": "explain",
     "uncertainty": "uncertainty",
+    "select": "select",
     "trial": "evaluate",
     "compare": "evaluate",
     "chart": "report",
     "report": "report",
+    "propose_groups": "probe.grouping",
     "Entry": "registry",
     "register": "registry",
     "methods": "registry",
@@ -84,9 +89,11 @@ __all__ = [
     "explain",
     "load",
     "methods",
+    "propose_groups",
     "read_table",
     "register",
     "report",
+    "select",
     "trial",
     "uncertainty",
 ]

@@ -64,10 +64,11 @@ class Question:
         return CoalitionEngine(self.view, self.table, self.background if background is None else background, self.players)
 
     def record(self, settings: Mapping[str, Any] | None = None, caveats: Sequence[str] = ()) -> RunRecord:
-        """Return the record of the answer, complete for replay."""
+        """Return the record of the answer, complete for replay; ``settings["evals_per_row"]`` is the model rows per explained row."""
+        counted = {"evals_per_row": round(self.view.n_calls / max(1, len(self.table)), 1)}
         return RunRecord(
             method=self.method,
-            settings={**self.settings, **(settings or {})},
+            settings={**self.settings, **counted, **(settings or {})},
             seed=self.seed,
             data=self.table.fingerprint(),
             duration=time.perf_counter() - self.started,
@@ -164,6 +165,8 @@ def ask(
         raise RequestError("the model kept no rows to compare with", do="pass background=, or fit with keep_rows above 0")
     kept = kept.select(view.columns)
     reference, caveat = reference_rows(kept, fill, size=BACKGROUND_ROWS, seed=seed, given=given)
+    if fill == "missing":
+        caveat += _about_missing(predictor)
     settings = {
         "of": of,
         "output": output,
@@ -185,6 +188,16 @@ def ask(
 
 def _known_labels(predictor: Any) -> Any:
     return predictor.background_labels() if hasattr(predictor, "background_labels") else None
+
+
+def _about_missing(predictor: Any) -> str:
+    """Return what to add to the caveat: rows with many missing cells are nothing new only to a model that learned from such rows."""
+    if getattr(predictor, "learned_missing", False):
+        return ", as it learned from rows with hidden columns"
+    native = getattr(predictor, "_types", {}).get("") if getattr(predictor, "library", "") == "numpy" else None
+    if native is not None and np.dtype(native).kind in "iub":
+        raise RequestError("whole numbers cannot be missing", expected="an array of floats", got=str(native), do="pass X.astype(float)")
+    return ", and it did not learn from rows with hidden columns: such rows may be unlike any it knows (see regularizers='mask_columns')"
 
 
 def _options(entry: Entry, given: Mapping[str, Any] | None) -> Mapping[str, Any]:

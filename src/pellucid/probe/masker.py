@@ -16,9 +16,9 @@ from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.table import ColumnType, Table
 
-__all__ = ["FILLS", "Neighbours", "Players", "reference_rows", "typical_row"]
+__all__ = ["FILLS", "Neighbours", "Players", "missing_row", "reference_rows", "typical_row"]
 
-FILLS = ("marginal", "baseline", "conditional")
+FILLS = ("marginal", "baseline", "conditional", "missing")
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -103,6 +103,13 @@ def typical_row(table: Table) -> Table:
     return Table(pd.DataFrame(cells), table.schema, table.library)
 
 
+def missing_row(table: Table) -> Table:
+    """Return one row whose cells are all missing, in the columns' own way (NaN, None, NaT); whole numbers become floats."""
+    row = table.take(slice(0, 1)).frame
+    cells = {name: row[name].reset_index(drop=True).mask(np.ones(1, bool)) for name in table.columns}
+    return Table(pd.DataFrame(cells), table.schema, table.library)
+
+
 def reference_rows(kept: Table, fill: str, *, size: int, seed: int, given: bool) -> tuple[Table, str]:
     """Return the rows that lend their cells to absent players, and the caveat to print.
 
@@ -116,6 +123,8 @@ def reference_rows(kept: Table, fill: str, *, size: int, seed: int, given: bool)
     if fill not in FILLS:
         near = difflib.get_close_matches(str(fill), FILLS, n=1)
         raise RequestError(f"unknown fill {fill!r}", expected=f"one of {', '.join(FILLS)}", do=f"did you mean {near[0]}" if near else None)
+    if fill == "missing":
+        return missing_row(kept), "absent columns are shown to the model as missing cells"
     if fill == "baseline":
         if given and len(kept) == 1:
             return kept, "absent columns take the cells of the reference row that was given"

@@ -12,7 +12,7 @@ import pandas as pd
 from pellucid.errors import RequestError
 from pellucid.results.base import FloatArray, Result, RunRecord
 
-__all__ = ["Actions", "Inquiry", "Neighbours"]
+__all__ = ["Actions", "FoundRows", "Inquiry", "Neighbours"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,50 @@ class Actions(Result):
                 "fixed": np.repeat(self.fixed, c),
             }
         )
+
+
+@dataclass(frozen=True)
+class FoundRows(Result):
+    """Rows that no one entered: found because a model answers them highest.
+
+    Attributes
+    ----------
+    data : the R rows as a user would write them, all valid cells.
+    nearest : (R) the known row nearest to each, as the user wrote it.
+    output : (R,) name of the output each row was searched for; the best first.
+    activation : (R,) the model's answer to it, through the whole pipeline. nearest_activation : (R,) its answer to the nearest known row.
+    best_known : (R,) its highest answer to a known row.
+    percentile : (R,) share of known rows, in percent, that lie nearer to another known row than this row lies to one.
+    representative : (R,) False where the percentile is above 99.
+    outputs, scale, method, record : names, unit, how they were made.
+    """
+
+    data: pd.DataFrame
+    nearest: pd.DataFrame
+    output: npt.NDArray[np.object_]
+    activation: FloatArray
+    nearest_activation: FloatArray
+    best_known: FloatArray
+    percentile: FloatArray
+    representative: npt.NDArray[np.bool_]
+    outputs: tuple[str, ...]
+    scale: str
+    method: str
+    record: RunRecord
+
+    def __post_init__(self) -> None:
+        if not len(self.data) == len(self.nearest) == len(self.activation) == len(self.output):
+            raise RequestError("the parts of the rows found do not fit", expected=f"{len(self.data)} rows", got=str(len(self.activation)))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line per row found: output, activation, nearest_activation, best_known, percentile, representative, then its cells."""
+        names = ("output", "activation", "nearest_activation", "best_known", "percentile", "representative")
+        head = pd.DataFrame({name: getattr(self, name) for name in names})
+        cells = self.data.reset_index(drop=True)
+        return pd.concat([head, cells.rename(columns={c: f"{c}_cell" for c in cells.columns if c in head})], axis=1)
 
 
 @dataclass(frozen=True)

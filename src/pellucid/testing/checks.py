@@ -67,6 +67,7 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         checks_embedding,
         checks_explainer,
         checks_regularizer,
+        checks_select,
         checks_trial,
         checks_uncertainty,
     )  # fmt: skip
@@ -79,6 +80,7 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         "uncertainty": checks_uncertainty,
         "audit": checks_audit,
         "trial": checks_trial,
+        "select": checks_select,
         "encoder": checks_embedding,
     }
     room: Any = checks_answers if entry.kind == "explain" and checks_answers.applies(entry) else rooms[entry.kind]
