@@ -24,6 +24,7 @@ from pellucid.estimators.sampling import check_sampled, n_samples, sampled
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.embeddings.identity import NAMED
 from pellucid.nn.hidden import layer_names, layer_state
+from pellucid.nn.table_net import TableNet
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.table import Plan, Table
@@ -206,6 +207,11 @@ class NetworkEngine:
         return int(self.net.n_members)
 
     @property
+    def concurrent(self) -> bool:
+        """Whether several threads may ask at once: a stack puts its networks' weights into one of them in turn."""
+        return isinstance(self.net, TableNet)
+
+    @property
     def size(self) -> int:
         """Number of weights, over all fold networks."""
         return sum(p.numel() for p in self.net.parameters())
@@ -226,7 +232,11 @@ class NetworkEngine:
         outs = []
         for start in range(0, max(len(table), 1), ROWS_AT_ONCE):
             cells = self.cells(table.take(slice(start, start + ROWS_AT_ONCE)))
-            outs.append(predict_in_chunks(lambda c: function(self.net(c).float()), cells, precision=precision).double().numpy())
+            outs.append(
+                predict_in_chunks(lambda c: function(self.net(c).float()), cells, precision=precision, concurrent=self.concurrent)
+                .double()
+                .numpy()
+            )
         return np.concatenate(outs)
 
     def members(self, table: Table, precision: str = "fp32") -> FloatArray:
@@ -241,7 +251,7 @@ class NetworkEngine:
 
     def tokens(self, table: Table) -> torch.Tensor:
         """Return the embedded cells (N, C, D)."""
-        return predict_in_chunks(self.net.tokens, self.cells(table)).clone()
+        return predict_in_chunks(self.net.tokens, self.cells(table), concurrent=self.concurrent).clone()
 
     def _single(self) -> list[Any]:
         """Return the networks one by one: folds and samples stand side by side in a stack."""
@@ -254,7 +264,8 @@ class NetworkEngine:
     def hidden(self, table: Table, layer: str) -> FloatArray:
         """Return the state of one layer (N, H); those of several networks stand side by side."""
         cells = self.cells(table.select(self.encoder.columns))
-        states = [predict_in_chunks(partial(layer_state, net, layer=layer), cells) for net in self._single()]
+        # listening to a layer changes the network for as long as it lasts, so one chunk at a time
+        states = [predict_in_chunks(partial(layer_state, net, layer=layer), cells, concurrent=False) for net in self._single()]
         return np.asarray(torch.cat(states, 1).double().numpy())
 
     def parts(self, table: Table) -> dict[str, npt.NDArray[Any]]:
