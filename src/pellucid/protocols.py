@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 
     from pellucid.table import Table
 
-__all__ = ["DifferentiablePredictor", "FloatArray", "MemberPredictor", "PartsPredictor", "Predictor", "Refit", "RowModel"]
+__all__ = [
+    "DifferentiablePredictor",
+    "FloatArray",
+    "HiddenPredictor",
+    "MemberPredictor",
+    "PartsPredictor",
+    "Predictor",
+    "Refit",
+    "RowModel",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -88,6 +97,19 @@ class DifferentiablePredictor(Predictor, Protocol):
 
     def randomised(self, layers: Sequence[str], seed: int) -> DifferentiablePredictor:
         """Return a copy whose named layers hold fresh initial weights."""
+        ...
+
+
+@runtime_checkable
+class HiddenPredictor(Predictor, Protocol):
+    """A predictor that shows what its layers make of a row."""
+
+    def hidden_layers(self) -> tuple[str, ...]:
+        """Return the names of the layers, input side first; the last one, ``"last"``, is what the output layer reads."""
+        ...
+
+    def hidden(self, table: Table, layer: str | None = None) -> FloatArray:
+        """Return the state of one layer (N, H), of the last one where none is named."""
         ...
 
 

@@ -65,6 +65,7 @@ class TabularEstimator(BaseEstimator):
     certainty_: Certainty
     engine_: Engine
     reference_: Table | None
+    reference_target_: npt.NDArray[Any] | None
     record_: dict[str, Any]
     history_: list[dict[str, Any]]
     target_: Target
@@ -197,7 +198,7 @@ class TabularEstimator(BaseEstimator):
             engine = make_engine(self, split.training, split.plan, seed, resume, ends)
             self.engine_, self.history_ = engine, engine.history
             self.plan_, self.target_ = split.plan, replace(split.training.target, values=np.zeros(0))
-            self.reference_ = self._reference(split, seed)
+            self.reference_, self.reference_target_ = self._reference(split, seed)
             self.certainty_ = self._certainty(split, seed)
         if self._task == "classification":
             self.classes_ = training.target.classes
@@ -232,14 +233,14 @@ class TabularEstimator(BaseEstimator):
         )
         return _Split(joined, replace(plan, stop=np.arange(n, len(frame))))
 
-    def _reference(self, split: _Split, seed: int) -> Table | None:
-        """Return at most ``keep_rows`` rows that the network learned from."""
+    def _reference(self, split: _Split, seed: int) -> tuple[Table | None, npt.NDArray[Any] | None]:
+        """Return at most ``keep_rows`` rows that the network learned from, and their targets."""
         rows = np.setdiff1d(np.arange(len(split.training.table)), split.plan.certify)
         if not self.keep_rows or not len(rows):
-            return None
+            return None, None
         if len(rows) > self.keep_rows:
             rows = np.sort(stream(seed, "reference").choice(rows, self.keep_rows, replace=False))
-        return split.training.table.take(rows)
+        return split.training.table.take(rows), split.training.target.values[rows]
 
     def _certainty(self, split: _Split, seed: int) -> Certainty:
         """Fit calibration, guarantees and familiarity on rows that were not learned from."""
@@ -356,7 +357,7 @@ class TabularEstimator(BaseEstimator):
             scale,
             self.reference_,
         )
-        whole.reader = self._table
+        whole.reader, whole.kept_answers = self._table, getattr(self, "reference_target_", None)
         if of == "prediction":
             return whole
         if of == "epistemic":

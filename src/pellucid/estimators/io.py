@@ -62,6 +62,8 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
     else:
         arrays |= {f"peer.{k}": v for k, v in engine.peer.arrays().items()}  # type: ignore[attr-defined]
         engine_state = engine.peer.state() | {"record": engine.record}  # type: ignore[attr-defined]
+    if getattr(estimator, "reference_target_", None) is not None:
+        arrays["reference.target"] = np.asarray(estimator.reference_target_)
     main = {
         "format": FORMAT,
         "schema": estimator.schema_.to_dict(),
@@ -260,6 +262,7 @@ def _rebuild(folder: Path, main: Mapping[str, Any], callables: Mapping[str, Any]
     model.history_ = model.engine_.history
     reference = folder / REFERENCE
     model.reference_ = Table(pd.read_parquet(reference)[list(model.schema_.names)], model.schema_) if reference.is_file() else None
+    model.reference_target_ = arrays.get("reference.target")  # models of earlier versions do not have it
     return model
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from pellucid.estimators.progress import progress_bar
 from pellucid.estimators.sampling import check_sampled, n_samples, sampled
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.embeddings.identity import NAMED
+from pellucid.nn.hidden import layer_names, layer_state
 from pellucid.nn.table_net import TableNet
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
@@ -252,6 +254,21 @@ class NetworkEngine:
     def tokens(self, table: Table) -> torch.Tensor:
         """Return the embedded cells (N, C, D)."""
         return predict_in_chunks(self.net.tokens, self.cells(table), concurrent=self.concurrent).clone()
+
+    def _single(self) -> list[Any]:
+        """Return the networks one by one: folds and samples stand side by side in a stack."""
+        return [self.net.single(g) for g in range(self.net.n_nets)] if hasattr(self.net, "single") else [self.net]
+
+    def hidden_layers(self) -> tuple[str, ...]:
+        """Return the names of the layers, input side first."""
+        return layer_names(self._single()[0])
+
+    def hidden(self, table: Table, layer: str) -> FloatArray:
+        """Return the state of one layer (N, H); those of several networks stand side by side."""
+        cells = self.cells(table.select(self.encoder.columns))
+        # listening to a layer changes the network for as long as it lasts, so one chunk at a time
+        states = [predict_in_chunks(partial(layer_state, net, layer=layer), cells, concurrent=False) for net in self._single()]
+        return np.asarray(torch.cat(states, 1).double().numpy())
 
     def parts(self, table: Table) -> dict[str, npt.NDArray[Any]]:
         """Return what the backbone shows of its inside, by name, rows first; with folds or samples axis 1 counts the networks.

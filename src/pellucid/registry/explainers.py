@@ -195,6 +195,7 @@ _INSIDE: tuple[Entry, ...] = (
         source="Lou, Caruana, Gehrke and Hooker 2013, doi:10.1145/2487575.2487579; Alvarez-Melis and Jaakkola 2018, arXiv:1806.07538",
     ),
 )
+
 ENTRIES: tuple[Entry, ...] = (
     Entry(
         name="shapley",
@@ -578,6 +579,54 @@ ENTRIES: tuple[Entry, ...] = (
         summary="A short list of if-then rules on binned cells that covers the model's answers, learned by a Tsetlin machine.",
         cost="N model rows, N at most the option rows",
         source="Granmo 2018, arXiv:1804.01508",
+    ),
+    Entry(
+        name="nearest_rows",
+        kind="explain",
+        target="pellucid.explain.nearest_rows:explain",
+        question="certain",
+        needs=("black box", "background", "training rows"),
+        gives="Neighbours",
+        options={"k": 10, "layer": None, "layers": "all"},
+        summary="The training rows most like a row, layer by layer, and how credible its answer is by what they were.",
+        cost="N + M forward passes and N M H multiplications a layer, M kept rows",
+        source="Papernot, McDaniel 2018, arXiv:1803.04765",
+    ),
+    Entry(
+        name="representer",
+        kind="explain",
+        target="pellucid.explain.representer:explain",
+        question="why",
+        needs=("hidden", "background", "training rows"),
+        gives="Neighbours",
+        options={"k": 10, "penalty": "l2", "strength": 0.003},
+        summary="The answer as a sum of one part per training row, by a last layer fitted again to a stationary point.",
+        cost="2 (N + M) forward passes, one convex fit on M rows, N M H multiplications",
+        source="Yeh, Kim, Yen, Ravikumar 2018, arXiv:1811.09720; Tsai, Yeh, Ravikumar 2023, arXiv:2305.20002",
+    ),
+    Entry(
+        name="influence",
+        kind="explain",
+        target="pellucid.explain.influence:explain",
+        question="why",
+        needs=("hidden", "background", "training rows"),
+        gives="Neighbours",
+        options={"k": 10, "strength": 0.003},
+        summary="How far the answer would move if a training row were left out of the last layer's fit.",
+        cost="2 (N + M) forward passes, one convex fit on M rows, the inverse of an (H O, H O) matrix",
+        source="Koh, Liang 2017, arXiv:1703.04730; Pregibon 1981, doi:10.1214/aos/1176345513",
+    ),
+    Entry(
+        name="tracin",
+        kind="explain",
+        target="pellucid.explain.tracin:explain",
+        question="why",
+        needs=("hidden", "background", "training rows"),
+        gives="Neighbours",
+        options={"k": 10},
+        summary="Which way one more step of training on a kept row would push the answer.",
+        cost="2 (N + M) forward passes and N M H multiplications",
+        source="Pruthi, Liu, Kale, Sundararajan 2020, arXiv:2002.08484",
     ),
 )
 ENTRIES += _INSIDE
