@@ -38,9 +38,9 @@ def explain(question: Question) -> Rules:
     Granmo 2018, arXiv:1804.01508. Numbers and dates are cut at ``bins`` - 1 quantiles; every cut and every level is a Boolean term, and
     its negation is one too. A Tsetlin machine per answer learns conjunctions of terms from 70 % of the rows. Its positive clauses are
     polished (terms are dropped, or changed for others of their column) and chosen one by one, both by hits less misses at a price that
-    makes a rule of just ``precision`` worth nothing; a term stays where the rows it keeps out are surely worse. Rows under no rule get the most frequent answer of such rows, the last rule. For
-    numbers the answers are "above" and "at most" the median. ``fidelity`` is the share of the other 30 % of the rows for which the most
-    certain rule that holds gives the model's answer. Cost: N model rows.
+    makes a rule of just ``precision`` worth nothing; a term stays where the rows it keeps out are surely worse. Rows under no rule get
+    the most frequent answer of such rows, the last rule. For numbers the answers are "above" and "at most" the median. ``fidelity`` is
+    the share of the other 30 % of the rows for which the most certain rule that holds gives the model's answer. Cost: N model rows.
 
     # NOTE[DIFF] feedback is added up over batches of rows and drawn as binomials, which has the same mean as row by row and is faster.
     """
