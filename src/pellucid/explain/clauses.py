@@ -55,7 +55,8 @@ def explain(question: Question) -> Rules:
     terms = _terms(table.take(learn), asked.whole(question, "bins", 2, 64))
     held = np.stack([t.holds(table) for t in terms], 1) if terms else np.zeros((n, 0), bool)
     chosen: list[_Clause] = []
-    for k in np.unique(codes[learn]):
+    answers = np.unique(codes[learn])
+    for k in answers if len(answers) > 1 else answers[:0]:  # one answer for all rows needs no rule
         wanted = codes[learn] == k
         found = _candidates(question, terms, held[learn], wanted, int(k))
         chosen += _cover(
