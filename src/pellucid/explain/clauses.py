@@ -181,7 +181,8 @@ def _candidates(question: Question, terms: list[Condition], held: BoolArray, wan
     price = _price(asked.number(question, "precision", 0, 1))
     out: dict[tuple[int, ...], _Clause] = {}
     for row in np.unique(machine.positive(), axis=0):
-        literals = _polished(list(np.flatnonzero(row)), held, wanted, column, price)
+        rough = _climb([int(v) for v in np.flatnonzero(row)], held, wanted, column, price)
+        literals = tuple(sorted(set(_climb(_plain(rough, held, wanted), held, wanted, column, price))))
         if literals:
             mask = held[:, list(literals)].all(1)
             bound = _bound(np.array([(mask & wanted).sum()], float), np.array([mask.sum()], float))
@@ -194,7 +195,7 @@ def _price(precision: float) -> float:
     return precision / (1 - precision)
 
 
-def _polished(literals: list[int], held: BoolArray, wanted: BoolArray, column: Ints, price: float) -> tuple[int, ...]:
+def _climb(literals: list[int], held: BoolArray, wanted: BoolArray, column: Ints, price: float) -> list[int]:
     """Drop a literal, or change it for another of its column, as long as hits less priced misses grow."""
     worth = np.where(wanted, 1.0, -price)
     current = float(worth[held[:, literals].all(1)].sum()) if literals else -np.inf
@@ -212,7 +213,7 @@ def _polished(literals: list[int], held: BoolArray, wanted: BoolArray, column: I
             break
         current = best
         literals = [v for i, v in enumerate(literals) if i != move[0]] + ([move[1]] if move[1] is not None else [])
-    return tuple(sorted({int(v) for v in _plain(literals, held, wanted)}))
+    return literals
 
 
 def _plain(literals: list[int], held: BoolArray, wanted: BoolArray) -> list[int]:
