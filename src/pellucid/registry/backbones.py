@@ -28,7 +28,8 @@ ENTRIES: tuple[Entry, ...] = (
         "tabm_additive", "backbone", "pellucid.nn.backbones.tabm_additive:TabMAdditive",
         "TabM beside a fitted additive model; held-out rows decide how much each counts.",
         takes="tokens", cost="as tabm and additive; the fit of the additive model comes first",
-        source=f"{_TABM}; Lou, Caruana, Gehrke, Hooker 2013, doi:10.1145/2487575.2487579", reads=_MEMBERS,
+        source=f"{_TABM}; Lou, Caruana, Gehrke, Hooker 2013, doi:10.1145/2487575.2487579",
+        reads=_MEMBERS | {"free_dropout": "free_dropout"},
         recipe={"head": "blend"}, space=_MEMBER_SPACE,
     ),
     Entry(
