@@ -100,7 +100,7 @@ def round_between(low: float, high: float) -> float:
 
 
 def thresholds(table: Table, name: str, cuts: int) -> FloatArray:
-    """Return ``cuts`` thresholds near quantiles of a number or date column, each between two observed values; all of at most twice as many."""
+    """Return ``cuts`` thresholds near quantiles of a number or date column, each between two observed values; all where they are few."""
     line = on_line(table, name)
     assert line is not None
     known = np.unique(line[~np.isnan(line)])
