@@ -628,5 +628,27 @@ ENTRIES: tuple[Entry, ...] = (
         cost="2 (N + M) forward passes and N M H multiplications",
         source="Pruthi, Liu, Kale, Sundararajan 2020, arXiv:2002.08484",
     ),
+    Entry(
+        name="rashomon",
+        kind="explain",
+        target="pellucid.explain.rashomon:explain",
+        question="why",
+        needs=("black box", "labels", "whole table"),
+        gives="Interactions",
+        options={
+            "epsilon": 0.1,
+            "columns": None,
+            "most": 5,
+            "rows": 200,
+            "shuffles": 3,
+            "steps": 4,
+            "models": (),
+            "refit": None,
+            "refits": 0,
+        },
+        summary="Do two columns act together in every model that is nearly as good? Scores with their range over such models.",
+        cost="about (20 k + 2 k (k - 1) steps (2 + 3 shuffles)) n model rows, k columns, n rows; refits where asked for",
+        source="Li et al. 2023, arXiv:2305.10181; Fisher, Rudin and Dominici 2019, arXiv:1801.01489",
+    ),
 )
 ENTRIES += _INSIDE
