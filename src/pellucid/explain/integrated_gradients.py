@@ -97,7 +97,7 @@ def _along(view: View, tokens: torch.Tensor, reference: torch.Tensor, tolerance:
 
 
 def _by_differences(view: View, last: torch.Tensor, first: torch.Tensor, gradients: FloatArray) -> tuple[FloatArray, bool]:
-    """Return (N, O, C) of pieces of the path that gradients do not close, and whether differences do: not where an operation has no rule."""
+    """Return (N, O, C) of pieces that gradients do not close, and whether differences do: not where an operation has no rule."""
     try:
         found, *_ = contributions(view.from_tokens, last, first)
     except RequestError:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pellucid.nn.gradients.ascent import Ladder, bits, climb
+from pellucid.nn.gradients.ascent import Cloud, Ladder, bits, climb
 
 KEPT = torch.randn(200, 3, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 WEIGHTS = torch.tensor([[1.0, 0.0], [-2.0, 0.0], [0.0, 3.0]], dtype=torch.float64)
@@ -47,9 +47,7 @@ def test_a_plausible_solution_lies_near_a_known_row():
 
 def _bits(function, beta=0.1):
     noise = torch.randn(10, 3, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    middle, spread = KEPT.mean(0), KEPT.std(0, correction=0)
-    tokens = KEPT[:6] * 1.5
-    return bits(function, tokens, middle, spread, noise, beta, float(function(KEPT).std()))
+    return bits(function, KEPT[:6] * 1.5, Cloud.of(KEPT), noise, beta, float(function(KEPT).std()))
 
 
 def test_an_unread_column_lets_nothing_through():
@@ -71,7 +69,16 @@ def test_the_unit_of_a_token_does_not_matter():
     scale = torch.tensor([1.0, 100.0, 0.01], dtype=torch.float64)[:, None]
     function = lambda t: (t * WEIGHTS).sum((1, 2))  # noqa: E731
     noise = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    middle, spread, tokens = KEPT.mean(0), KEPT.std(0, correction=0), KEPT[:5]
-    one, _ = bits(function, tokens, middle, spread, noise, 0.5, 1.0)
-    two, _ = bits(lambda t: function(t / scale - 3), (tokens + 3) * scale, (middle + 3) * scale, spread * scale, noise, 0.5, 1.0)
-    np.testing.assert_allclose(two, one, atol=1e-6)
+    one, _ = bits(function, KEPT[:5], Cloud.of(KEPT), noise, 0.5, 1.0)
+    two, _ = bits(lambda t: function(t / scale - 3), (KEPT[:5] + 3) * scale, Cloud.of((KEPT + 3) * scale), noise, 0.5, 1.0)
+    np.testing.assert_allclose(two, one, atol=1e-3)
+
+
+def test_a_token_on_a_line_counts_as_one_number_and_noise_stays_on_the_line():
+    along = torch.tensor([0.6, -0.8], dtype=torch.float64)
+    on_line = KEPT[:, :, :1] * along
+    cloud = Cloud.of(on_line)
+    assert cloud.rank.tolist() == [1, 1, 1]
+    drawn = torch.einsum("cde,sce->scd", cloud.factor, torch.randn(50, 3, 2, dtype=torch.float64))
+    assert (drawn @ torch.tensor([0.8, 0.6], dtype=torch.float64)).abs().max() < 1e-9
+    torch.testing.assert_close(drawn.square().sum(-1).mean().sqrt(), KEPT[:, :, 0].std(), rtol=0.3, atol=0)
