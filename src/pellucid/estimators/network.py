@@ -22,6 +22,7 @@ from pellucid.estimators.progress import progress_bar
 from pellucid.estimators.sampling import check_sampled, n_samples, sampled
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.embeddings.identity import NAMED
+from pellucid.nn.table_net import TableNet
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.table import Plan, Table
@@ -192,6 +193,8 @@ class NetworkEngine:
                 chosen[field] = value
         if estimator.head is not None:
             chosen["head"] = estimator.head
+        if "dropout" in chosen:
+            chosen["free_dropout"] = False
         return replace(recipe(n_rows, n_columns, objective.task, chosen["backbone"]), **chosen)
 
     # ------------------------------------------------------------------ answers
@@ -200,6 +203,11 @@ class NetworkEngine:
     def n_members(self) -> int:
         """K, over all fold networks."""
         return int(self.net.n_members)
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether several threads may ask at once: a stack puts its networks' weights into one of them in turn."""
+        return isinstance(self.net, TableNet)
 
     @property
     def size(self) -> int:
@@ -215,17 +223,23 @@ class NetworkEngine:
         """Return encoded rows on the network's device."""
         return as_cells(self.encoder.transform(table), self.device)
 
-    def apply(self, table: Table, function: Callable[[torch.Tensor], torch.Tensor]) -> npt.NDArray[np.float64]:
+    def apply(
+        self, table: Table, function: Callable[[torch.Tensor], torch.Tensor], precision: str = "fp32"
+    ) -> npt.NDArray[np.float64]:  # fmt: skip
         """Return ``function`` of the raw outputs (N, K, O), row by row independent of what else is asked."""
         outs = []
         for start in range(0, max(len(table), 1), ROWS_AT_ONCE):
             cells = self.cells(table.take(slice(start, start + ROWS_AT_ONCE)))
-            outs.append(predict_in_chunks(lambda c: function(self.net(c)), cells).double().numpy())
+            outs.append(
+                predict_in_chunks(lambda c: function(self.net(c).float()), cells, precision=precision, concurrent=self.concurrent)
+                .double()
+                .numpy()
+            )
         return np.concatenate(outs)
 
-    def members(self, table: Table) -> FloatArray:
+    def members(self, table: Table, precision: str = "fp32") -> FloatArray:
         """Return (N, K, O): probabilities, or values in the target's unit."""
-        return self.apply(table.select(self.encoder.columns), self.objective.answers)
+        return self.apply(table.select(self.encoder.columns), self.objective.answers, precision)
 
     def out_of_fold(self, table: Table, folds: npt.NDArray[np.int64]) -> FloatArray:
         """Return for each planned row (N, O) the answer of the fold network that did not learn from it."""
@@ -235,7 +249,7 @@ class NetworkEngine:
 
     def tokens(self, table: Table) -> torch.Tensor:
         """Return the embedded cells (N, C, D)."""
-        return predict_in_chunks(self.net.tokens, self.cells(table)).clone()
+        return predict_in_chunks(self.net.tokens, self.cells(table), concurrent=self.concurrent).clone()
 
     def parts(self, table: Table) -> dict[str, npt.NDArray[Any]]:
         """Return what the backbone shows of its inside, by name, rows first; with folds or samples axis 1 counts the networks.

@@ -174,6 +174,17 @@ class NetworkPredictor(EnginePredictor):
         """True where later stages read only the sum of the parts over columns."""
         return bool(self.engine.net.additive)
 
+    @property
+    def learned_missing(self) -> bool:
+        """True where the network learned from rows some of whose columns were hidden as missing (the regularizer ``mask_columns``)."""
+        options = dict(self.engine.settings.regularizers).get("mask_columns")
+        return options is not None and dict(options).get("fill", "missing") == "missing"
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether several threads may enter at once."""
+        return self.engine.concurrent
+
     def tokens(self, table: Table) -> torch.Tensor:
         """Return the embedded cells (N, C, D)."""
         return self.engine.tokens(table.select(self.columns))

@@ -6,9 +6,10 @@ O outputs, K members.
 
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
-from pellucid.results.people import Actions, FoundRows, Neighbours
+from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
-from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules
+from pellucid.results.selection import Selection
+from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules, Words
 from pellucid.results.verdicts import SEVERITIES, VERDICTS, Finding, Leaderboard, Trial, stack_findings
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "FoundRows",
     "Heads",
     "Importance",
+    "Inquiry",
     "Interactions",
     "Leaderboard",
     "Neighbours",
@@ -30,7 +32,9 @@ __all__ = [
     "Rule",
     "Rules",
     "RunRecord",
+    "Selection",
     "Trial",
+    "Words",
     "plain",
     "stack_findings",
 ]
