@@ -300,7 +300,8 @@ class NetworkEngine:
             found["pair_columns"] = np.broadcast_to(np.asarray(backbone.pairs), (len(table), len(backbone.pairs), 2))
         attending = getattr(backbone, "attending", None)
         if "attention" in found and attending is not None:
-            at, maps, columns = attending.cpu().numpy(), found["attention"], len(self.encoder.columns)
+            maps, columns = found["attention"], len(self.encoder.columns)
+            at = attending.cpu().numpy().reshape(-1, maps.shape[-1])[0]  # a stack has one copy a network
             found["attention"] = np.zeros((*maps.shape[:3], columns, columns))
             found["attention"][..., at[:, None], at] = maps
             found["attending"] = np.broadcast_to(np.isin(np.arange(columns), at), (len(table), columns))
