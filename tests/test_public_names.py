@@ -12,7 +12,7 @@ import pytest
 import pellucid
 
 PUBLIC = {
-    *("TabularClassifier", "TabularRegressor", "Table", "Schema", "read_table", "load"),
+    *("TabularClassifier", "TabularRegressor", "RowModel", "Table", "Schema", "read_table", "load"),
     *("audit", "chart", "compare", "explain", "report", "trial", "uncertainty"),
     *("Entry", "methods", "register"),
     *("PellucidError", "PellucidWarning", "DataError", "SourceError", "EmptyTableError", "ColumnError", "CellError", "TargetError"),

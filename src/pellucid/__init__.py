@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         SourceError,
         TargetError,
     )
-    from pellucid.estimators import TabularClassifier, TabularRegressor, load
+    from pellucid.estimators import RowModel, TabularClassifier, TabularRegressor, load
     from pellucid.evaluate import compare, trial
     from pellucid.explain import explain
     from pellucid.registry import Entry, register
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _HOME = {
     "TabularClassifier": "estimators",
     "TabularRegressor": "estimators",
+    "RowModel": "estimators",
     "load": "estimators",
     "Schema": "table",
     "Table": "table",
@@ -68,6 +69,7 @@ __all__ = [
     "PellucidError",
     "PellucidWarning",
     "RequestError",
+    "RowModel",
     "Schema",
     "SourceError",
     "Table",

@@ -144,7 +144,7 @@ class _Block:
 
     def solve(self, rows: Ints) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
         """Return (values (n, P, O), their variances, which rows ended before the precision)."""
-        games, owner, weight = self.games(rows)
+        games, owner, weight, engine = *self.games(rows), self.engine
         total = np.bincount(owner, solve.exact_cost(games.sizes) * self.cost, len(rows)).astype(float)
         budget = self._budget()
         is_exact = total <= min(budget, EXACT_ROWS) if self.q.budget.rows is None else total <= budget
@@ -153,7 +153,7 @@ class _Block:
             is_exact = np.ones(len(rows), bool)
         if self.way in ("permutation", "kernel"):
             is_exact = np.zeros(len(rows), bool)
-        sampler = Sampler(games, owner, weight, self.seed, len(rows), self.cost)
+        sampler = Sampler(games, owner, weight, self.seed, len(rows), self.cost, drawn=engine.drawn)
         sampler.enumerate(np.flatnonzero(is_exact[owner]))
         left = np.flatnonzero(~is_exact[owner])
         plan = Plan(budget, self.precision, self.deadline)
@@ -161,7 +161,8 @@ class _Block:
             self.sampled = True
             (sampler.regress if self.way == "kernel" else sampler.permute)(left, plan, mixed=self.way == "auto")
         values, variance = sampler.values(), sampler.variance()
-        return values, variance, ~is_exact & ~sampler.done(values, variance, plan) & (self.precision > 0)
+        wanted = self.q.precision is not None if engine.drawn else self.precision > 0
+        return values, variance, ~(is_exact & ~engine.drawn) & ~sampler.done(values, variance, plan) & wanted
 
     def _budget(self) -> float:
         """Return the model rows one explained row may cost."""
