@@ -13,7 +13,7 @@ import pellucid
 
 PUBLIC = {
     *("TabularClassifier", "TabularRegressor", "RowModel", "Table", "Schema", "read_table", "load"),
-    *("audit", "chart", "compare", "explain", "report", "trial", "uncertainty"),
+    *("audit", "chart", "compare", "explain", "fit_explainer", "report", "trial", "uncertainty"),
     *("Entry", "methods", "register"),
     *("PellucidError", "PellucidWarning", "DataError", "SourceError", "EmptyTableError", "ColumnError", "CellError", "TargetError"),
     *("RequestError", "MissingExtraError", "ArgumentError", "NotFittedError", "ModelFileError"),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pellucid.estimators import RowModel, TabularClassifier, TabularRegressor, load
     from pellucid.evaluate import compare, trial
     from pellucid.explain import explain
+    from pellucid.explain.fitting import fit_explainer
     from pellucid.registry import Entry, register
     from pellucid.registry import entries as methods
     from pellucid.report import chart
@@ -46,6 +47,7 @@ _HOME = {
     "read_table": "table",
     "audit": "audit",
     "explain": "explain",
+    "fit_explainer": "explain.fitting",
     "uncertainty": "uncertainty",
     "trial": "evaluate",
     "compare": "evaluate",
@@ -81,6 +83,7 @@ __all__ = [
     "chart",
     "compare",
     "explain",
+    "fit_explainer",
     "load",
     "methods",
     "read_table",

@@ -144,7 +144,8 @@ class _Block:
 
     def solve(self, rows: Ints) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
         """Return (values (n, P, O), their variances, which rows ended before the precision)."""
-        games, owner, weight, engine = *self.games(rows), self.engine
+        games, owner, weight = self.games(rows)
+        engine = self.engine
         total = np.bincount(owner, solve.exact_cost(games.sizes) * self.cost, len(rows)).astype(float)
         budget = self._budget()
         is_exact = total <= min(budget, EXACT_ROWS) if self.q.budget.rows is None else total <= budget
@@ -162,7 +163,8 @@ class _Block:
             (sampler.regress if self.way == "kernel" else sampler.permute)(left, plan, mixed=self.way == "auto")
         values, variance = sampler.values(), sampler.variance()
         wanted = self.q.precision is not None if engine.drawn else self.precision > 0
-        return values, variance, ~(is_exact & ~engine.drawn) & ~sampler.done(values, variance, plan) & wanted
+        missed = ~sampler.done(values, variance, plan) & (engine.drawn | ~is_exact)
+        return values, variance, missed & wanted
 
     def _budget(self) -> float:
         """Return the model rows one explained row may cost."""

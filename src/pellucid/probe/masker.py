@@ -153,7 +153,7 @@ class Drawer:
         every = np.zeros((len(rows), len(self._names)), bool)
         every[:, self._at] = known
         counters = mix(np.asarray(draw, np.uint64) + np.uint64(self._seed))
-        return self._model.sample(rows, every, 1, counters)[0]  # type: ignore[arg-type]
+        return self._model.sample(rows, every, 1, counters)[0]
 
     def nobody(self, like: Table, n: int) -> Table:
         """Return ``n`` rows in which nothing is known, draws 0 to n - 1."""

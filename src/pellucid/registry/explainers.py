@@ -119,6 +119,18 @@ ENTRIES: tuple[Entry, ...] = (
         source="Sundararajan, Taly and Yan 2017, arXiv:1703.01365",
     ),
     Entry(
+        name="amortised",
+        kind="explain",
+        target="pellucid.explain.amortised:explain",
+        question="why",
+        needs=("black box", "background", "explainer"),
+        options={"explainer": None, "fallback": True},
+        axioms=("completeness",),
+        summary="Shapley values by one pass through a network fitted to them beforehand, with its measured error.",
+        cost="one model row per row; fitting: 16 (d - 1) model rows for each of 10,000 rows",
+        source="Jethani et al. 2022, arXiv:2107.07436; Covert et al. 2024, arXiv:2401.15866",
+    ),
+    Entry(
         name="permutation_importance",
         kind="explain",
         target="pellucid.explain.permutation_importance:explain",

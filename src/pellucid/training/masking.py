@@ -76,7 +76,9 @@ def fit_masked(
     """
     started = time.monotonic()
     generator = torch.Generator().manual_seed(random.integer(seed, "masking"))
-    decayed = [p for name, p in net.named_parameters() if name in ("slots", "out") or (name.startswith(("up", "down")) and p.ndim > 1)]
+    decayed = [
+        p for name, p in net.named_parameters() if name in ("entry.slots", "out") or (name.startswith(("up", "down")) and p.ndim > 1)
+    ]
     others = [p for p in net.parameters() if all(p is not d for d in decayed)]
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}], lr=settings.lr, fused=True
