@@ -13,8 +13,8 @@ import pellucid
 
 PUBLIC = {
     *("TabularClassifier", "TabularRegressor", "RowModel", "Table", "Schema", "read_table", "load"),
-    *("audit", "chart", "compare", "explain", "fit_explainer", "report", "trial", "uncertainty"),
-    *("Entry", "methods", "register"),
+    *("act", "audit", "chart", "compare", "explain", "fit_explainer", "report", "select", "trial", "uncertainty"),
+    *("Entry", "methods", "propose_groups", "register"),
     *("PellucidError", "PellucidWarning", "DataError", "SourceError", "EmptyTableError", "ColumnError", "CellError", "TargetError"),
     *("RequestError", "MissingExtraError", "ArgumentError", "NotFittedError", "ModelFileError"),
     "__version__",
@@ -37,7 +37,7 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 @pytest.mark.parametrize(
-    "name", ["audit", "compare", "explain", "report", "trial", "uncertainty", "chart", "methods", "read_table", "load"]
+    "name", ["act", "audit", "compare", "explain", "report", "trial", "uncertainty", "chart", "methods", "read_table", "load"]
 )
 def test_functions_are_callable(name):
     assert callable(getattr(pellucid, name))
@@ -45,8 +45,8 @@ def test_functions_are_callable(name):
 
 def test_functions_stay_callable_whatever_was_imported_first():
     code = (
-        "import pellucid.explain, pellucid.audit, pellucid.uncertainty, pellucid.report, pellucid as pld;"
-        "assert all(callable(getattr(pld, n)) for n in ('explain', 'audit', 'uncertainty', 'report'))"
+        "import pellucid.act, pellucid.explain, pellucid.audit, pellucid.uncertainty, pellucid.report, pellucid as pld;"
+        "assert all(callable(getattr(pld, n)) for n in ('act', 'explain', 'audit', 'uncertainty', 'report'))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 

@@ -16,6 +16,7 @@ IN_SHORT = {
     "backbone": ("tabm", "linear"),
     "explain": None,
     "act": None,
+    "select": None,
     "uncertainty": None,
     "audit": None,
     "trial": None,
@@ -69,7 +70,7 @@ def test_a_line_tells_what_is_needed_to_choose(entry: Entry) -> None:
     assert entry.question in ("", "why", "certain", "data")
     assert entry.cost, "the cost is not stated"
     known = {"black box", "gradients", "parts", "background", "training rows", "labels", "refit", "members", "whole table", "numbers"}
-    known |= {"column rank", "explainer", "row model"}
+    known |= {"column rank", "explainer", "row model", "text", "goal"}
     assert set(entry.needs) <= known, f"unknown needs {set(entry.needs) - known}"
     assert set(entry.axioms) <= {"completeness", "dummy", "symmetry", "linearity", "sensitivity"}
     if entry.extra is None:

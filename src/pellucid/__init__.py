@@ -1,7 +1,8 @@
 """Deep learning on a single table that answers for itself.
 
 Three questions about every prediction: why this decision, how certain is it, can the data be trusted? Names are loaded when first used, so
-``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit`` and ``report`` are packages that can be called.
+``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit``, ``select`` and ``report`` are packages that can be called.
+``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit``, ``act`` and ``report`` are packages that can be called.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pellucid.act import act
     from pellucid.audit import audit
     from pellucid.cli.job import report
     from pellucid.errors import (
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
     from pellucid.evaluate import compare, trial
     from pellucid.explain import explain
     from pellucid.explain.fitting import fit_explainer
+    from pellucid.probe.grouping import propose_groups
     from pellucid.registry import Entry, register
     from pellucid.registry import entries as methods
     from pellucid.report import chart
+    from pellucid.select import select
     from pellucid.table import Schema, Table, read_table
     from pellucid.uncertainty import uncertainty
 
@@ -45,14 +49,17 @@ _HOME = {
     "Schema": "table",
     "Table": "table",
     "read_table": "table",
+    "act": "act",
     "audit": "audit",
     "explain": "explain",
     "fit_explainer": "explain.fitting",
     "uncertainty": "uncertainty",
+    "select": "select",
     "trial": "evaluate",
     "compare": "evaluate",
     "chart": "report",
     "report": "report",
+    "propose_groups": "probe.grouping",
     "Entry": "registry",
     "register": "registry",
     "methods": "registry",
@@ -79,6 +86,7 @@ __all__ = [
     "TabularRegressor",
     "TargetError",
     "__version__",
+    "act",
     "audit",
     "chart",
     "compare",
@@ -86,9 +94,11 @@ __all__ = [
     "fit_explainer",
     "load",
     "methods",
+    "propose_groups",
     "read_table",
     "register",
     "report",
+    "select",
     "trial",
     "uncertainty",
 ]

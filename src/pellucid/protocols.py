@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from pellucid.table import Table
 
-__all__ = ["DifferentiablePredictor", "FittedExplainer", "FloatArray", "MemberPredictor", "Predictor", "Refit", "RowModel"]
+__all__ = [
+    "DifferentiablePredictor",
+    "FittedExplainer",
+    "FloatArray",
+    "MemberPredictor",
+    "PartsPredictor",
+    "Predictor",
+    "Refit",
+    "RowModel",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -120,6 +129,21 @@ class FittedExplainer:
     method: str
     state: Mapping[str, Any]
     arrays: Mapping[str, npt.NDArray[Any]]
+
+
+@runtime_checkable
+class PartsPredictor(Predictor, Protocol):
+    """A network that shows what is inside of it."""
+
+    def named_parts(self, table: Table) -> Mapping[str, npt.NDArray[Any]]:
+        """Return what the network shows of a row by name, rows first: attention, masks, the terms of a listed sum.
+
+        Of a network that is several (folds, samples) every array is the mean over them. ``contributions`` (N, C, O), ``pairs`` (N, P, O;
+        of the columns ``pair_columns`` (N, P, 2)) and ``bias`` (N, O), where they are shown, are the terms of the network's sum on
+        ``scale``. ``attention`` is (N, L, heads, T, T), T the columns, or an answer token and the columns; ``attending`` (N, C) says which
+        of them take part.
+        """
+        ...
 
 
 class Refit(Protocol):

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-COMMANDS = ["demo", "report", "audit", "fit", "predict", "explain", "methods", "selfcheck"]
+COMMANDS = ["demo", "report", "audit", "fit", "predict", "explain", "act", "methods", "selfcheck"]
 
 
 def test_help_lists_every_command(run):
@@ -186,3 +186,34 @@ def test_html_and_markup_in_names_reach_the_terminal_as_they_are(run, tmp_path):
     done = run("audit", tmp_path / "odd.csv")
     assert done.code == 0
     assert "[red]x[/red]" in done.out
+
+
+def test_act_writes_options_and_shares(run, linear_model, people_csv, tmp_path):
+    rules, out = tmp_path / "rules.json", tmp_path / "actions.parquet"
+    rules.write_text(json.dumps({"age": "up", "joint": ["if city == 'Rome' then age <= 70"]}), encoding="utf-8")
+    done = run("act", linear_model, people_csv, "--want", "yes", "--out", out, "--rules", rules, "--quiet")
+    assert done.code == 0, done.err
+    actions, shares = pd.read_parquet(out), pd.read_parquet(tmp_path / "actions.single.parquet")
+    assert {"row", "option", "what", "plausible", "prediction"} <= set(actions.columns)
+    assert set(actions["prediction"].dropna()) == {"yes"}
+    assert list(shares.columns) == ["row", "column", "responsiveness", "low", "high", "reached", "fixed"]
+    assert set(shares["column"]) == {"age", "income", "city"}
+
+
+def test_act_says_how_many_cells_are_needed(run, linear_model, people_csv, tmp_path):
+    done = run("act", linear_model, people_csv, "--method", "minimize", "--out", tmp_path / "asked.csv")
+    assert done.code == 0, done.err
+    assert "cells asked" in done.out + done.err
+    assert list(pd.read_csv(tmp_path / "asked.csv").columns[:3]) == ["row", "n_asked", "asked"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "want", "words"),
+    [("{", "yes", "JSON"), ('{"agee": "never"}', "yes", "agee"), ("{}", "perhaps", "perhaps"), ('["age is older"]', "yes", "age is older")],
+)
+def test_act_refuses_in_one_line(run, linear_model, people_csv, tmp_path, rules, want, words):
+    (tmp_path / "rules.json").write_text(rules, encoding="utf-8")
+    done = run("act", linear_model, people_csv, "--want", want, "--out", tmp_path / "a.csv", "--rules", tmp_path / "rules.json")
+    assert done.code == 1
+    assert words in done.err
+    assert not (tmp_path / "a.csv").exists()

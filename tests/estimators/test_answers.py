@@ -25,6 +25,14 @@ def test_probabilities_sum_to_one_and_follow_the_order_of_classes(classifier: Ta
     assert classifier.score(frame[FEATURES], frame["label"]) > 0.75
 
 
+def test_half_precision_moves_probabilities_little_and_only_where_asked(classifier: TabularClassifier, frame: pd.DataFrame) -> None:
+    exact, half = (classifier.predict_proba(frame[FEATURES], precision=p) for p in ("fp32", "bf16"))
+    assert np.array_equal(classifier.predict_proba(frame[FEATURES]), exact)
+    assert 0 < np.abs(half - exact).max() < 0.02
+    with pytest.raises(pld.RequestError, match="precision"):
+        classifier.predict(frame[FEATURES], precision="half")
+
+
 @pytest.mark.parametrize("convert", [pl.from_pandas, pa.Table.from_pandas, pld.read_table], ids=["polars", "pyarrow", "Table"])
 def test_frames_of_any_library_get_the_same_answers(classifier: TabularClassifier, frame: pd.DataFrame, convert: Any) -> None:
     expected = classifier.predict_proba(frame[FEATURES])

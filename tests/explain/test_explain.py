@@ -11,7 +11,7 @@ from pellucid import registry
 from pellucid.errors import EmptyTableError, RequestError
 from pellucid.explain import explain
 from pellucid.explain.question import Budget
-from pellucid.results import Explanation, Importance
+from pellucid.results import Explanation
 from pellucid.testing.oracles import brute_shapley
 from pellucid.testing.predictors import fit_network, made_frame, made_table
 
@@ -123,8 +123,10 @@ def test_every_method_gives_a_complete_record():
     frame = made_frame(40, 2, (3,))
     net = fit_network(made_table(frame), np.arange(40.0), steps=10)
     for entry in registry.entries("explain"):
+        if "text" in entry.needs:
+            continue  # there is no word in this table
         answer = pld.explain(net, frame[:6], method=entry.name, y=np.arange(6.0), random_state=7)
-        assert isinstance(answer, Explanation | Importance)
+        assert type(answer).__name__ == entry.gives
         record = answer.record
         assert (record.method, record.seed) == (entry.name, 7)
         assert record.n_calls > 0

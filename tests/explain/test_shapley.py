@@ -190,3 +190,43 @@ def test_the_conditional_fill_credits_a_copy_that_the_model_does_not_read(method
     share = conditional.values[:, 1] / (conditional.predictions - conditional.base_values)
     assert np.median(share) == pytest.approx(0.5, abs=0.1)
     np.testing.assert_allclose(conditional.gap, 0, atol=1e-9)
+
+
+def test_the_missing_fill_shows_absent_columns_as_missing_cells():
+    frame = made_frame(20, 2, (3,))
+    table = made_table(frame)
+    seen = []
+
+    def model(f):
+        seen.append(f.isna().to_numpy())
+        return f["x1"].fillna(10.0) * f["x2"].fillna(1.0) + f["c1"].isna()
+
+    made = explain(model, frame, background=frame, fill="missing", method="shapley_exact")
+    np.testing.assert_allclose(made.base_values, 11.0)
+    np.testing.assert_allclose(made.gap, 0, atol=1e-12)
+    alone = explain(model, frame, background=frame, fill="missing", method="occlusion")
+    np.testing.assert_allclose(alone.values[:, 0], frame.x1 * frame.x2 - 10 * frame.x2, atol=1e-12)
+    np.testing.assert_allclose(alone.values[:, 2], -1.0, atol=1e-12)
+    assert np.concatenate(seen).any(0).all()
+    assert "did not learn from rows with hidden columns" in made.record.caveats[0]
+    net = TinyNetwork(table, seed=0)
+    gone = table.with_cells({"x1": np.full(20, np.nan)})
+    own = explain(net, table, fill="missing", method="occlusion")
+    np.testing.assert_allclose(own.values[:, 0], (net.raw(table) - net.raw(gone))[:, 0], atol=1e-9)
+
+
+def test_whole_numbers_of_numpy_cannot_be_missing():
+    x = np.arange(12).reshape(6, 2)
+    with pytest.raises(RequestError, match="whole numbers cannot be missing"):
+        explain(lambda a: a[:, 0], x, background=x, fill="missing")
+    assert explain(lambda a: np.nan_to_num(a).sum(1), x.astype(float), background=x.astype(float), fill="missing").values.shape == (6, 2)
+
+
+def test_a_network_that_learned_with_hidden_columns_says_so():
+    from pellucid import TabularRegressor
+
+    frame = made_frame(120, 2, ())
+    fit = lambda **more: TabularRegressor(backbone="mlp", max_steps=20, verbose=0, random_state=0, **more).fit(frame, frame.x1.to_numpy())  # noqa: E731
+    masked = fit(regularizers={"mask_columns": None}).explain(frame[:3], fill="missing")
+    assert "as it learned from rows with hidden columns" in masked.record.caveats[0]
+    assert "did not learn" in fit().explain(frame[:3], fill="missing").record.caveats[0]

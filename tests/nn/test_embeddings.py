@@ -11,7 +11,7 @@ import torch
 from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells
 from pellucid.nn.embeddings import CellEmbedding, LevelTable, PiecewiseLinear, piecewise_linear
-from pellucid.nn.embeddings.piecewise import Linear
+from pellucid.nn.embeddings.piecewise import Bins, Linear
 
 EDGES = [np.array([0.0, 1.0, 2.0, 3.0])]
 
@@ -138,3 +138,17 @@ def test_a_tokenizer_is_bias_plus_value_or_level(sizes, cells) -> None:
     known = ~cells.missing[:, 0]
     torch.testing.assert_close(tokens[known, 0], net.numbers.bias[0] + cells.numbers[known, :1] * net.numbers.line[0])
     torch.testing.assert_close(tokens[:, 1], net.levels.table[cells.codes[:, 0]])
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_looked_up_bins_equal_the_product_with_the_encoding(clip: bool) -> None:
+    edges = [np.array([-1.0, 0.0, 0.25, 3.0]), np.array([0.0, 2.0]), np.array([-5.0, -4.0, 1.0])]
+    bins, curve = Bins(edges, clip), torch.randn(3, 3, 5, generator=torch.Generator().manual_seed(0))
+    drawn = torch.randn(400, 3, generator=torch.Generator().manual_seed(1)) * 4
+    x = torch.cat([drawn, torch.tensor([[-1.0, 0.0, -5.0], [0.25, 2.0, -4.0], [3.0, 1e6, 1.0], [-1e30, -1e30, 1e30]])])
+    product = bins(x, curve)
+    with torch.no_grad():
+        looked_up = bins(x, curve)
+    torch.testing.assert_close(looked_up, product, rtol=1e-5, atol=1e-5)
+    knots = torch.einsum("nst,std->nsd", piecewise_linear(x, edges, clip), curve)
+    torch.testing.assert_close(product, knots, rtol=1e-5, atol=1e-5)

@@ -33,7 +33,8 @@ def test_the_entrances_agree_where_both_halves_have_a_say() -> None:
         assert parts.shape == (40, 5, net.part_width)
         torch.testing.assert_close(net.outputs_from_tokens(tokens), out)
         torch.testing.assert_close(net.outputs_from_parts(parts.sum(1)), out, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(net.head(net.named_parts(cells)["hidden"]), out)
+        found = net.named_parts(cells)
+        torch.testing.assert_close(net.head(found["hidden"], found), out)
 
 
 def test_the_additive_half_is_the_additive_model_and_fits() -> None:
@@ -96,3 +97,18 @@ def test_a_loss_of_the_users_own_leaves_the_members_alone(tmp_path) -> None:
     model.save(tmp_path / "model")
     again = pld.load(tmp_path / "model")
     np.testing.assert_array_equal(again.predict(frame), model.predict(frame))
+
+
+def test_dropout_is_left_out_by_one_choice_for_all_folds_and_never_where_the_user_set_it() -> None:
+    from pellucid import TabularRegressor
+
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(300, 3))
+    y = x @ [2.0, -1.0, 0.5] + 0.05 * draw.normal(size=300)  # a sum over columns leaves almost nothing
+    found = {}
+    for dropout in ("auto", 0.2):
+        model = TabularRegressor(dropout=dropout, max_steps=5, verbose=0, random_state=0, threads=1).fit(x, y)
+        found[dropout] = model.record_["training"]["dropout"]
+    assert found == {"auto": 0.0, 0.2: 0.2}
+    noisy = TabularRegressor(max_steps=5, verbose=0, random_state=0, threads=1).fit(x, y + 5 * draw.normal(size=300))
+    assert noisy.record_["training"]["dropout"] > 0

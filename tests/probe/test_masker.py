@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pellucid.errors import RequestError
-from pellucid.probe.masker import Neighbours, Players, reference_rows, typical_row
+from pellucid.probe.masker import Neighbours, Players, missing_row, reference_rows, typical_row
 from pellucid.testing.predictors import made_frame, made_table
 
 
@@ -63,3 +64,21 @@ def test_neighbours_take_missing_cells():
     rows = made_table({"x": [np.nan], "c": [None]})
     weights = Neighbours(rows, background, Players.of(("x", "c"))).weights(np.zeros(1, int), np.ones((1, 2), bool))
     np.testing.assert_allclose(weights, [[0, 1, 0]], atol=1e-9)
+
+
+def test_the_missing_row_is_missing_in_every_type():
+    frame = pd.DataFrame(
+        {
+            "float": [1.0, 2.0],
+            "int": [1, 2],
+            "flag": [True, False],
+            "word": ["u", "v"],
+            "level": pd.Categorical(["u", "v"]),
+            "nullable": pd.array([1, 2], dtype="Int64"),
+        }
+    )
+    row = missing_row(made_table(frame))
+    assert row.frame.isna().all(axis=None)
+    assert row.frame["level"].dtype == frame["level"].dtype
+    assert row.frame["nullable"].dtype == "Int64"
+    assert len(reference_rows(made_table(frame), "missing", size=100, seed=0, given=False)[0]) == 1

@@ -18,6 +18,7 @@ from pellucid.testing import (
     checks_encoder,
     checks_explainer,
     checks_regularizer,
+    checks_select,
     checks_trial,
     checks_uncertainty,
     saboteurs,
@@ -137,6 +138,7 @@ def _cases() -> list[Any]:
         (checks_uncertainty, UNCERTAINTIES),
         (checks_audit, {k: _named(v, "leakage") for k, v in AUDITS.items()}),
         (checks_trial, {k: _named(v, "completeness") for k, v in wrong.EXPLAINERS_OF_TRIALS.items()}),
+        (checks_select, {k: checks_select.Selector(v, False) for k, v in checks_select.DOUBLES.items()}),
         (checks_encoder, ENCODERS),
         (checks_embedding, {k: Encoder(v, "number") for k, v in saboteurs_networks.ENCODERS.items()}),
         *((checks_regularizer, doubles) for doubles in _regularizers()),
@@ -199,7 +201,8 @@ def test_the_plain_regularizer_stays_green(check):
 
 
 ROOMS = [
-    checks_explainer, checks_backbone, checks_uncertainty, checks_audit, checks_trial, checks_encoder, checks_embedding, checks_regularizer
+    checks_explainer, checks_backbone, checks_uncertainty, checks_audit, checks_trial, checks_encoder, checks_embedding, checks_regularizer,
+    checks_select,
 ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli import audit, demo, explain, fit, methods, predict, report, selfcheck
+from pellucid.cli import act, audit, demo, explain, fit, methods, predict, report, selfcheck
 from pellucid.cli.guard import guarded
 
 __all__ = ["app"]
@@ -37,5 +37,8 @@ def _common(
     pass
 
 
-for command in (demo.demo, report.report, audit.audit, fit.fit, predict.predict, explain.explain, methods.methods, selfcheck.selfcheck):
+COMMANDS = (
+    demo.demo, report.report, audit.audit, fit.fit, predict.predict, explain.explain, act.act, methods.methods, selfcheck.selfcheck,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(guarded(command))

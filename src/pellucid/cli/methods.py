@@ -13,7 +13,9 @@ __all__ = ["methods"]
 
 
 def methods(
-    kind: Annotated[str | None, typer.Argument(help="backbone, encoder, explain, uncertainty, audit or trial.", show_default=False)] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="backbone, encoder, explain, act, uncertainty, audit or trial.", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the methods: what each does, needs and costs, and where it comes from."""

@@ -288,10 +288,12 @@ class TabularEstimator(BaseEstimator):
 
     # ------------------------------------------------------------------ answers
 
-    def _members(self, X: Any) -> FloatArray:
+    def _members(self, X: Any, precision: str = "fp32") -> FloatArray:
         self._check_fitted()
+        if precision not in ("fp32", "bf16"):
+            raise RequestError("precision cannot be used", expected="'fp32' or 'bf16'", got=repr(precision))
         with limit_threads(self.threads):
-            return self.engine_.members(self._table(X))
+            return self.engine_.members(self._table(X), precision)
 
     def _table(self, X: Any) -> Table:
         return new_table(self, X).select(self.engine_.encoder.columns)

@@ -67,12 +67,15 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     _task = "classification"
     classes_: npt.NDArray[Any]
 
-    def predict_proba(self, X: Any) -> FloatArray:
-        """Return calibrated class probabilities (N, O), columns in the order of ``classes_``."""
-        members = self._members(X)  # first: it says so where nothing is fitted
+    def predict_proba(self, X: Any, *, precision: str = "fp32") -> FloatArray:
+        """Return calibrated class probabilities (N, O), columns in the order of ``classes_``.
+
+        ``precision="bf16"`` is about twice as fast on processors with matrix units; probabilities then move in the third digit.
+        """
+        members = self._members(X, precision)  # first: it says so where nothing is fitted
         return np.asarray(self.certainty_.calibrator.apply(members.mean(1)), np.float64)
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:
+    def predict(self, X: Any, *, precision: str = "fp32") -> npt.NDArray[Any]:
         """Return the most probable class of each row, (N,)."""
-        best = self.predict_proba(X).argmax(1)
+        best = self.predict_proba(X, precision=precision).argmax(1)
         return np.asarray(self.classes_[best])

@@ -51,7 +51,7 @@ class Engine(Protocol):
     @property
     def size(self) -> int: ...
 
-    def members(self, table: Table) -> FloatArray: ...
+    def members(self, table: Table, precision: str = "fp32") -> FloatArray: ...
 
     def out_of_fold(self, table: Table, folds: npt.NDArray[np.int64]) -> FloatArray: ...
 
@@ -133,8 +133,8 @@ class FoldedPeer:
         self.record = {"options": self.peer.options, "folds": len(self.folds)}
         return self
 
-    def members(self, table: Table) -> FloatArray:
-        """Return (N, 1, O)."""
+    def members(self, table: Table, precision: str = "fp32") -> FloatArray:
+        """Return (N, 1, O); peers compute as they do, whatever the precision."""
         return self.peer.members(table.select(self.encoder.columns))
 
     def out_of_fold(self, table: Table, folds: npt.NDArray[np.int64]) -> FloatArray:

@@ -192,6 +192,8 @@ class NetworkEngine:
                 chosen[field] = value
         if estimator.head is not None:
             chosen["head"] = estimator.head
+        if "dropout" in chosen:
+            chosen["free_dropout"] = False
         return replace(recipe(n_rows, n_columns, objective.task, chosen["backbone"]), **chosen)
 
     # ------------------------------------------------------------------ answers
@@ -215,17 +217,19 @@ class NetworkEngine:
         """Return encoded rows on the network's device."""
         return as_cells(self.encoder.transform(table), self.device)
 
-    def apply(self, table: Table, function: Callable[[torch.Tensor], torch.Tensor]) -> npt.NDArray[np.float64]:
+    def apply(
+        self, table: Table, function: Callable[[torch.Tensor], torch.Tensor], precision: str = "fp32"
+    ) -> npt.NDArray[np.float64]:  # fmt: skip
         """Return ``function`` of the raw outputs (N, K, O), row by row independent of what else is asked."""
         outs = []
         for start in range(0, max(len(table), 1), ROWS_AT_ONCE):
             cells = self.cells(table.take(slice(start, start + ROWS_AT_ONCE)))
-            outs.append(predict_in_chunks(lambda c: function(self.net(c)), cells).double().numpy())
+            outs.append(predict_in_chunks(lambda c: function(self.net(c).float()), cells, precision=precision).double().numpy())
         return np.concatenate(outs)
 
-    def members(self, table: Table) -> FloatArray:
+    def members(self, table: Table, precision: str = "fp32") -> FloatArray:
         """Return (N, K, O): probabilities, or values in the target's unit."""
-        return self.apply(table.select(self.encoder.columns), self.objective.answers)
+        return self.apply(table.select(self.encoder.columns), self.objective.answers, precision)
 
     def out_of_fold(self, table: Table, folds: npt.NDArray[np.int64]) -> FloatArray:
         """Return for each planned row (N, O) the answer of the fold network that did not learn from it."""
@@ -253,6 +257,25 @@ class NetworkEngine:
             out |= {name: out[name] * self.objective.scale for name in ("contributions", "pairs", "bias") if name in out}
             out["bias"] = out["bias"] + self.objective.center
         return out
+
+    def shown(self, table: Table, temperature: float, only: int | None = None) -> dict[str, npt.NDArray[Any]]:
+        """Return :meth:`parts` as answers read them: one network (the mean, or the one of member ``only``), terms over ``temperature``."""
+        found, nets = self.parts(table), self.n_folds * self.n_samples
+        if nets > 1:
+            found = {k: v.mean(1) if only is None else v[:, only * nets // self.n_members] for k, v in found.items()}
+        found |= {k: found[k] / temperature for k in ("contributions", "pairs", "bias", "rules") if k in found}
+        if "rules" in found and self.objective.task == "regression":
+            found["rules"] = found["rules"] * self.objective.scale
+        backbone = getattr(self.net, "net", self.net).backbone
+        if found.get("pairs") is not None and found["pairs"].shape[1]:
+            found["pair_columns"] = np.broadcast_to(np.asarray(backbone.pairs), (len(table), len(backbone.pairs), 2))
+        attending = getattr(backbone, "attending", None)
+        if "attention" in found and attending is not None:
+            at, maps, columns = attending.cpu().numpy(), found["attention"], len(self.encoder.columns)
+            found["attention"] = np.zeros((*maps.shape[:3], columns, columns))
+            found["attention"][..., at[:, None], at] = maps
+            found["attending"] = np.broadcast_to(np.isin(np.arange(columns), at), (len(table), columns))
+        return found
 
     def logits(self, raw: torch.Tensor) -> torch.Tensor:
         """Return class logits (N, K, O') of raw outputs; two classes have one raw output, the log-odds of the second."""

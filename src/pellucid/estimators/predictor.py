@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pellucid.errors import RequestError
 from pellucid.protocols import FloatArray, Predictor
@@ -176,6 +177,12 @@ class NetworkPredictor(EnginePredictor):
         """True where later stages read only the sum of the parts over columns."""
         return bool(self.engine.net.additive)
 
+    @property
+    def learned_missing(self) -> bool:
+        """True where the network learned from rows some of whose columns were hidden as missing (the regularizer ``mask_columns``)."""
+        options = dict(self.engine.settings.regularizers).get("mask_columns")
+        return options is not None and dict(options).get("fill", "missing") == "missing"
+
     def tokens(self, table: Table) -> torch.Tensor:
         """Return the embedded cells (N, C, D)."""
         return self.engine.tokens(table.select(self.columns))
@@ -192,6 +199,14 @@ class NetworkPredictor(EnginePredictor):
     def from_parts(self, parts: torch.Tensor) -> torch.Tensor:
         """Return outputs (N, O) on ``scale`` from parts (N, C, W), or from their sum (N, W) where ``additive``."""
         return self._from_members(self.engine.net.outputs_from_parts(parts))
+
+    def named_parts(self, table: Table) -> dict[str, npt.NDArray[Any]]:
+        """Return what the network shows of its inside, rows first, the mean over networks where there are several.
+
+        The terms of a listed sum are on ``scale`` (log-odds after calibration, or the target's unit). Attention among some columns is
+        given among all; see :class:`~pellucid.protocols.PartsPredictor`.
+        """
+        return self.engine.shown(table.select(self.columns), self.calibrator.temperature if self.classes else 1.0, self._only)
 
     _only: int | None = None
 

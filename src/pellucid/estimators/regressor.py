@@ -39,7 +39,10 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def predict(self, X: Any) -> FloatArray:
-        """Return the predicted numbers in the target's unit, (N,) or (N, O)."""
-        values = self._members(X).mean(1)
+    def predict(self, X: Any, *, precision: str = "fp32") -> FloatArray:
+        """Return the predicted numbers in the target's unit, (N,) or (N, O).
+
+        ``precision="bf16"`` is about twice as fast on processors with matrix units; values then move in the third digit.
+        """
+        values = self._members(X, precision).mean(1)
         return np.asarray(values[:, 0] if self.target_.flat else values)

@@ -16,9 +16,9 @@ from pellucid.evaluate.figures import Figure
 from pellucid.evaluate.refit import CloneRefit
 from pellucid.probe.foreign import as_predictor, read
 from pellucid.probe.view import View
-from pellucid.protocols import FloatArray, Predictor
+from pellucid.protocols import DifferentiablePredictor, FloatArray, MemberPredictor, Predictor
 from pellucid.random import as_seed, integer, stream
-from pellucid.results import Explanation, Importance, RunRecord, Trial
+from pellucid.results import Curve, Explanation, Importance, Interactions, Rules, RunRecord, Trial
 from pellucid.table import Table
 
 __all__ = ["Again", "Case", "NotTestable", "run"]
@@ -28,6 +28,8 @@ BACKGROUND = 32
 COARSE = 0.05
 LEAST_ROWS = 8
 NAN = (float("nan"), float("nan"))
+Answer = Explanation | Importance | Interactions | Curve | Rules
+"""What can be tried. A trial that reads more than an answer gives is "not testable"."""
 
 
 class NotTestable(Exception):
@@ -39,12 +41,24 @@ class Again(Protocol):
 
     def __call__(
         self, predictor: Any, X: Table, *, background: Table | None, random_state: int, budget: Any, precision: float | None
-    ) -> Explanation | Importance: ...
+    ) -> Answer: ...
 
 
-def cube(explanation: Explanation | Importance) -> FloatArray:
-    """Return the values as (N, P, O); an Importance is one row."""
-    return explanation.cube() if isinstance(explanation, Explanation) else np.asarray(explanation.values)[None, :, None]
+def cube(explanation: Answer) -> FloatArray:
+    """Return the values as (N, P, O); what speaks of a whole table is one row.
+
+    Sets of columns (Interactions) and places along columns (Curve) stand where columns stand, so that their order can be compared.
+    """
+    if isinstance(explanation, Explanation):
+        return explanation.cube()
+    if isinstance(explanation, Interactions):
+        return explanation.by_set
+    if isinstance(explanation, Curve):
+        # what a curve says is its shape: the level of a panel is not compared with that of another
+        return np.concatenate([v - v.mean(0) for v in (explanation.values[c] for c in explanation.columns)])[None]
+    if isinstance(explanation, Importance):
+        return np.asarray(explanation.values)[None, :, None]
+    raise NotTestable("rules give no number to each column")
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ class Case:
     seed, deadline : of this trial; the deadline in ``time.perf_counter`` seconds.
     """
 
-    explanation: Explanation | Importance
+    explanation: Answer
     predictor: Predictor
     table: Table
     y: Any
@@ -76,7 +90,8 @@ class Case:
     @property
     def whole(self) -> bool:
         """True where one answer speaks of all rows together."""
-        return isinstance(self.explanation, Importance)
+        made = self.explanation
+        return isinstance(made, Importance | Curve) or (isinstance(made, Interactions) and made.data is None)
 
     @property
     def values(self) -> FloatArray:
@@ -98,10 +113,19 @@ class Case:
 
     def needs_columns(self, least: int) -> None:
         """Stop the trial where there are too few columns to have an order."""
-        if len(self.explanation.columns) < least:
-            raise NotTestable(
-                f"an order of columns needs at least {least} of them, and the explanation has {len(self.explanation.columns)}"
-            )
+        if self.values.shape[1] < least:
+            raise NotTestable(f"an order of columns needs at least {least} of them, and the explanation has {self.values.shape[1]}")
+
+    def needs_contributions(self) -> None:
+        """Stop the trial where the answer is not one number per column."""
+        if not isinstance(self.explanation, Explanation | Importance):
+            raise NotTestable(f"this test reads one number per column, and the answer is {type(self.explanation).__name__}")
+
+    def needs_rows(self) -> None:
+        """Stop the trial where the answer is not one signed number per row and column."""
+        self.needs_contributions()
+        if self.whole:
+            raise NotTestable("the method speaks of the whole table, not of rows")
 
     def pick(self, calls: float, most: int = 50, *, coarse: bool = False) -> npt.NDArray[np.int64]:
         """Return positions of the rows that can be explained ``calls`` times in the time left: at most ``most``, at least 8 (or all)."""
@@ -121,18 +145,25 @@ class Case:
         return np.sort(rows)
 
     def explain(
-        self, predictor: Any, rows: npt.NDArray[np.int64], *, seed: int | None = None, background: Table | None = None, coarse: bool = False
-    ) -> Explanation | Importance:
-        """Return the explanation of some rows by the same method and settings.
+        self,
+        predictor: Any,
+        rows: npt.NDArray[np.int64] | Table,
+        *,
+        seed: int | None = None,
+        background: Table | None = None,
+        coarse: bool = False,
+    ) -> Answer:
+        """Return the explanation of some rows (positions, or a table of other rows) by the same method and settings.
 
         ``coarse`` is for comparing orders of columns: the trials' own background, and standard errors of at most 5 % instead of 2 %.
         """
-        budget = _share(self.settings.get("budget"), len(rows) / max(1, len(self.table)))
+        table = rows if isinstance(rows, Table) else self.table.take(rows)
+        budget = _share(self.settings.get("budget"), len(table) / max(1, len(self.table)))
         precision = self.settings.get("precision")
         if coarse:
             background, precision = self.background, max(precision, COARSE) if precision else None
         seed = self.seed if seed is None else seed
-        again = self.again(predictor, self.table.take(rows), background=background, random_state=seed, budget=budget, precision=precision)
+        again = self.again(predictor, table, background=background, random_state=seed, budget=budget, precision=precision)
         if cube(again).shape[1:] != self.values.shape[1:]:
             raise NotTestable("explaining again gave other columns or outputs")
         return again
@@ -164,19 +195,17 @@ def _share(budget: Any, factor: float) -> Any:
     return budget
 
 
-def _again(explanation: Explanation | Importance, settings: Mapping[str, Any], y: Any) -> Again:
+def _again(explanation: Answer, settings: Mapping[str, Any], y: Any) -> Again:
     """Return what explains again through the registry, with the explanation's own method and settings."""
 
-    def again(
-        predictor: Any, X: Table, *, background: Table | None, random_state: int, budget: Any, precision: float | None
-    ) -> Explanation | Importance:
+    def again(predictor: Any, X: Table, *, background: Table | None, random_state: int, budget: Any, precision: float | None) -> Answer:
         from pellucid.explain import explain
 
         native = getattr(predictor, "native", lambda table: table)  # models from elsewhere are asked in their own frames
         options = {k: settings[k] for k in ("output", "versus", "groups", "fill", "options") if settings.get(k) is not None}
         if isinstance(explanation, Importance) and y is not None:
             options["y"] = y
-        answer: Explanation | Importance = explain(
+        answer: Answer = explain(
             predictor,
             native(X),
             method=explanation.record.method,
@@ -203,11 +232,15 @@ def _background(predictor: Predictor, given: Table | None, fill: str, seed: int)
 
 
 def _case(explanation: Any, model: Any, X: Any, y: Any, refit: Any, random_state: Any, background: Any, explain_again: Any) -> Case:
-    if not isinstance(explanation, Explanation | Importance):
-        raise ArgumentError("only explanations can be tried", expected="an Explanation or an Importance", got=type(explanation).__name__)
+    if not isinstance(explanation, Answer):
+        raise ArgumentError(
+            "only explanations can be tried",
+            expected="an Explanation, Importance, Interactions, Curve or Rules",
+            got=type(explanation).__name__,
+        )
     settings = dict(explanation.record.settings)
     of = settings.get("of", "prediction")
-    scale = settings.get("scale", explanation.scale) if of == "prediction" else None
+    scale = settings.get("scale", getattr(explanation, "scale", None)) if of == "prediction" else None
     predictor = as_predictor(model, X, background, scale=scale if scale in ("log-odds", "probability") else None, of=of)
     table = read(predictor, X)
     if isinstance(explanation, Explanation) and len(table) != len(explanation):
@@ -248,6 +281,17 @@ def _one(entry: registry.Entry, case: Case) -> Trial:
     return replace(result, record=replace(result.record, duration=time.perf_counter() - started))
 
 
+def _can(entry: registry.Entry, case: Case) -> bool:
+    """Return whether the case has what a trial says it needs, as far as that can be told without running it."""
+    has = {
+        "refit": case.refit is not None,
+        "labels": case.y is not None or case.refit is not None,
+        "gradients": isinstance(case.predictor, DifferentiablePredictor),
+        "members": isinstance(case.predictor, MemberPredictor) and case.predictor.n_members > 1,
+    }
+    return all(has.get(need, True) for need in entry.needs)
+
+
 def run(
     explanation: Any,
     model: Any,
@@ -270,7 +314,7 @@ def run(
     out = []
     for k, entry in enumerate(chosen):
         now = time.perf_counter()
-        # what earlier trials did not use is shared among those still to come
-        share = now + (end - now) / (len(chosen) - k)
+        # what earlier trials did not use is shared among those still to come that can be run at all
+        share = now + (end - now) / max(1, sum(_can(e, case) for e in chosen[k:]))
         out.append(_one(entry, replace(case, deadline=share, seed=integer(case.seed, entry.name) % 2**31)))
     return out

@@ -53,8 +53,8 @@ def _centred(ranks: FloatArray) -> FloatArray:
     return np.nan_to_num(ranks - _mean(ranks, -1)[..., None])
 
 
-def mean_figure(values: FloatArray) -> Figure:
-    """Return the mean of (S, N) correlations, S repetitions on the same N rows; the interval counts the scatter of both. NaN is left out.
+def mean_figure(values: FloatArray, low: float = -1.0, high: float = 1.0) -> Figure:
+    """Return the mean of (S, N) figures, S repetitions on the same N rows; the interval counts the scatter of both. NaN is left out.
 
     The two half-widths are added as squares: t with S - 1 degrees for repetitions, 1.96 for rows.
     """
@@ -70,7 +70,7 @@ def mean_figure(values: FloatArray) -> Figure:
     # rows and repetitions overlap a little; adding both can only widen the interval
     half = float(np.hypot(rows, repeats))
     centre = float(np.nanmean(values))
-    return Figure(centre, max(-1.0, centre - half), min(1.0, centre + half))
+    return Figure(centre, max(low, centre - half), min(high, centre + half))
 
 
 def _mean(values: FloatArray, axis: int) -> FloatArray:

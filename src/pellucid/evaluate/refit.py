@@ -27,7 +27,7 @@ class CloneRefit:
     Attributes
     ----------
     n_rows : number of rows; ``rows`` counts in them.
-    target : (N,) labels or numbers, to shuffle.
+    target : (N,) labels or numbers, to shuffle. table : the N rows.
     """
 
     def __init__(self, model: Any, predictor: Any, table: Table, y: Any) -> None:
@@ -41,7 +41,7 @@ class CloneRefit:
                 expected=f"y= with {len(table)} labels",
                 got="none" if y is None else str(len(y)),
             )
-        self._model, self._predictor, self._table = model, predictor, table
+        self._model, self._predictor, self.table = model, predictor, table
         self.target, self.n_rows = np.asarray(y), len(table)
 
     def __call__(
@@ -64,7 +64,7 @@ class CloneRefit:
         model = clone(self._model)
         if seed is not None and "random_state" in model.get_params():
             model.set_params(random_state=seed)
-        cells = self._table if table is None else table
+        cells = self.table if table is None else table
         native = self._predictor.native
         model.fit(native(cells.take(at)), goal)
         return as_predictor(model, native(cells), native(self._predictor.background()), scale=self._predictor.scale)

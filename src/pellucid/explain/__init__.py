@@ -41,8 +41,8 @@ def explain(
     scale : ``"log-odds"`` or ``"probability"`` for classes; None = log-odds for our models, probability for others.
     groups : columns that come and go together, ``{"person": ["age", "sex"]}``.
     fill : what an absent column holds: ``"marginal"`` (cells of background rows), ``"conditional"`` (cells of similar background rows),
-        ``"row_model"`` (cells drawn from a row model given the known ones) or ``"baseline"`` (one typical row, or the single row given as
-        ``background``).
+        ``"row_model"`` (cells drawn from a row model given the known ones), ``"baseline"`` (one typical row, or the single row given as
+        ``background``) or ``"missing"`` (absent cells are missing cells).
     background : rows to compare with; needed for models from elsewhere, else up to 100 of the rows kept at fit.
     budget : most model rows in total (an integer), or most seconds (text such as ``"30s"``).
     precision : standard error to reach, as a share of the mean absolute value of each row.

@@ -10,6 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,19 @@ import numpy.typing as npt
 from pellucid.probe.hashing import uniforms
 from pellucid.protocols import FloatArray
 
-__all__ = ["Games", "exact", "exact_cost", "kernel", "permutation_cost", "permutations", "shapley_weights"]
+__all__ = [
+    "Games",
+    "ask",
+    "by_size",
+    "coalitions",
+    "exact",
+    "exact_cost",
+    "kernel",
+    "permutation_cost",
+    "permutations",
+    "shapley_weights",
+    "subsets",
+]
 
 Ints = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -60,7 +73,7 @@ def permutation_cost(d: npt.ArrayLike) -> FloatArray:
 
 
 @functools.lru_cache(maxsize=32)
-def _subsets(d: int) -> BoolArray:
+def subsets(d: int) -> BoolArray:
     """Return all coalitions of d players, (2^d, d); line k holds the bits of k."""
     return np.asarray((np.arange(2**d)[:, None] >> np.arange(d)) & 1, bool)
 
@@ -75,14 +88,14 @@ def shapley_weights(d: int) -> FloatArray:
     >>> (shapley_weights(3) @ v).round(6).tolist()
     [180.0, 360.0, 460.0]
     """
-    inside = _subsets(d)
+    inside = subsets(d)
     size = inside.sum(1)
     plus = np.array([1 / (d * math.comb(d - 1, s - 1)) if s else 0.0 for s in range(d + 1)])
     minus = np.array([1 / (d * math.comb(d - 1, s)) if s < d else 0.0 for s in range(d + 1)])
     return np.asarray(np.where(inside.T, plus[size], -minus[size]))
 
 
-def _by_size(games: Games, which: Ints, per_game: Callable[[int], int]) -> Iterator[tuple[int, Ints, Ints]]:
+def by_size(games: Games, which: Ints, per_game: Callable[[int], int]) -> Iterator[tuple[int, Ints, Ints]]:
     """Yield (d, games, their active players (g, d)) in chunks of equal d, about ``CHUNK`` coalitions each."""
     sizes = games.sizes[which]
     for d in np.unique(sizes[sizes > 0]).tolist():
@@ -93,49 +106,55 @@ def _by_size(games: Games, which: Ints, per_game: Callable[[int], int]) -> Itera
             yield d, g, np.nonzero(games.active[g])[1].reshape(len(g), d)
 
 
-def _coalitions(games: Games, players: Ints, local: BoolArray) -> BoolArray:
+def coalitions(games: Games, players: Ints, local: BoolArray) -> BoolArray:
     """Return (g, m, P) coalitions from ``local`` (g, m, d) ones over each game's own active players."""
     out = np.zeros((*local.shape[:2], games.active.shape[1]), bool)
     np.put_along_axis(out, np.broadcast_to(players[:, None], local.shape), local, 2)
     return out
 
 
-def _ask(games: Games, g: Ints, coalitions: BoolArray) -> FloatArray:
+def ask(games: Games, g: Ints, coalitions: BoolArray) -> FloatArray:
     """Return v (g, m, O) of coalitions (g, m, P)."""
     m = coalitions.shape[1]
     return games.evaluate(np.repeat(g, m), coalitions.reshape(len(g) * m, coalitions.shape[2])).reshape(len(g), m, games.start.shape[1])
 
 
-def exact(games: Games, which: Ints) -> FloatArray:
-    """Return the Shapley values (len(which), P, O) by going through all coalitions of the active players. Cost 2^d - 2 each."""
+def exact(games: Games, which: Ints, weights: Callable[[int], FloatArray] = shapley_weights) -> FloatArray:
+    """Return the values (len(which), P, O) by going through all coalitions of the active players. Cost 2^d - 2 each.
+
+    ``weights`` gives the matrix (d, 2^d) that takes the worths of all coalitions to the players' values.
+    """
     place = np.full(len(games.active), -1)
     place[which] = np.arange(len(which))
     out = np.zeros((len(which), games.active.shape[1], games.start.shape[1]))
-    for d, g, players in _by_size(games, which, lambda d: 2**d):
-        inner = np.broadcast_to(_subsets(d)[1:-1], (len(g), 2**d - 2, d))
-        v = np.concatenate([games.start[g][:, None], _ask(games, g, _coalitions(games, players, inner)), games.end[g][:, None]], axis=1)
-        phi = np.einsum("ds,gso->gdo", shapley_weights(d), v, optimize=True)
+    for d, g, players in by_size(games, which, lambda d: 2**d):
+        inner = np.broadcast_to(subsets(d)[1:-1], (len(g), 2**d - 2, d))
+        v = np.concatenate([games.start[g][:, None], ask(games, g, coalitions(games, players, inner)), games.end[g][:, None]], axis=1)
+        phi = np.einsum("ds,gso->gdo", weights(d), v, optimize=True)
         out[place[g][:, None], players] = phi
     return out
 
 
-def permutations(games: Games, which: Ints, step: int, seed: int) -> tuple[FloatArray, FloatArray]:
+def permutations(
+    games: Games, which: Ints, step: int, seed: int, draw: Callable[[Ints], npt.NDArray[Any]] | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Return one unbiased estimate (len(which), P, O) per game from one random order and its reverse, and half the difference of the two.
 
     Exact where no more than two players interact (Castro, Gomez and Tejada 2009, doi:10.1016/j.cor.2008.04.004; antithetic form: Mitchell,
     Cooper, Frank and Holmes 2022, arXiv:2104.12199). The values of each game sum to v(all) - v(none). Cost 2 (d - 1) evaluations each.
-    ``step`` numbers the draw.
+    ``step`` numbers the draw. ``draw`` gives for some games (g,) the numbers (g, P) by which their players are put in order; without it
+    all orders are equally likely.
     """
     place = np.full(len(games.active), -1)
     place[which] = np.arange(len(which))
     out = np.zeros((len(which), games.active.shape[1], games.start.shape[1]))
     half = np.zeros_like(out)
-    for d, g, players in _by_size(games, which, lambda d: 2 * d):
-        draws = uniforms(seed, games.counters[g], games.players, step)
+    for d, g, players in by_size(games, which, lambda d: 2 * d):
+        draws = uniforms(seed, games.counters[g], games.players, step) if draw is None else draw(g)
         rank = np.argsort(np.argsort(np.take_along_axis(draws, players, 1), axis=1), axis=1)  # place of each player in the order
         steps = np.arange(1, d)[:, None]
         local = np.concatenate([rank[:, None] < steps, rank[:, None] >= d - steps], axis=1)
-        inner = _ask(games, g, _coalitions(games, players, local)).reshape(len(g), 2, d - 1, -1)
+        inner = ask(games, g, coalitions(games, players, local)).reshape(len(g), 2, d - 1, -1)
         ends = [np.broadcast_to(a[g][:, None, None], (len(g), 2, 1, a.shape[1])) for a in (games.start, games.end)]
         rise = np.diff(np.concatenate([ends[0], inner, ends[1]], axis=2), axis=2)  # (g, 2, d, O): what the t-th arrival adds
         forward = np.take_along_axis(rise[:, 0], rank[:, :, None], 1)
@@ -159,9 +178,9 @@ def kernel(games: Games, which: Ints, pairs: int, seed: int) -> tuple[FloatArray
     variance = np.zeros_like(out)
     small = exact_cost(games.sizes[which]) <= 2.0 * pairs * games.sizes[which]
     out[small] = exact(games, which[small])
-    for d, g, players in _by_size(games, which[~small], lambda d: 2 * pairs * d):
+    for d, g, players in by_size(games, which[~small], lambda d: 2 * pairs * d):
         z = _kernel_draws(games, g, players, pairs * d, seed)
-        v = _ask(games, g, _coalitions(games, players, np.concatenate([z, ~z], axis=1))) - games.start[g][:, None]
+        v = ask(games, g, coalitions(games, players, np.concatenate([z, ~z], axis=1))) - games.start[g][:, None]
         delta = (games.end - games.start)[g]
         phi, var, solved = _regress(z, v[:, : pairs * d], v[:, pairs * d :], delta)
         out[place[g][:, None], players], variance[place[g][:, None], players] = phi, var

@@ -53,7 +53,7 @@ def explain(question: Question) -> Importance:
 
 
 def row_losses(view: View, y: Any, n: int) -> tuple[Any, str]:
-    """Return (function from answers (N, O) to losses (N,), name of the loss)."""
+    """Return (function from answers (N, O) to losses (N,), name of the loss); the function's second argument picks rows."""
     if y is None:
         raise RequestError("permutation importance compares with the truth", do="pass y=, or rows that hold the target column")
     labels = np.asarray(y)
@@ -61,7 +61,7 @@ def row_losses(view: View, y: Any, n: int) -> tuple[Any, str]:
         raise TargetError("X and y have different lengths", expected=f"{n} labels", got=str(len(labels)))
     if view.task != "classification":
         truth = labels.astype(float).reshape(n, -1)
-        return (lambda out: np.square(out - truth).sum(1)), "squared error"
+        return (lambda out, rows=slice(None): np.square(out - truth[rows]).sum(1)), "squared error"
     known = {level_text(c): k for k, c in enumerate(view.classes)}
     codes = np.array([known.get(level_text(v), -1) for v in labels.tolist()])
     if (codes < 0).any():
@@ -70,7 +70,7 @@ def row_losses(view: View, y: Any, n: int) -> tuple[Any, str]:
         )
     if view.scale != "probability":
         raise RequestError("the log loss needs probabilities", expected="scale='probability'", got=repr(view.scale))
-    return (lambda out: _log_loss(out, codes)), "log loss"
+    return (lambda out, rows=slice(None): _log_loss(out, codes[rows])), "log loss"
 
 
 def _log_loss(probabilities: FloatArray, codes: npt.NDArray[np.int64]) -> FloatArray:

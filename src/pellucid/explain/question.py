@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ArgumentError, EmptyTableError, RequestError, quote
+from pellucid.probe.budget import Budget
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.foreign import as_predictor
 from pellucid.probe.masker import Drawer, Players, reference_rows
@@ -24,36 +25,6 @@ from pellucid.table import Table
 __all__ = ["BACKGROUND_ROWS", "Budget", "Question", "ask"]
 
 BACKGROUND_ROWS = 100
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Most model rows in total, most seconds, or neither."""
-
-    rows: int | None = None
-    seconds: float | None = None
-
-    @classmethod
-    def of(cls, budget: Any) -> Budget:
-        """Return the budget from an integer number of model rows or text such as ``"30s"`` or ``"2min"``.
-
-        Examples
-        --------
-        >>> Budget.of("2min").seconds, Budget.of(5000).rows
-        (120.0, 5000)
-        """
-        if budget is None or isinstance(budget, Budget):
-            return budget or cls()
-        if isinstance(budget, str):
-            for unit, factor in (("min", 60.0), ("s", 1.0)):
-                number = budget.strip().removesuffix(unit).strip()
-                if budget.strip().endswith(unit) and number.replace(".", "", 1).isdigit() and float(number) > 0:
-                    return cls(seconds=float(number) * factor)
-        elif isinstance(budget, int | float | np.number) and not isinstance(budget, bool) and budget >= 1:
-            return cls(rows=int(budget))
-        raise RequestError(
-            "the budget cannot be used", expected="a number of model rows such as 100_000, or seconds such as '30s'", got=repr(budget)
-        )
 
 
 @dataclass(frozen=True)
@@ -94,10 +65,11 @@ class Question:
         return CoalitionEngine(self.view, self.table, rows, self.players, drawer=self.drawer)
 
     def record(self, settings: Mapping[str, Any] | None = None, caveats: Sequence[str] = ()) -> RunRecord:
-        """Return the record of the answer, complete for replay."""
+        """Return the record of the answer, complete for replay; ``settings["evals_per_row"]`` is the model rows per explained row."""
+        counted = {"evals_per_row": round(self.view.n_calls / max(1, len(self.table)), 1)}
         return RunRecord(
             method=self.method,
-            settings={**self.settings, **(settings or {})},
+            settings={**self.settings, **counted, **(settings or {})},
             seed=self.seed,
             data=self.table.fingerprint(),
             duration=time.perf_counter() - self.started,
@@ -202,8 +174,11 @@ def ask(
             )
         drawer = Drawer(_row_model(predictor, row_model), view.columns, seed)
         reference, caveat = drawer.nobody(kept, BACKGROUND_ROWS), f"absent columns are drawn {BACKGROUND_ROWS} times given the known ones"
+        caveat += ": values without a stated error have the error of those draws"
     else:
         reference, caveat = reference_rows(kept, fill, size=BACKGROUND_ROWS, seed=seed, given=given)
+    if fill == "missing":
+        caveat += _about_missing(predictor)
     settings = {
         "of": of,
         "output": output,
@@ -234,6 +209,16 @@ def _row_model(predictor: Any, given: Any) -> Any:
     if not isinstance(found, RowModel):
         raise ArgumentError("row_model cannot be used", expected="a fitted pellucid.RowModel", got=type(found).__name__)
     return found
+
+
+def _about_missing(predictor: Any) -> str:
+    """Return what to add to the caveat: rows with many missing cells are nothing new only to a model that learned from such rows."""
+    if getattr(predictor, "learned_missing", False):
+        return ", as it learned from rows with hidden columns"
+    native = getattr(predictor, "_types", {}).get("") if getattr(predictor, "library", "") == "numpy" else None
+    if native is not None and np.dtype(native).kind in "iub":
+        raise RequestError("whole numbers cannot be missing", expected="an array of floats", got=str(native), do="pass X.astype(float)")
+    return ", and it did not learn from rows with hidden columns: such rows may be unlike any it knows (see regularizers='mask_columns')"
 
 
 def _options(entry: Entry, given: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from pellucid.explain import games as solve
 from pellucid.explain.games import Games
 from pellucid.protocols import FloatArray
 
-__all__ = ["Plan", "Sampler"]
+__all__ = ["SHAPLEY", "Plan", "Sampler", "Solver", "widening"]
 
 FEW_GAMES = 48
 """Estimates that a row has at least before its error is judged: few games are played several times each, many games twice."""
@@ -24,6 +25,25 @@ PRIOR = 4.0
 TINY = 1e-300
 
 Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Solver:
+    """How the values of one kind are found.
+
+    Attributes
+    ----------
+    exact : (games, which) -> values (len(which), P, O) by enumeration. Right for any tree of columns where two players are active.
+    one_pass : (games, which, number of the draw, seed) -> (unbiased estimates, half the difference of their two halves).
+    pass_cost : active players d -> evaluations of one pass.
+    """
+
+    exact: Callable[[Games, Ints], FloatArray]
+    one_pass: Callable[[Games, Ints, int, int], tuple[FloatArray, FloatArray]]
+    pass_cost: Callable[[npt.ArrayLike], FloatArray]
+
+
+SHAPLEY = Solver(solve.exact, solve.permutations, solve.permutation_cost)
 
 
 @dataclass
@@ -41,9 +61,13 @@ class Plan:
 class Sampler:
     """Sums of independent estimates per game, and what they say about the rows."""
 
-    def __init__(self, games: Games, owner: Ints, weight: FloatArray, seed: int, n_rows: int, cost: float, *, drawn: bool = False) -> None:
+    def __init__(
+        self, games: Games, owner: Ints, weight: FloatArray, seed: int, n_rows: int, cost: float, solver: Solver = SHAPLEY, *,
+        drawn: bool = False,
+    ) -> None:  # fmt: skip
         self.drawn = drawn  # the games are draws of one law: how far they differ is the error of their mean
         self.games, self.owner, self.weight, self.seed, self.n_rows, self.cost = games, owner, weight, seed, n_rows, cost
+        self.solver = solver
         shape = (*games.active.shape, games.start.shape[1])
         self.sum, self.square, self.half, self.n = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(len(owner))
         self.known = np.zeros(len(owner), bool)  # enumerated: no error
@@ -52,7 +76,7 @@ class Sampler:
 
     def enumerate(self, which: Ints) -> None:
         """Solve games exactly."""
-        self.sum[which], self.square[which] = solve.exact(self.games, which), 0.0
+        self.sum[which], self.square[which] = self.solver.exact(self.games, which), 0.0
         self.n[which], self.known[which] = 1, True
         self._spend(which, solve.exact_cost(self.games.sizes[which]))
 
@@ -63,12 +87,12 @@ class Sampler:
         """Add one estimate to each of some games, numbered by how many they have."""
         for step in np.unique(self.n[which]):
             mine = which[self.n[which] == step]
-            estimate, half = solve.permutations(self.games, mine, int(step), self.seed)
+            estimate, half = self.solver.one_pass(self.games, mine, int(step), self.seed)
             self.sum[mine] += estimate
             self.square[mine] += estimate**2
             self.half[mine] += half**2
         self.n[which] += 1
-        self._spend(which, solve.permutation_cost(self.games.sizes[which]))
+        self._spend(which, self.solver.pass_cost(self.games.sizes[which]))
 
     def permute(self, which: Ints, plan: Plan, *, mixed: bool = True) -> None:
         """Sample games until the rows are precise or the plan ends; ``mixed`` enumerates where that costs no more."""
@@ -96,18 +120,18 @@ class Sampler:
     def _convert(self, which: Ints, passes: FloatArray, mixed: bool) -> Ints:
         """Enumerate the games for which that costs no more than ``passes`` passes; return the others."""
         sizes = self.games.sizes[which]
-        cheap = mixed & (solve.exact_cost(sizes) <= np.maximum(passes[which], 1) * solve.permutation_cost(sizes))
+        cheap = mixed & (solve.exact_cost(sizes) <= np.maximum(passes[which], 1) * self.solver.pass_cost(sizes))
         if cheap.any():
             self.enumerate(which[cheap])
         return which[~cheap]
 
     def _within(self, which: Ints, plan: Plan) -> Ints:
         """Return the games of the rows that can pay for one more pass of all of them."""
-        cost = np.bincount(self.owner[which], solve.permutation_cost(self.games.sizes[which]) * self.cost, self.n_rows)
+        cost = np.bincount(self.owner[which], self.solver.pass_cost(self.games.sizes[which]) * self.cost, self.n_rows)
         return which[(self.spent + cost <= plan.rows)[self.owner[which]]]
 
     def _affordable(self, which: Ints, plan: Plan) -> None:
-        cost = np.bincount(self.owner[which], solve.permutation_cost(self.games.sizes[which]) * self.cost, self.n_rows) + self.spent
+        cost = np.bincount(self.owner[which], self.solver.pass_cost(self.games.sizes[which]) * self.cost, self.n_rows) + self.spent
         if cost.max(initial=0.0) > plan.rows:
             raise RequestError(
                 "the budget is too small for one pass",
@@ -156,7 +180,7 @@ class Sampler:
             mean = self.sum / np.maximum(self.n, 1)[:, None, None]
             square = self._by_row(mean**2) - self._by_row(mean) ** 2 / count
             spread = np.maximum(square, 0) / np.maximum(count - 1, 1) / count
-            return np.asarray(spread * _widening(np.maximum(count - 1.0, 1.0)))
+            return np.asarray(spread * widening(np.maximum(count - 1.0, 1.0)))
         if self.kernel_variance is not None:
             return self._by_row(self.kernel_variance * self.weight[:, None, None] ** 2)
         n = np.maximum(self.n, 1)[:, None, None]
@@ -171,7 +195,7 @@ class Sampler:
         # Satterthwaite's degrees of freedom; + 2 because the square of an estimated variance is too large on average
         freedom = seen**2 / np.maximum(self._by_row(spread**2 / (n + 1)), TINY)
         single = self._by_row(np.where(n > 1, 0.0, self.half * part))  # one pass only: its halves' disagreement bounds what is known
-        return np.asarray(mixed * _widening(np.maximum(freedom, 1.0)) + single)
+        return np.asarray(mixed * widening(np.maximum(freedom, 1.0)) + single)
 
     def _by_row(self, values: FloatArray) -> FloatArray:
         """Return sums over each row's games; games of a row stand side by side."""
@@ -184,7 +208,7 @@ class Sampler:
         return np.asarray((error <= plan.precision * np.abs(values).mean(1)).all(1))
 
 
-def _widening(freedom: FloatArray) -> FloatArray:
+def widening(freedom: FloatArray) -> FloatArray:
     """Return the factor by which variances from few degrees of freedom are widened: (t quantile / normal quantile)^2."""
     from scipy.special import stdtrit
 

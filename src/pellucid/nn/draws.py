@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["draw_uniform", "dropout_mask", "seed_draws"]
+__all__ = ["draw_uniform", "dropout_mask", "seed_draws", "seed_step"]
 
 _POOL = 1 << 21
 _pools: dict[tuple[float, torch.device, torch.dtype], torch.Tensor] = {}
@@ -36,6 +36,16 @@ def seed_draws(seed: int) -> None:
     """Fix what the following calls of this module's functions draw in this thread."""
     _streams.places.seed(seed)
     _streams.uniform.manual_seed(seed)
+
+
+def seed_step(seed: int, device: torch.device) -> None:
+    """Give a training step its own random numbers, torch's and this module's, so that a resumed fit needs no generator state."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+    seed_draws(seed)
 
 
 def draw_uniform(shape: Sequence[int], device: torch.device) -> torch.Tensor:

@@ -38,26 +38,26 @@ class MemberHead(nn.Module):
 
 
 class BlendHead(MemberHead):
-    """Hidden states (N, K, h + O) to outputs (N, K, O): a member's own answer, and its share of the additive model's.
+    """Hidden states (N, K, h) and the backbone's part ``additive`` (N, O) to outputs (N, K, O): a mixture of the members and the part.
 
-    ``(1 - share) * (W_k x + b_k) + share * a``. Hidden states without the last O entries give the members' answers alone.
-    The share is found on rows that nothing was learned from (``training/blending.py``).
+    ``(1 - share) * (W_k x + b_k) + share * a``; the members' answers alone where the part is left out. The share is found on rows that
+    nothing was learned from (``training/blending.py``).
 
     Parameters
     ----------
-    members, width, n_outputs : K, h + O, O.
+    members, width, n_outputs : K, h, O.
     """
 
+    reads_parts = True
     share: torch.Tensor
 
     def __init__(self, members: int, width: int, n_outputs: int) -> None:
-        super().__init__(members, width - n_outputs, n_outputs)
+        super().__init__(members, width, n_outputs)
         self.register_buffer("share", torch.zeros(()))
 
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        h = self.weight.shape[1]
-        deep = super().forward(hidden[..., :h])
-        return deep if hidden.shape[-1] == h else torch.lerp(deep, hidden[..., h:].float(), self.share)
+    def forward(self, hidden: torch.Tensor, parts: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
+        deep, own = super().forward(hidden), (parts or {}).get("additive")
+        return deep if own is None else torch.lerp(deep, own[:, None].float(), self.share)
 
 
 class _ByMember(torch.autograd.Function):

@@ -120,7 +120,8 @@ class RowNetwork(nn.Module):
         """Return the outputs (N, P, O) of what :meth:`features` gave."""
         alone = self.alone * self.entrance.pace + self.entrance.slot_z * self.slope[self.entrance.column]
         straight = (self.own[:, :, None] * alone[:, None]).flatten(1)
-        return (self.head(hidden) + mixed @ straight).unflatten(1, (self.n_players, self.n_outputs))
+        out: torch.Tensor = (self.head(hidden) + mixed @ straight).unflatten(1, (self.n_players, self.n_outputs))
+        return out
 
     def forward(self, lo: torch.Tensor, hi: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
         return self.answer(*self.features(lo, hi, share))

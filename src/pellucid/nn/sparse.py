@@ -9,11 +9,22 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
-__all__ = ["entmax", "entmax15", "entmax15_back", "sparsemax", "sparsemax_back", "sparsemax_by_support"]
+__all__ = [
+    "Entmax15Function",
+    "SparsemaxFunction",
+    "entmax",
+    "entmax15",
+    "entmax15_back",
+    "exact",
+    "sparsemax",
+    "sparsemax_back",
+    "sparsemax_by_support",
+]
 
 
-class _Sparsemax(torch.autograd.Function):
+class SparsemaxFunction(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
@@ -33,7 +44,7 @@ class _Sparsemax(torch.autograd.Function):
         return sparsemax_back(ctx.saved_tensors[0], gradient[0])
 
 
-class _Entmax15(torch.autograd.Function):
+class Entmax15Function(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
@@ -66,12 +77,12 @@ def sparsemax(z: torch.Tensor) -> torch.Tensor:
     >>> sparsemax(torch.tensor([1.0, 0.9, -1.0])).tolist()
     [0.55..., 0.44..., 0.0]
     """
-    return _exact(_Sparsemax, z)
+    return exact(SparsemaxFunction, z)
 
 
 def entmax15(z: torch.Tensor) -> torch.Tensor:
     """Return 1.5-entmax of scores (..., D): between softmax and sparsemax, exact by one sort."""
-    return _exact(_Entmax15, z)
+    return exact(Entmax15Function, z)
 
 
 def sparsemax_by_support(z: torch.Tensor) -> torch.Tensor:
@@ -111,7 +122,11 @@ def _centred_back(weight: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
     return change
 
 
-def _exact(function: type[torch.autograd.Function], z: torch.Tensor) -> torch.Tensor:
+def exact(function: type[torch.autograd.Function], z: torch.Tensor) -> torch.Tensor:
+    """Return the weights in the scores' precision, float32 at least. The gradient engine may take it for one operation."""
+    if has_torch_function_unary(z):
+        made: torch.Tensor = handle_torch_function(exact, (z,), function, z)
+        return made
     with torch.autocast(z.device.type, enabled=False):
         out: torch.Tensor = function.apply(z.float() if z.dtype in (torch.bfloat16, torch.float16) else z)
     return out

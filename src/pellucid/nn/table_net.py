@@ -152,14 +152,18 @@ class TableNet(nn.Module):
         if not self.additive:
             return self.outputs_from_tokens(parts)
         total = parts.sum(1) if parts.ndim == 3 else parts
-        return self.head(self.backbone.from_sum(total)[0])  # type: ignore[operator,no-any-return]
+        return self._read(*self.backbone.from_sum(total))  # type: ignore[operator]
 
     def outputs_from_tokens(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> torch.Tensor:
         """Return outputs (N, K, O), differentiable in ``tokens`` (N, C, D); columns ``masked`` (N, C) have no influence."""
-        return self.head(self._through(tokens, masked)[0])  # type: ignore[no-any-return]
+        return self._read(*self._through(tokens, masked))
 
     def forward(self, cells: Cells, masked: torch.Tensor | None = None) -> torch.Tensor:
-        return self.head(self._through(self.embedding(cells), masked, cells)[0])  # type: ignore[no-any-return]
+        return self._read(*self._through(self.embedding(cells), masked, cells))
+
+    def _read(self, hidden: torch.Tensor, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return the head's outputs (N, K, O)."""
+        return self.head(hidden, parts) if getattr(self.head, "reads_parts", False) else self.head(hidden)  # type: ignore[no-any-return]
 
     def _through(
         self, tokens: torch.Tensor, masked: torch.Tensor | None = None, cells: Cells | None = None, partner: torch.Tensor | None = None
@@ -211,7 +215,7 @@ class TableNet(nn.Module):
         tokens, partner, share = self._mixed(self.embedding(shown))
         n = tokens.shape[0]
         hidden, parts = self._through(tokens, cells=cells, partner=partner)
-        trace = Trace(tokens, hidden, parts, self.head(hidden))
+        trace = Trace(tokens, hidden, parts, self._read(hidden, parts))
         added = [p for r in self.regularizers if (p := r.penalty(self, trace)) is not None]
         if self.embedding.width is not None:
             added.append(self.embedding.width.penalty())

@@ -16,9 +16,9 @@ from pellucid.protocols import FloatArray, RowModel
 from pellucid.random import integer, mix, stream
 from pellucid.table import ColumnType, Table
 
-__all__ = ["FILLS", "Drawer", "Neighbours", "Players", "reference_rows", "typical_row"]
+__all__ = ["FILLS", "Drawer", "Neighbours", "Players", "missing_row", "reference_rows", "typical_row"]
 
-FILLS = ("marginal", "baseline", "conditional", "row_model")
+FILLS = ("marginal", "baseline", "conditional", "row_model", "missing")
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -103,6 +103,13 @@ def typical_row(table: Table) -> Table:
     return Table(pd.DataFrame(cells), table.schema, table.library)
 
 
+def missing_row(table: Table) -> Table:
+    """Return one row whose cells are all missing, in the columns' own way (NaN, None, NaT); whole numbers become floats."""
+    row = table.take(slice(0, 1)).frame
+    cells = {name: row[name].reset_index(drop=True).mask(np.ones(1, bool)) for name in table.columns}
+    return Table(pd.DataFrame(cells), table.schema, table.library)
+
+
 def reference_rows(kept: Table, fill: str, *, size: int, seed: int, given: bool) -> tuple[Table, str]:
     """Return the rows that lend their cells to absent players, and the caveat to print.
 
@@ -116,6 +123,8 @@ def reference_rows(kept: Table, fill: str, *, size: int, seed: int, given: bool)
     if fill not in FILLS:
         near = difflib.get_close_matches(str(fill), FILLS, n=1)
         raise RequestError(f"unknown fill {fill!r}", expected=f"one of {', '.join(FILLS)}", do=f"did you mean {near[0]}" if near else None)
+    if fill == "missing":
+        return missing_row(kept), "absent columns are shown to the model as missing cells"
     if fill == "baseline":
         if given and len(kept) == 1:
             return kept, "absent columns take the cells of the reference row that was given"
@@ -186,6 +195,21 @@ class Neighbours:
 
     def weights(self, row: npt.NDArray[np.int64], z: BoolArray) -> FloatArray:
         """Return (n, B), each line summing to 1: weights for the n pairs of an explained row and a coalition (n, P)."""
+        distance = self._distances(row, z)
+        weight = np.exp(-(distance - distance.min(1, keepdims=True)) / (2 * self._bandwidth**2))
+        weight /= weight.sum(1, keepdims=True)
+        order = np.argsort(-weight, axis=1, kind="stable")
+        sorted_weight = np.take_along_axis(weight, order, 1)
+        small = np.cumsum(sorted_weight, 1) - sorted_weight >= 0.95
+        np.put_along_axis(weight, order, np.where(small, 0.0, sorted_weight), 1)
+        return np.asarray(weight / weight.sum(1, keepdims=True))
+
+    def nearest(self, row: npt.NDArray[np.int64], z: BoolArray, k: int) -> npt.NDArray[np.int64]:
+        """Return (n, k): the places of the k background rows most like each row in its known cells, equal ones by their place."""
+        return np.asarray(np.argsort(self._distances(row, z), axis=1, kind="stable")[:, :k])
+
+    def _distances(self, row: npt.NDArray[np.int64], z: BoolArray) -> FloatArray:
+        """Return D_S^2 (n, B) for the n pairs of an explained row and a coalition (n, P)."""
         known = z[:, self._players.of_column]
         size = known.sum(1)
         patterns, which = np.unique(known, axis=0, return_inverse=True)
@@ -197,14 +221,7 @@ class Neighbours:
             mine = np.flatnonzero(which.ravel() == p)
             delta = self._delta[row[mine]]
             out[mine] = np.einsum("nbc,cd,nbd->nb", delta, inverse[p], delta, optimize=True)
-        distance = out / np.maximum(size, 1)[:, None]
-        weight = np.exp(-(distance - distance.min(1, keepdims=True)) / (2 * self._bandwidth**2))
-        weight /= weight.sum(1, keepdims=True)
-        order = np.argsort(-weight, axis=1, kind="stable")
-        sorted_weight = np.take_along_axis(weight, order, 1)
-        small = np.cumsum(sorted_weight, 1) - sorted_weight >= 0.95
-        np.put_along_axis(weight, order, np.where(small, 0.0, sorted_weight), 1)
-        return np.asarray(weight / weight.sum(1, keepdims=True))
+        return np.asarray(out / np.maximum(size, 1)[:, None])
 
 
 def _differences(rows: Table, background: Table) -> tuple[FloatArray, FloatArray]:

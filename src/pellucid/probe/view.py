@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pellucid.errors import RequestError, quote
-from pellucid.protocols import DifferentiablePredictor, FloatArray, Predictor
+from pellucid.protocols import DifferentiablePredictor, FloatArray, PartsPredictor, Predictor
 from pellucid.table import Table
 
 if TYPE_CHECKING:
@@ -125,6 +126,20 @@ class View:
         """Return the chosen outputs (N, O) from parts (N, C, W) or, where additive, from their sums (N, W)."""
         self.n_calls += len(parts)
         return self._apply(self.network.from_parts(parts))
+
+    def named_parts(self, table: Table) -> Mapping[str, npt.NDArray[Any]]:
+        """Return what the network shows of its inside; an error where it shows nothing."""
+        if not isinstance(self.inner, PartsPredictor):
+            raise RequestError(
+                "this method reads what is inside of a network, and the model shows nothing", expected="a network of this package",
+                do="use method='shapley'",
+            )  # fmt: skip
+        self.n_calls += len(table)
+        return self.inner.named_parts(table)
+
+    def linear(self, terms: FloatArray, shift: bool = False) -> FloatArray:
+        """Return terms of a sum (..., all outputs) as terms of the chosen outputs (..., O); ``shift`` for the one that holds constants."""
+        return np.asarray(terms @ self._weights + (self._shift if shift else 0.0))
 
     def layers(self) -> tuple[str, ...]:
         """Return the names of the trained layers."""

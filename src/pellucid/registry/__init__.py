@@ -1,6 +1,6 @@
 """The table of methods: plain data, one explicit line per method.
 
-Every backbone, encoder, explainer, uncertainty method, audit and trial is one file and one :class:`Entry`. Tests, docs,
+Every backbone, encoder, explainer, uncertainty method, selector, audit and trial is one file and one :class:`Entry`. Tests, docs,
 command-line choices and report chapters read this table. ``resolve`` holds the package's only dynamic import.
 """
 
@@ -18,7 +18,7 @@ from pellucid.errors import ArgumentError, MissingExtraError, RequestError
 
 __all__ = ["KINDS", "Entry", "callable_package", "entries", "get", "methods", "names", "public", "register", "resolve"]
 
-KINDS = ("backbone", "encoder", "regularizer", "explain", "act", "uncertainty", "audit", "trial")
+KINDS = ("backbone", "encoder", "regularizer", "explain", "act", "select", "uncertainty", "audit", "trial")
 """The kinds of method, in the order in which a table meets them."""
 
 
@@ -34,7 +34,8 @@ class Entry:
     question : the question of trust it answers: ``"why"``, ``"certain"``, ``"data"``, or empty for what predicts.
     needs : what it must be given: ``"black box"``, ``"gradients"``, ``"parts"``, ``"background"``, ``"training rows"``, ``"labels"``,
         ``"refit"``, ``"members"``, ``"column rank"`` (the columns' order by what they tell of the target), ``"whole table"`` (it speaks of
-        a table, not of rows), ``"numbers"``, ``"explainer"`` (fitted beforehand by ``pellucid.fit_explainer``), ``"row model"``.
+        a table, not of rows), ``"numbers"``, ``"explainer"`` (fitted beforehand by ``pellucid.fit_explainer``), ``"row model"``,
+        ``"text"`` (a column of words), ``"goal"`` (the wanted answer).
     takes : for backbones, the input form: ``"flat"``, ``"tokens"``, ``"scalars"`` (tokens of width 1) or ``"matrix"`` (peers); for
         encoders, ``"number"`` or ``"category"``.
     gives : the result class, ``"Explanation"`` where nothing is said.
@@ -89,9 +90,9 @@ def register(entry: Entry) -> Entry:
 
 def _load() -> None:
     if not _TABLE:
-        from pellucid.registry import acts, audits, backbones, encoders, explainers, peers, regularizers, trials, uncertainties
+        from pellucid.registry import acts, audits, backbones, encoders, explainers, peers, regularizers, selections, trials, uncertainties
 
-        for module in (backbones, peers, encoders, regularizers, explainers, acts, uncertainties, audits, trials):
+        for module in (backbones, peers, encoders, regularizers, explainers, acts, selections, uncertainties, audits, trials):
             _TABLE.update({(e.kind, e.name): e for e in module.ENTRIES})
 
 

@@ -28,7 +28,8 @@ ENTRIES: tuple[Entry, ...] = (
         "tabm_additive", "backbone", "pellucid.nn.backbones.tabm_additive:TabMAdditive",
         "TabM beside a fitted additive model; held-out rows decide how much each counts.",
         takes="tokens", cost="as tabm and additive; the fit of the additive model comes first",
-        source=f"{_TABM}; Lou, Caruana, Gehrke, Hooker 2013, doi:10.1145/2487575.2487579", reads=_MEMBERS,
+        source=f"{_TABM}; Lou, Caruana, Gehrke, Hooker 2013, doi:10.1145/2487575.2487579",
+        reads=_MEMBERS | {"free_dropout": "free_dropout"},
         recipe={"head": "blend"}, space=_MEMBER_SPACE,
     ),
     Entry(
@@ -72,7 +73,10 @@ ENTRIES: tuple[Entry, ...] = (
         "Decision steps that choose their columns row by row with sparse masks; the masks are its explanation.",
         takes="scalars", cost="(S + 1) * (2 * C * w + 6 * w**2) multiply-adds a row, w = N_d + N_a",
         source="Arik, Pfister 2021, arXiv:1908.07442",
-        recipe={"d_token": 1, "number": "plain", "lr": 2e-2, "epochs": 30, "muon_lr": 0.0, "precision": "fp32", "compile": False},
+        recipe={
+            "d_token": (8, 1), "number": ("ple", "plain"), "lr": 2e-2, "epochs": 30,
+            "muon_lr": 0.0, "precision": "fp32", "compile": False,
+        },
         space={
             "options.n_d": [8, 16, 32, 64], "options.n_a": [8, 16, 32, 64], "options.n_steps": (2, 8), "options.gamma": (1.0, 2.0),
             "options.lambda_sparse": (1e-6, 1e-1, "log"), "options.momentum": (0.01, 0.4, "log"), "lr": (1e-3, 3e-2, "log"),

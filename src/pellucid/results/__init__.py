@@ -6,9 +6,10 @@ O outputs, K members.
 
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
-from pellucid.results.people import Actions, Neighbours
+from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
-from pellucid.results.shapes import Curve, Interactions, Rule, Rules
+from pellucid.results.selection import Selection
+from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules, Words
 from pellucid.results.verdicts import SEVERITIES, VERDICTS, Finding, Leaderboard, Trial, stack_findings
 
 __all__ = [
@@ -19,7 +20,10 @@ __all__ = [
     "Explanation",
     "Finding",
     "FloatArray",
+    "FoundRows",
+    "Heads",
     "Importance",
+    "Inquiry",
     "Interactions",
     "Leaderboard",
     "Neighbours",
@@ -28,7 +32,9 @@ __all__ = [
     "Rule",
     "Rules",
     "RunRecord",
+    "Selection",
     "Trial",
+    "Words",
     "plain",
     "stack_findings",
 ]

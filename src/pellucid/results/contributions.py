@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,62 @@ class Importance(Result):
     def top(self, k: int = 5) -> tuple[str, ...]:
         """Return the names of the k most important columns."""
         return tuple(self.to_frame()["column"].head(k))
+
+    def seats(self, n: int = 100, *, threshold: float = 0.0, groups: Mapping[str, Sequence[str]] | None = None) -> Importance:
+        """Return the importance as a parliament of n seats: each goes in turn to the largest votes / (seats + 1) (D'Hondt 1882).
+
+        Parameters
+        ----------
+        n : number of seats.
+        threshold : least share of the votes that counts, from 0 to 1; the seats go to the others.
+        groups : columns that stand together, ``{"person": ["age", "sex"]}``: their votes are added.
+
+        Votes are the values; below 0 they count as none. Ties go to the larger vote, then to the earlier column. The seats add up to n.
+        Cost: n P.
+
+        Examples
+        --------
+        >>> votes = np.array([100_000.0, 75_000, 50_000, 25_000])
+        >>> made = Importance(votes, np.full((4, 2), np.nan), ("a", "b", "c", "d"), "votes", "poll", RunRecord("poll"))
+        >>> made.seats(10).values.tolist()
+        [4.0, 3.0, 2.0, 1.0]
+        """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise RequestError("the number of seats cannot be used", expected="a whole number from 1", got=repr(n))
+        if not isinstance(threshold, int | float) or not 0 <= threshold < 1:
+            raise RequestError("the threshold cannot be used", expected="a share from 0 to below 1", got=repr(threshold))
+        names, votes = _alliances(self.columns, np.maximum(self.values, 0.0), groups)
+        counted = np.where(votes >= threshold * votes.sum(), votes, 0.0)
+        if not counted.sum() > 0:
+            raise RequestError("there are no votes to share seats by", got=f"{len(votes)} columns, none above the threshold")
+        seats = np.zeros(len(votes))
+        order = np.argsort(-counted, kind="stable")  # the first of equal quotients: larger vote, then column order
+        for _ in range(int(n)):
+            seats[order[np.argmax((counted / (seats + 1))[order])]] += 1
+        told = {"seats": int(n), "threshold": threshold, "rank_correlation": _rank_correlation(votes, seats)}
+        record = dataclasses.replace(self.record, settings={**self.record.settings, **told})
+        return Importance(seats, np.full((len(seats), 2), np.nan), names, "seats", f"seats of {self.method}", record)
+
+
+def _alliances(
+    columns: tuple[str, ...], votes: FloatArray, groups: Mapping[str, Sequence[str]] | None
+) -> tuple[tuple[str, ...], FloatArray]:
+    """Return (names, votes) with the votes of each group added up, in the place of its first column."""
+    owner = {c: c for c in columns}
+    for name, members in (groups or {}).items():
+        for c in members:
+            if c not in owner or owner[c] != c:
+                known = ", ".join(columns)
+                raise RequestError(f"the group {name!r} cannot hold {c!r}", expected=f"each of {known} in at most one group", got=repr(c))
+            owner[c] = name
+    names = tuple(dict.fromkeys(owner[c] for c in columns))
+    return names, np.array([sum(float(v) for c, v in zip(columns, votes) if owner[c] == name) for name in names])
+
+
+def _rank_correlation(votes: FloatArray, seats: FloatArray) -> float | None:
+    """Return Spearman's correlation of votes and seats, ties averaged; None where either is constant."""
+    one, two = (pd.Series(a).rank().to_numpy() for a in (votes, seats))
+    return float(np.corrcoef(one, two)[0, 1]) if np.ptp(one) > 0 and np.ptp(two) > 0 else None
 
 
 @dataclass(frozen=True)
@@ -149,6 +205,10 @@ class Explanation(Result):
         mean = per_row.mean(0)
         half = 1.96 * per_row.std(0, ddof=1) / np.sqrt(len(self)) if len(self) > 1 else np.full_like(mean, np.nan)
         return Importance(mean, np.column_stack([mean - half, mean + half]), self.columns, self.scale, f"mean |{self.method}|", self.record)
+
+    def seats(self, n: int = 100, *, threshold: float = 0.0, groups: Mapping[str, Sequence[str]] | None = None) -> Importance:
+        """Return the mean absolute contributions as seats; see :meth:`Importance.seats`."""
+        return self.mean_abs().seats(n, threshold=threshold, groups=groups)
 
     def to_shap(self) -> Any:
         """Return a ``shap.Explanation``, so that shap's plots open it. Needs the extra ``shap``."""

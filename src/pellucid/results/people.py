@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from pellucid.errors import RequestError
 from pellucid.results.base import FloatArray, Result, RunRecord
 
-__all__ = ["Actions", "Neighbours"]
+__all__ = ["Actions", "FoundRows", "Inquiry", "Neighbours"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,9 @@ class Actions(Result):
     options : one line per proposed joint change: row, option, prediction, changes, distance, plausible, valid, and what changes as text.
     changes : one line per changed cell: row, option, column, before, after.
     want : the wanted answer in words. rules : the rules of change in words, per column.
+    unreached : one line per row without the wanted answer and without an option: row, and why none was found.
+    reasons : one line per row without the wanted answer: row, the columns named first as reasons, the most responsive columns, and whether
+        no reason is responsive; None where reasons were not asked for.
     """
 
     index: npt.NDArray[Any]
@@ -95,6 +98,8 @@ class Actions(Result):
     rules: dict[str, str]
     method: str
     record: RunRecord
+    unreached: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"row": [], "why": []}))
+    reasons: pd.DataFrame | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -111,5 +116,106 @@ class Actions(Result):
                 "high": self.interval[..., 1].reshape(-1),
                 "reached": np.repeat(self.reached, c),
                 "fixed": np.repeat(self.fixed, c),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class FoundRows(Result):
+    """Rows that no one entered: found because a model answers them highest.
+
+    Attributes
+    ----------
+    data : the R rows as a user would write them, all valid cells.
+    nearest : (R) the known row nearest to each, as the user wrote it.
+    output : (R,) name of the output each row was searched for; the best first.
+    activation : (R,) the model's answer to it, through the whole pipeline. nearest_activation : (R,) its answer to the nearest known row.
+    best_known : (R,) its highest answer to a known row.
+    percentile : (R,) share of known rows, in percent, that lie nearer to another known row than this row lies to one.
+    representative : (R,) False where the percentile is above 99.
+    outputs, scale, method, record : names, unit, how they were made.
+    """
+
+    data: pd.DataFrame
+    nearest: pd.DataFrame
+    output: npt.NDArray[np.object_]
+    activation: FloatArray
+    nearest_activation: FloatArray
+    best_known: FloatArray
+    percentile: FloatArray
+    representative: npt.NDArray[np.bool_]
+    outputs: tuple[str, ...]
+    scale: str
+    method: str
+    record: RunRecord
+
+    def __post_init__(self) -> None:
+        if not len(self.data) == len(self.nearest) == len(self.activation) == len(self.output):
+            raise RequestError("the parts of the rows found do not fit", expected=f"{len(self.data)} rows", got=str(len(self.activation)))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line per row found: output, activation, nearest_activation, best_known, percentile, representative, then its cells."""
+        names = ("output", "activation", "nearest_activation", "best_known", "percentile", "representative")
+        head = pd.DataFrame({name: getattr(self, name) for name in names})
+        cells = self.data.reset_index(drop=True)
+        return pd.concat([head, cells.rename(columns={c: f"{c}_cell" for c in cells.columns if c in head})], axis=1)
+
+
+@dataclass(frozen=True)
+class Inquiry(Result):
+    """Which cells of a row must be asked before the decision is settled, one at a time.
+
+    Attributes
+    ----------
+    index : (N,) labels of the rows.
+    columns : the C columns.
+    order : (N, C) places in ``columns`` in the order of asking, -1 after the last.
+    n_asked : (N,) how many were asked.
+    decision : (N,) the decision on the asked cells alone. whole : (N,) the decision on the whole row.
+    sure : (N, C + 1) share of draws of the unasked cells that give the decision, after 0, 1, ... cells; NaN after the last.
+    checked : (N,) the same share at the end, on draws that the choice has not seen; NaN where there are too few rows for it.
+    curve : one line per number of cells: asked, the share of rows whose decision is that on the whole row, and its standard error.
+    method, record : how it was made.
+    """
+
+    index: npt.NDArray[Any]
+    columns: tuple[str, ...]
+    order: npt.NDArray[np.int64]
+    n_asked: npt.NDArray[np.int64]
+    decision: npt.NDArray[Any]
+    whole: npt.NDArray[Any]
+    sure: FloatArray
+    checked: FloatArray
+    curve: pd.DataFrame
+    method: str
+    record: RunRecord
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def agreement(self) -> float:
+        """Share of rows whose decision on the asked cells is that on the whole row."""
+        return float((self.decision == self.whole).mean())
+
+    def asked(self, i: int) -> tuple[str, ...]:
+        """Return the columns asked of the i-th row, in order."""
+        return tuple(self.columns[j] for j in self.order[i] if j >= 0)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line per row: row, n_asked, asked, decision, whole, sure, checked."""
+        last = self.sure[np.arange(len(self)), self.n_asked]
+        return pd.DataFrame(
+            {
+                "row": self.index,
+                "n_asked": self.n_asked,
+                "asked": [", ".join(self.asked(i)) for i in range(len(self))],
+                "decision": self.decision,
+                "whole": self.whole,
+                "sure": last,
+                "checked": self.checked,
             }
         )

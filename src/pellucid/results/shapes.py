@@ -12,7 +12,7 @@ import pandas as pd
 from pellucid.errors import RequestError
 from pellucid.results.base import FloatArray, Result, RunRecord
 
-__all__ = ["Curve", "Interactions", "Rule", "Rules"]
+__all__ = ["Curve", "Heads", "Interactions", "Rule", "Rules", "Words"]
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,11 @@ class Interactions(Result):
     columns, outputs, scale : names of the P players and the O outputs, unit of the values.
     index : which index: ``"k-sii"``, ``"sii"``, ``"stii"``, ``"fsii"``, ``"fbii"``, ``"joint"``, ...
     error : (N, S, O) standard errors; None where exact.
-    base_values, predictions : (N, O) where the values add up to their difference, else None.
+    base_values, predictions : (N, O) where the values add up to their difference, else None; for ``"fbii"`` the constant of the index.
     gap : (N, O) predictions minus base minus the sum of the values; None where the index makes no such promise.
     data : the explained cells as the user wrote them; None for a whole table.
+    low, high : (N, S, O) smallest and largest value over all models that are nearly as good as this one; None where one model is asked.
+    swarm : one line per pair and nearly equal model, behind ``low`` and ``high``; None where one model is asked.
     """
 
     sets: tuple[tuple[str, ...], ...]
@@ -44,6 +46,9 @@ class Interactions(Result):
     predictions: FloatArray | None = None
     gap: FloatArray | None = None
     data: pd.DataFrame | None = None
+    low: FloatArray | None = None
+    high: FloatArray | None = None
+    swarm: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         if self.by_set.ndim != 3 or self.by_set.shape[1:] != (len(self.sets), len(self.outputs)):
@@ -83,8 +88,9 @@ class Interactions(Result):
         return [(self.sets[s], float(self.by_set[:, s].mean())) for s in order[:k]]
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one line per row, set and output: row, columns, size, output, value, error."""
+        """Return one line per row, set and output: row, columns, size, output, value, error; also low and high where there is a range."""
         n, s, o = self.by_set.shape
+        ends = (("low", self.low), ("high", self.high))
         index = np.arange(n) if self.data is None else np.asarray(self.data.index)
         return pd.DataFrame(
             {
@@ -94,6 +100,7 @@ class Interactions(Result):
                 "output": np.tile(np.asarray(self.outputs, object), n * s),
                 "value": self.by_set.reshape(-1),
                 "error": np.zeros(n * s * o) if self.error is None else self.error.reshape(-1),
+                **{name: end.reshape(-1) for name, end in ends if end is not None},
             }
         )
 
@@ -199,3 +206,97 @@ class Rules(Result):
             (r.row, " and ".join(r.conditions) or "always", r.outcome, r.precision, *r.interval, r.coverage, r.value) for r in self.rules
         ]
         return pd.DataFrame(lines, columns=list(names))
+
+
+@dataclass(frozen=True)
+class Words(Result):
+    """What single words of text cells do to the answer.
+
+    Attributes
+    ----------
+    columns, outputs, scale : the text columns, the O outputs, unit of the values.
+    words : per column one tuple per row: the words (or runs of words) of the cell in order, as written; empty where it is missing.
+    values : per column one array per row, (words, O).
+    error : the same for standard errors; None where exact.
+    kind : ``"occlusion"`` (the word alone is left out) or ``"shapley"`` (a cell's values add up to its answer less that without the cell).
+    data : the explained cells as the user wrote them.
+    """
+
+    columns: tuple[str, ...]
+    outputs: tuple[str, ...]
+    words: Mapping[str, tuple[tuple[str, ...], ...]]
+    values: Mapping[str, tuple[FloatArray, ...]]
+    scale: str
+    kind: str
+    method: str
+    record: RunRecord
+    data: pd.DataFrame
+    error: Mapping[str, tuple[FloatArray, ...]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line per row, column, word and output: row, column, position, word, output, value, error."""
+        o, names = len(self.outputs), ("row", "column", "position", "word", "output", "value", "error")
+        index, parts = np.asarray(self.data.index), []
+        for c in self.columns:
+            size = np.array([len(words) for words in self.words[c]], np.int64)
+            total, start = int(size.sum()), np.cumsum(size) - size
+            values = np.concatenate([np.zeros((0, o)), *self.values[c]])
+            error = np.zeros((total, o)) if self.error is None else np.concatenate([np.zeros((0, o)), *self.error[c]])
+            cells = (
+                np.repeat(index, size * o),
+                np.full(total * o, c, object),
+                np.repeat(np.arange(total) - np.repeat(start, size), o),
+                np.repeat(np.array([w for words in self.words[c] for w in words], object), o),
+                np.tile(np.asarray(self.outputs, object), total),
+                values.reshape(-1),
+                error.reshape(-1),
+            )
+            parts.append(pd.DataFrame(dict(zip(names, cells))))
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(names))
+
+    def top(self, row: int, k: int = 5, output: int = 0) -> list[tuple[str, str, float]]:
+        """Return the k words of a row with the largest values, as (column, word, value)."""
+        found = [(c, w, float(v[output])) for c in self.columns for w, v in zip(self.words[c][row], self.values[c][row])]
+        return sorted(found, key=lambda f: -abs(f[2]))[:k]
+
+
+@dataclass(frozen=True)
+class Heads(Result):
+    """What the attention heads of a network add to its answers.
+
+    Attributes
+    ----------
+    values : (N, L, heads, O) by row, layer (of several networks one after the other), head and output.
+    index : (N,) labels of the rows. outputs, scale, method, record : names, unit, how they were made.
+    """
+
+    values: FloatArray
+    outputs: tuple[str, ...]
+    scale: str
+    method: str
+    record: RunRecord
+    index: npt.NDArray[np.object_]
+
+    def importance(self) -> FloatArray:
+        """Return (L, heads): mean over rows and outputs of the absolute values."""
+        return np.asarray(np.abs(self.values).mean((0, 3)))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line per layer, head and output, largest first: layer, head, output, value, size (mean absolute value), error."""
+        n, layers, heads, o = self.values.shape
+        size = np.abs(self.values)
+        layer, head, output = np.indices((layers, heads, o)).reshape(3, -1)
+        frame = pd.DataFrame(
+            {
+                "layer": layer,
+                "head": head,
+                "output": np.asarray(self.outputs, object)[output],
+                "value": self.values.mean(0).reshape(-1),
+                "size": size.mean(0).reshape(-1),
+                "error": (size.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full(size.shape[1:], np.nan)).reshape(-1),
+            }
+        )
+        return frame.sort_values("size", ascending=False, kind="stable", ignore_index=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.errors import ColumnError, ModelFileError, RequestError, quote
+from pellucid.table.rules import Rule
 from pellucid.table.types import Column, ColumnType, Role
 
 __all__ = ["Schema"]
@@ -127,18 +128,29 @@ class Schema:
                 schema = schema.edit(n, role=Role(role))
         return schema
 
-    def with_rules(self, *joint: str, **rules: str | tuple[float, float]) -> Schema:
-        """Return a schema with rules of change.
+    def with_rules(self, *joint: str, **rules: Any) -> Schema:
+        """Return a schema with rules of what a person may change.
 
-        Each is ``"free"``, ``"never"``, ``"up"``, ``"down"`` or (low, high); joint rules are conditions in text.
+        Parameters
+        ----------
+        joint : rules that join columns, in text: ``"if job == 'student' then hours <= 20"``; see :mod:`pellucid.table.conditions`.
+        rules : per column ``"free"``, ``"never"``, ``"up"``, ``"down"``, ``"integer"``, (low, high), a list of allowed levels, or a mapping
+            of ``move``, ``low``, ``high``, ``step`` and ``allowed``. A rule takes the place of the column's old one.
+
+        Examples
+        --------
+        >>> schema = Schema((Column("age", ColumnType.NUMBER), Column("hours", ColumnType.NUMBER)))
+        >>> schema.with_rules("hours <= age", age="never", hours={"low": 10, "high": 60, "step": 5})["hours"].rule.words()
+        'at least 10, at most 60, in steps of 5'
         """
-        for name, rule in rules.items():
-            if not (rule in ("free", "never", "up", "down") or (isinstance(rule, list | tuple) and len(rule) == 2)):
-                raise RequestError(
-                    f"the rule for {name!r} cannot be used", expected="'free', 'never', 'up', 'down' or a (low, high) pair", got=repr(rule)
-                )
-        edited = self._edit_each(rules, lambda rule: {"rule": rule if isinstance(rule, str) else tuple(rule)})
-        return replace(edited, rules=self.rules + joint)
+        from pellucid.table.conditions import parse
+
+        edited = self
+        for name, value in rules.items():
+            edited = edited.edit(name, rule=_fitting(Rule.of(value, name), self[name]))
+        for text in joint:
+            parse(text, self)
+        return replace(edited, rules=(*self.rules, *(t for t in joint if t not in self.rules)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the schema as plain JSON types."""
@@ -169,3 +181,16 @@ class Schema:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ModelFileError("the schema file cannot be read", where=str(path), got=str(error)) from error
+
+
+def _fitting(rule: Rule, column: Column) -> Rule:
+    """Return the rule, or an error where it speaks of what the column's type does not have."""
+    number, ordered = column.type is ColumnType.NUMBER, column.type in (ColumnType.NUMBER, ColumnType.DATE, ColumnType.ORDERED)
+    bounds = rule.low is not None or rule.high is not None or rule.step is not None
+    if bounds and not number:
+        raise RequestError(f"bounds and steps are for numbers, and {column.name!r} is {column.type}", do="give a list of allowed levels")
+    if rule.move in ("up", "down") and not ordered:
+        raise RequestError(f"{rule.move!r} needs an order, and {column.name!r} is {column.type}", do="set its type to ordered or number")
+    if rule.allowed is not None and not column.type.is_level:
+        raise RequestError(f"a list of levels is for levels, and {column.name!r} is {column.type}", do="give (low, high)")
+    return rule

@@ -23,6 +23,8 @@ __all__ = ["Plan", "copies", "make_plan"]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 STOP_SHARE, STOP_MOST = 0.15, 10_000
+FOLD_BELOW = 2000
+"""Rows below which nothing is cut off a table: all of them train, in folds."""
 COARSE = 20
 """Mean number of copies of a row from which copies are no sign of repetition but of a table with few possible rows."""
 
@@ -145,7 +147,7 @@ def make_plan(
     order: npt.ArrayLike | None = None,
     certify_share: float = 0.1,
     certify_min: int = 200,
-    fold_below: int = 2000,
+    fold_below: int = FOLD_BELOW,
     n_folds: int = 5,
 ) -> Plan:
     """Return the split plan of a training table.

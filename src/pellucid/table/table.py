@@ -144,7 +144,7 @@ class Table:
         return self.with_schema(self.schema.with_roles(**roles))
 
     def with_rules(self, *joint: str, **rules: Any) -> Table:
-        """Return the table with rules of what a person may change."""
+        """Return the table with rules of what a person may change; see :meth:`Schema.with_rules`."""
         return self.with_schema(self.schema.with_rules(*joint, **rules))
 
     def with_cells(self, cells_by_column: Mapping[str, Any]) -> Table:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from pellucid.table.rules import FREE, Rule
+
 __all__ = ["Column", "ColumnType", "Role"]
 
 
@@ -58,7 +60,7 @@ class Column:
     date_format : ``strptime`` format of dates written as text; ``"epoch_s"`` or ``"epoch_ms"`` for numbers; None where they are dates
         already.
     sensitive : True where decisions must be watched by this column's groups.
-    rule : what a person may change: ``"free"``, ``"never"``, ``"up"``, ``"down"`` or a (low, high) pair.
+    rule : what a person may change; see :class:`~pellucid.table.rules.Rule`.
     evidence : why this type was chosen.
     """
 
@@ -71,7 +73,7 @@ class Column:
     decimal: str = "."
     date_format: str | None = None
     sensitive: bool = False
-    rule: str | tuple[float, float] = "free"
+    rule: Rule = FREE
     evidence: str = field(default="", compare=False)
 
     @property
@@ -85,7 +87,7 @@ class Column:
         for f in fields(self):
             value = getattr(self, f.name)
             if f.name in ("name", "type") or value != f.default:
-                out[f.name] = list(value) if isinstance(value, tuple) else value
+                out[f.name] = list(value) if isinstance(value, tuple) else value.to_dict() if isinstance(value, Rule) else value
         return out
 
     @classmethod
@@ -93,4 +95,6 @@ class Column:
         """Return the column that :meth:`to_dict` described."""
         known = {f.name for f in fields(cls)}
         kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
+        if "rule" in kept:
+            kept["rule"] = Rule.of(kept["rule"], str(data.get("name")))
         return cls(**kept | {"type": ColumnType(kept["type"]), "role": Role(kept.get("role", "feature"))})

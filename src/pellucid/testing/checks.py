@@ -60,23 +60,27 @@ class Bound:
 def checks_for(entry: Entry) -> tuple[Bound, ...]:
     """Return the checks an entry qualifies for, by its kind, needs, axioms and input form."""
     from pellucid.testing import (
+        checks_act,
         checks_answers,
         checks_audit,
         checks_backbone,
         checks_embedding,
         checks_explainer,
         checks_regularizer,
+        checks_select,
         checks_trial,
         checks_uncertainty,
     )  # fmt: skip
 
     rooms = {
         "explain": checks_explainer,
+        "act": checks_act,
         "backbone": checks_backbone,
         "regularizer": checks_regularizer,
         "uncertainty": checks_uncertainty,
         "audit": checks_audit,
         "trial": checks_trial,
+        "select": checks_select,
         "encoder": checks_embedding,
     }
     room: Any = checks_answers if entry.kind == "explain" and checks_answers.applies(entry) else rooms[entry.kind]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,31 @@ import numpy as np
 from pellucid.errors import PellucidError
 from pellucid.registry import Entry
 from pellucid.results import Result
+from pellucid.table import ColumnType, Schema, Table
 from pellucid.testing.checks import Check
-from pellucid.testing.checks_explainer import Explainer, subject
+from pellucid.testing.checks_explainer import Explainer, network_of, subject
 from pellucid.testing.predictors import FunctionPredictor, TinyNetwork, made_frame, made_table
 
 __all__ = ["CHECKS", "subject"]
 
 
+def _table(explainer: Explainer, numbers: int, levels: tuple[int, ...]) -> Table:
+    """Return rows of number columns and, where the method reads them, a category column; for methods of words it is a text column."""
+    wordy = "text" in explainer.needs
+    table = made_table(made_frame(90, numbers, (3,) if wordy else (() if "numbers" in explainer.needs else levels), 0))
+    return _worded(table) if wordy else table
+
+
+def _worded(table: Table) -> Table:
+    """Return the table with its category columns as text; the double still knows their levels."""
+    kinds = {ColumnType.CATEGORY: ColumnType.TEXT}
+    return table.with_schema(Schema(tuple(replace(c, type=kinds.get(c.type, c.type)) for c in table.schema)))
+
+
 def _answer(explainer: Explainer, seed: int = 0) -> tuple[TinyNetwork, Any, Any, Result]:
-    table = made_table(made_frame(90, 4, () if "numbers" in explainer.needs else (3,), 0))
+    table = _table(explainer, 4, (3,))
     background, rows = table.take(slice(0, 30)), table.take(slice(30, 70))
-    model = TinyNetwork(background, seed=0)
+    model = network_of(explainer.needs)(background, seed=0)
     made: Any = explainer(model, rows, background, seed=seed)
     return model, rows, background, made
 
@@ -50,17 +65,17 @@ def check_the_same_seed_gives_the_same_answer(explainer: Explainer) -> None:
 
 def check_the_rows_are_untouched(explainer: Explainer) -> None:
     """The caller's frames are the same afterwards."""
-    table = made_table(made_frame(90, 4, () if "numbers" in explainer.needs else (3,), 0))
-    background, rows = (made_table(copy.deepcopy(table.take(s).frame)) for s in (slice(0, 30), slice(30, 70)))
+    table = _table(explainer, 4, (3,))
+    background, rows = (replace(t, frame=copy.deepcopy(t.frame)) for t in (table.take(slice(0, 30)), table.take(slice(30, 70))))
     before = [t.frame.copy(deep=True) for t in (rows, background)]
-    explainer(TinyNetwork(background, seed=0), rows, background)
+    explainer(network_of(explainer.needs)(background, seed=0), rows, background)
     for frame, after in zip(before, (rows, background)):
         assert frame.equals(after.frame), "the method changed the caller's table"
 
 
 def check_the_calls_are_counted(explainer: Explainer) -> None:
     """All model rows are counted; a budget is kept or refused."""
-    table = made_table(made_frame(90, 6, ()))
+    table = _table(explainer, 6, ())
     background, rows = table.take(slice(0, 20)), table.take(slice(20, 60))
     model = FunctionPredictor(lambda x: np.tanh(x).prod(1) + x[:, 0] * x[:, 1], background)
     for budget in (None, 20_000):

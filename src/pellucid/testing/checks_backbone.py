@@ -26,10 +26,11 @@ class Backbone:
 
     factory: Any
     network: bool = True
+    head: str = "linear"
 
     def net(self, columns: int = 5, outputs: int = 2, seed: int = 0) -> TableNet:
         """Return an untrained network in evaluation mode."""
-        return TableNet(some_sizes(columns), self.factory, outputs, d_token=8, seed=seed).eval()
+        return TableNet(some_sizes(columns), self.factory, outputs, d_token=8, head=self.head, seed=seed).eval()
 
     def fitted(self, made: oracles.Planted, rows: slice, task: str, **options: Any) -> Any:
         """Return an estimator fitted on some rows of a planted table."""
@@ -42,7 +43,8 @@ class Backbone:
 def subject(entry: Entry) -> Backbone:
     """Return the entry as the checks call it."""
     known = isinstance(entry.target, str)
-    return Backbone(entry.name if known else entry.target, entry.takes in ("flat", "tokens", "scalars"))
+    head = "blend" if entry.recipe.get("head") == "blend" else "linear"  # what only a head of its own reads must be read
+    return Backbone(entry.name if known else entry.target, entry.takes in ("flat", "tokens", "scalars"), head)
 
 
 def some_sizes(columns: int) -> CellSizes:
@@ -153,6 +155,8 @@ def check_layers_can_be_reset(backbone: Backbone) -> None:
     with torch.no_grad():
         for p in net.parameters():  # weights that start at 1 or 0 must have something to forget
             p.add_(0.1 * torch.randn(p.shape, generator=generator))
+        for b in net.head.buffers():
+            b.add_(0.3)
         for layer in layers:
             before = net(cells)
             changed = _apart(before, net.reset([layer], 5)(cells))

@@ -23,9 +23,9 @@ from pellucid.results import Explanation, Importance
 from pellucid.table import Table
 from pellucid.testing import oracles
 from pellucid.testing.checks import Check
-from pellucid.testing.predictors import FunctionPredictor, LinearPredictor, TinyNetwork, made_frame, made_table
+from pellucid.testing.predictors import FunctionPredictor, LinearPredictor, TellingNetwork, TinyNetwork, made_frame, made_table
 
-__all__ = ["CHECKS", "Explainer", "subject"]
+__all__ = ["CHECKS", "Explainer", "network_of", "subject"]
 
 ERRORS = 4.5
 """Standard errors a sampled value may lie off: one value in 150,000 does so by chance."""
@@ -73,16 +73,23 @@ def subject(entry: Entry) -> Explainer:
 # ---------------------------------------------------------------- what is explained
 
 
-def _network(columns: int = 5, seed: int = 0, levels: tuple[int, ...] = (3,)) -> tuple[TinyNetwork, Table, Table]:
+def network_of(needs: tuple[str, ...]) -> type[TinyNetwork]:
+    """Return the network that has what a method needs: one that shows its inside for methods that read it."""
+    return TellingNetwork if "parts" in needs else TinyNetwork
+
+
+def _network(
+    columns: int = 5, seed: int = 0, levels: tuple[int, ...] = (3,), needs: tuple[str, ...] = ()
+) -> tuple[TinyNetwork, Table, Table]:
     """Return (network, rows, background) with number columns and, by default, one category column."""
     table = made_table(made_frame(60, columns - len(levels), levels, seed))
     background, rows = table.take(slice(0, 20)), table.take(slice(40, 52))
-    return TinyNetwork(background, seed=seed), rows, background
+    return network_of(needs)(background, seed=seed), rows, background
 
 
 def _for(explainer: Explainer, columns: int = 5, seed: int = 0) -> tuple[TinyNetwork, Table, Table]:
     """Return a network the method can explain: without category columns where it reads numbers only."""
-    return _network(columns, seed, () if "numbers" in explainer.needs else (3,))
+    return _network(columns, seed, () if "numbers" in explainer.needs else (3,), explainer.needs)
 
 
 def _off(made: Explanation | Importance, truth: FloatArray, relative: float = 1e-6) -> FloatArray:
@@ -302,7 +309,7 @@ def _per_row(entry: Entry) -> bool:
 
 
 def _black_box(entry: Entry) -> bool:
-    return "gradients" not in entry.needs
+    return "gradients" not in entry.needs and "parts" not in entry.needs
 
 
 def _claims(*axioms: str) -> Callable[[Entry], bool]:

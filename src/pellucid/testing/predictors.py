@@ -19,7 +19,7 @@ from pellucid.protocols import FloatArray
 from pellucid.random import integer, stream
 from pellucid.table import Column, ColumnType, Schema, Table
 
-__all__ = ["FunctionPredictor", "LinearPredictor", "TinyNetwork", "fit_network", "made_frame", "made_table", "matrix"]
+__all__ = ["FunctionPredictor", "LinearPredictor", "TellingNetwork", "TinyNetwork", "fit_network", "made_frame", "made_table", "matrix"]
 
 
 def made_table(cells: Mapping[str, Any] | pd.DataFrame, *, target: str | None = None) -> Table:
@@ -267,6 +267,45 @@ class TinyNetwork(_Known):
             elif self.classes:
                 members = torch.softmax(members, -1)
         return np.asarray(members.numpy())
+
+
+class TellingNetwork(TinyNetwork):
+    """A :class:`TinyNetwork` whose columns attend to each other and that shows its inside (a :class:`~pellucid.protocols.PartsPredictor`).
+
+    One layer and one head of attention among the columns' parts, then the two ReLU layers and the output layers on every column, and a
+    sum: the output is a listed sum of one term per column. Shows ``attention`` (N, 1, 1, C, C), ``masks`` (N, 1, C), ``importance``
+    (N, C), ``contributions`` (N, C, O) and ``bias`` (N, O), for numbers or two classes and one member.
+    """
+
+    additive = False
+
+    def __init__(self, background: Table, **options: Any) -> None:
+        super().__init__(background, **{"n_members": 1, **options})
+
+    def parts(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the tokens: columns mix from there."""
+        return tokens
+
+    def _attend(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (weights (N, C, C), terms (N, C, K, O))."""
+        parts = torch.einsum("ncd,cdw->ncw", tokens, self.stages.parts)
+        weights = (parts @ parts.mT / parts.shape[-1] ** 0.5).softmax(-1)
+        hidden = torch.relu(torch.relu(weights @ parts) @ self.stages.hidden)
+        return weights, torch.einsum("ncw,kwo->ncko", hidden, self.stages.output)
+
+    def _members_from_parts(self, parts: torch.Tensor) -> torch.Tensor:
+        return self._attend(parts)[1].sum(1)
+
+    def named_parts(self, table: Table) -> dict[str, FloatArray]:
+        """Return attention, masks and the terms of the sum."""
+        with torch.no_grad():
+            weights, terms = self._attend(self.tokens(table))
+        opened = weights.mean(1)
+        shown = {
+            "attention": weights[:, None, None], "masks": opened[:, None], "importance": opened, "contributions": terms.mean(2),
+            "bias": terms.mean(2).sum(1) * 0.0,
+        }  # fmt: skip
+        return {name: np.asarray(value.numpy()) for name, value in shown.items()}
 
 
 def fit_network(table: Table, y: Any, *, steps: int = 300, seed: int = 0, **options: Any) -> TinyNetwork:

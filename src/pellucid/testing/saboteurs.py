@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.probe.coalition import CoalitionEngine
+from pellucid.probe.hashing import cell_hashes, mix
 from pellucid.probe.masker import Players
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray, Predictor
@@ -26,8 +27,10 @@ __all__ = [
     "credits_a_dummy",
     "depends_on_column_order",
     "depends_on_row_order",
+    "hides_the_largest",
     "honest",
     "ignores_the_model",
+    "jumps",
     "leaves_a_gap",
     "made_explanation",
     "overspends",
@@ -117,6 +120,24 @@ def ranks_backwards(predictor: Predictor, X: Table, **options: Any) -> Explanati
     values = np.empty_like(made.values)
     np.put_along_axis(values, order, np.take_along_axis(made.values, order[:, ::-1], 1), 1)
     return replace(made, values=values)
+
+
+def hides_the_largest(predictor: Predictor, X: Table, **options: Any) -> Explanation:
+    """Return honest values in the wrong places: the one of largest size goes to the column with the smallest."""
+    made = honest(predictor, X, **options)
+    order = np.argsort(np.abs(made.values), axis=1)
+    values = np.empty_like(made.values)
+    np.put_along_axis(values, order, np.take_along_axis(made.values, order[:, ::-1], 1), 1)
+    return replace(made, values=values)
+
+
+def jumps(predictor: Predictor, X: Table, **options: Any) -> Explanation:
+    """Return honest values that change places with the last digits of the cells: the same row gets the same values, its double others."""
+    made = honest(predictor, X, **options)
+    keys = cell_hashes(X, tuple(predictor.columns), canonical=True).sum(1, dtype=np.uint64)
+    order = mix(keys[:, None] + np.arange(made.values.shape[1], dtype=np.uint64)).argsort(1)
+    order = order if made.values.ndim == 2 else np.broadcast_to(order[..., None], made.values.shape)
+    return replace(made, values=np.take_along_axis(made.values, order, 1))
 
 
 def random_values(predictor: Predictor, X: Table, **options: Any) -> Explanation:

@@ -23,7 +23,7 @@ from pellucid.execution import default_threads
 
 __all__ = ["Arithmetic", "cache_folder", "choose_arithmetic", "matrix_gain", "shape_class", "shard_count"]
 
-LONG = 3e11  # multiply-adds of a fit, above which measuring pays: some ten seconds on one core
+LONG = 2e10  # multiply-adds of a fit, above which measuring pays: some seconds on one core
 COMPILE_SECONDS = 600.0  # expected length of a fit above which compiling is tried: compiling itself takes about a minute
 GAIN = 1.15  # a change must be this much faster, so that noise does not decide
 FORM = 3  # of the networks' arithmetic: raised where their steps become faster or slower, so that older choices are made anew

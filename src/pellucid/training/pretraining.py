@@ -15,7 +15,7 @@ from torch import nn
 from pellucid import random
 from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells, CellSizes
-from pellucid.nn.draws import seed_draws
+from pellucid.nn.draws import seed_step
 from pellucid.nn.layers import uniform
 from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
@@ -175,9 +175,7 @@ def _one(
     warmup, step = max(1, round(settings.warmup * planned)), 0
     net.train()
     while step < planned and time.monotonic() < deadline:
-        drawn = random.integer(seed, "step", step)
-        seed_draws(drawn)
-        torch.default_generator.manual_seed(drawn)
+        seed_step(random.integer(seed, "step", step), device)
         batch = cells.take(torch.from_numpy(batches.rows(step)[0][0]).to(device))
         _loss(net, decoder, batch, hide(batch, given.sizes, given.rate)).backward()
         optimizers.step(warm_cosine(step, planned, warmup))

@@ -9,12 +9,13 @@ from typing import Any
 from pellucid import registry
 from pellucid.nn.cells import CellSizes
 from pellucid.nn.table_net import TableNet
+from pellucid.table.splits import FOLD_BELOW
 
 __all__ = ["TrainSettings", "builder", "recipe"]
 
 
-SMALL = 2000
-"""Rows below which a table is trained in folds (the split plan's rule) and gets a small network."""
+SMALL = FOLD_BELOW
+"""Rows below which a table is trained in folds and gets a small network."""
 
 
 PASSES = ((20_000, 256, 20), (100_000, 512, 16), (400_000, 1024, 10), (float("inf"), 2048, 5))
@@ -31,6 +32,7 @@ class TrainSettings:
     ----------
     backbone : registered name, or a module factory.
     members, width, blocks, d_token, dropout : K, h, blocks, D and the dropout of the backbone.
+    free_dropout : whether a backbone may leave dropout out by what it finds in the training rows; not where the user set it.
     bins, bin_kind, bin_leaf : of the number encoder.
     options : further keyword arguments of the backbone; they win over the ones above.
     head : as for ``TableNet``. number, category : encoders of numbers and of levels; embedding : further arguments of ``CellEmbedding``.
@@ -57,6 +59,7 @@ class TrainSettings:
     blocks: int = 3
     d_token: int = 24
     dropout: float = 0.1
+    free_dropout: bool = True
     bins: int = 64
     bin_kind: str = "quantile"
     bin_leaf: int = 3

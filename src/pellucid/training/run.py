@@ -13,7 +13,7 @@ import torch
 from pellucid import random
 from pellucid.execution import Executor, InProcess, Threads
 from pellucid.nn.cells import Cells
-from pellucid.nn.draws import seed_draws
+from pellucid.nn.draws import seed_draws, seed_step
 from pellucid.nn.heads import BlendHead
 from pellucid.nn.regularizers.averaging import WeightAveraging
 from pellucid.nn.regularizers.base import Learned
@@ -93,7 +93,7 @@ class Run:
             return None
         self.net.eval()
         self.blend.share.fill_(float(self.started) * (1.0 if self.has_stop else 0.5))
-        raw = self._stop_outputs()[:, :, :1] if self.started and self.has_stop else None
+        raw = self._over_stop_rows(self._raw)[:, :, :1] if self.started and self.has_stop else None
         self.core.set_apart(True)
         return raw
 
@@ -236,7 +236,7 @@ class Run:
         The shards' gradients are added in their order, whichever was ready first, so that the bits do not depend on the threads.
         """
         seed = random.integer(self.seed, "step", self.step)
-        self._reseed(seed)
+        seed_step(seed, self.device)
         rows, valid = self.batches.rows(self.step)
         of = np.maximum(valid.sum(1), 1)
         params = [p for p in self.params.values() if p.requires_grad]
@@ -256,40 +256,37 @@ class Run:
             p.grad = gradient
         return total
 
-    def _reseed(self, seed: int) -> None:
-        """Give this step its own random numbers, so that a resumed fit needs no generator state."""
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-        elif self.device.type == "mps":
-            torch.mps.manual_seed(seed)
-
     # -- scoring -------------------------------------------------------------------------------------------------------------
 
     def scores(self) -> list[float]:
         """Return each fold's score of the averaged members on its stop rows."""
         self.net.eval()
-        raw = self._stop_outputs()
-        self.net.train()
         if self.beside is None or self.blend is None:
-            return self._scored(raw)
-        share, found = best_share(raw, self.beside, self._scored)
-        self.blend.share.fill_(share)  # kept with the state that it belongs to
+            found = self._scored(self._over_stop_rows(lambda rows: self._answers(self._raw(rows))))
+        else:
+            share, found = best_share(self._over_stop_rows(self._raw), self.beside, lambda raw: self._scored(self._answers(raw)))
+            self.blend.share.fill_(share)  # kept with the state that it belongs to
+        self.net.train()
         return found
 
-    def _scored(self, raw: torch.Tensor) -> list[float]:
-        """Return each fold's score of raw outputs (G, R, K, O) on its stop rows."""
-        answers = self.objective.answers(raw.flatten(0, 1)).mean(1).unflatten(0, raw.shape[:2]).numpy()
+    def _answers(self, raw: torch.Tensor) -> torch.Tensor:
+        """Return the answers (G, B, O) of the averaged members from raw outputs (G, B, K, O)."""
+        averaged: torch.Tensor = self.objective.answers(raw.flatten(0, 1)).mean(1).unflatten(0, raw.shape[:2])
+        return averaged
+
+    def _scored(self, found: torch.Tensor) -> list[float]:
+        """Return each fold's score of answers (G, R, O) to its stop rows."""
+        answers = found.numpy()
         return [
             self.score_by(self.truth[rows[ok]], answers[g][ok], self.row_weights[rows[ok]])
             for g, (rows, ok) in enumerate(zip(self.stop, self.stop_valid))
         ]
 
-    def _stop_outputs(self) -> torch.Tensor:
-        """Return raw outputs (G, R, K, O) on the stop rows."""
+    def _over_stop_rows(self, function: Callable[[npt.NDArray[np.int64]], torch.Tensor]) -> torch.Tensor:
+        """Return what a function of rows (G, B) gives for all stop rows, (G, R, ...)."""
         height = EVAL_CHUNK // self.arithmetic.shards
         chunks = (self.stop[:, start : start + height] for start in range(0, self.stop.shape[1], height))
-        return torch.cat(list(self.side_by_side.map(self._raw, chunks)), 1)
+        return torch.cat(list(self.side_by_side.map(function, chunks)), 1)
 
     @torch.inference_mode()
     def _raw(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
@@ -363,7 +360,10 @@ class Run:
             "stop_score": [self.score_by.shown(s) for s in self.best_score] if self.has_stop else [],
             "batch": self.batches.size,
             "parameters": sum(p.numel() for p in self.params.values()),
-            **({} if self.blend is None else {"additive_share": [round(float(w), 3) for w in self.blend.share.flatten()]}),
+            **({} if self.blend is None else {
+                "additive_share": [round(float(w), 3) for w in self.blend.share.flatten()],
+                "dropout": self.core.backbone.deep.dropout,  # type: ignore[union-attr]  # left out where the additive model says so
+            }),
             # changes of the settings that give this fit again, without a clock
             "replay": {
                 "steps": self.steps, "max_steps": self.step, "warmup_steps": self.warmup, "time_limit": None,

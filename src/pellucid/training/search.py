@@ -136,4 +136,5 @@ def changed(settings: TrainSettings, changes: Changes) -> TrainSettings:
     """
     own = {k: v for k, v in changes.items() if not k.startswith("options.")}
     given = dict(settings.options) | {k.removeprefix("options."): v for k, v in changes.items() if k.startswith("options.")}
-    return replace(settings, options=tuple(given.items()), **own)
+    free = settings.free_dropout and "dropout" not in own
+    return replace(settings, options=tuple(given.items()), **{"free_dropout": free} | own)

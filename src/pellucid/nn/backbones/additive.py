@@ -111,7 +111,7 @@ class Additive(nn.Module):
         self.basis_width = size
         self.tables = nn.Parameter(torch.zeros(len(self.pairs), size, size * n_outputs)) if self.pairs else None
         self.bias = nn.Parameter(torch.zeros(n_outputs))
-        steps = self.curves.slope.shape
+        steps = self.curves.bins.shape
         self.register_buffer("mean_token", torch.zeros(n_tokens, d_token))
         self.register_buffer("mean_curve", torch.zeros(steps))
         self.register_buffer("mean_basis", torch.zeros(n_tokens, size))
@@ -134,10 +134,16 @@ class Additive(nn.Module):
         barred = tuple(int(c) for c in dict(options.get("monotone") or ()))
         return {**found, "pairs": screen_pairs(cells, sizes, answers, weights, SCREENED if most is None else int(most), barred)}
 
-    def _features(self, tokens: torch.Tensor, masked: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        """Return tokens (N, C, D), curve encoding (N, Sn, T) and pair basis (N, C, B); those of masked columns are their means."""
+    def _features(
+        self, tokens: torch.Tensor, masked: torch.Tensor | None, whole: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:  # fmt: skip
+        """Return tokens (N, C, D), curve encoding (N, Sn, T) and pair basis (N, C, B); those of masked columns are their means.
+
+        The encoding is None where the curves can do without, unless ``whole``.
+        """
         tokens = tokens.float()
-        encoded = self.curves.encode(tokens) if self.curves.steps is not None else None
+        needed = whole or self.training or masked is not None
+        encoded = self.curves.encode(tokens) if needed and self.curves.steps is not None else None
         basis = self._basis(tokens) if self.tables is not None else None
         if masked is None:
             return tokens, encoded, basis
@@ -311,7 +317,7 @@ class Additive(nn.Module):
         for mean in means:
             mean.zero_()
         for first in range(0, n, 4096):
-            for mean, new in zip(means, self._features(embedding(rows.take(slice(first, first + 4096))), None)):
+            for mean, new in zip(means, self._features(embedding(rows.take(slice(first, first + 4096))), None, whole=True)):
                 if new is not None:
                     mean.add_(new.sum(0) / n)
         embedding.train(was)
@@ -325,7 +331,7 @@ class Additive(nn.Module):
         one column each, the last to the bias.
         """
         tokens, encoded, basis = self._features(tokens, masked)
-        means = self.curves(self.mean_token[None], None if encoded is None else self.mean_curve[None])
+        means = self.curves(self.mean_token[None], None if self.curves.steps is None else self.mean_curve[None])
         own = self.curves(tokens, encoded) - means
         bias = self.bias + means.sum(1)
         pairs = own.new_zeros(len(own), 0, self.width)

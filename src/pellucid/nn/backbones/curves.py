@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from pellucid.errors import RequestError
 from pellucid.nn.cells import CellSizes
-from pellucid.nn.embeddings.piecewise import BinGeometry
+from pellucid.nn.embeddings.piecewise import Bins
 from pellucid.nn.layers import uniform
 
 __all__ = ["Curves", "Hats", "coarser", "directions"]
@@ -51,10 +51,6 @@ class Curves(nn.Module):
 
     signs: torch.Tensor
     order: torch.Tensor
-    slope: torch.Tensor
-    shift: torch.Tensor
-    low: torch.Tensor
-    high: torch.Tensor
     pace: torch.Tensor
 
     def __init__(self, sizes: CellSizes, d_token: int, n_outputs: int, signs: torch.Tensor, clip: bool = False) -> None:
@@ -64,11 +60,9 @@ class Curves(nn.Module):
         self.register_buffer("pace", torch.tensor(min(1.0, 8 / sizes.n_columns)))
         self.register_buffer("signs", signs[:, None, None], persistent=False)
         self.register_buffer("order", torch.tensor(sizes.number_columns, dtype=torch.int64), persistent=False)
-        geometry = BinGeometry(sizes.bins, clip)
-        for name in ("slope", "shift", "low", "high"):
-            self.register_buffer(name, getattr(geometry, name), persistent=False)
+        self.bins = Bins(sizes.bins, clip)
         self.read = nn.Parameter(uniform((sizes.n_columns, d_token, n_outputs), d_token**-0.5))
-        shape = (len(sizes.bins), geometry.slope.shape[1], n_outputs)
+        shape = (len(sizes.bins), self.bins.shape[1], n_outputs)
         self.steps = nn.Parameter(torch.zeros(shape)) if sizes.bins else None
         self.knots = nn.Parameter(torch.zeros(shape)) if sizes.bins else None
 
@@ -82,8 +76,7 @@ class Curves(nn.Module):
 
     def encode(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return the piecewise-linear encoding (N, Sn, T) of the columns of numbers."""
-        x = tokens[:, self.order, 0, None]
-        return torch.clamp(torch.addcmul(self.shift, self.slope, x), self.low, self.high)
+        return self.bins.encode(tokens[:, self.order, 0])
 
     def weights(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return the read-out (C, D, O) and the steps (Sn, T, O) as they act."""
@@ -119,14 +112,15 @@ class Curves(nn.Module):
         self.read[column, 1] = _raw(torch.from_numpy(own - stands).float(), sign, self.pace)
         return np.asarray(base)
 
-    def forward(self, tokens: torch.Tensor, encoded: torch.Tensor | None) -> torch.Tensor:
-        """Return the columns' values (N, C, O)."""
+    def forward(self, tokens: torch.Tensor, encoded: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the columns' values (N, C, O); ``encoded`` (N, Sn, T) in place of what the tokens say."""
         read, steps = self.weights()
         out = torch.bmm(tokens.transpose(0, 1), read).transpose(0, 1)
-        if steps is None or encoded is None:
+        if steps is None:
             return out
-        curves = torch.bmm(encoded.transpose(0, 1), steps).transpose(0, 1)
-        return out.index_add(1, self.order, curves)
+        if encoded is None:
+            return out.index_add(1, self.order, self.bins(tokens[:, self.order, 0], steps))
+        return out.index_add(1, self.order, torch.bmm(encoded.transpose(0, 1), steps).transpose(0, 1))
 
 
 def _raw(value: torch.Tensor, sign: int, pace: torch.Tensor) -> torch.Tensor:

@@ -33,7 +33,7 @@ FEW_ROWS, PAIRS = 2000, (200, 12)
 
 
 class TabMAdditive(nn.Module):
-    """Tokens (N, C, D) to hidden states (N, K, h + O): those of K members of TabM, then the output of an additive model.
+    """Tokens (N, C, D) to hidden states (N, K, h) of K members of TabM, and the output of an additive model as the part ``additive``.
 
     The first ``front`` entries of a token are the additive model's, the rest are the members'. Its terms are put where
     :meth:`start_from` finds them and stay there; the members learn as they would alone. The head ``blend`` mixes the two.
@@ -43,11 +43,13 @@ class TabMAdditive(nn.Module):
     n_tokens, d_token : C, and the members' part of D.
     sizes, n_outputs : what the cells look like, O.
     members, width, blocks, dropout : K, h, and the rest of :class:`~pellucid.nn.backbones.tabm.TabM`.
+    free_dropout : whether dropout may be left out where it would be the largest noise there is.
     pair_bins, pairs, n_pairs : as for :class:`~pellucid.nn.backbones.additive.Additive`.
 
     Attributes
     ----------
-    apart : while True only the members are computed, (N, K, h): training, which has no use for terms that stay.
+    quiet : whether it would be, known once the additive model is fitted.
+    apart : while True only the members are computed: training, which has no use for terms that stay.
 
     Cost: that of both. In parts the additive model adds O entries and the bases of the columns in its pairs.
     """
@@ -61,16 +63,18 @@ class TabMAdditive(nn.Module):
 
     def __init__(
         self, n_tokens: int, d_token: int, sizes: CellSizes, n_outputs: int, members: int = 4, width: int = 256, blocks: int = 2,
-        dropout: float = 0.1, pair_bins: int = 8, pairs: Sequence[Sequence[int]] | None = None, n_pairs: int | None = None,
+        dropout: float = 0.1, free_dropout: bool = True, pair_bins: int = 8, pairs: Sequence[Sequence[int]] | None = None,
+        n_pairs: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         del n_pairs  # read by the screen
+        self.free_dropout, self.quiet = free_dropout, False
         self.deep = TabM(n_tokens, d_token, members, width, blocks, dropout)
         total, least, most = KNOTS
         knots = int(np.clip(total // max(len(sizes.bins), 1), least, most))
         fewer = replace(sizes, bins=tuple(coarser(edges, knots) for edges in sizes.bins))
         self.own = Additive(n_tokens, self.front, fewer, n_outputs, pair_bins, pairs).requires_grad_(False).eval()
-        self.members, self.width, self.n_outputs, self.apart = members, width + n_outputs, n_outputs, False
+        self.members, self.width, self.n_outputs, self.apart = members, width, n_outputs, False
         paired = sorted({c for pair in self.own.pairs for c in pair})
         self.register_buffer("place", torch.eye(n_tokens)[:, paired], persistent=False)  # (C, P): which place a column's basis has
         index = [[paired.index(c) for c in pair] for pair in self.own.pairs]
@@ -100,9 +104,12 @@ class TabMAdditive(nn.Module):
         sizes = self.own.sizes
         other = sorted(set(range(sizes.n_columns)) - set(sizes.number_columns) - set(sizes.code_columns))
         self.own.curves.read[other] = 0.0  # columns that only the members read: texts, parts of dates
-        if self.own.unexplained is not None and self.own.unexplained < QUIET:
-            self.deep.dropout = 0.0
+        self.quiet = self.free_dropout and self.own.unexplained is not None and self.own.unexplained < QUIET
         return started
+
+    def leave_out_dropout(self) -> None:
+        """Train the members without dropout from here on."""
+        self.deep.dropout = 0.0
 
     def parts(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return the columns' parts (N, C, W): of the members' first stage, of the output, and bases of pairs, each in its own place."""
@@ -116,23 +123,20 @@ class TabMAdditive(nn.Module):
             return torch.cat(pieces, 2)
 
     def from_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-        """Return (hidden (N, K, h + O), parts) from the summed parts (N, W)."""
+        """Return (hidden (N, K, h), parts) from the summed parts (N, W)."""
         k = self.members * self.deep.width
         out = self.own.bias + total[:, k : k + self.n_outputs]
         if self.place.shape[1]:
             bases = total[:, k + self.n_outputs :].unflatten(1, (self.place.shape[1], -1))
             out = out + self.own._pair_terms(bases[:, self.slot[0]], bases[:, self.slot[1]]).sum(1)
-        return self._joined(self.deep.from_sum(total[:, :k])[0], out)
+        return self.deep.from_sum(total[:, :k])[0], {"additive": out}
 
     def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-        """Return (hidden (N, K, h + O), parts); parts hold the output of the additive model, ``additive`` (N, O)."""
+        """Return (hidden (N, K, h), parts); parts hold the output of the additive model, ``additive`` (N, O), unless it is left out."""
         mine, rest = self._split(tokens)
         hidden, _ = self.deep(rest, masked)
-        return (hidden, {}) if self.apart else self._joined(hidden, self.own(mine, masked)[0][:, 0])
+        return hidden, {} if self.apart else {"additive": self.own(mine, masked)[0][:, 0]}
 
     def _split(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         front = tokens.shape[-1] - self.deep.first.d_token  # 0 where the embedding leaves them out
         return tokens[..., :front], tokens[..., front:]
-
-    def _joined(self, hidden: torch.Tensor, out: torch.Tensor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-        return torch.cat([hidden.float(), out[:, None].expand(-1, self.members, -1)], 2), {"additive": out}

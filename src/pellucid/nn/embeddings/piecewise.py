@@ -15,20 +15,34 @@ from torch import nn
 from pellucid.errors import RequestError
 from pellucid.nn.layers import uniform
 
-__all__ = ["BinGeometry", "Linear", "PiecewiseLinear", "PiecewiseLinearA", "piecewise_linear"]
+__all__ = ["Bins", "Linear", "PiecewiseLinear", "PiecewiseLinearA", "piecewise_linear"]
 
 
-class BinGeometry:
-    """Affine maps and bounds that turn a number into its piecewise-linear encoding.
+class Bins(nn.Module):
+    """Bins of number columns: affine maps and bounds that turn a number into its piecewise-linear encoding.
 
     ``e = clamp(shift + slope * x, low, high)`` with arrays of shape (Sn, T); T is the widest column's number of bins. A column's last
     bin sits in slot T - 1, so that columns of unequal resolution share one clamp; slots between are padding and stay 0.
+
+    Parameters
+    ----------
+    bins : Sn arrays of increasing edges.
+    clip : False lets the first bin go on below the smallest edge and the last one above the largest.
     """
 
+    slope: torch.Tensor
+    shift: torch.Tensor
+    low: torch.Tensor
+    high: torch.Tensor
+    edges: torch.Tensor
+    slots: torch.Tensor
+
     def __init__(self, bins: Sequence[npt.NDArray[np.floating]], clip: bool = False) -> None:
+        super().__init__()
         widest = max((len(edges) - 1 for edges in bins), default=1)
         shape = (len(bins), widest)
         slope, shift, low, high = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.ones(shape)
+        inner, places = np.full((len(bins), max(widest - 1, 1)), np.inf), np.full(shape, widest - 1)
         for j, edges in enumerate(bins):
             left = np.asarray(edges, np.float64)
             gap = np.diff(left)
@@ -36,9 +50,47 @@ class BinGeometry:
                 raise RequestError(f"the bin edges of number slot {j} are unusable", expected="at least two finite, increasing edges")
             slots = np.r_[np.arange(len(gap) - 1), widest - 1]
             slope[j, slots], shift[j, slots] = 1 / gap, -left[:-1] / gap
+            inner[j, : len(gap) - 1], places[j, : len(gap)] = left[1:-1], slots
             if not clip:
                 low[j, slots[0]], high[j, widest - 1] = -np.inf, np.inf
-        self.slope, self.shift, self.low, self.high = (torch.tensor(a, dtype=torch.float32) for a in (slope, shift, low, high))
+        for name, values in (("slope", slope), ("shift", shift), ("low", low), ("high", high), ("edges", inner)):
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
+        self.register_buffer("slots", torch.from_numpy(places + widest * np.arange(len(bins))[:, None]), persistent=False)
+
+    @property
+    def shape(self) -> torch.Size:
+        """(Sn, T)."""
+        return self.slope.shape
+
+    def encode(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Return the encoding (N, Sn, T) of numbers (N, Sn), float32.
+
+        Only the first and the last slot have bounds of their own; one clamp with two numbers is up to nine times as fast as one with
+        tensors.
+        """
+        line = torch.addcmul(self.shift, self.slope, numbers[..., None])
+        out = line.clamp(0, 1)
+        for t in (0, -1):
+            out[..., t] = line[..., t].clamp(self.low[:, t], self.high[:, t])
+        return out
+
+    def forward(self, numbers: torch.Tensor, curve: torch.Tensor) -> torch.Tensor:
+        """Return ``sum_t e_t(x) curve_t`` (N, Sn, D) of numbers (N, Sn) under curves (Sn, T, D).
+
+        Where nothing is differentiated the bin is looked up: below it the curve has risen by all it rises there, inside it by a share.
+        """
+        if torch.is_grad_enabled():
+            return torch.bmm(self.encode(numbers).transpose(0, 1), curve).transpose(0, 1)
+        bin_of = torch.searchsorted(self.edges, numbers.T.contiguous(), right=True)
+        at = self.slots.gather(1, bin_of.clamp(max=self.slots.shape[1] - 1)).flatten()
+        share = (self.shift.flatten()[at] + self.slope.flatten()[at] * numbers.T.flatten()).clamp(
+            self.low.flatten()[at], self.high.flatten()[at]
+        )
+        rises = torch.where(self.slope[..., None] != 0, curve, 0.0)  # what stands in padding is never read
+        below = (torch.cumsum(rises, 1) - rises).flatten(0, 1)
+        out = torch.addcmul(below.index_select(0, at), curve.flatten(0, 1).index_select(0, at), share[:, None])
+        placed: torch.Tensor = out.unflatten(0, bin_of.shape).transpose(0, 1)
+        return placed
 
 
 def piecewise_linear(numbers: torch.Tensor, bins: Sequence[npt.NDArray[np.floating]], clip: bool = False) -> torch.Tensor:
@@ -52,8 +104,7 @@ def piecewise_linear(numbers: torch.Tensor, bins: Sequence[npt.NDArray[np.floati
     >>> piecewise_linear(torch.tensor([[1.25]]), [np.array([0.0, 1.0, 2.0, 3.0])])[0, 0].tolist()
     [1.0, 0.25, 0.0]
     """
-    g = BinGeometry(bins, clip)
-    return torch.clamp(torch.addcmul(g.shift, g.slope, numbers.float()[..., None]), g.low, g.high)
+    return Bins(bins, clip).encode(numbers.float())
 
 
 class PiecewiseLinear(nn.Module):
@@ -70,20 +121,13 @@ class PiecewiseLinear(nn.Module):
     activation : apply ReLU (customary with version A).
     """
 
-    slope: torch.Tensor
-    shift: torch.Tensor
-    low: torch.Tensor
-    high: torch.Tensor
-
     def __init__(self, bins: Sequence[npt.NDArray[np.floating]], d_token: int, version: str = "B", activation: bool = False) -> None:
         super().__init__()
         if version not in ("A", "B", "L"):
             raise RequestError(f"unknown version {version!r} of the number embedding", expected="'B', 'A' or 'L'")
         self.version, self.activation = version, activation
-        geometry = BinGeometry(bins)
-        for name in ("slope", "shift", "low", "high"):
-            self.register_buffer(name, getattr(geometry, name), persistent=False)
-        n, widest = geometry.slope.shape
+        self.bins = Bins(bins)
+        n, widest = self.bins.shape
         if version != "A":
             self.line = nn.Parameter(uniform((n, d_token), d_token**-0.5))
             if version == "B":
@@ -92,20 +136,16 @@ class PiecewiseLinear(nn.Module):
         else:
             # the bound is each column's own number of bins, as in the reference
             own = torch.tensor([(len(e) - 1) ** -0.5 for e in bins])[:, None]
-            used = (geometry.slope != 0).float()[..., None]
+            used = (self.bins.slope != 0).float()[..., None]
             self.curve = nn.Parameter(uniform((n, widest, d_token), 1.0) * own[..., None] * used)
             self.bias = nn.Parameter(uniform((n, d_token), 1.0) * own)
         self.gap = nn.Parameter(uniform((n, d_token), d_token**-0.5))
-
-    def encode(self, numbers: torch.Tensor) -> torch.Tensor:
-        """Return the encoding (N, Sn, T) of numbers (N, Sn), float32."""
-        return torch.clamp(torch.addcmul(self.shift, self.slope, numbers[..., None]), self.low, self.high)
 
     def forward(self, numbers: torch.Tensor, missing: torch.Tensor) -> torch.Tensor:
         if self.version == "L":
             out = torch.addcmul(self.bias, self.line, numbers[..., None])
         else:
-            out = torch.baddbmm(self.bias[:, None], self.encode(numbers).transpose(0, 1), self.curve).transpose(0, 1)
+            out = self.bias + self.bins(numbers, self.curve)
             if self.version == "B":
                 out = torch.addcmul(out, self.line, numbers[..., None])
         if self.activation:

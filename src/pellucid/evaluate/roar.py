@@ -1,0 +1,121 @@
+"""Remove and retrain: do the columns named first hold what a model needs to learn the target?
+
+In every row the columns of largest contribution are replaced by typical cells, a model is trained on what is left, and its score on masked
+test rows is compared with that after masking random columns. A model that was retrained has seen masked rows, so that a fall of the score
+is a loss of information, not of familiarity.
+
+Source: Hooker, Erhan, Kindermans and Kim 2019, "A Benchmark for Interpretability Methods", arXiv:1806.10758.
+
+# NOTE[DIFF] the paper masks with the mean; a level column takes its most frequent level. Correlated columns make up for what was masked:
+see ``recursive_roar``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.evaluate.case import Case, NotTestable
+from pellucid.evaluate.figures import Figure, mean_figure
+from pellucid.evaluate.retrain import Ground, Timer, first, ground, sizes
+from pellucid.protocols import FloatArray, Predictor
+from pellucid.random import stream
+from pellucid.results import Trial
+
+__all__ = ["curves", "run"]
+
+NAME = "roar"
+SEEDS, LEVELS, ROWS = 3, 9, 900
+LEAST_LEVELS = 2
+BoolArray = npt.NDArray[np.bool_]
+Mask = Callable[[int, BoolArray, Predictor | None], BoolArray]
+"""(number of players to mask, players masked so far (N, P), the model trained on that or None) -> players to mask (N, P)."""
+
+
+def run(case: Case) -> Trial:
+    """Return the trial. Cost: up to 60 fits on 600 rows (fewer levels and seeds where the time is short); one explanation of 900 rows."""
+    area = ground(case, ROWS, calls=1)
+    named = area.sizes(case.predictor, area.table)
+    return verdict(case, area, *curves(area, lambda k, *_: first(named, k)), NAME)
+
+
+def verdict(case: Case, area: Ground, counts: tuple[int, ...], own: FloatArray, chance: FloatArray, name: str) -> Trial:
+    """Return the trial from the scores (S, L, n) under both orders: the mean difference over the levels between none and all."""
+    figure = mean_figure((chance - own)[:, 1:-1].mean(1), -np.inf, np.inf)
+    passed = figure.low > 0
+    share = [k / len(area.players) for k in counts]
+    fall = float(own[:, 0].mean() - own[:, -1].mean())
+    if not fall > 0:
+        raise NotTestable("the retrained model scores no better with all columns than with none, so that no column can be missed")
+    return case.verdict(
+        name, figure, 0.0, passed, _words(passed, figure, own.mean((0, 2)), chance.mean((0, 2)), share, area.classes > 0),
+        curve=[[s, float(a), float(b)] for s, a, b in zip(share, own.mean((0, 2)), chance.mean((0, 2)))],
+        curve_names=("masked in the order of the explanation", "masked at random"), rows=len(area.rows), seeds=len(own),
+        unit="accuracy" if area.classes else "share of the variance",
+    )  # fmt: skip
+
+
+def curves(area: Ground, mask: Mask) -> tuple[tuple[int, ...], FloatArray, FloatArray]:
+    """Return (numbers of masked columns (L,), scores (S, L, n) masked by ``mask``, scores masked at random).
+
+    Each order starts from all columns and ends at none, where both are the same; the random order is another one in every row and seed.
+    """
+    columns = len(area.players)
+    own: list[FloatArray] = []
+    chance: list[FloatArray] = []
+    timer, counts = Timer(area.case.left), sizes(len(area.players), LEVELS)
+    for seed in range(SEEDS):
+        if own and not timer.reaches(2 * len(counts) - 2):
+            break
+        ends = [_score(area, np.full((len(area.rows), columns), hide), seed, timer)[0] for hide in (False, True)]
+        if not own:
+            counts = _within(counts, columns, timer)
+        drawn = stream(area.case.seed, "random order", seed).random((len(area.rows), columns))
+        own.append(_line(area, counts, mask, seed, ends, timer))
+        chance.append(_line(area, counts, lambda k, *_, order=drawn: first(order, k), seed, ends, timer))
+    return counts, np.stack(own), np.stack(chance)
+
+
+def _line(area: Ground, counts: tuple[int, ...], mask: Mask, seed: int, ends: list[FloatArray], timer: Timer) -> FloatArray:
+    """Return the scores (L, n) of one order."""
+    line, model = [ends[0]], None
+    before = np.zeros((len(area.rows), len(area.players)), bool)
+    for k in counts[1:-1]:
+        before = mask(k, before, model)
+        scores, model = _score(area, before, seed, timer)
+        line.append(scores)
+    return np.stack([*line, ends[1]])
+
+
+def _score(area: Ground, mask: BoolArray, seed: int, timer: Timer) -> tuple[FloatArray, Predictor]:
+    """Return (scores on the masked test rows, the model trained on the masked training rows)."""
+    table = area.masked(mask)
+    model = area.fit(table, seed)
+    out = area.score(model, table)
+    timer.step()
+    return out, model
+
+
+def _within(counts: tuple[int, ...], columns: int, timer: Timer) -> tuple[int, ...]:
+    """Return as many levels as there is time for, for one seed at least."""
+    for levels in range(LEVELS, LEAST_LEVELS - 1, -1):
+        fewer = sizes(columns, levels)
+        if timer.reaches(2 * (len(fewer) - 2)):
+            return fewer if len(fewer) > 2 else counts
+    raise NotTestable("the time is short for models trained on masked rows; give a larger budget=")
+
+
+def _words(passed: bool, figure: Figure, own: FloatArray, chance: FloatArray, share: list[float], classes: bool) -> str:
+    middle = len(share) // 2
+    what = "accuracy" if classes else "share of the variance"
+    lead = (
+        f"Trained again with {100 * share[middle]:.0f} % of the columns masked, the model reaches a {what} of {own[middle]:.2f} "
+        "where the columns "
+        f"named first were masked and {chance[middle]:.2f} where random ones were ({own[0]:.2f} with all columns); on average over all "
+        f"shares the difference is {figure}"
+    )
+    return (
+        f"{lead}: the columns named first hold what is needed." if passed else f"{lead}: the order is not shown to be better than chance."
+    )

@@ -1,0 +1,217 @@
+"""The games behind the rows: one for each pair of a row and a background row, or one per row where the fill follows the coalition.
+
+The value of an absent column is averaged over B background rows, and every value here is linear in the game: so every pair of a row and a
+background row is a small game of its own, played only by the columns in which the two rows differ. Small games are enumerated, large ones
+sampled, each with draws of its own; errors of different pairs are independent and average out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.errors import RequestError
+from pellucid.explain import games as solve
+from pellucid.explain.games import Games
+from pellucid.explain.question import Question
+from pellucid.explain.sampling import Plan, Sampler, Solver
+from pellucid.probe.hashing import mix, name_hashes
+from pellucid.probe.masker import Neighbours
+from pellucid.protocols import FloatArray
+from pellucid.random import integer
+from pellucid.results import Explanation
+
+__all__ = ["BLOCK", "EXACT_ROWS", "LARGEST", "MOST_ROWS", "PRECISION", "RowGames", "afford", "answer"]
+
+EXACT_ROWS = 4096
+"""Model rows per explained row up to which enumeration is chosen without being asked for."""
+MOST_ROWS = 20_000
+"""Model rows per explained row at which sampling ends where neither budget nor precision was given; 50 times as many where one was."""
+PRECISION = 0.02
+LARGEST = 20
+"""Most players of one enumerated game: 2^20 evaluations."""
+BLOCK = 64
+
+Ints = npt.NDArray[np.int64]
+
+
+class RowGames:
+    """The games of a question's rows.
+
+    Attributes
+    ----------
+    engine : evaluates coalitions. base : (O,) the mean answer to the background rows.
+    precision : standard error to reach, as a share of the mean absolute value; 0 where the budget alone decides.
+    cost : mean number of background rows behind one value of one game.
+    """
+
+    def __init__(self, question: Question) -> None:
+        self.q, self.engine = question, question.engine()
+        self.precision = question.precision or (0.0 if question.budget.rows or question.budget.seconds else PRECISION)
+        self.players = name_hashes(question.players.names)
+        # copies of a background row play the same game: it is played once, with their weight
+        _, self.back, copies = np.unique(self.engine.back_keys, return_index=True, return_counts=True)
+        self.share = copies / copies.sum()
+        self.base = self.share @ self.engine.empty[self.back]
+        self.neighbours = Neighbours(question.table, question.background, question.players) if question.fill == "conditional" else None
+        self.cost = 1.0 if self.neighbours is None else self._neighbour_cost()
+        self.deadline = question.started + (question.budget.seconds or np.inf)
+
+    def _neighbour_cost(self) -> float:
+        """Return the mean number of background rows behind one coalition value under the conditional fill."""
+        assert self.neighbours is not None
+        g = np.random.default_rng(0)
+        rows = g.integers(0, len(self.q.table), 64)
+        z = g.random((64, len(self.q.players))) < 0.5
+        return float((self.neighbours.weights(rows, z) > 0).sum(1).mean())
+
+    @property
+    def back_cost(self) -> float:
+        """Mean number of background rows behind one value of a coalition."""
+        return float(len(self.engine.empty)) if self.neighbours is None else self.cost
+
+    def blocks(self) -> list[Ints]:
+        """Return the rows in blocks whose intermediate values stay small."""
+        n, size = len(self.q.table), max(1, len(self.engine.empty) * len(self.q.players) * self.engine.n_outputs)
+        return np.split(np.arange(n), np.arange(0, n, max(1, min(BLOCK, 2**22 // size)))[1:])
+
+    def games(self, rows: Ints) -> tuple[Games, Ints, FloatArray]:
+        """Return (games, the place in ``rows`` each belongs to, weights)."""
+        engine = self.engine
+        if self.neighbours is not None:
+            return self._one_per_row(rows)
+        back, row = np.tile(self.back, len(rows)), np.repeat(rows, len(self.back))
+        games = Games(
+            engine.differ(row, back),
+            engine.empty[back],
+            engine.full[row],
+            lambda g, z: engine.evaluate(row[g], back[g], z),
+            engine.row_keys[row] ^ mix(engine.back_keys[back]),
+            self.players,
+        )
+        return games, np.repeat(np.arange(len(rows)), len(self.back)), np.tile(self.share, len(rows))
+
+    def _one_per_row(self, rows: Ints) -> tuple[Games, Ints, FloatArray]:
+        """One game per row: under the conditional fill the weights of background rows depend on the coalition."""
+        engine, neighbours = self.engine, self.neighbours
+        assert neighbours is not None
+        size = len(engine.empty)
+        active = engine.differ(np.repeat(rows, size), np.tile(np.arange(size), len(rows)))
+        active = np.asarray(active.reshape(len(rows), size, -1).any(1))
+        start = np.broadcast_to(self.base, (len(rows), engine.n_outputs))
+        games = Games(
+            active,
+            start,
+            engine.full[rows],
+            lambda g, z: engine.mean_over_background(rows[g], z, neighbours.weights(rows[g], z)),
+            engine.row_keys[rows],
+            self.players,
+        )
+        return games, np.arange(len(rows)), np.ones(len(rows))
+
+    def values(self, row: Ints, z: npt.NDArray[np.bool_]) -> FloatArray:
+        """Return v (n, O) of n pairs of a row and a coalition (n, P), under the question's fill. Cost at most n B model rows."""
+        return self.engine.mean_over_background(row, z, None if self.neighbours is None else self.neighbours.weights(row, z))
+
+    def budget(self, most: float = MOST_ROWS) -> float:
+        """Return the model rows one explained row may cost; ``most`` where nothing was asked for."""
+        asked, n = self.q.budget.rows, len(self.q.table)
+        if asked is None:
+            return 50.0 * MOST_ROWS if self.q.precision or self.q.budget.seconds else most
+        return max(0.0, (asked - n - len(self.engine.empty)) / n)
+
+    def late(self) -> bool:
+        """Return whether the seconds asked for are over."""
+        return time.perf_counter() > self.deadline
+
+    def lateness(self) -> list[str]:
+        """Return the caveat about seconds: every row needs its first passes, so they are a wish where rows are many."""
+        late = time.perf_counter() - self.deadline
+        return [f"the time budget was passed by {late:.1f} s, because every row needs its first passes"] if late > 0 else []
+
+
+def afford(question: Question, rows: RowGames, per_row: float, what: str) -> None:
+    """Refuse a budget of rows below ``per_row`` per explained row."""
+    if question.budget.rows is not None and per_row > rows.budget():
+        n = len(question.table)
+        raise RequestError(
+            f"the budget is too small for {what}",
+            expected=f"at least {int(np.ceil(per_row)) * n + n + len(rows.engine.empty)} model rows",
+            got=str(question.budget.rows),
+            do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
+        )
+
+
+def answer(
+    question: Question, solver: Solver, way: str = "auto", *, complete: bool = True, settings: Mapping[str, Any] | None = None
+) -> Explanation:
+    """Return the values of the players by one solver, exact or sampled until precise.
+
+    Parameters
+    ----------
+    way : ``"auto"`` (the cheaper of enumeration and passes), ``"exact"``, ``"passes"`` or ``"kernel"`` (Shapley values only).
+    complete : whether the values add up to the prediction, so that the gap is stated.
+    """
+    rows = RowGames(question)
+    n, p, o = len(question.table), len(question.players), rows.engine.n_outputs
+    values, variance, short, sampled = np.zeros((n, p, o)), np.zeros((n, p, o)), np.zeros(n, bool), False
+    for block in rows.blocks():
+        rows.engine.forget()
+        values[block], variance[block], short[block], any_sampled = _solve(rows, block, solver, way)
+        sampled |= any_sampled
+    caveats = [f"{int(short.sum())} of {n} rows stopped at the budget before the asked precision"] if short.any() else []
+    told = {"way": "sampled" if sampled else "exact", "precision": (rows.precision or None) if sampled else None, **(settings or {})}
+    return question.answer(
+        values, rows.base, rows.engine.full, error=np.sqrt(variance) if sampled else None, complete=complete, settings=told,
+        caveats=caveats + rows.lateness(),
+    )  # fmt: skip
+
+
+def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_], bool]:
+    """Return (values (n, P, O), their variances, which rows ended before the precision, whether any was sampled) of a block of rows."""
+    games, owner, weight = rows.games(block)
+    total = np.bincount(owner, solve.exact_cost(games.sizes) * rows.cost, len(block)).astype(float)
+    budget = rows.budget()
+    is_exact = total <= min(budget, EXACT_ROWS) if rows.q.budget.rows is None else total <= budget
+    if way == "exact":
+        _check_exact(rows, games, total)
+        is_exact = np.ones(len(block), bool)
+    if way in ("passes", "kernel"):
+        is_exact = np.zeros(len(block), bool)
+    sampler = Sampler(games, owner, weight, integer(rows.q.seed, "shapley"), len(block), rows.cost, solver, drawn=rows.engine.drawn)
+    sampler.enumerate(np.flatnonzero(is_exact[owner]))
+    left = np.flatnonzero(~is_exact[owner])
+    plan = Plan(budget, rows.precision, rows.deadline)
+    if rows.q.budget.rows is None and len(left):  # two passes show an error: they are never refused where no budget was set
+        first = np.bincount(owner[left], solver.pass_cost(games.sizes[left]) * rows.cost, len(block))
+        plan.rows = max(budget, 2 * float(first.max()))
+    if len(left):
+        (sampler.regress if way == "kernel" else sampler.permute)(left, plan, mixed=way == "auto")
+    values, variance = sampler.values(), sampler.variance()
+    drawn = rows.engine.drawn  # then the error of the draws stays, however many orders are played
+    wanted = rows.q.precision is not None if drawn else rows.precision > 0
+    short = (drawn | ~is_exact) & ~sampler.done(values, variance, plan) & wanted
+    return values, variance, short, drawn or bool(len(left))
+
+
+def _check_exact(rows: RowGames, games: Games, total: FloatArray) -> None:
+    largest = int(games.sizes.max(initial=0))
+    name = rows.q.method.removesuffix("_exact")
+    if largest > LARGEST:
+        raise RequestError(
+            "exact values are out of reach",
+            expected=f"at most {LARGEST} columns that differ",
+            got=str(largest),
+            do=f"use method={name!r}, or put columns into groups=",
+        )
+    if rows.q.budget.rows is not None and total.max() > rows.budget():
+        raise RequestError(
+            "exact values do not fit the budget",
+            expected=f"at least {int(total.max() + 1) * len(rows.q.table) + len(rows.engine.empty)} model rows",
+            got=str(rows.q.budget.rows),
+            do=f"use method={name!r}, fewer background rows or a larger budget",
+        )
