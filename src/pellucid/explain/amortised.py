@@ -201,11 +201,7 @@ def _labels(question: Question, table: Table, rows: Ints, pairs: int) -> dict[st
         part = table.take(rows[s : s + BLOCK])
         engine = CoalitionEngine(question.view, part, question.background, question.players)
         row, other = np.repeat(np.arange(len(part)), m), back[s : s + BLOCK].ravel()
-        games = Games(
-            engine.differ(row, other), engine.empty[other], engine.full[row],
-            lambda g, z, e=engine, r=row, b=other: e.evaluate(r[g], b[g], z),
-            engine.row_keys[row] ^ mix(engine.back_keys[other]), players,
-        )  # fmt: skip
+        games = _games(engine, row, other, players)
         small = games.sizes <= 2  # one order and its reverse are all there are
         made = np.zeros((len(row), len(players), engine.n_outputs))
         made[small] = solve.exact(games, np.flatnonzero(small))
@@ -214,6 +210,18 @@ def _labels(question: Question, table: Table, rows: Ints, pairs: int) -> dict[st
         full.append(engine.full)
         empty = engine.empty
     return {"back": back, "phi": np.concatenate(phi), "full": np.concatenate(full), "empty": empty}
+
+
+def _games(engine: CoalitionEngine, row: Ints, back: Ints, players: npt.NDArray[np.uint64]) -> Games:
+    """Return one game per pair of a row and a background row."""
+    return Games(
+        engine.differ(row, back),
+        engine.empty[back],
+        engine.full[row],
+        lambda g, z: engine.evaluate(row[g], back[g], z),
+        engine.row_keys[row] ^ mix(engine.back_keys[back]),
+        players,
+    )
 
 
 def _train(
@@ -246,7 +254,8 @@ def _train(
     def off(rows: torch.Tensor) -> torch.Tensor:
         made = net(*(c[rows] for c in cells))
         made = made + (delta[rows] - made.sum(1))[:, None] * spread
-        return (target[rows] - made[:, None] + (drift - drift.mean(0))[back[rows]]).square().mean()
+        missed: torch.Tensor = target[rows] - made[:, None] + (drift - drift.mean(0))[back[rows]]
+        return missed.square().mean()
 
     straight = [drift, net.alone, net.slope]
     others = [p for p in net.parameters() if all(p is not s for s in straight)]
