@@ -22,6 +22,7 @@ from pellucid.estimators.progress import progress_bar
 from pellucid.estimators.sampling import check_sampled, n_samples, sampled
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.embeddings.identity import NAMED
+from pellucid.nn.table_net import TableNet
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.table import Plan, Table
@@ -204,6 +205,11 @@ class NetworkEngine:
         return int(self.net.n_members)
 
     @property
+    def concurrent(self) -> bool:
+        """Whether several threads may ask at once: a stack puts its networks' weights into one of them in turn."""
+        return isinstance(self.net, TableNet)
+
+    @property
     def size(self) -> int:
         """Number of weights, over all fold networks."""
         return sum(p.numel() for p in self.net.parameters())
@@ -224,7 +230,11 @@ class NetworkEngine:
         outs = []
         for start in range(0, max(len(table), 1), ROWS_AT_ONCE):
             cells = self.cells(table.take(slice(start, start + ROWS_AT_ONCE)))
-            outs.append(predict_in_chunks(lambda c: function(self.net(c).float()), cells, precision=precision).double().numpy())
+            outs.append(
+                predict_in_chunks(lambda c: function(self.net(c).float()), cells, precision=precision, concurrent=self.concurrent)
+                .double()
+                .numpy()
+            )
         return np.concatenate(outs)
 
     def members(self, table: Table, precision: str = "fp32") -> FloatArray:
@@ -239,7 +249,7 @@ class NetworkEngine:
 
     def tokens(self, table: Table) -> torch.Tensor:
         """Return the embedded cells (N, C, D)."""
-        return predict_in_chunks(self.net.tokens, self.cells(table)).clone()
+        return predict_in_chunks(self.net.tokens, self.cells(table), concurrent=self.concurrent).clone()
 
     def parts(self, table: Table) -> dict[str, npt.NDArray[Any]]:
         """Return what the backbone shows of its inside, by name, rows first; with folds or samples axis 1 counts the networks.

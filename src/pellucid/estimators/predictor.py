@@ -183,6 +183,11 @@ class NetworkPredictor(EnginePredictor):
         options = dict(self.engine.settings.regularizers).get("mask_columns")
         return options is not None and dict(options).get("fill", "missing") == "missing"
 
+    @property
+    def concurrent(self) -> bool:
+        """Whether several threads may enter at once."""
+        return self.engine.concurrent
+
     def tokens(self, table: Table) -> torch.Tensor:
         """Return the embedded cells (N, C, D)."""
         return self.engine.tokens(table.select(self.columns))

@@ -348,7 +348,11 @@ class Run:
         held = [np.asarray(stop, np.int64) for _, stop in self.parts]
         rows = np.concatenate(held)
         if len(rows):
-            raw = predict_in_chunks(self.net, self.host_cells.take(torch.from_numpy(rows))).unflatten(1, (g, -1)).numpy()
+            raw = (
+                predict_in_chunks(self.net, self.host_cells.take(torch.from_numpy(rows)), concurrent=isinstance(self.net, TableNet))
+                .unflatten(1, (g, -1))
+                .numpy()
+            )
             outputs[rows] = raw[np.arange(len(rows)), np.repeat(np.arange(g), [len(h) for h in held])]
         return outputs
 
