@@ -126,6 +126,7 @@ class Ours:
     """The same weights in our network, asked through the protocol of a network with two entrances."""
 
     outputs, classes, task, scale = ("income",), (), "regression", "log-odds"
+    concurrent = True
 
     def __init__(self, reference: Reference) -> None:
         self.columns = tuple(NUMBERS + LEVELS)
