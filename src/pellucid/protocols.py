@@ -9,6 +9,7 @@ Letters: N rows, C columns, D token width, W width of one column's part, O outpu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DifferentiablePredictor",
+    "FittedExplainer",
     "FloatArray",
     "HiddenPredictor",
     "MemberPredictor",
@@ -128,6 +130,21 @@ class MemberPredictor(Predictor, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class FittedExplainer:
+    """A network fitted beforehand to explain one model: plain JSON types and arrays, as estimators keep and save it.
+
+    Attributes
+    ----------
+    method : registry name of the method that reads it.
+    state, arrays : settings and measured errors; weights.
+    """
+
+    method: str
+    state: Mapping[str, Any]
+    arrays: Mapping[str, npt.NDArray[Any]]
+
+
 @runtime_checkable
 class PartsPredictor(Predictor, Protocol):
     """A network that shows what is inside of it."""
@@ -158,9 +175,21 @@ class Refit(Protocol):
     ) -> Predictor: ...
 
 
+@runtime_checkable
 class RowModel(Protocol):
-    """What is this row, or this cell, like given the rest?"""
+    """What is this row, or this cell, like given the rest?
 
-    def sample(self, table: Table, known: npt.NDArray[np.bool_], n: int, seed: int) -> Sequence[Table]: ...
+    Attributes
+    ----------
+    columns_ : the C columns it knows.
+    """
 
-    def score(self, table: Table) -> Mapping[str, FloatArray]: ...
+    columns_: tuple[str, ...]
+
+    def sample(self, table: Table, known: npt.NDArray[np.bool_], n: int, seed: Any) -> Sequence[Table]:
+        """Return ``n`` tables with the cells that are not ``known`` (N, C) drawn given those that are; ``seed`` may be one per row."""
+        ...
+
+    def score(self, table: Table) -> Mapping[str, FloatArray]:
+        """Return ``"cell"`` (N, C) and ``"row"`` (N,): how odd each is, high for odd."""
+        ...

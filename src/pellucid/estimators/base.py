@@ -70,6 +70,8 @@ class TabularEstimator(BaseEstimator):
     history_: list[dict[str, Any]]
     target_: Target
     n_features_in_: int
+    row_model_: Any = None
+    explainers_: Mapping[str, Any] = MappingProxyType({})
     _found: Mapping[str, Any] = MappingProxyType({})  # changes of the recipe that a search has found; a refit uses them again
 
     def __init__(
@@ -187,7 +189,7 @@ class TabularEstimator(BaseEstimator):
         check_arguments(self)
         seed = as_seed(self.random_state)
         training = training_data(self, X, y, task=self._task, sample_weight=sample_weight, groups=groups, target=target)
-        for stale in ("engine_", "decision_"):
+        for stale in ("engine_", "decision_", "row_model_", "explainers_"):  # what was fitted to the model of before
             self.__dict__.pop(stale, None)
         self.schema_ = training.table.schema
         if not is_array(X):
@@ -358,6 +360,7 @@ class TabularEstimator(BaseEstimator):
             self.reference_,
         )
         whole.reader, whole.kept_answers = self._table, getattr(self, "reference_target_", None)
+        whole.row_model, whole.explainers = self.row_model_, self.explainers_
         if of == "prediction":
             return whole
         if of == "epistemic":
@@ -389,6 +392,25 @@ class TabularEstimator(BaseEstimator):
         if training is None:
             raise RequestError("this model no longer has its training rows, so it cannot be refitted", do="fit it again in this session")
         return Refitter(self, training)
+
+    def fit_row_model(self, X: Any = None, **options: Any) -> Self:
+        """Fit a :class:`pellucid.RowModel` of the input columns and keep it: ``explain(..., fill="row_model")`` draws from it.
+
+        Parameters
+        ----------
+        X : rows to learn from; None takes the training rows while they are in memory, else the kept ones.
+        options : of the row model; ``random_state`` and ``threads`` are the estimator's where nothing is said.
+        """
+        from pellucid.estimators.row_model import RowModel
+
+        self._check_fitted()
+        training = getattr(self, "_training", None)
+        table = self._table(X) if X is not None else self.reference_ if training is None else training.table
+        if table is None:
+            raise RequestError("the model has no training rows left to learn from", do="pass some: fit_row_model(table)")
+        given = {"random_state": integer(self.record_["seed"], "row model"), "threads": self.threads} | options
+        self.row_model_ = RowModel(**given).fit(table.select(self.engine_.encoder.columns))
+        return self
 
     def save(self, path: Any, *, force: bool = False) -> None:
         """Write the model as a folder, whole or not at all; ``force`` replaces an existing one. Nothing in it is executable."""

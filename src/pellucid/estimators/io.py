@@ -20,6 +20,7 @@ from pellucid.errors import ArgumentError, ModelFileError, PellucidError, Reques
 from pellucid.estimators.certainty import Certainty
 from pellucid.estimators.prepare import Target
 from pellucid.estimators.tuning import read, written
+from pellucid.protocols import FittedExplainer
 from pellucid.results import Decision
 from pellucid.table import Plan, Schema, Table
 
@@ -30,6 +31,7 @@ __all__ = ["FORMAT", "load", "save", "versions"]
 
 FORMAT = 1
 MAIN, WEIGHTS, ENCODER, REFERENCE = "pellucid.json", "weights.safetensors", "encoder.json", "reference.parquet"
+ROWS, EXPLAINERS = "row_model.safetensors", "explainers"
 
 
 def versions() -> dict[str, str]:
@@ -100,6 +102,13 @@ def _write(folder: Path, estimator: TabularEstimator, main: Mapping[str, Any], a
     (folder / ENCODER).write_text(json.dumps(_lists(estimator.engine_.encoder.state())), encoding="utf-8")
     if estimator.reference_ is not None:
         _to_parquet(estimator.reference_, folder / REFERENCE)
+    if estimator.row_model_ is not None:
+        estimator.row_model_.save(folder / ROWS)
+    for name, fitted in estimator.explainers_.items():
+        (folder / EXPLAINERS).mkdir(exist_ok=True)
+        text = json.dumps(fitted.state, ensure_ascii=False, default=_lists)
+        held = {k: np.ascontiguousarray(v) for k, v in fitted.arrays.items()}
+        save_file(held, folder / EXPLAINERS / f"{name}.safetensors", metadata={"explainer": text})
     folder.chmod(0o755)
 
 
@@ -239,6 +248,7 @@ def _rebuild(folder: Path, main: Mapping[str, Any], callables: Mapping[str, Any]
 
     from pellucid.estimators.classifier import TabularClassifier
     from pellucid.estimators.regressor import TabularRegressor
+    from pellucid.estimators.row_model import RowModel
 
     arrays = load_file(folder / WEIGHTS)
     encoder = TableEncoder.from_state(json.loads((folder / ENCODER).read_text(encoding="utf-8")), callables.get("text"))
@@ -261,9 +271,20 @@ def _rebuild(folder: Path, main: Mapping[str, Any], callables: Mapping[str, Any]
     model.engine_ = _engine(engine, encoder, arrays, callables.get("backbone"))
     model.history_ = model.engine_.history
     reference = folder / REFERENCE
+    if (folder / ROWS).is_file():
+        model.row_model_ = RowModel.load(folder / ROWS)
+    model.explainers_ = {p.stem: _explainer(p) for p in sorted((folder / EXPLAINERS).glob("*.safetensors"))}
     model.reference_ = Table(pd.read_parquet(reference)[list(model.schema_.names)], model.schema_) if reference.is_file() else None
     model.reference_target_ = arrays.get("reference.target")  # models of earlier versions do not have it
     return model
+
+
+def _explainer(path: Path) -> FittedExplainer:
+    from safetensors import safe_open
+
+    with safe_open(path, "np") as file:
+        state = json.loads((file.metadata() or {})["explainer"])
+        return FittedExplainer(path.stem, state, {k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
 
 
 def _arguments(saved: Mapping[str, Any], callables: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ for two classes (``classes[1]``), one per class for more, one per target for num
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,8 @@ class EnginePredictor:
 
     reader: Callable[[Any], Table] | None = None
     kept_answers: npt.NDArray[Any] | None = None
+    row_model: Any = None  # a fitted RowModel of the same columns, for the conditional fill
+    explainers: Mapping[str, Any] = MappingProxyType({})  # networks fitted to explain this model, by name
 
     def __init__(
         self,

@@ -6,6 +6,9 @@ composed row twice, keeps within a memory bound, counts the rows it sends to the
 * additive networks: the first layer's input is a sum of one part per column, so a composed row costs a few vector sums, not an encoding;
 * token networks: cached parts are gathered with ``where``;
 * everything else: frames are composed column by column with ``take``, which keeps every dtype.
+
+With a row model the "background rows" are numbered draws: (row, draw, coalition) is the row with its absent players' cells drawn given the
+present ones, by the random numbers of that draw. Every method that asks for pairs of rows then works on conditional games unchanged.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.execution import Threads, default_threads, keep_memory, limit_threads
-from pellucid.probe.hashing import cell_hashes
-from pellucid.probe.masker import Players
+from pellucid.probe.hashing import cell_hashes, mix
+from pellucid.probe.masker import Drawer, Players
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 from pellucid.table import Table
@@ -45,6 +48,7 @@ class CoalitionEngine:
     rows, background : tables of the predictor's columns.
     players : the P players.
     memory : most bytes of intermediate values.
+    drawer : draws the cells of absent players; the background are then its draws with nothing known.
 
     Attributes
     ----------
@@ -52,8 +56,10 @@ class CoalitionEngine:
     row_keys, back_keys : (R,) and (B,) hashes of the rows' contents.
     """
 
-    def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int = MEMORY) -> None:
-        self.view, self.players, self._memory = view, players, memory
+    def __init__(
+        self, view: View, rows: Table, background: Table, players: Players, memory: int = MEMORY, drawer: Drawer | None = None
+    ) -> None:
+        self.view, self.players, self._memory, self.drawn = view, players, memory, drawer is not None
         own = not getattr(view.inner, "foreign", False)
         columns = tuple(view.columns)
         row_hash = cell_hashes(rows, columns, canonical=own)
@@ -61,7 +67,14 @@ class CoalitionEngine:
         self.row_keys, self.back_keys = (h.sum(1, dtype=np.uint64) for h in (row_hash, back_hash))
         self._row_hash, self._back_hash = players.sum_over_columns(row_hash), players.sum_over_columns(back_hash)
         self._row_cells, self._back_cells = row_hash, back_hash
-        self._path: _Path = _path(view, rows, background, players, memory)
+        self._start = self._back_hash.sum(1, dtype=np.uint64)
+        if drawer is None:
+            self._path: _Path = _path(view, rows, background, players, memory)
+        else:  # a draw has no cells of its own: what is known, and its number, make the composed row
+            self._start = mix(np.arange(1, len(background) + 1, dtype=np.uint64))
+            self._back_hash = np.zeros_like(self._back_hash)
+            self._path = _DrawnPath(view, rows, background, players, memory, drawer)
+            self.back_keys = self._start
         self.full, self.empty = self._path.direct(rows), self._path.direct(background)
         self._keys, self._values = np.zeros(0, np.uint64), np.zeros((0, self.full.shape[1]))
         self.forget()
@@ -76,6 +89,8 @@ class CoalitionEngine:
 
         A player that does not differ has left the game of that pair: its contribution is exactly 0.
         """
+        if self.drawn:  # under another coalition a draw may hold other cells
+            return np.ones((len(row), len(self.players)), bool)
         return self.players.any_over_columns(self._row_cells[row] != self._back_cells[back])
 
     def evaluate(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
@@ -85,7 +100,7 @@ class CoalitionEngine:
         """
         if len(row) == 0:
             return np.zeros((0, self.n_outputs))
-        keys = self._back_hash.sum(1, dtype=np.uint64)[back]
+        keys = self._start[back]
         for p in range(z.shape[1]):  # player by player keeps the intermediate values small
             keys += np.where(z[:, p], self._row_hash[row, p] - self._back_hash[back, p], np.uint64(0))
         codes, distinct = pd.factorize(keys)
@@ -117,8 +132,9 @@ class CoalitionEngine:
 
     def forget(self) -> None:
         """Empty the cache, but for the rows that were evaluated directly."""
-        self._keys, at = np.unique(np.concatenate([self.row_keys, self.back_keys]), return_index=True)
-        self._values = np.concatenate([self.full, self.empty])[at]
+        rows = (self.row_keys[:0], self.full[:0]) if self.drawn else (self.row_keys, self.full)
+        self._keys, at = np.unique(np.concatenate([rows[0], self.back_keys]), return_index=True)
+        self._values = np.concatenate([rows[1], self.empty])[at]
 
     def mean_over_background(self, row: Ints, z: BoolArray, weights: FloatArray | None = None) -> FloatArray:
         """Return v(S) (n, O) for n pairs of a row and a coalition: the mean over background rows, or with ``weights`` (n, B)."""
@@ -200,6 +216,23 @@ class _FramePath(_Path):
                 at = np.where(z[s : s + self._step, self.players.of_column[j]], r, b)
                 cells[name] = self._pool[name].array.take(at)
             out.append(self.view.raw(Table(pd.DataFrame(cells, copy=False), self._schema, self._library)))
+        return np.concatenate(out)
+
+
+class _DrawnPath(_Path):
+    """Any model: the known cells of the row, the others drawn from a row model given them."""
+
+    def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int, drawer: Drawer) -> None:
+        super().__init__(view, rows, background, players, memory)
+        self._rows, self._drawer = rows.select(view.columns), drawer
+        self._step = max(256, min(16_384, memory // (4 * 2048)))  # a row holds about two hidden states while it is drawn
+
+    def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
+        out = []
+        for s in range(0, len(row), self._step):
+            cut = slice(s, s + self._step)
+            known = z[cut][:, self.players.of_column]
+            out.append(self.view.raw(self._drawer.fill(self._rows.take(row[cut]), known, back[cut])))
         return np.concatenate(out)
 
 

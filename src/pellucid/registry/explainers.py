@@ -650,5 +650,17 @@ ENTRIES: tuple[Entry, ...] = (
         cost="about (20 k + 2 k (k - 1) steps (2 + 3 shuffles)) n model rows, k columns, n rows; refits where asked for",
         source="Li et al. 2023, arXiv:2305.10181; Fisher, Rudin and Dominici 2019, arXiv:1801.01489",
     ),
+    Entry(
+        name="amortised",
+        kind="explain",
+        target="pellucid.explain.amortised:explain",
+        question="why",
+        needs=("black box", "background", "explainer"),
+        options={"explainer": None, "fallback": True},
+        axioms=("completeness",),
+        summary="Shapley values by one pass through a network fitted to them beforehand, with its measured error.",
+        cost="one model row per row; fitting: 16 (d - 1) model rows for each of 10,000 rows",
+        source="Jethani et al. 2022, arXiv:2107.07436; Covert et al. 2024, arXiv:2401.15866",
+    ),
 )
 ENTRIES += _INSIDE
