@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.overrides import has_torch_function_unary
 
 from pellucid.errors import RequestError
 from pellucid.nn.layers import uniform
@@ -73,6 +74,8 @@ class Bins(nn.Module):
         tensors.
         """
         line = torch.addcmul(self.shift, self.slope, numbers[..., None])
+        if has_torch_function_unary(numbers):  # operations are being recorded: one that writes into no slice can be followed
+            return line.clamp(self.low, self.high)
         out = line.clamp(0, 1)
         for t in (0, -1):
             out[..., t] = line[..., t].clamp(self.low[:, t], self.high[:, t])
@@ -83,7 +86,7 @@ class Bins(nn.Module):
 
         Where nothing is differentiated the bin is looked up: below it the curve has risen by all it rises there, inside it by a share.
         """
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or has_torch_function_unary(numbers):
             return torch.bmm(self.encode(numbers).transpose(0, 1), curve).transpose(0, 1)
         if self.edges.shape[1] <= FEW_EDGES:
             bin_of = (numbers.T[..., None] >= self.edges[:, None]).sum(-1)
