@@ -24,6 +24,7 @@ __all__ = [
     "DifferentiablePredictor",
     "FittedExplainer",
     "FloatArray",
+    "HiddenPredictor",
     "MemberPredictor",
     "PartsPredictor",
     "Predictor",
@@ -98,6 +99,19 @@ class DifferentiablePredictor(Predictor, Protocol):
 
     def randomised(self, layers: Sequence[str], seed: int) -> DifferentiablePredictor:
         """Return a copy whose named layers hold fresh initial weights."""
+        ...
+
+
+@runtime_checkable
+class HiddenPredictor(Predictor, Protocol):
+    """A predictor that shows what its layers make of a row."""
+
+    def hidden_layers(self) -> tuple[str, ...]:
+        """Return the names of the layers, input side first; the last one, ``"last"``, is what the output layer reads."""
+        ...
+
+    def hidden(self, table: Table, layer: str | None = None) -> FloatArray:
+        """Return the state of one layer (N, H), of the last one where none is named."""
         ...
 
 

@@ -21,6 +21,7 @@ from pellucid.estimators.certainty import Certainty
 from pellucid.estimators.prepare import Target
 from pellucid.estimators.tuning import read, written
 from pellucid.protocols import FittedExplainer
+from pellucid.results import Decision
 from pellucid.table import Plan, Schema, Table
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
     else:
         arrays |= {f"peer.{k}": v for k, v in engine.peer.arrays().items()}  # type: ignore[attr-defined]
         engine_state = engine.peer.state() | {"record": engine.record}  # type: ignore[attr-defined]
+    if getattr(estimator, "reference_target_", None) is not None:
+        arrays["reference.target"] = np.asarray(estimator.reference_target_)
     main = {
         "format": FORMAT,
         "schema": estimator.schema_.to_dict(),
@@ -79,6 +82,7 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
         "engine": {"name": engine.name, **engine_state},
         "record": estimator.record_,
         "plan": _out(estimator.plan_.to_dict(), "plan", arrays),
+        "decision": estimator.decision_.to_dict() if hasattr(estimator, "decision_") else None,
         "certainty": _out(estimator.certainty_.state(), "certainty", arrays),
     }
     folder = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
@@ -261,6 +265,8 @@ def _rebuild(folder: Path, main: Mapping[str, Any], callables: Mapping[str, Any]
     model.target_ = Target(target["task"], np.zeros(0), classes, tuple(target["names"]), target["unit"], bool(target["flat"]))
     model.plan_ = Plan.from_dict(_in(main["plan"], arrays))
     model.certainty_ = Certainty.from_state(_in(main["certainty"], arrays))
+    if main.get("decision") is not None:
+        model.decision_ = Decision.from_dict(main["decision"], [c.item() if isinstance(c, np.generic) else c for c in model.classes_])
     model.record_ = dict(main["record"])
     model.engine_ = _engine(engine, encoder, arrays, callables.get("backbone"))
     model.history_ = model.engine_.history
@@ -269,6 +275,7 @@ def _rebuild(folder: Path, main: Mapping[str, Any], callables: Mapping[str, Any]
         model.row_model_ = RowModel.load(folder / ROWS)
     model.explainers_ = {p.stem: _explainer(p) for p in sorted((folder / EXPLAINERS).glob("*.safetensors"))}
     model.reference_ = Table(pd.read_parquet(reference)[list(model.schema_.names)], model.schema_) if reference.is_file() else None
+    model.reference_target_ = arrays.get("reference.target")  # models of earlier versions do not have it
     return model
 
 

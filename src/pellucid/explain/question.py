@@ -39,6 +39,7 @@ class Question:
     kept : the rows the background was taken from. fill, budget, precision, seed : as asked.
     y : labels (N,), or None.
     options : the method's own settings, defaults included.
+    kept_labels : true answers of ``kept``, (M,) labels or numbers or (M, O) numbers; None where they are not known.
     drawer : of the fill ``"row_model"``, else None; the background are then draws with nothing known.
     """
 
@@ -56,6 +57,7 @@ class Question:
     settings: Mapping[str, Any]
     caveats: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    kept_labels: Any = None
     drawer: Drawer | None = None
     started: float = field(default_factory=time.perf_counter)
 
@@ -194,8 +196,12 @@ def ask(
     }
     return Question(
         entry.name, view, table, players, reference, kept, fill, Budget.of(budget), precision, seed, y, settings,
-        () if whole else (caveat,), chosen, drawer,
+        () if whole else (caveat,), chosen, labels(model, background) if given else _known_labels(predictor), drawer,
     )  # fmt: skip
+
+
+def _known_labels(predictor: Any) -> Any:
+    return predictor.background_labels() if hasattr(predictor, "background_labels") else None
 
 
 def _row_model(predictor: Any, given: Any) -> Any:

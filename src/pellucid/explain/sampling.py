@@ -189,8 +189,8 @@ class Sampler:
         doubt = self.half / n * part * (n > 1)
         seen, expected = self._by_row(spread), self._by_row(doubt)
         overall = seen.sum(1, keepdims=True) / np.maximum(expected.sum(1, keepdims=True), TINY)
-        games = np.maximum(self._by_row((doubt > 0).astype(float)), 1)
-        prior = PRIOR / (games + PRIOR)
+        passes = np.maximum(self._by_row((doubt > 0) * (n - 1)), 1)  # how many say how far passes spread
+        prior = PRIOR / (passes + PRIOR)
         mixed = (1 - prior) * seen + prior * overall * expected
         # Satterthwaite's degrees of freedom; + 2 because the square of an estimated variance is too large on average
         freedom = seen**2 / np.maximum(self._by_row(spread**2 / (n + 1)), TINY)

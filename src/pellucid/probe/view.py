@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError, quote
-from pellucid.protocols import DifferentiablePredictor, FloatArray, PartsPredictor, Predictor
+from pellucid.protocols import DifferentiablePredictor, FloatArray, HiddenPredictor, PartsPredictor, Predictor
 from pellucid.table import Table
 
 if TYPE_CHECKING:
@@ -95,6 +95,17 @@ class View:
     def background(self) -> Table | None:
         """Return the rows the predictor kept at fit."""
         return self.inner.background()
+
+    def hidden_layers(self) -> tuple[str, ...]:
+        """Return the names of the layers whose states can be read, input side first; empty where there are none."""
+        return self.inner.hidden_layers() if isinstance(self.inner, HiddenPredictor) else ()
+
+    def hidden(self, table: Table, layer: str) -> FloatArray:
+        """Return the state of one layer (N, H)."""
+        if not isinstance(self.inner, HiddenPredictor):
+            raise RequestError("this method reads hidden layers, and the model has none", expected="a network of this package")
+        self.n_calls += len(table)
+        return np.asarray(self.inner.hidden(table, layer), np.float64)
 
     def read(self, X: Any) -> Table:
         """Return ``X`` as the predictor's table."""

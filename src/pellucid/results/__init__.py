@@ -6,6 +6,7 @@ O outputs, K members.
 
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
+from pellucid.results.decision import Decision
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.selection import Selection
@@ -17,6 +18,7 @@ __all__ = [
     "VERDICTS",
     "Actions",
     "Curve",
+    "Decision",
     "Explanation",
     "Finding",
     "FloatArray",
