@@ -94,7 +94,12 @@ def test_example_scripts_run(script, desk):
 
 
 @pytest.mark.parametrize(
-    ("kind", "page"), [("backbone", "models.md"), ("explain", "why.md"), ("trial", "why.md"), ("audit", "data.md")], ids=lambda v: str(v)
+    ("kind", "page"),
+    [
+        *(("backbone", "models.md"), ("explain", "why.md"), ("trial", "why.md"), ("select", "why.md")),
+        *(("audit", "data.md"), ("act", "act.md")),
+    ],
+    ids=lambda v: str(v),
 )
 def test_every_method_has_its_line(kind, page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")

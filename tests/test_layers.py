@@ -14,7 +14,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(rooms.split())
     for rooms in (
         "errors",
-        "registry random execution",
+        "registry random execution export",
         "table",
         "protocols results",
         "encode nn",

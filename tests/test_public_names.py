@@ -12,8 +12,8 @@ import pytest
 import pellucid
 
 PUBLIC = {
-    *("TabularClassifier", "TabularRegressor", "Table", "Schema", "read_table", "load"),
-    *("act", "audit", "chart", "compare", "explain", "report", "select", "trial", "uncertainty"),
+    *("TabularClassifier", "TabularRegressor", "RowModel", "Table", "Schema", "read_table", "load"),
+    *("act", "audit", "chart", "compare", "explain", "fit_explainer", "report", "select", "trial", "uncertainty"),
     *("Entry", "methods", "propose_groups", "register"),
     *("PellucidError", "PellucidWarning", "DataError", "SourceError", "EmptyTableError", "ColumnError", "CellError", "TargetError"),
     *("RequestError", "MissingExtraError", "ArgumentError", "NotFittedError", "ModelFileError"),

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
         SourceError,
         TargetError,
     )
-    from pellucid.estimators import TabularClassifier, TabularRegressor, load
+    from pellucid.estimators import RowModel, TabularClassifier, TabularRegressor, load
     from pellucid.evaluate import compare, trial
     from pellucid.explain import explain
+    from pellucid.explain.fitting import fit_explainer
     from pellucid.probe.grouping import propose_groups
     from pellucid.registry import Entry, register
     from pellucid.registry import entries as methods
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 _HOME = {
     "TabularClassifier": "estimators",
     "TabularRegressor": "estimators",
+    "RowModel": "estimators",
     "load": "estimators",
     "Schema": "table",
     "Table": "table",
@@ -50,6 +52,7 @@ _HOME = {
     "act": "act",
     "audit": "audit",
     "explain": "explain",
+    "fit_explainer": "explain.fitting",
     "uncertainty": "uncertainty",
     "select": "select",
     "trial": "evaluate",
@@ -75,6 +78,7 @@ __all__ = [
     "PellucidError",
     "PellucidWarning",
     "RequestError",
+    "RowModel",
     "Schema",
     "SourceError",
     "Table",
@@ -87,6 +91,7 @@ __all__ = [
     "chart",
     "compare",
     "explain",
+    "fit_explainer",
     "load",
     "methods",
     "propose_groups",

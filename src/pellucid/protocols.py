@@ -9,6 +9,7 @@ Letters: N rows, C columns, D token width, W width of one column's part, O outpu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 
     from pellucid.table import Table
 
-__all__ = ["DifferentiablePredictor", "FloatArray", "MemberPredictor", "PartsPredictor", "Predictor", "Refit", "RowModel"]
+__all__ = [
+    "DifferentiablePredictor",
+    "FittedExplainer",
+    "FloatArray",
+    "HiddenPredictor",
+    "MemberPredictor",
+    "PartsPredictor",
+    "Predictor",
+    "Refit",
+    "RowModel",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -92,6 +103,19 @@ class DifferentiablePredictor(Predictor, Protocol):
 
 
 @runtime_checkable
+class HiddenPredictor(Predictor, Protocol):
+    """A predictor that shows what its layers make of a row."""
+
+    def hidden_layers(self) -> tuple[str, ...]:
+        """Return the names of the layers, input side first; the last one, ``"last"``, is what the output layer reads."""
+        ...
+
+    def hidden(self, table: Table, layer: str | None = None) -> FloatArray:
+        """Return the state of one layer (N, H), of the last one where none is named."""
+        ...
+
+
+@runtime_checkable
 class MemberPredictor(Predictor, Protocol):
     """A predictor made of K members whose spread is its doubt."""
 
@@ -104,6 +128,21 @@ class MemberPredictor(Predictor, Protocol):
     def members_raw(self, table: Table) -> FloatArray:
         """Return the members' own answers (N, K, O'): class probabilities (O' = number of classes) or values in the target's unit."""
         ...
+
+
+@dataclass(frozen=True)
+class FittedExplainer:
+    """A network fitted beforehand to explain one model: plain JSON types and arrays, as estimators keep and save it.
+
+    Attributes
+    ----------
+    method : registry name of the method that reads it.
+    state, arrays : settings and measured errors; weights.
+    """
+
+    method: str
+    state: Mapping[str, Any]
+    arrays: Mapping[str, npt.NDArray[Any]]
 
 
 @runtime_checkable
@@ -136,9 +175,21 @@ class Refit(Protocol):
     ) -> Predictor: ...
 
 
+@runtime_checkable
 class RowModel(Protocol):
-    """What is this row, or this cell, like given the rest?"""
+    """What is this row, or this cell, like given the rest?
 
-    def sample(self, table: Table, known: npt.NDArray[np.bool_], n: int, seed: int) -> Sequence[Table]: ...
+    Attributes
+    ----------
+    columns_ : the C columns it knows.
+    """
 
-    def score(self, table: Table) -> Mapping[str, FloatArray]: ...
+    columns_: tuple[str, ...]
+
+    def sample(self, table: Table, known: npt.NDArray[np.bool_], n: int, seed: Any) -> Sequence[Table]:
+        """Return ``n`` tables with the cells that are not ``known`` (N, C) drawn given those that are; ``seed`` may be one per row."""
+        ...
+
+    def score(self, table: Table) -> Mapping[str, FloatArray]:
+        """Return ``"cell"`` (N, C) and ``"row"`` (N,): how odd each is, high for odd."""
+        ...

@@ -10,10 +10,11 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pellucid.errors import ArgumentError
 
-__all__ = ["as_seed", "integer", "stream"]
+__all__ = ["as_seed", "integer", "mix", "stream"]
 
 Seed = int | np.random.RandomState | np.random.Generator | None
 
@@ -49,3 +50,13 @@ def integer(seed: int, *names: object) -> int:
 def stream(seed: int, *names: object) -> np.random.Generator:
     """Return the numpy generator of the stream called ``names`` under ``seed``."""
     return np.random.default_rng(integer(seed, *names))
+
+
+def mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Return ``x`` with its bits well spread: draws that depend on counters of contents instead of the order of use.
+
+    The finaliser of splitmix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195).
+    """
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

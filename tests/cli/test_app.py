@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-COMMANDS = ["demo", "report", "audit", "fit", "predict", "explain", "act", "methods", "selfcheck"]
+COMMANDS = ["demo", "report", "audit", "fit", "predict", "explain", "export", "act", "methods", "selfcheck"]
 
 
 def test_help_lists_every_command(run):
@@ -160,6 +160,25 @@ def test_fit_predict_and_explain_write_their_files(run, people_csv, tmp_path):
     assert run("explain", model, people_csv, "--out", tmp_path / "why.csv", "--method", "occlusion").code == 0
     assert len(pd.read_csv(tmp_path / "why.csv")) == 400
     assert {p.name for p in tmp_path.iterdir()} == {"buys.pellucid", "answers.parquet", "answers.reasons.parquet", "why.csv"}
+
+
+def test_costs_add_the_cheapest_answers(run, linear_model, people_csv, tmp_path):
+    done = run("predict", linear_model, people_csv, "--out", tmp_path / "a.csv", "--cost", "yes/no=9,no/yes=1")
+    assert done.code == 0, done.err
+    frame = pd.read_csv(tmp_path / "a.csv")
+    assert list(frame.columns[:3]) == ["person", "prediction", "decision"]
+    assert (frame["decision"] == "yes").sum() > (frame["prediction"] == "yes").sum()
+    wrong = run("predict", linear_model, people_csv, "--out", tmp_path / "b.csv", "--cost", "yes/never=9")
+    assert wrong.code == 1
+    assert "cannot be read" in wrong.err
+
+
+def test_export_refuses_what_is_no_network_in_one_line(run, linear_model, tmp_path):
+    pytest.importorskip("onnxscript")
+    done = run("export", linear_model, "--out", tmp_path / "buys.onnx")
+    assert done.code == 1
+    assert "'linear' cannot be exported" in done.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_predict_answers_as_json_too(run, linear_model, people_csv):

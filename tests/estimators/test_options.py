@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from pellucid import TabularClassifier, TabularRegressor, load
 from pellucid.errors import RequestError
+from pellucid.testing.mixed import FEATURES, mixed
 
 QUICK: dict[str, Any] = {"max_steps": 40, "random_state": 0, "verbose": 0, "threads": 1}
 
@@ -65,3 +67,20 @@ def test_the_pairs_come_from_the_training_rows_and_stay_with_the_model(tmp_path:
     model.save(tmp_path / "m")
     for each in (model, load(tmp_path / "m")):
         assert each.engine_.net.net.backbone.pairs == ((1, 4),)
+
+
+@pytest.mark.parametrize(("rows", "backbone"), [(1200, "tabm_additive"), (6000, "tabm")], ids=["folds", "one network"])
+def test_a_fit_ends_within_its_limit_from_the_call_on(monkeypatch, rows, backbone):
+    """By the processor's time, so that a busy machine does not count: encoding, start, training and certainty together."""
+    table = mixed(rows, 3)
+    options = {"backbone": backbone, "verbose": 0, "threads": 1, "random_state": 0}
+    TabularClassifier(max_steps=2, **options).fit(table[FEATURES][:300], table["label"][:300])  # first use of kernels
+    for name in ("monotonic", "perf_counter"):
+        monkeypatch.setattr(time, name, time.process_time)
+    before = time.process_time()
+    model = TabularClassifier(time_limit=3.0, **options).fit(table[FEATURES], table["label"])
+    used = time.process_time() - before
+    assert used < 3.0 * 1.1 + 0.5
+    told = model.record_["training"]
+    assert told["ended"] != "time limit" or used > 2.0
+    assert told["steps_done"] >= 0.85 * told["steps_planned"] or told["ended"] == "no better score"

@@ -23,8 +23,8 @@ def noisy_rule(x, noise=0.1):
 @pytest.fixture(scope="module")
 def planted():
     draw = np.random.default_rng(0)
-    cells = {f"x{j}": draw.integers(0, 8, 3000).astype(float) for j in (1, 2)} | {f"x{j}": draw.normal(size=3000) for j in (3, 4)}
-    table = made_table(cells | {"c": np.array(["a", "b", "z"], object)[draw.integers(0, 3, 3000)]})
+    cells = {f"x{j}": draw.integers(0, 8, 2000).astype(float) for j in (1, 2)} | {f"x{j}": draw.normal(size=2000) for j in (3, 4)}
+    table = made_table(cells | {"c": np.array(["a", "b", "z"], object)[draw.integers(0, 3, 2000)]})
     return FunctionPredictor(noisy_rule, table, **YES), table
 
 

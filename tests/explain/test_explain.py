@@ -123,16 +123,17 @@ def test_every_method_gives_a_complete_record():
     frame = made_frame(40, 2, (3,))
     net = fit_network(made_table(frame), np.arange(40.0), steps=10)
     for entry in registry.entries("explain"):
-        if "text" in entry.needs:
-            continue  # there is no word in this table
-        answer = pld.explain(net, frame[:6], method=entry.name, y=np.arange(6.0), random_state=7)
+        if {"text", "parts", "explainer", "row model"} & set(entry.needs):
+            continue  # there is no word in this table, and the double shows nothing of its inside
+        n = 24 if "whole table" in entry.needs else 6
+        answer = pld.explain(net, frame[:n], method=entry.name, y=np.arange(float(n)), random_state=7)
         assert type(answer).__name__ == entry.gives
         record = answer.record
         assert (record.method, record.seed) == (entry.name, 7)
         assert record.n_calls > 0
         assert record.duration > 0
         assert record.data
-        assert record.caveats
+        assert record.caveats or "whole table" in entry.needs  # the others say what they compare with
         assert {"of", "scale", "fill", "background_rows", "groups", "budget", "precision"} <= set(record.settings)
         assert answer.to_json()
 

@@ -42,6 +42,8 @@ def test_signs_and_order_of_a_linear_model_against_many_rows():
     clear = np.abs(truth) > 5 * made.error + 1e-9
     assert clear.mean() > 0.4
     assert (np.sign(made.values) == np.sign(truth))[clear].all()
+    assert np.median(made.record.settings["r2"]) > 0.97  # a straight line, whatever background rows were drawn
+    assert not any("fits badly" in c for c in made.record.caveats)
 
 
 def test_equal_weights_give_banzhaf_values():
@@ -68,8 +70,8 @@ def test_the_weights_are_those_of_the_kernel():
 def test_a_bad_fit_is_said_and_reseeds_disagree():
     table = made_table(made_frame(60, 6, ()))
     model = FunctionPredictor(lambda x: np.sign(x).prod(1) * 5, table)
-    made = explain(model, table.take(slice(0, 20)), background=table, method="lime", options={"samples": 60}, random_state=0)
-    assert max(made.record.settings["r2"]) < 0.5
+    made = explain(model, table.take(slice(0, 20)), background=table.take([30]), method="lime", options={"samples": 60}, random_state=0)
+    assert np.median(made.record.settings["r2"]) < 0.5
     assert any("fits badly" in c for c in made.record.caveats)
     assert min(made.record.settings["stability"]) < 0.6
     assert made.gap is None

@@ -85,7 +85,7 @@ def test_sampled_words_add_up_and_their_errors_cover():
     assert rough.record.n_calls <= 1600
     off = np.concatenate(rough.values["text"]) - np.concatenate(fine.values["text"])
     error = np.hypot(np.concatenate(rough.error["text"]), np.concatenate(fine.error["text"]))
-    assert (np.abs(off) <= 1.96 * error).mean() > 0.85  # 84 values in 6 draws
+    assert (np.abs(off) <= 1.96 * error + 1e-9).mean() > 0.85  # 84 values in 6 draws
 
 
 def test_long_cells_are_cut_into_runs_and_say_so():

@@ -8,7 +8,7 @@ import pytest
 from pellucid.errors import RequestError
 from pellucid.explain import explain
 from pellucid.testing.oracles import brute_shapley, product_pair, restaurant
-from pellucid.testing.predictors import FunctionPredictor, LinearPredictor, fit_network, made_frame, made_table
+from pellucid.testing.predictors import FunctionPredictor, LinearPredictor, TinyNetwork, fit_network, made_frame, made_table
 
 EVERY = ("shapley", "shapley_exact", "shapley_permutation", "shapley_kernel")
 

@@ -76,7 +76,8 @@ def test_unrelated_columns_stand_side_by_side():
 
 def test_trees_are_read_and_completed():
     assert read_tree([["a", "b"]], ("a", "b", "c")) == (("a", "b"), "c")
-    assert read_tree([["a", ["b"]], []], ("a", "b")) == ("a", ("b",))
+    assert read_tree([["a", ["b"]], []], ("a", "b")) == (("a", ("b",)),)
+    assert read_tree("a", ("a", "b")) == ("a", "b")
     assert list(nodes((("a", "b"), ("c",)))) == [(("a", "b"), ("c",)), ("a", "b"), "a", "b", "c"]
 
 

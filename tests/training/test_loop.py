@@ -13,7 +13,9 @@ from pellucid.errors import RequestError
 from pellucid.execution import default_threads, limit_threads
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.stack import StackedNet
+from pellucid.training import loop
 from pellucid.training import precision as precision_module
+from pellucid.training.clock import Clock
 from pellucid.training.loop import choose_device, fit_network
 from pellucid.training.objectives import classification, regression
 from pellucid.training.precision import Arithmetic
@@ -318,3 +320,74 @@ def test_cuda_learns_the_planted_rule() -> None:
     objective = regression(y)
     fitted = _fit(x, y, _parts(500), objective, replace(SMALL, min_steps=200), device="cuda")
     assert _r2(fitted, x, y, objective, np.arange(500, 700)) > 0.75
+
+
+class Turned:
+    """Seconds that pass only where a test says so."""
+
+    def __init__(self):
+        self.at = 0.0
+
+    def __call__(self):
+        return self.at
+
+
+@pytest.mark.parametrize("drift", [1.0, 3.0, 0.4], ids=["steady", "slower", "quicker"])
+def test_a_fit_ends_with_the_time_there_is(monkeypatch, drift):
+    """Each step takes a hundredth of a second, from the middle on ``drift`` times that; the plan follows it."""
+    now, (x, y) = Turned(), _planted(400)
+    monkeypatch.setattr(loop.time, "monotonic", now)
+    monkeypatch.setattr(loop, "Clock", lambda *given: Clock(*given, now=now))
+    advance = loop.Run.advance
+
+    def slow(run):
+        now.at += 0.01 * (drift if now.at > 1.5 else 1.0)
+        return advance(run)
+
+    monkeypatch.setattr(loop.Run, "advance", slow)
+    told = []
+    settings = replace(SMALL, epochs=400, patience=10_000, evaluations=20, time_limit=3.0)
+    fitted = _fit(x, y, _parts(400), regression(y), settings, progress=lambda *a: told.append((now.at, a[-1])))
+    assert 2.85 < now.at <= 3.0
+    ideal = 150 + 150 / drift
+    assert fitted.record["steps_done"] == pytest.approx(ideal, rel=0.08)
+    # the rates were nearly at their end
+    assert fitted.record["steps_done"] >= 0.9 * fitted.record["steps_planned"]
+    # the time said to be left: right within a tenth of the limit once the pace is steady
+    settled = [(at, left) for at, left in told if at > 2.0]
+    assert all(abs(at + left - now.at) < 0.3 for at, left in settled)
+    assert told[-1][1] == 0
+
+
+def test_a_fit_that_has_time_enough_is_the_fit_without_a_limit():
+    x, y = _planted(300)
+    settings = replace(SMALL, epochs=3)
+    free, limited = (_fit(x, y, _parts(300), regression(y), replace(settings, time_limit=t)) for t in (None, 1000.0))
+    assert limited.record["steps_done"] == free.record["steps_done"]
+    assert all(bool((v == limited.net.state_dict()[k]).all()) for k, v in free.net.state_dict().items())
+
+
+def test_a_start_that_is_cut_short_is_replayed_to_the_same_bits(monkeypatch):
+    """The clock allows seven solves of the additive beginning; a replay counts them."""
+    from pellucid.training.starts import Solves
+
+    now = Turned()
+
+    class Few(Solves):
+        def __init__(self, until=None, most=None):
+            super().__init__(None if until is None else 7.0, most, now)
+
+        def __call__(self):
+            now.at += 1.0
+            return super().__call__()
+
+    monkeypatch.setattr("pellucid.training.run.Solves", Few)
+    x, y = _planted(300)
+    settings = replace(SMALL, backbone="tabm_additive", head="blend", min_steps=6, time_limit=1000.0)
+    fitted = _fit(x, y, _parts(300), regression(y), settings)
+    assert fitted.record["started"]
+    assert fitted.record["replay"]["starts"] == (6,)
+    again = _fit(x, y, _parts(300), regression(y), replace(settings, **fitted.record["replay"]))
+    assert all(torch.equal(v, again.net.state_dict()[k]) for k, v in fitted.net.state_dict().items())
+    whole = _fit(x, y, _parts(300), regression(y), replace(settings, time_limit=None))
+    assert whole.record["replay"]["starts"] == ()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli import act, audit, demo, explain, fit, methods, predict, report, selfcheck
+from pellucid.cli import act, audit, demo, explain, export, fit, methods, predict, report, selfcheck
 from pellucid.cli.guard import guarded
 
 __all__ = ["app"]
@@ -38,7 +38,8 @@ def _common(
 
 
 COMMANDS = (
-    demo.demo, report.report, audit.audit, fit.fit, predict.predict, explain.explain, act.act, methods.methods, selfcheck.selfcheck,
-)  # fmt: skip
+    *(demo.demo, report.report, audit.audit, fit.fit, predict.predict, explain.explain, export.export, act.act),
+    *(methods.methods, selfcheck.selfcheck),
+)
 for command in COMMANDS:
     app.command()(guarded(command))

@@ -38,6 +38,7 @@ KINDS: Mapping[str, type] = {
             results.Leaderboard,
             results.Prediction,
             results.RunRecord,
+            results.Selection,
             results.Trial,
         ),
         *(facts.Calibration, facts.ColumnFact, facts.MissingPattern, facts.Score),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pellucid.table import Table
 
-__all__ = ["answers", "predict", "reasons_beside"]
+__all__ = ["answers", "decided", "predict", "reasons_beside"]
 
 
 def predict(
@@ -25,6 +25,9 @@ def predict(
     ] = None,
     method: Annotated[str | None, typer.Option("--explain", help="Write the reasons too, by this method, beside the answers.")] = None,
     certainty: Annotated[bool, typer.Option("--certainty", help="Add interval or set, kinds of doubt, familiarity and refusals.")] = False,
+    cost: Annotated[
+        str | None, typer.Option("--cost", metavar="COSTS", help="Add the cheapest answers: yes/no=5,no/yes=1 (true/answered=cost).")
+    ] = None,
     level: Annotated[float, typer.Option("--level", help="The share of intervals or sets that must hold the truth.")] = 0.9,
     seed: Seed = 0,
     as_json: Json = False,
@@ -44,7 +47,10 @@ def predict(
         fitted = load(model)
         table = new_rows(data)
         bar("predicting")
-        frame = identified(fitted, table, answers(fitted, table, level if certainty else None))
+        frame = answers(fitted, table, level if certainty else None)
+        if cost is not None:
+            frame.insert(1, "decision", decided(fitted, table, cost))
+        frame = identified(fitted, table, frame)
         reasons = None
         if method:
             bar("explaining")
@@ -69,6 +75,16 @@ def reasons_beside(out: Path) -> Path:
     """
     ending = ".csv.gz" if out.name.lower().endswith(".csv.gz") else out.suffix
     return out.with_name(f"{out.name[: len(out.name) - len(ending)]}.reasons{ending}")
+
+
+def decided(fitted: Any, table: Table, cost: str) -> Any:
+    """Return the cheapest class of each row for costs such as ``yes/no=5,no/yes=1``."""
+    from pellucid.errors import RequestError
+    from pellucid.estimators.decision import read_costs
+
+    if not hasattr(fitted, "decide"):
+        raise RequestError("costs of mistakes are for classes", got="a model of numbers", do="leave out --cost")
+    return fitted.decide(table, cost=read_costs(cost, fitted.classes_))
 
 
 def answers(fitted: Any, table: Table, level: float | None) -> pd.DataFrame:

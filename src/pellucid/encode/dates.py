@@ -10,7 +10,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CALENDAR", "calendar"]
+__all__ = ["CALENDAR", "RANGE", "calendar"]
+
+RANGE: Final = (-62_135_596_800.0, 253_402_300_799.0)
+"""Seconds of the first and the last second of the years 1 to 9999, the ones that are read."""
 
 CALENDAR: Final = (
     "month sin",
@@ -33,6 +36,8 @@ def _pair(phase: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.
 def calendar(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Return the calendar parts of moments, (N, 10) in the order of ``CALENDAR``; a missing moment gives zeros.
 
+    A moment beyond the years 1 to 9999 has the parts of the nearest second in them.
+
     Parameters
     ----------
     seconds : (N,) seconds since 1970-01-01 UTC, NaN where missing.
@@ -43,7 +48,7 @@ def calendar(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     [0.434, 0.0]
     """
     known = np.isfinite(seconds)
-    moment = np.where(known, seconds, 0.0).astype("datetime64[s]")
+    moment = np.clip(np.where(known, seconds, 0.0), *RANGE).astype("datetime64[s]")
     day = moment.astype("datetime64[D]")
     month = day.astype("datetime64[M]")
     year = month.astype("datetime64[Y]")

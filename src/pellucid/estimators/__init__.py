@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from pellucid.estimators.classifier import TabularClassifier
     from pellucid.estimators.io import load
     from pellucid.estimators.regressor import TabularRegressor
+    from pellucid.estimators.row_model import RowModel
 
-__all__ = ["TabularClassifier", "TabularRegressor", "load"]
+__all__ = ["RowModel", "TabularClassifier", "TabularRegressor", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,6 +23,10 @@ def __getattr__(name: str) -> Any:
         from pellucid.estimators.regressor import TabularRegressor
 
         return TabularRegressor
+    if name == "RowModel":
+        from pellucid.estimators.row_model import RowModel
+
+        return RowModel
     if name == "load":
         from pellucid.estimators.io import load
 

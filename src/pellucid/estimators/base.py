@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -64,10 +65,13 @@ class TabularEstimator(BaseEstimator):
     certainty_: Certainty
     engine_: Engine
     reference_: Table | None
+    reference_target_: npt.NDArray[Any] | None
     record_: dict[str, Any]
     history_: list[dict[str, Any]]
     target_: Target
     n_features_in_: int
+    row_model_: Any = None
+    explainers_: Mapping[str, Any] = MappingProxyType({})
     _found: Mapping[str, Any] = MappingProxyType({})  # changes of the recipe that a search has found; a refit uses them again
 
     def __init__(
@@ -185,16 +189,18 @@ class TabularEstimator(BaseEstimator):
         check_arguments(self)
         seed = as_seed(self.random_state)
         training = training_data(self, X, y, task=self._task, sample_weight=sample_weight, groups=groups, target=target)
-        self.__dict__.pop("engine_", None)
+        for stale in ("engine_", "decision_", "row_model_", "explainers_"):  # what was fitted to the model of before
+            self.__dict__.pop(stale, None)
         self.schema_ = training.table.schema
         if not is_array(X):
             self._name_columns(training.table)
         split = self._split(training, eval_set, seed)
         with limit_threads(self.threads) as threads:
-            engine = make_engine(self, split.training, split.plan, seed, resume)
+            ends = None if self.time_limit is None else time.monotonic() + self.time_limit - (time.perf_counter() - started)
+            engine = make_engine(self, split.training, split.plan, seed, resume, ends)
             self.engine_, self.history_ = engine, engine.history
             self.plan_, self.target_ = split.plan, replace(split.training.target, values=np.zeros(0))
-            self.reference_ = self._reference(split, seed)
+            self.reference_, self.reference_target_ = self._reference(split, seed)
             self.certainty_ = self._certainty(split, seed)
         if self._task == "classification":
             self.classes_ = training.target.classes
@@ -229,14 +235,14 @@ class TabularEstimator(BaseEstimator):
         )
         return _Split(joined, replace(plan, stop=np.arange(n, len(frame))))
 
-    def _reference(self, split: _Split, seed: int) -> Table | None:
-        """Return at most ``keep_rows`` rows that the network learned from."""
+    def _reference(self, split: _Split, seed: int) -> tuple[Table | None, npt.NDArray[Any] | None]:
+        """Return at most ``keep_rows`` rows that the network learned from, and their targets."""
         rows = np.setdiff1d(np.arange(len(split.training.table)), split.plan.certify)
         if not self.keep_rows or not len(rows):
-            return None
+            return None, None
         if len(rows) > self.keep_rows:
             rows = np.sort(stream(seed, "reference").choice(rows, self.keep_rows, replace=False))
-        return split.training.table.take(rows)
+        return split.training.table.take(rows), split.training.target.values[rows]
 
     def _certainty(self, split: _Split, seed: int) -> Certainty:
         """Fit calibration, guarantees and familiarity on rows that were not learned from."""
@@ -250,6 +256,7 @@ class TabularEstimator(BaseEstimator):
             answers,
             held.target.values,
             row_weights(held, self.class_weight),
+            row_weights=held.weights,
             task=self._task,
             method=self.calibration,
             folds=folds,
@@ -352,7 +359,8 @@ class TabularEstimator(BaseEstimator):
             scale,
             self.reference_,
         )
-        whole.reader = self._table
+        whole.reader, whole.kept_answers = self._table, getattr(self, "reference_target_", None)
+        whole.row_model, whole.explainers = self.row_model_, self.explainers_
         if of == "prediction":
             return whole
         if of == "epistemic":
@@ -385,12 +393,51 @@ class TabularEstimator(BaseEstimator):
             raise RequestError("this model no longer has its training rows, so it cannot be refitted", do="fit it again in this session")
         return Refitter(self, training)
 
+    def fit_row_model(self, X: Any = None, **options: Any) -> Self:
+        """Fit a :class:`pellucid.RowModel` of the input columns and keep it: ``explain(..., fill="row_model")`` draws from it.
+
+        Parameters
+        ----------
+        X : rows to learn from; None takes the training rows while they are in memory, else the kept ones.
+        options : of the row model; ``random_state`` and ``threads`` are the estimator's where nothing is said.
+        """
+        from pellucid.estimators.row_model import RowModel
+
+        self._check_fitted()
+        training = getattr(self, "_training", None)
+        table = self._table(X) if X is not None else self.reference_ if training is None else training.table
+        if table is None:
+            raise RequestError("the model has no training rows left to learn from", do="pass some: fit_row_model(table)")
+        given = {"random_state": integer(self.record_["seed"], "row model"), "threads": self.threads} | options
+        self.row_model_ = RowModel(**given).fit(table.select(self.engine_.encoder.columns))
+        return self
+
     def save(self, path: Any, *, force: bool = False) -> None:
         """Write the model as a folder, whole or not at all; ``force`` replaces an existing one. Nothing in it is executable."""
         from pellucid.estimators.io import save
 
         self._check_fitted()
         save(self, path, force=force)
+
+    def export(self, path: Any, *, force: bool = False) -> Path:
+        """Write the model as one ONNX file that answers from raw cells, without Pellucid or torch.
+
+        Inputs are one per column: numbers and dates (seconds since 1970) float64 with NaN for missing cells, levels as text with ``""`` for
+        missing cells, texts as n-gram ids; :func:`pellucid.export.feeds` makes them of a frame. Outputs are ``prediction`` and, for
+        classes, ``probabilities`` (N, O), calibrated as ``predict_proba`` gives them, within 1e-5.
+
+        Parameters
+        ----------
+        path : the file; it appears whole or not at all. force : replace a file that exists.
+
+        Raises
+        ------
+        MissingExtraError : the extra ``export`` is not installed. RequestError : the backbone cannot be exported.
+        """
+        from pellucid.estimators.onnx_file import export
+
+        self._check_fitted()
+        return export(self, path, force=force)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pellucid.protocols import FloatArray
 from pellucid.training import calibrators
 from pellucid.training.conformal import Conformal
+from pellucid.training.decisions import Held, thin
 
 __all__ = ["Certainty", "certify"]
 
@@ -26,12 +27,14 @@ class Certainty:
     conformals : one per target (one in all for classes); empty where no row was held out.
     by_folds : True where the fold models are part of the model, so that CV+ can be asked.
     familiarity : how like the training rows a row is; None where no rows are kept.
+    held : calibrated probabilities of rows that were not learned from, with their classes; None for numbers and where there are none.
     """
 
     calibrator: Any
     conformals: tuple[Conformal, ...]
     by_folds: bool = False
     familiarity: Any = None
+    held: Held | None = None
 
     @property
     def conformal(self) -> Conformal | None:
@@ -45,6 +48,7 @@ class Certainty:
             "conformals": [c.state() for c in self.conformals],
             "by_folds": self.by_folds,
             "familiarity": None if self.familiarity is None else self.familiarity.state(),
+            "held": None if self.held is None else dict(vars(self.held)),
         }
 
     @classmethod
@@ -57,6 +61,7 @@ class Certainty:
             tuple(Conformal.from_state(c) for c in state["conformals"]),
             bool(state["by_folds"]),
             None if state["familiarity"] is None else Familiarity.from_state(state["familiarity"]),
+            None if state.get("held") is None else Held(**state["held"]),
         )
 
 
@@ -65,6 +70,7 @@ def certify(
     truth: npt.NDArray[Any],
     weights: FloatArray | None,
     *,
+    row_weights: FloatArray | None = None,
     task: str,
     method: str,
     folds: npt.NDArray[np.int64] | None,
@@ -79,6 +85,7 @@ def certify(
     truth : (n,) class numbers or (n, O) numbers.
     weights : (n,) or None; conformal scores are unweighted, because their promise is about rows.
     folds : (n,) which fold model answered each row, or None where rows were held out.
+    row_weights : (n,) or None, the weights of rows alone, without those of classes; costs of decisions are counted by them.
     groups : by name of a category column, (n,) labels: coverage can then be asked in each group.
     """
     if not len(truth):
@@ -92,4 +99,5 @@ def certify(
     if task == "regression":
         return Certainty(None, tuple(conformal(truth[:, j], answers[:, j]) for j in range(truth.shape[1])), by_folds)
     calibrator = calibrators.choose(answers, truth, weights, method=method)
-    return Certainty(calibrator, (conformal(truth, calibrator.apply(answers)),), by_folds)
+    calibrated = calibrator.apply(answers)
+    return Certainty(calibrator, (conformal(truth, calibrated),), by_folds, held=thin(calibrated, truth, row_weights))

@@ -63,8 +63,10 @@ def row_weights(training: Training, class_weight: Any) -> FloatArray | None:
     return _class_weights(training.target.values, training.target.classes.tolist(), training.weights, class_weight)
 
 
-def make_engine(estimator: TabularEstimator, training: Training, plan: Plan, seed: int, resume: Any) -> Engine:
-    """Return the fitted engine of the backbone that the estimator asks for."""
+def make_engine(
+    estimator: TabularEstimator, training: Training, plan: Plan, seed: int, resume: Any, deadline: float | None = None
+) -> Engine:
+    """Return the fitted engine of the backbone that the estimator asks for; a network is done by ``deadline`` (``time.monotonic()``)."""
     name, backbone = _resolve_backbone(estimator.backbone, AUTO)
     if isinstance(backbone, registry.Entry) and backbone.takes == "matrix":
         _only_networks(estimator, name)
@@ -75,7 +77,7 @@ def make_engine(estimator: TabularEstimator, training: Training, plan: Plan, see
         from pellucid.estimators.tuning import tuned
 
         return tuned(estimator, name, backbone, training, plan, seed, resume)
-    return NetworkEngine.fit(estimator, name, backbone, training, plan, seed, resume, estimator._found)
+    return NetworkEngine.fit(estimator, name, backbone, training, plan, seed, resume, estimator._found, deadline)
 
 
 def _only_networks(estimator: TabularEstimator, name: str) -> None:

@@ -20,6 +20,8 @@ from pellucid.errors import ArgumentError, ModelFileError, PellucidError, Reques
 from pellucid.estimators.certainty import Certainty
 from pellucid.estimators.prepare import Target
 from pellucid.estimators.tuning import read, written
+from pellucid.protocols import FittedExplainer
+from pellucid.results import Decision
 from pellucid.table import Plan, Schema, Table
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ __all__ = ["FORMAT", "load", "save", "versions"]
 
 FORMAT = 1
 MAIN, WEIGHTS, ENCODER, REFERENCE = "pellucid.json", "weights.safetensors", "encoder.json", "reference.parquet"
+ROWS, EXPLAINERS = "row_model.safetensors", "explainers"
 
 
 def versions() -> dict[str, str]:
@@ -61,6 +64,8 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
     else:
         arrays |= {f"peer.{k}": v for k, v in engine.peer.arrays().items()}  # type: ignore[attr-defined]
         engine_state = engine.peer.state() | {"record": engine.record}  # type: ignore[attr-defined]
+    if getattr(estimator, "reference_target_", None) is not None:
+        arrays["reference.target"] = np.asarray(estimator.reference_target_)
     main = {
         "format": FORMAT,
         "schema": estimator.schema_.to_dict(),
@@ -77,6 +82,7 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
         "engine": {"name": engine.name, **engine_state},
         "record": estimator.record_,
         "plan": _out(estimator.plan_.to_dict(), "plan", arrays),
+        "decision": estimator.decision_.to_dict() if hasattr(estimator, "decision_") else None,
         "certainty": _out(estimator.certainty_.state(), "certainty", arrays),
     }
     folder = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
@@ -96,6 +102,13 @@ def _write(folder: Path, estimator: TabularEstimator, main: Mapping[str, Any], a
     (folder / ENCODER).write_text(json.dumps(_lists(estimator.engine_.encoder.state())), encoding="utf-8")
     if estimator.reference_ is not None:
         _to_parquet(estimator.reference_, folder / REFERENCE)
+    if estimator.row_model_ is not None:
+        estimator.row_model_.save(folder / ROWS)
+    for name, fitted in estimator.explainers_.items():
+        (folder / EXPLAINERS).mkdir(exist_ok=True)
+        text = json.dumps(fitted.state, ensure_ascii=False, default=_lists)
+        held = {k: np.ascontiguousarray(v) for k, v in fitted.arrays.items()}
+        save_file(held, folder / EXPLAINERS / f"{name}.safetensors", metadata={"explainer": text})
     folder.chmod(0o755)
 
 
@@ -235,6 +248,7 @@ def _rebuild(folder: Path, main: Mapping[str, Any], callables: Mapping[str, Any]
 
     from pellucid.estimators.classifier import TabularClassifier
     from pellucid.estimators.regressor import TabularRegressor
+    from pellucid.estimators.row_model import RowModel
 
     arrays = load_file(folder / WEIGHTS)
     encoder = TableEncoder.from_state(json.loads((folder / ENCODER).read_text(encoding="utf-8")), callables.get("text"))
@@ -251,12 +265,26 @@ def _rebuild(folder: Path, main: Mapping[str, Any], callables: Mapping[str, Any]
     model.target_ = Target(target["task"], np.zeros(0), classes, tuple(target["names"]), target["unit"], bool(target["flat"]))
     model.plan_ = Plan.from_dict(_in(main["plan"], arrays))
     model.certainty_ = Certainty.from_state(_in(main["certainty"], arrays))
+    if main.get("decision") is not None:
+        model.decision_ = Decision.from_dict(main["decision"], [c.item() if isinstance(c, np.generic) else c for c in model.classes_])
     model.record_ = dict(main["record"])
     model.engine_ = _engine(engine, encoder, arrays, callables.get("backbone"))
     model.history_ = model.engine_.history
     reference = folder / REFERENCE
+    if (folder / ROWS).is_file():
+        model.row_model_ = RowModel.load(folder / ROWS)
+    model.explainers_ = {p.stem: _explainer(p) for p in sorted((folder / EXPLAINERS).glob("*.safetensors"))}
     model.reference_ = Table(pd.read_parquet(reference)[list(model.schema_.names)], model.schema_) if reference.is_file() else None
+    model.reference_target_ = arrays.get("reference.target")  # models of earlier versions do not have it
     return model
+
+
+def _explainer(path: Path) -> FittedExplainer:
+    from safetensors import safe_open
+
+    with safe_open(path, "np") as file:
+        state = json.loads((file.metadata() or {})["explainer"])
+        return FittedExplainer(path.stem, state, {k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
 
 
 def _arguments(saved: Mapping[str, Any], callables: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from pellucid.estimators.progress import progress_bar
 from pellucid.estimators.sampling import check_sampled, n_samples, sampled
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.embeddings.identity import NAMED
+from pellucid.nn.hidden import layer_names, layer_state
+from pellucid.nn.table_net import TableNet
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.table import Plan, Table
@@ -96,7 +99,7 @@ class NetworkEngine:
     @classmethod
     def fit(
         cls, estimator: TabularEstimator, name: str, backbone: Any, training: Training, plan: Plan, seed: int, resume: Any,
-        changes: Mapping[str, Any] | None = None,
+        changes: Mapping[str, Any] | None = None, deadline: float | None = None,
     ) -> NetworkEngine:  # fmt: skip
         """Encode, build and train as the recipe for this table, changed by the estimator's arguments and by ``changes``, says."""
         target = training.target
@@ -136,6 +139,8 @@ class NetworkEngine:
                 checkpoint=resume,
                 resume=resume is not None,
                 progress=progress,
+                deadline=deadline,
+                answers_after=len(plan.certify) if plan.folds is None else len(plan.folds),
                 pretraining=cls._pretraining(estimator, training, encoder, sizes),
             )
         learned_by = [train for train, _ in parts]
@@ -204,6 +209,11 @@ class NetworkEngine:
         return int(self.net.n_members)
 
     @property
+    def concurrent(self) -> bool:
+        """Whether several threads may ask at once: a stack puts its networks' weights into one of them in turn."""
+        return isinstance(self.net, TableNet)
+
+    @property
     def size(self) -> int:
         """Number of weights, over all fold networks."""
         return sum(p.numel() for p in self.net.parameters())
@@ -224,7 +234,11 @@ class NetworkEngine:
         outs = []
         for start in range(0, max(len(table), 1), ROWS_AT_ONCE):
             cells = self.cells(table.take(slice(start, start + ROWS_AT_ONCE)))
-            outs.append(predict_in_chunks(lambda c: function(self.net(c).float()), cells, precision=precision).double().numpy())
+            outs.append(
+                predict_in_chunks(lambda c: function(self.net(c).float()), cells, precision=precision, concurrent=self.concurrent)
+                .double()
+                .numpy()
+            )
         return np.concatenate(outs)
 
     def members(self, table: Table, precision: str = "fp32") -> FloatArray:
@@ -239,7 +253,22 @@ class NetworkEngine:
 
     def tokens(self, table: Table) -> torch.Tensor:
         """Return the embedded cells (N, C, D)."""
-        return predict_in_chunks(self.net.tokens, self.cells(table)).clone()
+        return predict_in_chunks(self.net.tokens, self.cells(table), concurrent=self.concurrent).clone()
+
+    def _single(self) -> list[Any]:
+        """Return the networks one by one: folds and samples stand side by side in a stack."""
+        return [self.net.single(g) for g in range(self.net.n_nets)] if hasattr(self.net, "single") else [self.net]
+
+    def hidden_layers(self) -> tuple[str, ...]:
+        """Return the names of the layers, input side first."""
+        return layer_names(self._single()[0])
+
+    def hidden(self, table: Table, layer: str) -> FloatArray:
+        """Return the state of one layer (N, H); those of several networks stand side by side."""
+        cells = self.cells(table.select(self.encoder.columns))
+        # listening to a layer changes the network for as long as it lasts, so one chunk at a time
+        states = [predict_in_chunks(partial(layer_state, net, layer=layer), cells, concurrent=False) for net in self._single()]
+        return np.asarray(torch.cat(states, 1).double().numpy())
 
     def parts(self, table: Table) -> dict[str, npt.NDArray[Any]]:
         """Return what the backbone shows of its inside, by name, rows first; with folds or samples axis 1 counts the networks.
@@ -271,7 +300,8 @@ class NetworkEngine:
             found["pair_columns"] = np.broadcast_to(np.asarray(backbone.pairs), (len(table), len(backbone.pairs), 2))
         attending = getattr(backbone, "attending", None)
         if "attention" in found and attending is not None:
-            at, maps, columns = attending.cpu().numpy(), found["attention"], len(self.encoder.columns)
+            maps, columns = found["attention"], len(self.encoder.columns)
+            at = attending.cpu().numpy().reshape(-1, maps.shape[-1])[0]  # a stack has one copy a network
             found["attention"] = np.zeros((*maps.shape[:3], columns, columns))
             found["attention"][..., at[:, None], at] = maps
             found["attending"] = np.broadcast_to(np.isin(np.arange(columns), at), (len(table), columns))

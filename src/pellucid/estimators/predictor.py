@@ -6,7 +6,8 @@ for two classes (``classes[1]``), one per class for more, one per target for num
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,10 +44,14 @@ class EnginePredictor:
     columns, classes, names, unit : as the user knows them.
     scale : ``"log-odds"``, ``"probability"``, or None for the default of the task.
     reference : the kept training rows, or None.
+    kept_answers : their true answers, class numbers (M,) or values (M, O); None where they are not known.
     reader : makes a Table of the training columns of what a user hands over.
     """
 
     reader: Callable[[Any], Table] | None = None
+    kept_answers: npt.NDArray[Any] | None = None
+    row_model: Any = None  # a fitted RowModel of the same columns, for the conditional fill
+    explainers: Mapping[str, Any] = MappingProxyType({})  # networks fitted to explain this model, by name
 
     def __init__(
         self,
@@ -80,6 +85,12 @@ class EnginePredictor:
     def background(self) -> Table | None:
         """Return the training rows kept at fit."""
         return self._reference
+
+    def background_labels(self) -> npt.NDArray[Any] | None:
+        """Return the true answers of the rows kept at fit, (M,) labels or (M, O) numbers; None where they are not known."""
+        if self.kept_answers is None or self.task == "regression":
+            return self.kept_answers
+        return np.asarray(np.asarray(self.classes, object)[self.kept_answers])
 
     def read(self, X: Any) -> Table:
         """Return new rows as a Table of the training columns."""
@@ -180,6 +191,11 @@ class NetworkPredictor(EnginePredictor):
         options = dict(self.engine.settings.regularizers).get("mask_columns")
         return options is not None and dict(options).get("fill", "missing") == "missing"
 
+    @property
+    def concurrent(self) -> bool:
+        """Whether several threads may enter at once."""
+        return self.engine.concurrent
+
     def tokens(self, table: Table) -> torch.Tensor:
         """Return the embedded cells (N, C, D)."""
         return self.engine.tokens(table.select(self.columns))
@@ -212,7 +228,7 @@ class NetworkPredictor(EnginePredictor):
         super().member(k)  # refuses what is no member
         scale = None if self.task == "regression" else self.scale
         one = NetworkPredictor(self.engine, Identity(), self.columns, self.classes, self.names, self.unit, scale, self._reference)
-        one._only, one.reader = k, self.reader
+        one._only, one.reader, one.kept_answers = k, self.reader, self.kept_answers
         return one
 
     @property
@@ -251,6 +267,14 @@ class NetworkPredictor(EnginePredictor):
         """Return outputs (N, O) on ``scale``, computed as :meth:`from_tokens` does, in fixed-size chunks."""
         return np.asarray(self.engine.apply(table.select(self.columns), self._from_members), np.float64)
 
+    def hidden_layers(self) -> tuple[str, ...]:
+        """Return the names of the layers whose states can be read, input side first."""
+        return self.engine.hidden_layers()
+
+    def hidden(self, table: Table, layer: str | None = None) -> FloatArray:
+        """Return the state of one layer (N, H), of the last one where none is named; all members and folds side by side."""
+        return self.engine.hidden(table.select(self.columns), "last" if layer is None else layer)
+
     def layers(self) -> tuple[str, ...]:
         """Return the names of the trained layers, output side first."""
         return tuple(self.engine.net.layers())
@@ -260,5 +284,5 @@ class NetworkPredictor(EnginePredictor):
         scale = None if self.task == "regression" else self.scale
         engine = self.engine.randomised(layers, seed)
         copy = NetworkPredictor(engine, self.calibrator, self.columns, self.classes, self.names, self.unit, scale, self._reference)
-        copy._only, copy.reader = self._only, self.reader
+        copy._only, copy.reader, copy.kept_answers = self._only, self.reader, self.kept_answers
         return copy

@@ -27,6 +27,7 @@ def explain(
     random_state: Any = None,
     y: Any = None,
     options: Mapping[str, Any] | None = None,
+    row_model: Any = None,
 ) -> Any:
     """Explain what a model answers to the rows ``X``, in the columns of ``X``.
 
@@ -40,13 +41,15 @@ def explain(
     scale : ``"log-odds"`` or ``"probability"`` for classes; None = log-odds for our models, probability for others.
     groups : columns that come and go together, ``{"person": ["age", "sex"]}``.
     fill : what an absent column holds: ``"marginal"`` (cells of background rows), ``"conditional"`` (cells of similar background rows),
-        ``"baseline"`` (one typical row, or the single row given as ``background``) or ``"missing"`` (absent cells are missing cells).
+        ``"row_model"`` (cells drawn from a row model given the known ones), ``"baseline"`` (one typical row, or the single row given as
+        ``background``) or ``"missing"`` (absent cells are missing cells).
     background : rows to compare with; needed for models from elsewhere, else up to 100 of the rows kept at fit.
     budget : most model rows in total (an integer), or most seconds (text such as ``"30s"``).
     precision : standard error to reach, as a share of the mean absolute value of each row.
     random_state : seed; None draws one and records it.
     y : the labels, where the method compares with the truth (permutation importance).
     options : settings of the method's own, ``{"order": 2}``; ``pellucid.methods("explain")`` lists them with their defaults.
+    row_model : a fitted :class:`pellucid.RowModel` for ``fill="row_model"``; None takes the one of ``model.fit_row_model()``.
 
     Returns
     -------
@@ -85,6 +88,7 @@ def explain(
         random_state=random_state,
         y=y,
         options=options,
+        row_model=row_model,
         entry=entry,
     )
     return registry.resolve(entry)(question)

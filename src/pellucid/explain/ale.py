@@ -47,11 +47,11 @@ def explain(question: Question) -> Curve:
         values[name], error[name] = _curve(engine, table, name, p)
         engine.forget()
     caveats = [f"means over {n} of {len(question.table)} rows"] if n < len(question.table) else []
-    for name, p in found.items():
-        if p.hidden:
-            caveats.append(f"{p.hidden} rare levels of {name!r} are not drawn")
-        if not p.is_line and table.schema[name].type is not ColumnType.ORDERED and p.size > 2:
-            caveats.append(f"the levels of {name!r} have no order of their own; neighbours are levels whose rows are alike elsewhere")
+    caveats += [f"{p.hidden} rare levels of {name!r} are not drawn" for name, p in found.items() if p.hidden]
+    own = {c for c in found if table.schema[c].type is ColumnType.ORDERED}
+    free = [c for c, p in found.items() if not p.is_line and c not in own and p.size > 2]
+    if free:
+        caveats.append(f"levels without an order of their own stand beside levels whose rows are alike elsewhere: {', '.join(free)}")
     return curve(question, found, values, error, {"rows_used": n}, caveats)
 
 

@@ -195,10 +195,18 @@ class _Search:
         return [int(part.sum()) for part in np.split(same, np.cumsum(sizes)[:-1])]
 
     def sample(self, arms: list[_Arm], sizes: list[int], progress: list[_Progress]) -> None:
-        """Draw for some candidates in one call of the model."""
-        for s in range(0, len(arms), 512):
-            part, size = arms[s : s + 512], sizes[s : s + 512]
-            for arm, more, hit in zip(part, size, self.hits(part, size, self.learn, self.draw)):
+        """Draw for some candidates in one call of the model, no more than the share of their row."""
+        planned = dict.fromkeys((a.row for a in arms), 0)
+        todo: list[tuple[_Arm, int]] = []
+        for arm, size in zip(arms, sizes):
+            size = min(size, self.cap - progress[arm.row].spent - planned[arm.row])
+            if size > 0:
+                planned[arm.row] += size
+                todo.append((arm, size))
+        for s in range(0, len(todo), 512):
+            part = [arm for arm, _ in todo[s : s + 512]]
+            size_of = [size for _, size in todo[s : s + 512]]
+            for arm, more, hit in zip(part, size_of, self.hits(part, size_of, self.learn, self.draw)):
                 arm.n, arm.hits = arm.n + more, arm.hits + hit
                 progress[arm.row].spent += more
         self.engine.forget()
@@ -240,6 +248,8 @@ class _Search:
         arms = [a for p in todo for a in p.seen]
         few = [max(4, min(20, self.cap // (3 * len(p.seen)))) for p in todo for _ in p.seen]
         self.sample(arms, few, progress)
+        for p in todo:  # where columns are many and the share is small, the last candidates got no draw
+            p.seen = [a for a in p.seen if a.n] or p.beam
 
     def _lucb(self, todo: list[_Progress], progress: list[_Progress], length: int) -> None:
         """Draw until the best ``beam`` candidates of each row stand apart from the others, or half of what is left is spent."""

@@ -9,7 +9,7 @@ import torch
 
 from pellucid.errors import RequestError
 from pellucid.explain.question import Question
-from pellucid.nn.gradients.ascent import bits
+from pellucid.nn.gradients.ascent import Cloud, bits
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.results import Explanation
@@ -22,7 +22,7 @@ ROWS = 64
 def explain(question: Question) -> Explanation:
     """Return the bits of each column's token that must come through so that the answer stays (N, P, O).
 
-    Schulz, Sixt, Tombari, Landgraf 2020, arXiv:2001.00396. All else of the token is noise with the kept rows' mean and spread. Of the
+    Schulz, Sixt, Tombari, Landgraf 2020, arXiv:2001.00396. All else of the token is noise with the kept rows' mean and covariance. Of the
     weights ``beta`` (options, rising) the largest is taken, row by row, under which the answer moves by no more than ``moves`` of the
     spread of the answers. Options: ``beta``, ``moves``, ``samples`` (copies with noise), ``steps``.
     Cost: steps * samples * O * len(beta) forward and backward passes per row.
@@ -34,7 +34,7 @@ def explain(question: Question) -> Explanation:
     tokens, kept = view.tokens(question.table), view.tokens(question.kept)
     draws = [stream(question.seed, "bottleneck", c).standard_normal((options["samples"], tokens.shape[2])) for c in view.columns]
     noise = torch.as_tensor(np.stack(draws, 1)).to(tokens)
-    middle, spread = kept.mean(0), kept.std(0, correction=0)
+    cloud = Cloud.of(kept)
     with torch.inference_mode():
         answers, usual = (view.from_tokens(t).double().cpu().numpy() for t in (tokens, kept))
     values, unmet = np.zeros((len(tokens), tokens.shape[1], answers.shape[1])), 0
@@ -43,7 +43,7 @@ def explain(question: Question) -> Explanation:
         for first in range(0, len(tokens), ROWS):
             part = slice(first, first + ROWS)
             found = [
-                bits(lambda t, o=o: view.from_tokens(t)[:, o], tokens[part], middle, spread, noise, b, scale, options["steps"])  # type: ignore[misc]
+                bits(lambda t, o=o: view.from_tokens(t)[:, o], tokens[part], cloud, noise, b, scale, options["steps"])  # type: ignore[misc]
                 for b in betas
             ]
             values[part, :, o], missed = _largest(found, options["moves"] * scale)

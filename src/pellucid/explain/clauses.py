@@ -38,9 +38,9 @@ def explain(question: Question) -> Rules:
     Granmo 2018, arXiv:1804.01508. Numbers and dates are cut at ``bins`` - 1 quantiles; every cut and every level is a Boolean term, and
     its negation is one too. A Tsetlin machine per answer learns conjunctions of terms from 70 % of the rows. Its positive clauses are
     polished (terms are dropped, or changed for others of their column) and chosen one by one, both by hits less misses at a price that
-    makes a rule of just ``precision`` worth nothing; a term stays where the rows it keeps out are surely worse. Rows under no rule get the most frequent answer of such rows, the last rule. For
-    numbers the answers are "above" and "at most" the median. ``fidelity`` is the share of the other 30 % of the rows for which the most
-    certain rule that holds gives the model's answer. Cost: N model rows.
+    makes a rule of just ``precision`` worth nothing; a term stays where the rows it keeps out are surely worse. Rows under no rule get
+    the most frequent answer of such rows, the last rule. For numbers the answers are "above" and "at most" the median. ``fidelity`` is
+    the share of the other 30 % of the rows for which the most certain rule that holds gives the model's answer. Cost: N model rows.
 
     # NOTE[DIFF] feedback is added up over batches of rows and drawn as binomials, which has the same mean as row by row and is faster.
     """
@@ -55,7 +55,8 @@ def explain(question: Question) -> Rules:
     terms = _terms(table.take(learn), asked.whole(question, "bins", 2, 64))
     held = np.stack([t.holds(table) for t in terms], 1) if terms else np.zeros((n, 0), bool)
     chosen: list[_Clause] = []
-    for k in np.unique(codes[learn]):
+    answers = np.unique(codes[learn])
+    for k in answers if len(answers) > 1 else answers[:0]:  # one answer for all rows needs no rule
         wanted = codes[learn] == k
         found = _candidates(question, terms, held[learn], wanted, int(k))
         chosen += _cover(
@@ -180,7 +181,8 @@ def _candidates(question: Question, terms: list[Condition], held: BoolArray, wan
     price = _price(asked.number(question, "precision", 0, 1))
     out: dict[tuple[int, ...], _Clause] = {}
     for row in np.unique(machine.positive(), axis=0):
-        literals = _polished(list(np.flatnonzero(row)), held, wanted, column, price)
+        rough = _climb([int(v) for v in np.flatnonzero(row)], held, wanted, column, price)
+        literals = tuple(sorted(set(_climb(_plain(rough, held, wanted), held, wanted, column, price))))
         if literals:
             mask = held[:, list(literals)].all(1)
             bound = _bound(np.array([(mask & wanted).sum()], float), np.array([mask.sum()], float))
@@ -193,7 +195,7 @@ def _price(precision: float) -> float:
     return precision / (1 - precision)
 
 
-def _polished(literals: list[int], held: BoolArray, wanted: BoolArray, column: Ints, price: float) -> tuple[int, ...]:
+def _climb(literals: list[int], held: BoolArray, wanted: BoolArray, column: Ints, price: float) -> list[int]:
     """Drop a literal, or change it for another of its column, as long as hits less priced misses grow."""
     worth = np.where(wanted, 1.0, -price)
     current = float(worth[held[:, literals].all(1)].sum()) if literals else -np.inf
@@ -211,7 +213,7 @@ def _polished(literals: list[int], held: BoolArray, wanted: BoolArray, column: I
             break
         current = best
         literals = [v for i, v in enumerate(literals) if i != move[0]] + ([move[1]] if move[1] is not None else [])
-    return tuple(sorted({int(v) for v in _plain(literals, held, wanted)}))
+    return literals
 
 
 def _plain(literals: list[int], held: BoolArray, wanted: BoolArray) -> list[int]:

@@ -100,14 +100,16 @@ def round_between(low: float, high: float) -> float:
 
 
 def thresholds(table: Table, name: str, cuts: int) -> FloatArray:
-    """Return at most ``cuts`` thresholds between quantiles of a number or date column, each between two observed values."""
+    """Return ``cuts`` thresholds near quantiles of a number or date column, each between two observed values; all where they are few."""
     line = on_line(table, name)
     assert line is not None
     known = np.unique(line[~np.isnan(line)])
     if len(known) < 2:
         return np.zeros(0)
-    wanted = np.quantile(line[~np.isnan(line)], np.arange(1, cuts + 1) / (cuts + 1), method="inverted_cdf")
-    at = np.unique(np.minimum(np.searchsorted(known, wanted), len(known) - 2))
+    at = np.arange(len(known) - 1)
+    if len(at) > 2 * cuts:  # fewer values than that are all told apart
+        wanted = np.quantile(line[~np.isnan(line)], np.arange(1, cuts + 1) / (cuts + 1), method="inverted_cdf")
+        at = np.unique(np.minimum(np.searchsorted(known, wanted), len(known) - 2))
     if table.schema[name].type is ColumnType.DATE:
         return np.asarray(known[at])  # a day that occurs, not a moment between two
     return np.array([round_between(float(known[k]), float(known[k + 1])) for k in at])

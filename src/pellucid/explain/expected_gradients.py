@@ -8,6 +8,7 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.explain.question import Question
 from pellucid.nn.gradients import token_gradients
+from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.results import Explanation
 
@@ -38,13 +39,27 @@ def explain(question: Question) -> Explanation:
         each = (gradient.unflatten(0, (len(part), samples)) * change[:, :, None]).sum(-1).double().cpu().numpy()  # (n, T, O, C)
         by_player = question.players.sum_over_columns(each)
         values.append(by_player.mean(1))
-        # neighbours in the order of the strata differ by chance alone: their differences measure the error that strata leave
-        errors.append(np.sqrt(np.square(np.diff(by_player, axis=1)).sum(1) / (2 * (samples - 1)) / samples))
+        errors.append(_error(by_player, rows, len(kept)))
     with torch.inference_mode():
         answers, base = view.from_tokens(tokens).double().cpu().numpy(), view.from_tokens(kept).double().cpu().numpy().mean(0)
     value, error = (np.concatenate(a).transpose(0, 2, 1) for a in (values, errors))
     words = f"contributions are against the mean answer of {len(kept)} rows and add up to it within their sampling error"
     return question.answer(value, base, answers, error=error, settings={"samples": samples}, caveats=(words,))
+
+
+def _error(each: FloatArray, rows: npt.NDArray[np.int64], n_rows: int) -> FloatArray:
+    """Return the standard error (n, O, P) of the mean of samples (n, T, O, P).
+
+    Neighbours in the order of the strata differ by chance alone, so their differences measure the error that strata leave. Where every row
+    was drawn twice at the least, which row is drawn adds no error either: the neighbours are those of one row.
+    """
+    samples = len(rows)
+    if samples >= 2 * n_rows:
+        order = np.argsort(rows, kind="stable")
+        pairs = np.diff(each[:, order], axis=1)[:, np.diff(rows[order]) == 0]
+    else:
+        pairs = np.diff(each, axis=1)
+    return np.asarray(np.sqrt(np.square(pairs).mean(1) / 2 / samples))
 
 
 def draws(n_rows: int, samples: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

@@ -232,9 +232,9 @@ class SetSampler:
             return values, variance
         engine, b = self.rows.engine, len(self.rows.engine.empty)
         row = np.repeat(self.which[places], b)
-        active = engine.differ(row, np.tile(np.arange(b), len(places))).reshape(len(places), b, -1).any(1)
-        gone: BoolArray = np.asarray(np.any(self.sets[None] & ~active[:, None], axis=2), bool)
-        return np.where(gone[..., None], 0.0, values), np.where(gone[..., None], 0.0, variance)
+        same = ~engine.differ(row, np.tile(np.arange(b), len(places))).reshape(len(places), b, -1)
+        gone = self.sets.astype(float) @ same.all(1).T.astype(float) > 0  # (S, n)
+        return np.where(gone.T[..., None], 0.0, values), np.where(gone.T[..., None], 0.0, variance)
 
 
 def _least_squares(x: FloatArray, y: FloatArray) -> FloatArray:

@@ -21,6 +21,7 @@ __all__ = ["explain"]
 Ints = npt.NDArray[np.int64]
 LOW_FIT = 0.5
 """Weighted R^2 below which a row's line is said to describe the model badly."""
+LOST = 0.02
 TOP = 3
 FEW = 10
 """Most players whose composed rows come again from fit to fit, so that the cache is kept."""
@@ -34,8 +35,9 @@ def explain(question: Question) -> Explanation:
     Ribeiro, Singh and Guestrin 2016, arXiv:1602.04938; its instability: Zhang et al. 2019, arXiv:1904.12991. Each sample keeps every player
     with probability 1/2 and takes the others from a background row; its weight is sqrt(exp(-d^2 / w^2)), d^2 the number of cells
     replaced, w = ``kernel_width`` (0.75 sqrt(P) where None). ``samples`` are drawn for each of ``reseeds`` fits; values are the means of
-    the fits and ``error`` their standard errors. ``record.settings`` holds per row: ``r2`` (weighted, mean over fits), ``local_gap``
-    (prediction minus the line's own, (N, O)) and ``stability`` (mean Jaccard index of the three largest columns between fits).
+    the fits and ``error`` their standard errors. ``record.settings`` holds per row: ``r2`` (weighted, of the mean over background
+    rows), ``local_gap`` (prediction minus the line's own, (N, O)) and ``stability`` (mean Jaccard index of the three largest columns
+    between fits).
     Cost: samples x reseeds model rows per row.
 
     # NOTE[DIFF] cells are kept or replaced whole, instead of being cut into quartile bins first, and the ridge is 0 by default:
@@ -44,17 +46,19 @@ def explain(question: Question) -> Explanation:
     engine = question.engine()
     fits = _Fits(question, engine)
     n, p, o = len(question.table), len(question.players), engine.n_outputs
-    slopes, start, r2 = np.empty((fits.reseeds, n, p, o)), np.empty((fits.reseeds, n, o)), np.empty((fits.reseeds, n))
+    slopes, start, miss = np.empty((fits.reseeds, n, p, o)), np.empty((fits.reseeds, n, o)), np.empty((fits.reseeds, n, 3))
     step = max(1, BLOCK // (fits.samples * (p + 4)))
     for s in range(0, n, step):
         rows = np.arange(s, min(n, s + step))
         for k in range(fits.reseeds):
-            slopes[k, rows], start[k, rows], r2[k, rows] = fits.fit(rows, k)
+            slopes[k, rows], start[k, rows], miss[k, rows] = fits.fit(rows, k)
             if p > FEW:
                 engine.forget()
     values, base = slopes.mean(0), start.mean(0)
-    error = slopes.std(0, ddof=1) / np.sqrt(fits.reseeds) * _widening(fits.reseeds - 1)
-    fit = r2.mean(0)
+    variance = slopes.var(0, ddof=1)
+    variance = (variance + variance.mean(1, keepdims=True)) / 2  # bits are drawn alike, so columns of a row have like errors
+    error = np.sqrt(variance / fits.reseeds) * _widening(2 * (fits.reseeds - 1))
+    fit = _fit(miss.mean(0))
     poor = int((fit < LOW_FIT).sum())
     caveats = [f"the line fits badly (weighted R^2 below {LOW_FIT}) around {poor} of {n} rows"] if poor else []
     settings = {
@@ -79,7 +83,8 @@ class _Fits:
         own = question.options["kernel_width"] is None
         self.width = 0.75 * np.sqrt(p) if own else asked.number(question, "kernel_width", 0, np.inf)
         least = 2 * (p + 2)
-        self.samples = max(least, asked_for + asked_for % 2)
+        least += -least % 4
+        self.samples = max(least, asked_for + -asked_for % 4)
         n, fixed = len(question.table), len(question.table) + len(question.background)
         budget = asked.rows_allowed(question)
         if budget is not None:
@@ -91,17 +96,17 @@ class _Fits:
                     got=str(budget),
                 )
             self.reseeds = min(self.reseeds, room // least)
-            self.samples = min(self.samples, room // self.reseeds // 2 * 2)
+            self.samples = min(self.samples, room // self.reseeds // 4 * 4)
         self.seed = integer(question.seed, "lime")
         self.players = name_hashes(question.players.names)
         self.back_order = np.argsort(engine.back_keys, kind="stable")  # the draws do not depend on the order of the background
 
     def fit(self, rows: Ints, reseed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return (slopes (n, P, O), intercepts (n, O), weighted R^2 (n,)) of one fit per row."""
+        """Return (slopes (n, P, O), intercepts (n, O), misfit, spread and spread with background (n, 3)) of one fit per row."""
         n, k = len(rows), self.samples
-        keys = mix(np.repeat(self.engine.row_keys[rows], k // 2) + np.tile(np.arange(k // 2, dtype=np.uint64), n))
-        z = uniforms(self.seed, keys, self.players, reseed) >> np.uint64(63) == 1
-        z = np.stack([z.reshape(n, k // 2, -1), ~z.reshape(n, k // 2, -1)], 2).reshape(n * k, -1)  # pairs of opposites
+        keys = mix(np.repeat(self.engine.row_keys[rows], k // 4) + np.tile(np.arange(k // 4, dtype=np.uint64), n))
+        z = (uniforms(self.seed, keys, self.players, reseed) >> np.uint64(63) == 1).reshape(n, k // 4, -1)
+        z = np.stack([z, ~z, z, ~z], 2).reshape(n * k, -1)  # pairs of opposites, each against two background rows
         back = self._backs(keys, n, reseed)
         y = self.engine.evaluate(np.repeat(rows, k), back, z).reshape(n, k, -1)
         bits = z.reshape(n, k, -1).astype(float)
@@ -110,12 +115,14 @@ class _Fits:
         return _lines(bits, y, weight, self.ridge / k)
 
     def _backs(self, keys: npt.NDArray[np.uint64], n: int, reseed: int) -> Ints:
-        """Return the background rows: each is used equally often in a fit, and by both of a pair."""
+        """Return the background rows: each is used equally often in a fit, and two different ones by each pair of opposites."""
         size = len(self.back_order)
         chance = uniforms(self.seed, keys, np.zeros(1, np.uint64), reseed + 1000)[:, 0].reshape(n, -1)
-        turn = np.argsort(np.argsort(chance, axis=1, kind="stable"), axis=1) % size
+        turn = np.argsort(np.argsort(chance, axis=1, kind="stable"), axis=1)
         shift = (chance[:, :1] % np.uint64(size)).astype(np.int64)  # where the last round is not full, the rows in it differ
-        return np.repeat(self.back_order[(turn + shift) % size].reshape(-1), 2)
+        step = 1 + (chance[:, -1:] % np.uint64(max(1, size - 1))).astype(np.int64)
+        first = (turn + shift) % size
+        return self.back_order[np.stack([first, first, (first + step) % size, (first + step) % size], 2)].reshape(-1)
 
 
 def _lines(bits: FloatArray, y: FloatArray, weight: FloatArray, ridge: float) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -125,10 +132,28 @@ def _lines(bits: FloatArray, y: FloatArray, weight: FloatArray, ridge: float) ->
     weighted = z * weight[:, :, None]
     normal = weighted.transpose(0, 2, 1) @ z + ridge * np.eye(z.shape[2])
     slopes = np.linalg.pinv(normal, hermitian=True) @ (weighted.transpose(0, 2, 1) @ r)
-    rest = np.einsum("nk,nko->n", weight, np.square(r - z @ slopes))
-    total = np.einsum("nk,nko->n", weight, np.square(r))
-    r2 = np.where(total > 1e-24, 1 - rest / np.maximum(total, 1e-300), 1.0)
-    return slopes, centre_y - np.einsum("np,npo->no", centre_z, slopes), r2
+    raw = np.einsum("nk,nko->n", weight, np.square(r))
+    misfit = np.stack([_common(weight, r - z @ slopes), _common(weight, r), raw], 1)
+    return slopes, centre_y - np.einsum("np,npo->no", centre_z, slopes), misfit
+
+
+def _common(weight: FloatArray, r: FloatArray) -> FloatArray:
+    """Return per row the weighted mean product of what the two answers to each coalition have in common.
+
+    The square of one answer would count the background row it was drawn against as misfit; in the product of two that averages out.
+    """
+    n, k, o = r.shape
+    by_coalition = r.reshape(n, k // 4, 2, 2, o)
+    return np.asarray(np.einsum("nks,nkso->n", 2 * weight.reshape(n, k // 4, 2, 2)[:, :, 0], by_coalition[:, :, 0] * by_coalition[:, :, 1]))
+
+
+def _fit(misfit: FloatArray) -> FloatArray:
+    """Return R^2 (n,) from misfit, spread, and spread with background (n, 3); 1 where nothing varies.
+
+    A spread that is lost in that of the background rows is not divided by: ``LOST`` of the latter stands in for it.
+    """
+    spread = np.maximum(misfit[:, 1], LOST * misfit[:, 2])
+    return np.where(misfit[:, 2] > 1e-24, 1 - np.maximum(misfit[:, 0], 0) / np.maximum(spread, 1e-300), 1.0)
 
 
 def _stability(slopes: FloatArray) -> FloatArray:

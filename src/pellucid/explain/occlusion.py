@@ -20,14 +20,19 @@ def explain(question: Question) -> Explanation:
     Zeiler and Fergus 2014, arXiv:1311.2901. The values do not add up to the prediction: where columns share an effect, each looks idle.
     """
     engine, n, p = question.engine(), len(question.table), len(question.players)
-    without = _values(question, engine, np.tile(~np.eye(p, dtype=bool), (n, 1)))
-    return _answer(question, engine, engine.full[:, None] - without)
+    z = np.tile(~np.eye(p, dtype=bool), (n, 1))
+    if engine.drawn:
+        return _answer(question, engine, *_drawn(engine.full[:, None, None] - _draws(engine, z, n, p)))
+    return _answer(question, engine, engine.full[:, None] - _values(question, engine, z))
 
 
 def explain_inclusion(question: Question) -> Explanation:
     """Return v({j}) - v(nobody): how far the answer moves when column j alone is known. Cost at most P B model rows per row."""
     engine, n, p = question.engine(), len(question.table), len(question.players)
-    alone = _values(question, engine, np.tile(np.eye(p, dtype=bool), (n, 1)))
+    z = np.tile(np.eye(p, dtype=bool), (n, 1))
+    if engine.drawn:
+        return _answer(question, engine, *_drawn(_draws(engine, z, n, p) - engine.empty))
+    alone = _values(question, engine, z)
     return _answer(question, engine, alone - engine.empty.mean(0))
 
 
@@ -41,5 +46,17 @@ def _values(question: Question, engine: CoalitionEngine, z: npt.NDArray[np.bool_
     return engine.mean_over_background(row, z, weights).reshape(n, p, -1)
 
 
-def _answer(question: Question, engine: CoalitionEngine, values: FloatArray) -> Explanation:
-    return question.answer(values, engine.empty.mean(0), engine.full, complete=False)
+def _draws(engine: CoalitionEngine, z: npt.NDArray[np.bool_], n: int, p: int) -> FloatArray:
+    """Return the model's answers (N, P, B, O) to every draw of a coalition per row and player."""
+    size = len(engine.empty)
+    row, back = np.repeat(np.arange(n), p * size), np.tile(np.arange(size), n * p)
+    return engine.evaluate(row, back, np.repeat(z, size, axis=0)).reshape(n, p, size, -1)
+
+
+def _drawn(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return mean and standard error (N, P, O) over draws of (N, P, B, O)."""
+    return values.mean(2), values.std(2, ddof=1) / np.sqrt(values.shape[2])
+
+
+def _answer(question: Question, engine: CoalitionEngine, values: FloatArray, error: FloatArray | None = None) -> Explanation:
+    return question.answer(values, engine.empty.mean(0), engine.full, error=error, complete=False)

@@ -30,7 +30,7 @@ def explain(question: Question) -> Interactions:
     out[:, ~inner] = (rows.engine.full - rows.base)[:, None]
     z = ~members[inner]
     without = rows.values(np.repeat(np.arange(n), len(z)), np.tile(z, (n, 1)))
-    out[:, inner] = rows.engine.full[:, None] - without.reshape(n, len(z), -1)
+    out[:, inner] = rows.engine.full[:, None] - without.reshape(n, len(z), out.shape[2])
     return Interactions(
         sets=sets,
         by_set=out,

@@ -67,7 +67,7 @@ def _exact(question: Question, tree: Tree, z: BoolArray, weights: FloatArray) ->
         v = np.empty((len(block), len(z), rows.engine.n_outputs))
         v[:, z.all(1)], v[:, ~z.any(1)] = rows.engine.full[block][:, None], rows.base
         some = z[inner]
-        v[:, inner] = rows.values(np.repeat(block, len(some)), np.tile(some, (len(block), 1))).reshape(len(block), len(some), -1)
+        v[:, inner] = rows.values(np.repeat(block, len(some)), np.tile(some, (len(block), 1))).reshape(len(block), len(some), v.shape[2])
         values.append(np.einsum("pk,nko->npo", weights, v, optimize=True))
     settings = {"way": "exact", "coalitions": len(z), "tree": _lists(tree)}
     return question.answer(np.concatenate(values), rows.base, rows.engine.full, settings=settings)

@@ -14,9 +14,9 @@ from pellucid.errors import ArgumentError, EmptyTableError, RequestError, quote
 from pellucid.probe.budget import Budget
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.foreign import as_predictor
-from pellucid.probe.masker import Players, reference_rows
+from pellucid.probe.masker import Drawer, Players, reference_rows
 from pellucid.probe.view import View
-from pellucid.protocols import FloatArray
+from pellucid.protocols import FloatArray, RowModel
 from pellucid.random import as_seed
 from pellucid.registry import Entry
 from pellucid.results import Explanation, RunRecord
@@ -39,6 +39,8 @@ class Question:
     kept : the rows the background was taken from. fill, budget, precision, seed : as asked.
     y : labels (N,), or None.
     options : the method's own settings, defaults included.
+    kept_labels : true answers of ``kept``, (M,) labels or numbers or (M, O) numbers; None where they are not known.
+    drawer : of the fill ``"row_model"``, else None; the background are then draws with nothing known.
     """
 
     method: str
@@ -55,11 +57,14 @@ class Question:
     settings: Mapping[str, Any]
     caveats: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    kept_labels: Any = None
+    drawer: Drawer | None = None
     started: float = field(default_factory=time.perf_counter)
 
     def engine(self, background: Table | None = None) -> CoalitionEngine:
         """Return the coalition engine over the rows and the background."""
-        return CoalitionEngine(self.view, self.table, self.background if background is None else background, self.players)
+        rows = self.background if background is None else background
+        return CoalitionEngine(self.view, self.table, rows, self.players, drawer=self.drawer)
 
     def record(self, settings: Mapping[str, Any] | None = None, caveats: Sequence[str] = ()) -> RunRecord:
         """Return the record of the answer, complete for replay; ``settings["evals_per_row"]`` is the model rows per explained row."""
@@ -137,6 +142,7 @@ def ask(
     random_state: Any = None,
     y: Any = None,
     options: Mapping[str, Any] | None = None,
+    row_model: Any = None,
 ) -> Question:
     """Return the question, or an error that says what is wrong with it. See :func:`pellucid.explain.explain`.
 
@@ -162,7 +168,17 @@ def ask(
     if kept is None or len(kept) == 0:
         raise RequestError("the model kept no rows to compare with", do="pass background=, or fit with keep_rows above 0")
     kept = kept.select(view.columns)
-    reference, caveat = reference_rows(kept, fill, size=BACKGROUND_ROWS, seed=seed, given=given)
+    drawer = None
+    if fill == "row_model":
+        if not {"black box", "background"} <= set(entry.needs):
+            raise RequestError(
+                f"{entry.name!r} does not fill in columns, so it cannot draw them", do="use method='shapley', or leave fill out"
+            )
+        drawer = Drawer(_row_model(predictor, row_model), view.columns, seed)
+        reference, caveat = drawer.nobody(kept, BACKGROUND_ROWS), f"absent columns are drawn {BACKGROUND_ROWS} times given the known ones"
+        caveat += ": values without a stated error have the error of those draws"
+    else:
+        reference, caveat = reference_rows(kept, fill, size=BACKGROUND_ROWS, seed=seed, given=given)
     if fill == "missing":
         caveat += _about_missing(predictor)
     settings = {
@@ -180,8 +196,25 @@ def ask(
     }
     return Question(
         entry.name, view, table, players, reference, kept, fill, Budget.of(budget), precision, seed, y, settings,
-        () if whole else (caveat,), chosen,
+        () if whole else (caveat,), chosen, labels(model, background) if given else _known_labels(predictor), drawer,
     )  # fmt: skip
+
+
+def _known_labels(predictor: Any) -> Any:
+    return predictor.background_labels() if hasattr(predictor, "background_labels") else None
+
+
+def _row_model(predictor: Any, given: Any) -> Any:
+    """Return the row model that was passed, or the predictor's own."""
+    found = given if given is not None else getattr(predictor, "row_model", None)
+    if found is None:
+        raise RequestError(
+            "fill='row_model' needs a row model, and the model has none",
+            do="call model.fit_row_model() first, or pass row_model=pellucid.RowModel().fit(table)",
+        )
+    if not isinstance(found, RowModel):
+        raise ArgumentError("row_model cannot be used", expected="a fitted pellucid.RowModel", got=type(found).__name__)
+    return found
 
 
 def _about_missing(predictor: Any) -> str:

@@ -182,7 +182,7 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
         is_exact = np.ones(len(block), bool)
     if way in ("passes", "kernel"):
         is_exact = np.zeros(len(block), bool)
-    sampler = Sampler(games, owner, weight, integer(rows.q.seed, "shapley"), len(block), rows.cost, solver)
+    sampler = Sampler(games, owner, weight, integer(rows.q.seed, "shapley"), len(block), rows.cost, solver, drawn=rows.engine.drawn)
     sampler.enumerate(np.flatnonzero(is_exact[owner]))
     left = np.flatnonzero(~is_exact[owner])
     plan = Plan(budget, rows.precision, rows.deadline)
@@ -192,8 +192,10 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     if len(left):
         (sampler.regress if way == "kernel" else sampler.permute)(left, plan, mixed=way == "auto")
     values, variance = sampler.values(), sampler.variance()
-    short = ~is_exact & ~sampler.done(values, variance, plan) & (rows.precision > 0)
-    return values, variance, short, bool(len(left))
+    drawn = rows.engine.drawn  # then the error of the draws stays, however many orders are played
+    wanted = rows.q.precision is not None if drawn else rows.precision > 0
+    short = (drawn | ~is_exact) & ~sampler.done(values, variance, plan) & wanted
+    return values, variance, short, drawn or bool(len(left))
 
 
 def _check_exact(rows: RowGames, games: Games, total: FloatArray) -> None:

@@ -62,8 +62,10 @@ class Sampler:
     """Sums of independent estimates per game, and what they say about the rows."""
 
     def __init__(
-        self, games: Games, owner: Ints, weight: FloatArray, seed: int, n_rows: int, cost: float, solver: Solver = SHAPLEY
-    ) -> None:
+        self, games: Games, owner: Ints, weight: FloatArray, seed: int, n_rows: int, cost: float, solver: Solver = SHAPLEY, *,
+        drawn: bool = False,
+    ) -> None:  # fmt: skip
+        self.drawn = drawn  # the games are draws of one law: how far they differ is the error of their mean
         self.games, self.owner, self.weight, self.seed, self.n_rows, self.cost = games, owner, weight, seed, n_rows, cost
         self.solver = solver
         shape = (*games.active.shape, games.start.shape[1])
@@ -105,7 +107,7 @@ class Sampler:
         for k in range(int(first[which].max(initial=0))):
             turn = which[first[which] > k]
             self.one_pass(turn if k == 0 else self._within(turn, plan))
-        while not plan.late():
+        while not plan.late() and not self.drawn:  # the error of the draws does not fall with more orders of arrival
             values, variance = self.values(), self.variance()
             open_rows = ~self.done(values, variance, plan)
             which = which[open_rows[self.owner[which]] & ~self.known[which]]
@@ -173,6 +175,12 @@ class Sampler:
         A column that differs in few games has few passes to learn its error from. A paired pass also shows how far its two halves disagree,
         so the spread between passes is written as a share of that disagreement, drawn towards the share of all columns of the row.
         """
+        if self.drawn:
+            count = np.bincount(self.owner, minlength=self.n_rows)[:, None, None]
+            mean = self.sum / np.maximum(self.n, 1)[:, None, None]
+            square = self._by_row(mean**2) - self._by_row(mean) ** 2 / count
+            spread = np.maximum(square, 0) / np.maximum(count - 1, 1) / count
+            return np.asarray(spread * widening(np.maximum(count - 1.0, 1.0)))
         if self.kernel_variance is not None:
             return self._by_row(self.kernel_variance * self.weight[:, None, None] ** 2)
         n = np.maximum(self.n, 1)[:, None, None]
@@ -181,8 +189,8 @@ class Sampler:
         doubt = self.half / n * part * (n > 1)
         seen, expected = self._by_row(spread), self._by_row(doubt)
         overall = seen.sum(1, keepdims=True) / np.maximum(expected.sum(1, keepdims=True), TINY)
-        games = np.maximum(self._by_row((doubt > 0).astype(float)), 1)
-        prior = PRIOR / (games + PRIOR)
+        passes = np.maximum(self._by_row((doubt > 0) * (n - 1)), 1)  # how many say how far passes spread
+        prior = PRIOR / (passes + PRIOR)
         mixed = (1 - prior) * seen + prior * overall * expected
         # Satterthwaite's degrees of freedom; + 2 because the square of an estimated variance is too large on average
         freedom = seen**2 / np.maximum(self._by_row(spread**2 / (n + 1)), TINY)

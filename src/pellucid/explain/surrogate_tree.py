@@ -265,7 +265,7 @@ def _answer(
         "columns_chosen": list(players),
         "fidelity_by_size": [{"leaves": len(t.leaves), "fidelity": score, "error": se} for t, score, se in copies],
         "constant_fidelity": plain,
-        "speaks_for_the_model": fidelity >= FAITHFUL and interval[0] > plain,
+        "speaks_for_the_model": fidelity >= FAITHFUL and (interval[0] > plain or plain == fidelity == 1.0),
     }
     what = "of the model's labels" if decide.labels is not None else "of the variance of the model's answers"
     head = f"a tree of {len(tree.leaves)} leaves copies {100 * fidelity:.0f} % {what} on {n} held-out rows"

@@ -108,8 +108,8 @@ class Bank(nn.Module):
         self._stamp = ()
 
     def stale(self, stamp: tuple[int, ...]) -> bool:
-        """Return whether the encoded rows are those of other weights than the stamp's."""
-        return self._stamp != stamp
+        """Return whether the encoded rows are those of other weights than the stamp's; a graph keeps those it was exported with."""
+        return self._stamp != stamp and not torch.compiler.is_exporting()
 
     def keep(self, encoded: torch.Tensor, stamp: tuple[int, ...]) -> None:
         """Keep the encoded rows of these weights."""

@@ -57,7 +57,7 @@ class GhostNorm(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
-            if self.by_record(len(x)):
+            if self.by_record(x.shape[0]):
                 scale = self.scale() * (self.var + self.eps).rsqrt()
                 return torch.addcmul(self.bias - self.mean * scale, x, scale)
             blocks = self.blocks(len(x))

@@ -63,7 +63,10 @@ def attend(
             bias = bias[0] if len(bias) == 1 else bias.expand(-1, heads, t, -1).flatten(0, 1)
         mask = dropout_mask((n * heads, t, t + extra), p, bias.device, bias.dtype) if p > 0 else None
         scale = (joint.shape[-1] // 3 // heads) ** -0.5 if scale is None else scale
-        mixed, weights = _Attend.apply(joint, bias, mask, heads, scale)
+        if torch.compiler.is_exporting():  # pieces are for a cache's sake, and their number is the batch's
+            mixed, weights = _heard(joint, bias, mask, heads, scale)
+        else:
+            mixed, weights = _Attend.apply(joint, bias, mask, heads, scale)
     return mixed, weights.unflatten(0, (-1, heads))[..., :t]
 
 

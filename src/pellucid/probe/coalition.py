@@ -6,18 +6,23 @@ composed row twice, keeps within a memory bound, counts the rows it sends to the
 * additive networks: the first layer's input is a sum of one part per column, so a composed row costs a few vector sums, not an encoding;
 * token networks: cached parts are gathered with ``where``;
 * everything else: frames are composed column by column with ``take``, which keeps every dtype.
+
+With a row model the "background rows" are numbered draws: (row, draw, coalition) is the row with its absent players' cells drawn given the
+present ones, by the random numbers of that draw. Every method that asks for pairs of rows then works on conditional games unchanged.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.probe.hashing import cell_hashes
-from pellucid.probe.masker import Players
+from pellucid.execution import Threads, default_threads, keep_memory, limit_threads
+from pellucid.probe.hashing import cell_hashes, mix
+from pellucid.probe.masker import Drawer, Players
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 from pellucid.table import Table
@@ -43,6 +48,7 @@ class CoalitionEngine:
     rows, background : tables of the predictor's columns.
     players : the P players.
     memory : most bytes of intermediate values.
+    drawer : draws the cells of absent players; the background are then its draws with nothing known.
 
     Attributes
     ----------
@@ -50,8 +56,10 @@ class CoalitionEngine:
     row_keys, back_keys : (R,) and (B,) hashes of the rows' contents.
     """
 
-    def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int = MEMORY) -> None:
-        self.view, self.players, self._memory = view, players, memory
+    def __init__(
+        self, view: View, rows: Table, background: Table, players: Players, memory: int = MEMORY, drawer: Drawer | None = None
+    ) -> None:
+        self.view, self.players, self._memory, self.drawn = view, players, memory, drawer is not None
         own = not getattr(view.inner, "foreign", False)
         columns = tuple(view.columns)
         row_hash = cell_hashes(rows, columns, canonical=own)
@@ -59,7 +67,14 @@ class CoalitionEngine:
         self.row_keys, self.back_keys = (h.sum(1, dtype=np.uint64) for h in (row_hash, back_hash))
         self._row_hash, self._back_hash = players.sum_over_columns(row_hash), players.sum_over_columns(back_hash)
         self._row_cells, self._back_cells = row_hash, back_hash
-        self._path: _Path = _path(view, rows, background, players, memory)
+        self._start = self._back_hash.sum(1, dtype=np.uint64)
+        if drawer is None:
+            self._path: _Path = _path(view, rows, background, players, memory)
+        else:  # a draw has no cells of its own: what is known, and its number, make the composed row
+            self._start = mix(np.arange(1, len(background) + 1, dtype=np.uint64))
+            self._back_hash = np.zeros_like(self._back_hash)
+            self._path = _DrawnPath(view, rows, background, players, memory, drawer)
+            self.back_keys = self._start
         self.full, self.empty = self._path.direct(rows), self._path.direct(background)
         self._keys, self._values = np.zeros(0, np.uint64), np.zeros((0, self.full.shape[1]))
         self.forget()
@@ -74,6 +89,8 @@ class CoalitionEngine:
 
         A player that does not differ has left the game of that pair: its contribution is exactly 0.
         """
+        if self.drawn:  # under another coalition a draw may hold other cells
+            return np.ones((len(row), len(self.players)), bool)
         return self.players.any_over_columns(self._row_cells[row] != self._back_cells[back])
 
     def evaluate(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
@@ -83,7 +100,7 @@ class CoalitionEngine:
         """
         if len(row) == 0:
             return np.zeros((0, self.n_outputs))
-        keys = self._back_hash.sum(1, dtype=np.uint64)[back]
+        keys = self._start[back]
         for p in range(z.shape[1]):  # player by player keeps the intermediate values small
             keys += np.where(z[:, p], self._row_hash[row, p] - self._back_hash[back, p], np.uint64(0))
         codes, distinct = pd.factorize(keys)
@@ -115,8 +132,9 @@ class CoalitionEngine:
 
     def forget(self) -> None:
         """Empty the cache, but for the rows that were evaluated directly."""
-        self._keys, at = np.unique(np.concatenate([self.row_keys, self.back_keys]), return_index=True)
-        self._values = np.concatenate([self.full, self.empty])[at]
+        rows = (self.row_keys[:0], self.full[:0]) if self.drawn else (self.row_keys, self.full)
+        self._keys, at = np.unique(np.concatenate([rows[0], self.back_keys]), return_index=True)
+        self._values = np.concatenate([rows[1], self.empty])[at]
 
     def mean_over_background(self, row: Ints, z: BoolArray, weights: FloatArray | None = None) -> FloatArray:
         """Return v(S) (n, O) for n pairs of a row and a coalition: the mean over background rows, or with ``weights`` (n, B)."""
@@ -159,6 +177,24 @@ class _Path:
         """Return the answers (n, O) to composed rows."""
         raise NotImplementedError  # each path defines its own
 
+    def _in_steps(self, n: int, step: int, answer: Callable[[slice], torch.Tensor]) -> FloatArray:
+        """Return ``answer`` (m, O) to each piece of n rows, (n, O); by several threads of one core each where the network allows it.
+
+        That is faster than one piece after the other by all cores: the pieces are too small for cores to share every operation.
+        """
+        import torch
+
+        def one(piece: slice) -> FloatArray:
+            with torch.inference_mode():  # a mode belongs to its thread
+                return np.asarray(answer(piece).double().cpu().numpy())
+
+        pieces = [slice(s, s + step) for s in range(0, n, step)]
+        threads = min(torch.get_num_threads(), default_threads(), len(pieces)) if self.view.concurrent else 1
+        if threads < 2:
+            return np.concatenate([one(piece) for piece in pieces])
+        with limit_threads(1), keep_memory():
+            return np.concatenate(list(Threads(threads).map(one, pieces)))
+
 
 class _FramePath(_Path):
     """Any model: frames composed column by column."""
@@ -180,6 +216,23 @@ class _FramePath(_Path):
                 at = np.where(z[s : s + self._step, self.players.of_column[j]], r, b)
                 cells[name] = self._pool[name].array.take(at)
             out.append(self.view.raw(Table(pd.DataFrame(cells, copy=False), self._schema, self._library)))
+        return np.concatenate(out)
+
+
+class _DrawnPath(_Path):
+    """Any model: the known cells of the row, the others drawn from a row model given them."""
+
+    def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int, drawer: Drawer) -> None:
+        super().__init__(view, rows, background, players, memory)
+        self._rows, self._drawer = rows.select(view.columns), drawer
+        self._step = max(256, min(16_384, memory // (4 * 2048)))  # a row holds about two hidden states while it is drawn
+
+    def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
+        out = []
+        for s in range(0, len(row), self._step):
+            cut = slice(s, s + self._step)
+            known = z[cut][:, self.players.of_column]
+            out.append(self.view.raw(self._drawer.fill(self._rows.take(row[cut]), known, back[cut])))
         return np.concatenate(out)
 
 
@@ -231,14 +284,12 @@ class _PartPath(_Path):
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
         import torch
 
-        out = np.empty((len(row), len(self.view.outputs)))
-        with torch.inference_mode():
-            for s in range(0, len(row), self._step):
-                cut = slice(s, s + self._step)
-                here = torch.as_tensor(z[cut][:, self.players.of_column], device=self._back.device)
-                mixed = torch.where(here[:, :, None], self._rows.take(row[cut]), self._back.take(back[cut]))
-                out[cut] = self.view.from_parts(mixed).double().cpu().numpy()
-        return out
+        def answer(cut: slice) -> torch.Tensor:
+            here = torch.as_tensor(z[cut][:, self.players.of_column], device=self._back.device)
+            mixed = torch.where(here[:, :, None], self._rows.take(row[cut]), self._back.take(back[cut]))
+            return self.view.from_parts(mixed)
+
+        return self._in_steps(len(row), self._step, answer)
 
 
 class _SumPath(_Path):
@@ -252,14 +303,14 @@ class _SumPath(_Path):
         self._step = max(SEGMENT, min(4096, memory // (4 * 8 * width), CACHE // (4 * width)))
 
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
-        import torch
-
         order = np.lexsort((back, row))
+
+        def answer(cut: slice) -> torch.Tensor:
+            at = order[cut]
+            return self.view.from_parts(self._hidden(row[at], back[at], z[at]))
+
         out = np.empty((len(row), len(self.view.outputs)))
-        with torch.inference_mode():
-            for s in range(0, len(order), self._step):
-                at = order[s : s + self._step]
-                out[at] = self.view.from_parts(self._hidden(row[at], back[at], z[at])).double().cpu().numpy()
+        out[order] = self._in_steps(len(order), self._step, answer)
         return out
 
     def _hidden(self, row: Ints, back: Ints, z: BoolArray) -> torch.Tensor:

@@ -14,19 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pellucid.random import mix
 from pellucid.table import ColumnType, Table
 
 __all__ = ["cell_hashes", "mix", "name_hashes", "uniforms"]
 
 Hashes = npt.NDArray[np.uint64]
 _MISSING = np.uint64(0x9E3779B97F4A7C15)
-
-
-def mix(x: Hashes) -> Hashes:
-    """Return ``x`` with its bits well spread (the finaliser of splitmix64, Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 def name_hashes(names: tuple[str, ...]) -> Hashes:

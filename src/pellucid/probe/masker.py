@@ -12,13 +12,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.errors import RequestError, quote
-from pellucid.protocols import FloatArray
-from pellucid.random import stream
+from pellucid.protocols import FloatArray, RowModel
+from pellucid.random import integer, mix, stream
 from pellucid.table import ColumnType, Table
 
-__all__ = ["FILLS", "Neighbours", "Players", "missing_row", "reference_rows", "typical_row"]
+__all__ = ["FILLS", "Drawer", "Neighbours", "Players", "missing_row", "reference_rows", "typical_row"]
 
-FILLS = ("marginal", "baseline", "conditional", "missing")
+FILLS = ("marginal", "baseline", "conditional", "row_model", "missing")
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -133,6 +133,41 @@ def reference_rows(kept: Table, fill: str, *, size: int, seed: int, given: bool)
         return kept, f"background is {len(kept)} rows" + (" that were given" if given else " kept at fit")
     rows = np.sort(stream(seed, "background").choice(len(kept), size, replace=False))
     return kept.take(rows), f"background is a sample of {size} rows"
+
+
+class Drawer:
+    """Cells of absent players drawn from a row model, given the known ones: the fill ``"row_model"``.
+
+    Draw number d has its own random numbers, the same for every row and coalition: v of two coalitions then differ by what is known and
+    not by luck, and every draw is a game of its own whose values are unbiased.
+
+    Parameters
+    ----------
+    model : the row model. columns : the columns that the predictor reads. seed : of the draws.
+
+    Raises
+    ------
+    RequestError : the row model does not know a column of the predictor.
+    """
+
+    def __init__(self, model: RowModel, columns: Sequence[str], seed: int) -> None:
+        names = tuple(model.columns_)
+        if absent := [c for c in columns if c not in names]:
+            raise RequestError("the row model does not know columns of the model", expected=quote(columns, 12), got=f"no {quote(absent)}")
+        self._model, self._seed, self._names = model, integer(seed, "draws"), names
+        self._at = np.array([names.index(c) for c in columns], np.int64)
+
+    def fill(self, rows: Table, known: BoolArray, draw: npt.NDArray[np.int64]) -> Table:
+        """Return the rows with cells that are not known (n, C) drawn, row i by draw number ``draw[i]``."""
+        every = np.zeros((len(rows), len(self._names)), bool)
+        every[:, self._at] = known
+        counters = mix(np.asarray(draw, np.uint64) + np.uint64(self._seed))
+        return self._model.sample(rows, every, 1, counters)[0]
+
+    def nobody(self, like: Table, n: int) -> Table:
+        """Return ``n`` rows in which nothing is known, draws 0 to n - 1."""
+        rows = like.take(np.zeros(n, np.int64))
+        return self.fill(rows, np.zeros((n, len(self._at)), bool), np.arange(n))
 
 
 class Neighbours:

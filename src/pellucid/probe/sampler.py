@@ -203,7 +203,7 @@ class _Form:
         """Return normal scores: of the mean rank among the known cells."""
         from scipy.stats import norm
 
-        low, high = (np.searchsorted(self._sorted, values, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+        low, high = (np.searchsorted(self._sorted, values, side=side) for side in ("left", "right"))
         share = ((low + high) / 2).clip(0.5, len(self._sorted) - 0.5) / len(self._sorted)
         return np.asarray(norm.ppf(share))
 
@@ -217,7 +217,7 @@ class _Form:
             both = np.column_stack([np.nan_to_num(codes), np.isnan(codes)]).astype(np.float64)
             return both[:, : self.width]
         if self.kind == "level":
-            return (codes[:, None] == np.arange(self.width)).astype(np.float64)
+            return np.asarray(codes[:, None] == np.arange(self.width), np.float64)
         return np.zeros((len(codes), 0))
 
     def write(self, cells: pd.Series[Any], codes: FloatArray, drawn: BoolArray) -> Any:
@@ -251,7 +251,7 @@ class _Form:
             return np.asarray(np.where(np.isnan(codes) & (len(gone) > 0), gone[:1].sum(), rows), np.int64)
         # any row with that level; among rare levels another one each time
         order = np.argsort(self.own, kind="stable")
-        start, stop = (np.searchsorted(self.own[order], codes, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+        start, stop = (np.searchsorted(self.own[order], codes, side=side) for side in ("left", "right"))
         place = start + np.arange(len(codes)) % np.maximum(stop - start, 1)
         return np.asarray(order[np.minimum(place, len(order) - 1)], np.int64)
 

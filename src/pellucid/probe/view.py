@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError, quote
-from pellucid.protocols import DifferentiablePredictor, FloatArray, PartsPredictor, Predictor
+from pellucid.protocols import DifferentiablePredictor, FloatArray, HiddenPredictor, PartsPredictor, Predictor
 from pellucid.table import Table
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class View:
         self.columns, self.classes, self.task, self.scale = predictor.columns, predictor.classes, predictor.task, predictor.scale
         self.differentiable = isinstance(predictor, DifferentiablePredictor)
         self.additive = bool(getattr(predictor, "additive", False))
-        self.n_calls = 0
+        self.concurrent = self.differentiable and bool(getattr(predictor, "concurrent", False))
+        self.n_calls, self._lock = 0, threading.Lock()
         self.outputs, self._weights, self._shift = self._select(output, versus)
 
     def _select(self, output: Any, versus: Any) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
@@ -71,14 +73,39 @@ class View:
             do=f"did you mean {' or '.join(near)}" if near else None,
         )
 
+    def _count(self, rows: int) -> None:
+        with self._lock:  # the engine asks from several threads
+            self.n_calls += rows
+
     def raw(self, table: Table) -> FloatArray:
         """Return the chosen outputs (N, O)."""
-        self.n_calls += len(table)
+        self._count(len(table))
         return np.asarray(self.inner.raw(table), np.float64) @ self._weights + self._shift
+
+    def combine(self, values: FloatArray, *, shift: bool = False, squared: bool = False) -> FloatArray:
+        """Return values (..., O) of the chosen outputs from those of all outputs of the predictor.
+
+        Parameters
+        ----------
+        shift : the values are answers, not differences of answers. squared : they are variances.
+        """
+        weights = self._weights**2 if squared else self._weights
+        return np.asarray(values @ weights + (self._shift if shift else 0.0), np.float64)
 
     def background(self) -> Table | None:
         """Return the rows the predictor kept at fit."""
         return self.inner.background()
+
+    def hidden_layers(self) -> tuple[str, ...]:
+        """Return the names of the layers whose states can be read, input side first; empty where there are none."""
+        return self.inner.hidden_layers() if isinstance(self.inner, HiddenPredictor) else ()
+
+    def hidden(self, table: Table, layer: str) -> FloatArray:
+        """Return the state of one layer (N, H)."""
+        if not isinstance(self.inner, HiddenPredictor):
+            raise RequestError("this method reads hidden layers, and the model has none", expected="a network of this package")
+        self.n_calls += len(table)
+        return np.asarray(self.inner.hidden(table, layer), np.float64)
 
     def read(self, X: Any) -> Table:
         """Return ``X`` as the predictor's table."""
@@ -109,12 +136,12 @@ class View:
 
     def from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return the chosen outputs (N, O), differentiable in the tokens."""
-        self.n_calls += len(tokens)
+        self._count(len(tokens))
         return self._apply(self.network.from_tokens(tokens))
 
     def from_parts(self, parts: torch.Tensor) -> torch.Tensor:
         """Return the chosen outputs (N, O) from parts (N, C, W) or, where additive, from their sums (N, W)."""
-        self.n_calls += len(parts)
+        self._count(len(parts))
         return self._apply(self.network.from_parts(parts))
 
     def named_parts(self, table: Table) -> Mapping[str, npt.NDArray[Any]]:
@@ -124,7 +151,7 @@ class View:
                 "this method reads what is inside of a network, and the model shows nothing", expected="a network of this package",
                 do="use method='shapley'",
             )  # fmt: skip
-        self.n_calls += len(table)
+        self._count(len(table))
         return self.inner.named_parts(table)
 
     def linear(self, terms: FloatArray, shift: bool = False) -> FloatArray:

@@ -35,7 +35,7 @@ class Entry:
     needs : what it must be given: ``"black box"``, ``"gradients"``, ``"parts"``, ``"background"``, ``"training rows"``, ``"labels"``,
         ``"refit"``, ``"members"``, ``"column rank"`` (the columns' order by what they tell of the target), ``"whole table"`` (it speaks of
         a table, not of rows), ``"numbers"``, ``"explainer"`` (fitted beforehand by ``pellucid.fit_explainer``), ``"row model"``,
-        ``"text"`` (a column of words), ``"goal"`` (the wanted answer).
+        ``"text"`` (a column of words), ``"goal"`` (the wanted answer), ``"hidden"`` (states of hidden layers).
     takes : for backbones, the input form: ``"flat"``, ``"tokens"``, ``"scalars"`` (tokens of width 1) or ``"matrix"`` (peers); for
         encoders, ``"number"`` or ``"category"``.
     gives : the result class, ``"Explanation"`` where nothing is said.

@@ -26,7 +26,9 @@ class Neighbours(Result):
     data : the named rows as the user wrote them, with their target where it is known.
     distance : (N, k) distance in the space the method speaks of; None where it has none.
     weight : (N, k, O) part of each named row in the answer, on ``scale``; None where it has none.
-    credibility : (N,) share of agreement of the neighbours with the answer; None where it is not defined.
+    credibility : (N,) share of known rows whose own answer their neighbours contest at least as much as they contest this one (a p-value);
+        None where it is not defined.
+    agreement : (N,) share of the neighbours, over all layers, whose answer is this row's; None for numbers.
     rest : (N, O) part of the answer that the named rows leave to all others, where the weights add up; else None.
     outputs, scale, method, record : names, unit, how they were made.
     """
@@ -41,6 +43,7 @@ class Neighbours(Result):
     distance: FloatArray | None = None
     weight: FloatArray | None = None
     credibility: FloatArray | None = None
+    agreement: FloatArray | None = None
     rest: FloatArray | None = None
 
     def __post_init__(self) -> None:

@@ -53,7 +53,7 @@ class Selection(Result):
     @property
     def names(self) -> tuple[str, ...]:
         """The chosen columns; those chosen in any row where rows were tested."""
-        some = self.chosen if self.chosen.ndim == 1 else self.chosen.any(0)
+        some = np.asarray(np.atleast_2d(self.chosen).any(axis=0))
         return tuple(c for c, here in zip(self.columns, some) if here)
 
     def of_row(self, row: int) -> tuple[str, ...]:

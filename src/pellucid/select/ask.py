@@ -36,7 +36,7 @@ class Ask:
     table : the N rows that are tested, of the P input columns. y : (N,) class numbers or numbers, or None.
     view : the model, which has not seen these rows where it was fitted here; None where the method needs none and none was given.
     sampler : draws cells given the others. level, seed, options : as asked.
-    classes : number of classes of ``y``; 0 for numbers.
+    classes : number of classes of ``y``; 0 for numbers. kept : the rows the draws are learned from, where nothing else is given.
     """
 
     method: str
@@ -49,6 +49,7 @@ class Ask:
     options: Mapping[str, Any]
     classes: int
     settings: Mapping[str, Any]
+    kept: Table
     caveats: tuple[str, ...] = ()
     started: float = field(default_factory=time.perf_counter)
 
@@ -185,7 +186,7 @@ def _made(
     drawn = sampler if sampler is not None else Conditionals(kept)
     if sampler is None:
         caveats = (*caveats, f"cells were drawn by a Gaussian copula learned from {len(kept)} rows")
-    return Ask(entry.name, table, y, view, drawn, float(level), seed, options, classes, settings, caveats)
+    return Ask(entry.name, table, y, view, drawn, float(level), seed, options, classes, settings, kept, caveats)
 
 
 def _codes(y: npt.NDArray[Any], classes: Sequence[Any]) -> tuple[FloatArray, int]:

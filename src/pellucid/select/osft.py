@@ -6,8 +6,8 @@ on the right side are chosen, and those as far on the wrong side say how many of
 Source: Burns, Thomason and Tansey 2020, "Interpreting Black Box Models via Hypothesis Testing", arXiv:1904.00045.
 
 # NOTE[DIFF] the paper asks which cells raise the answer. Here ``side="answer"`` asks which cells push it further to the side on which it
-lies; the side is read from the mean of both answers, which is the same for a cell and its draw, so that the symmetry stays. Differences in
-log-odds are more powerful than in probabilities.
+lies; the side is that of the mean of both answers against the usual answer, the same for a cell and its draw, so that the symmetry stays.
+Differences in log-odds are more powerful than in probabilities.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SIDES = ("answer", "up", "down")
 
 
 def select(question: Ask) -> Selection:
-    """Return, per row, the columns whose cells push the answer. Cost: P model rows per row."""
+    """Return, per row, the columns whose cells push the answer. Cost: P model rows per row, and those of the background."""
     side = question.options["side"]
     if side not in SIDES:
         raise RequestError(f"unknown side {side!r}", expected=f"one of {', '.join(map(repr, SIDES))}")
@@ -33,10 +33,11 @@ def select(question: Ask) -> Selection:
     raw = view.raw(question.table)
     followed, n = question.chosen_output(raw), np.arange(len(raw))
     own = raw[n, followed]
+    usual = view.raw(question.kept)
+    middle = np.median(usual, axis=0)[followed]
     t = np.empty((len(n), len(question.columns)))
     for j in range(len(question.columns)):
         other = question.answers(j, 1)[0, n, followed]
-        middle = float(np.median([own, other]))  # of both, so that it does not know which is which
         sign = {"up": 1.0, "down": -1.0}.get(side) or np.where((own + other) / 2 >= middle, 1.0, -1.0)
         t[:, j] = sign * (own - other)
     chosen, threshold = by_symmetry(t, question.level)

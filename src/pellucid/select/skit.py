@@ -62,7 +62,8 @@ def _points(table: Table, name: str, other: Table | None = None) -> FloatArray:
         centre, spread = (here.mean(), here.std() or 1.0) if len(here) else (0.0, 1.0)
         return np.column_stack([np.nan_to_num((values - centre) / spread), np.isnan(values)])
     texts, levels = table.texts(name), base.levels(name)[1]
-    return np.stack([*(texts == t for t in levels), ~np.isin(texts.astype(str), levels)], axis=1) / np.sqrt(2)
+    marks = np.stack([*(texts == t for t in levels), ~np.isin(texts.astype(str), levels)], axis=1)
+    return np.asarray(marks / np.sqrt(2))
 
 
 def _taken(question: Ask, most: int) -> tuple[Table, np.ndarray]:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from pellucid.errors import CellError, quote
+from pellucid.export import level_text
 from pellucid.table.types import Column
 
 __all__ = ["level_text", "levels", "numbers", "seconds"]
-
-
-def level_text(value: Any) -> str:
-    """Return the canonical text of a level: 3, 3.0 and "3 " are one level, ``"3"``.
-
-    Examples
-    --------
-    >>> [level_text(v) for v in (3, 3.0, "3 ", True, 2.5)]
-    ['3', '3', '3', 'True', '2.5']
-    """
-    if isinstance(value, float | np.floating) and float(value).is_integer() and abs(float(value)) < 2**63:
-        return str(int(value))
-    return str(value).strip()
 
 
 def _where(bad: npt.NDArray[np.bool_], column: Column, source: str) -> str:

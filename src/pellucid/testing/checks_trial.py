@@ -58,7 +58,7 @@ def linear_refit(table: Any = None, target: Any = None, **_: Any) -> LinearPredi
     """Return least squares on the rows: a model that is trained in no time."""
     cells = matrix(table, table.columns)
     weights = np.linalg.lstsq(np.column_stack([cells, np.ones(len(cells))]), np.asarray(target, float), rcond=None)[0]
-    return LinearPredictor(weights[:-1], table, intercept=float(weights[-1]))
+    return LinearPredictor(weights[:-1].tolist(), table, intercept=float(weights[-1]))
 
 
 def _linear(weights: tuple[float, ...] = (3.0, -2.0, 1.0, 0.0, 0.0), n: int = 300) -> Ground:

@@ -70,8 +70,8 @@ class Law:
         return out
 
 
-def _at(names: Iterable[str]) -> list[int]:
-    return [COLUMNS.index(n) for n in names]
+def _at(names: Iterable[str]) -> npt.NDArray[np.int64]:
+    return np.array([COLUMNS.index(n) for n in names], np.int64)
 
 
 def _plain(family: str, name: str, words: str, function: Callable[[Cells], FloatArray], *reads: str) -> Law:
@@ -97,7 +97,7 @@ def _on(test: BoolArray, yes: float = 2.0, no: float = 0.0) -> FloatArray:
 
 
 def _level(codes: FloatArray, *worth: float) -> FloatArray:
-    return np.asarray(worth)[codes.astype(int)]
+    return np.asarray(np.array(worth, np.float64)[codes.astype(int)])
 
 
 _LIST = (

@@ -227,6 +227,25 @@ class TinyNetwork(_Known):
         with torch.no_grad():
             return np.asarray(self.from_tokens(self.tokens(table)).numpy())
 
+    def hidden_layers(self) -> tuple[str, ...]:
+        """Return the layers whose states can be read, input side first."""
+        return ("tokens", "first", "last")
+
+    def hidden(self, table: Table, layer: str | None = None) -> FloatArray:
+        """Return the state of one layer (N, H)."""
+        with torch.no_grad():
+            tokens = self.tokens(table)
+            if layer == "tokens":
+                return np.asarray(tokens.flatten(1).numpy())
+            first = torch.relu(self.parts(tokens).sum(1))
+            return np.asarray((first if layer == "first" else torch.relu(first @ self.stages.hidden)).numpy())
+
+    kept_labels: Any = None
+
+    def background_labels(self) -> Any:
+        """Return the labels of the rows kept, where :func:`fit_network` made the network."""
+        return self.kept_labels
+
     def layers(self) -> tuple[str, ...]:
         """Return the trained layers, output side first."""
         return ("output", "hidden", "parts", "tokens")
@@ -316,6 +335,7 @@ def fit_network(table: Table, y: Any, *, steps: int = 300, seed: int = 0, **opti
     y = np.asarray(y)
     classes = tuple(np.unique(y)) if y.dtype.kind not in "f" else ()
     net = TinyNetwork(table, classes=classes, seed=seed, **options)
+    net.kept_labels = y
     goal = torch.from_numpy(np.searchsorted(np.asarray(classes), y)) if classes else torch.from_numpy(y.astype(float))
     optimiser = torch.optim.Adam(net.stages.parameters(), lr=0.02)
     for _ in range(steps):

@@ -52,7 +52,8 @@ class GaussianRows:
         """Return n tables with the unknown cells drawn from their exact conditional distribution."""
         x, draw = matrix(table, self.columns), stream(seed, "gaussian draws")
         out = np.repeat(x[None], n, axis=0)
-        patterns, which = np.unique(known, axis=0, return_inverse=True)
+        same = len(known) > 0 and bool((known == known[0]).all())  # the usual case: the same cells are known in every row
+        patterns, which = (known[:1], np.zeros(len(known), int)) if same else np.unique(known, axis=0, return_inverse=True)
         for k, pattern in enumerate(patterns):
             at = np.flatnonzero(which.reshape(-1) == k)
             if pattern.all():

@@ -95,7 +95,7 @@ class Saver:
             **{f"optim.{n}": p for n, p in run.optimizers.tensors().items()},
             **{f"average.{n}": p for n, p in (run.average.tensors() if run.average is not None else {}).items()},
         }
-        names = ("step", "steps", "last", "every", "history", "best_score", "best_step", "wait")
+        names = ("step", "steps", "last", "every", "warmup", "anchor", "replans", "history", "best_score", "best_step", "wait")
         save_checkpoint(
             self.folder,
             tensors,

@@ -19,6 +19,7 @@ from pellucid.nn.cells import Cells
 from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
 from pellucid.training.checkpoint import Saver
+from pellucid.training.clock import Clock
 from pellucid.training.objectives import Objective
 from pellucid.training.pretraining import Pretraining
 from pellucid.training.recipe import TrainSettings
@@ -28,7 +29,10 @@ __all__ = ["FittedNetwork", "choose_device", "fit_network"]
 
 Progress = Callable[[int, int, float, float, float], None]
 
-CLOCK_SHARE = 0.85  # of the time left is planned for steps; the rest is for scores and outputs
+MOST_TRIED, TRIED = 20, 0.05  # steps, or share of the time left, after which a fit with a limit is planned first
+START = 0.25  # of the time there is, at most, that finding a good beginning may take
+CLOSE = 0.02  # a plan is left alone where the time there is asks for one that differs by less
+SLOWER = 1.5  # answers in chunks of one size, as predictions are, against scores on the stop rows
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def fit_network(
     progress: Progress | None = None,
     deadline: float | None = None,
     pretraining: Pretraining | None = None,
+    answers_after: int = 0,
 ) -> FittedNetwork:
     """Train one network, or one per fold side by side, and return its best state.
 
@@ -98,6 +103,7 @@ def fit_network(
     resume : go on from the checkpoint in that folder, if there is one, to the bits of an uninterrupted fit.
     progress : ``(step, steps, train_loss, stop_score, seconds_left)``, called after every evaluation.
     deadline : ``time.monotonic()`` at which the fit must have ended; the earlier of it and ``settings.time_limit`` counts.
+    answers_after : rows that the caller lets every network answer when the fit is done, before the same deadline.
     pretraining : what to learn from the cells alone before the fit, or None; at most a third of the time goes to it.
     """
     started = time.monotonic()
@@ -106,14 +112,18 @@ def fit_network(
     if not parts or any(len(train) == 0 for train, _ in parts):
         raise RequestError("there are no rows to train on")
     with limit_threads(threads), keep_memory(), _own_random_numbers():
-        run = Run(build, cells, target, weights, parts, objective, settings, seed, choose_device(device), stop_metric, pretraining)
+        begins = None if deadline is None else max(deadline - time.monotonic(), 0.0) * START
+        run = Run(build, cells, target, weights, parts, objective, settings, seed, choose_device(device), stop_metric, pretraining, begins)
         run.record |= {"device": str(run.device)}
         saver = Saver(run, checkpoint, resume)
         run.use(saver.arithmetic() or run.choose(threads))
         if saver.found is None:
             run.pretrain(np.inf if deadline is None else started + (deadline - started) / 3)
         saver.load()
-        history = _train(run, _Clock(started, deadline), saver, progress)
+        held = sum(len(stop) for _, stop in parts)
+        scored = max(run.stop.shape[1], 1)  # rows of each network that a score reads
+        after = SLOWER * (held + answers_after) / scored if run.has_stop else 0.0
+        history = _train(run, Clock(started, deadline, after), saver, progress)
         net = run.settle()
         outputs = run.held_out()
         return FittedNetwork(net, history, run.summary() | {"seconds": time.monotonic() - started}, outputs)
@@ -126,71 +136,74 @@ def _own_random_numbers() -> Iterator[None]:
         yield
 
 
-class _Clock:
-    """Time used and left."""
-
-    def __init__(self, started: float, deadline: float | None) -> None:
-        self.started, self.deadline = started, deadline
-        self.trained = time.monotonic()
-
-    @property
-    def used(self) -> float:
-        return time.monotonic() - self.started
-
-    def left(self) -> float:
-        return np.inf if self.deadline is None else self.deadline - time.monotonic()
-
-    def plan(self, step: int, first: int, steps: int) -> int:
-        """Return how many steps fit, judged by the steps from ``first`` on."""
-        if self.deadline is None or step <= first:
-            return steps
-        pace = (time.monotonic() - self.trained) / (step - first)
-        return max(step + 1, min(steps, step + int(self.left() * CLOCK_SHARE / pace)))
-
-
-def _train(run: Run, clock: _Clock, saver: Saver, progress: Progress | None) -> list[dict[str, float]]:
+def _train(run: Run, clock: Clock, saver: Saver, progress: Progress | None) -> list[dict[str, float]]:
     """Go from where the fit stands to its end; returns the history."""
     run.net.train()
-    first, planned = run.step, run.step >= run.warmup
-    clock.trained = time.monotonic()
-    scoring, losses = 0.0, list[torch.Tensor]()
+    first, planned = run.step, clock.deadline is None or run.step >= run.warmup
+    losses = list[torch.Tensor]()
     if run.started and run.step == 0 and run.has_stop:
+        before = clock.now()
         run.evaluate()  # where it begins may be the best place already
+        clock.scoring = clock.now() - before
+    clock.begin(first)
     while run.step < run.last and not run.ended:
         losses.append(run.advance())
-        if not planned and (run.step >= run.warmup or (run.step - first >= 10 and clock.used > 1.0)):
-            planned = True
-            run.replan(clock.plan(run.step, first, run.steps))
-        if clock.left() < 1.5 * scoring + 0.02:
+        if clock.over():
             run.ended = "time limit"
-        # nothing is scored while warming up, so that a replay with a shorter plan scores at the same steps
-        if (run.step % run.every == 0 and run.step > run.warmup) or run.step >= run.last or run.ended:
-            scoring = _take_stock(run, losses, clock)
+        tried = not planned and (run.step - first > MOST_TRIED or clock.now() - clock.at > TRIED * clock.left())
+        due = (run.step % run.every == 0 and run.step > run.warmup) or run.step >= run.last or bool(run.ended)
+        if due:
+            clock.mark(run.step, _take_stock(run, losses, clock))
             losses.clear()
-            _tell(run, progress, clock, first)
+        elif run.step == first + 1:
+            clock.begin(run.step)  # the first step prepares much that the others have no need of
+        elif tried:
+            clock.mark(run.step, 0.0)
+        # last of all: a replay turns at the same place
+        if (due or tried) and not run.ended and run.step < run.last:
+            planned = True
+            _replan(run, clock)
+        run.follow()
+        if due:
+            _tell(run, progress, clock)
         saver.maybe()
     run.ended = run.ended or ("planned steps done" if run.last == run.steps else "max_steps")
     return run.history
 
 
-def _take_stock(run: Run, losses: Sequence[torch.Tensor], clock: _Clock) -> float:
+def _replan(run: Run, clock: Clock) -> None:
+    """Plan for the time there is: the rates then reach their end with it, neither cut off nor long before."""
+    if clock.deadline is None or not clock.pace:
+        return
+    ahead = clock.steps(_evaluations(run))
+    if abs(ahead - (run.steps - run.step)) > CLOSE * max(run.steps - run.step, 1):
+        run.replan(run.step + max(ahead, 1), clock.apart)
+
+
+def _evaluations(run: Run) -> float:
+    """Return how many scores are still to come."""
+    return (run.last - run.step) / run.every if run.has_stop else 0.0
+
+
+def _take_stock(run: Run, losses: Sequence[torch.Tensor], clock: Clock) -> float:
     """Score, and see whether to go on; returns the seconds it took."""
-    before = time.monotonic()
-    loss = float(torch.stack(list(losses)).mean())
+    loss = float(torch.stack(list(losses)).mean())  # waits for the steps, which are not part of the scoring
+    before = clock.now()
     entry = {"step": run.step, "epoch": run.step / run.batches.per_epoch, "train_loss": loss}
     if run.has_stop:
         entry["stop_score"] = run.evaluate()
     run.history.append(entry | {"seconds": clock.used})
     if not np.isfinite(loss):
         run.ended = "the loss is not finite"
-    elif run.has_stop and min(run.wait) >= run.settings.patience:
+    # a plan that the clock has shortened goes to its end: what it gains, it gains as the rates fall
+    elif run.has_stop and min(run.wait) >= run.settings.patience and run.steps >= run.full:
         run.ended = "no better score"
-    return time.monotonic() - before
+    return clock.now() - before if run.has_stop else 0.0
 
 
-def _tell(run: Run, progress: Progress | None, clock: _Clock, first: int) -> None:
-    if progress is not None:
-        pace = (time.monotonic() - clock.trained) / max(run.step - first, 1)
-        entry = run.history[-1]
-        left = min((run.last - run.step) * pace, clock.left())
-        progress(run.step, run.last, entry["train_loss"], entry.get("stop_score", float("nan")), max(left, 0.0))
+def _tell(run: Run, progress: Progress | None, clock: Clock) -> None:
+    if progress is None:
+        return
+    entry = run.history[-1]
+    left = 0.0 if run.ended else clock.to_come(run.last - run.step, _evaluations(run))
+    progress(run.step, run.last, entry["train_loss"], entry.get("stop_score", float("nan")), left)

@@ -18,8 +18,8 @@ SEVERAL = 4  # chunks from which threads pay
 
 
 def predict_in_chunks(
-    function: Callable[[Cells], torch.Tensor], cells: Cells, chunk: int | None = None, precision: str = "fp32"
-) -> torch.Tensor:  # fmt: skip
+    function: Callable[[Cells], torch.Tensor], cells: Cells, chunk: int | None = None, precision: str = "fp32", concurrent: bool = True
+) -> torch.Tensor:
     """Return ``function`` over all rows, on the processor, called with exactly ``chunk`` rows each time.
 
     Matrix products of different heights may round differently; with one height for every call a row's answer does not depend on its
@@ -32,6 +32,7 @@ def predict_in_chunks(
     cells : (N, ...).
     chunk : rows per call; 512, or 2048 in bf16.
     precision : ``"fp32"``, or ``"bf16"`` for matrix products.
+    concurrent : whether the function may be called by several threads at once; a stack of networks may not.
     """
     n, device = cells.n_rows, cells.numbers.device
     chunk = chunk or (CHUNK if precision == "fp32" else CHUNK_BF16)
@@ -48,7 +49,7 @@ def predict_in_chunks(
         with torch.inference_mode():
             return function(blank)[:0].cpu()
     starts = range(0, n, chunk)
-    alone = device.type != "cpu" or len(starts) < SEVERAL
+    alone = device.type != "cpu" or len(starts) < SEVERAL or not concurrent
     threads = 1 if alone else min(torch.get_num_threads(), default_threads())
     with limit_threads(1 if device.type == "cpu" else "auto"), contextlib.nullcontext() if alone else keep_memory():
         where: Executor = InProcess() if threads == 1 else Threads(threads)

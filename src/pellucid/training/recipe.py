@@ -45,6 +45,8 @@ class TrainSettings:
     evaluations : how often the stop rows are scored over the whole fit.
     patience : evaluations without a better score after which training ends.
     steps : planned number of steps; None derives it from batch and epochs.
+    replans : turns of a plan that followed a clock, for a replay: (at step, steps in all, warm-up, steps between scores).
+    starts : for a replay, how many solves each network's start took where the clock cut it short.
     max_steps : steps after which the fit ends, wherever its plan stands; None for no limit. Below the plan it shortens the plan,
         unless ``steps`` is given as well (the replay of a fit that the clock ended).
     time_limit : seconds; the fit plans its steps by it and ends in time.
@@ -82,6 +84,8 @@ class TrainSettings:
     evaluations: int = 30
     patience: int = 12
     steps: int | None = None
+    replans: tuple[tuple[int, int, int, int], ...] = ()
+    starts: tuple[int, ...] = ()
     max_steps: int | None = None
     time_limit: float | None = None
     precision: str = "auto"

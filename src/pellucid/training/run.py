@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,12 +27,12 @@ from pellucid.training.memory import fill_banks
 from pellucid.training.metrics import Metric, metric
 from pellucid.training.objectives import Objective
 from pellucid.training.optim import Optimizers
-from pellucid.training.precision import Arithmetic, choose_arithmetic, shape_class, shard_count
+from pellucid.training.precision import COMPILE_SECONDS, Arithmetic, choose_arithmetic, shape_class, shard_count
 from pellucid.training.predict import predict_in_chunks
 from pellucid.training.pretraining import Pretraining, pretrain
 from pellucid.training.recipe import TrainSettings
-from pellucid.training.schedules import warm_cosine
-from pellucid.training.starts import begin
+from pellucid.training.schedules import progress, warm_cosine
+from pellucid.training.starts import Solves, begin
 
 __all__ = ["Part", "Run"]
 
@@ -46,7 +47,7 @@ class Run:
     def __init__(
         self, build: Callable[[int], TableNet], cells: Cells, target: npt.NDArray[Any], weights: npt.NDArray[np.float64] | None,
         parts: Sequence[Part], objective: Objective, settings: TrainSettings, seed: int, device: torch.device, stop_metric: Any,
-        pretraining: Pretraining | None = None,
+        pretraining: Pretraining | None = None, start_seconds: float | None = None,
     ) -> None:  # fmt: skip
         self.settings, self.objective, self.seed, self.device, self.parts = settings, objective, seed, device, parts
         self.pretraining = pretraining
@@ -54,7 +55,8 @@ class Run:
         nets = [build(random.integer(seed, "net", g)) for g in range(len(parts))]
         fill_banks(nets, cells, objective.prepare(target), [train for train, _ in parts], objective, seed)
         given = objective.row_weights(target, weights)
-        self.started = begin(nets, cells, objective.prepare(target), given, [train for train, _ in parts], objective)
+        self.solves = self._solves(start_seconds)
+        self.started = begin(nets, cells, objective.prepare(target), given, [train for train, _ in parts], objective, self.solves)
         self.net: TableNet | StackedNet = (nets[0] if len(nets) == 1 else StackedNet(nets)).to(device)
         self.host_cells, self.cells = cells, cells.to(device)
         self.truth = np.asarray(target) if objective.task == "classification" else np.asarray(target, np.float64).reshape(len(target), -1)
@@ -84,6 +86,13 @@ class Run:
         self.best_score, self.best_step, self.wait = [np.inf] * g, [0] * g, [0] * g
         self.record: dict[str, Any] = {"settings": settings.describe(), "seed": seed, "folds": g, "started": self.started}
 
+    def _solves(self, seconds: float | None) -> list[Solves]:
+        """Return what each network's start may take: of ``seconds`` an equal share, what time one leaves falling to the next."""
+        if self.settings.starts:
+            return [Solves(most=n) for n in self.settings.starts]
+        now, n = time.monotonic(), len(self.parts)
+        return [Solves(None if seconds is None else now + seconds * (g + 1) / n) for g in range(n)]
+
     def _beside(self) -> torch.Tensor | None:
         """Return the raw outputs (G, R, 1, O) of the additive model on the stop rows, for networks that have one beside them.
 
@@ -111,8 +120,10 @@ class Run:
             if s.steps is None:
                 self.steps = min(self.steps, s.max_steps)
             self.last = min(self.steps, s.max_steps)
-        self.warmup = s.warmup_steps or max(1, round(s.warmup * self.steps))
+        self.first_plan = {"steps": self.steps, "warmup_steps": s.warmup_steps or max(1, round(s.warmup * self.steps))}
+        self.warmup = self.first_plan["warmup_steps"]
         self.every = max(1, -(-self.steps // s.evaluations))
+        self.full, self.anchor, self.replans = self.steps, (self.warmup, 0.0), list[list[int]]()
 
     def use(self, arithmetic: Arithmetic) -> None:
         """Fix the arithmetic, torch's threads among it, and make the optimizers."""
@@ -142,7 +153,8 @@ class Run:
         per_row = sum(self.params[n].numel() for n in self.net.matrices()) * self.net.n_members // len(self.parts)
         if not self.net.additive:
             per_row *= self.net.n_columns  # its matrices meet every token of a row
-        rows, alone = self.batches.size, len(self.parts) == 1
+        limit = self.settings.time_limit
+        rows, alone = self.batches.size, len(self.parts) == 1 and (limit is None or limit > COMPILE_SECONDS)
         key = f"{shape_class(self.device, rows, per_row, self.net.n_members)} | {self.settings.describe()['backbone']}"
         return choose_arithmetic(
             self.settings.precision, self.settings.compile if alone else False, threads,
@@ -224,7 +236,7 @@ class Run:
     def advance(self) -> torch.Tensor:
         """Take one step; returns its loss per fold, detached."""
         loss = self.gradients()
-        self.optimizers.step(warm_cosine(self.step, self.steps, self.warmup))
+        self.optimizers.step(warm_cosine(self.step, self.steps, self.warmup, *self.anchor))
         self.step += 1
         if self.average is not None:
             self.average.take(self.step, self.steps)
@@ -319,11 +331,33 @@ class Run:
             else:
                 self.best[name].copy_(value)
 
-    def replan(self, steps: int) -> None:
-        """Shorten the plan to what the clock allows."""
-        if steps < self.steps:
-            self.steps, self.last = steps, min(self.last, steps)
-            self.every = max(1, -(-steps // self.settings.evaluations))
+    def replan(self, steps: int, apart: Callable[[int], int]) -> None:
+        """Plan for another number of steps in all, at most those without a clock; what was planned is kept, for a replay.
+
+        Parameters
+        ----------
+        steps : the new plan. apart : from the steps between two scores that the plan asks for to those that are allowed.
+        """
+        s = self.settings
+        steps = min(max(steps, self.step + 1), self.full)
+        if steps == self.steps:
+            return
+        warmup = min(self.warmup, max(self.step, round(s.warmup * steps), 1)) if self.step < self.warmup else self.warmup
+        every = apart(max(1, -(-steps // s.evaluations)))
+        self._turn([self.step, steps, warmup, every])
+
+    def follow(self) -> None:
+        """Take the turns of a plan that a replay was given."""
+        for turn in self.settings.replans:
+            if turn[0] == self.step:
+                self._turn(list(turn))
+
+    def _turn(self, turn: list[int]) -> None:
+        step, steps, warmup, every = turn
+        self.anchor = (warmup, 0.0) if step <= warmup else (step, progress(step, self.steps, *self.anchor))
+        most = self.settings.max_steps
+        self.steps, self.warmup, self.every, self.last = steps, warmup, every, steps if most is None else min(steps, most)
+        self.replans.append(turn)
 
     # -- the end -------------------------------------------------------------------------------------------------------------
 
@@ -348,7 +382,11 @@ class Run:
         held = [np.asarray(stop, np.int64) for _, stop in self.parts]
         rows = np.concatenate(held)
         if len(rows):
-            raw = predict_in_chunks(self.net, self.host_cells.take(torch.from_numpy(rows))).unflatten(1, (g, -1)).numpy()
+            raw = (
+                predict_in_chunks(self.net, self.host_cells.take(torch.from_numpy(rows)), concurrent=isinstance(self.net, TableNet))
+                .unflatten(1, (g, -1))
+                .numpy()
+            )
             outputs[rows] = raw[np.arange(len(rows)), np.repeat(np.arange(g), [len(h) for h in held])]
         return outputs
 
@@ -366,7 +404,9 @@ class Run:
             }),
             # changes of the settings that give this fit again, without a clock
             "replay": {
-                "steps": self.steps, "max_steps": self.step, "warmup_steps": self.warmup, "time_limit": None,
+                **self.first_plan, "replans": tuple(tuple(turn) for turn in self.replans),
+                "starts": tuple(s.done for s in self.solves) if any(s.cut for s in self.solves) else (),
+                "max_steps": self.step, "time_limit": None,
                 "precision": self.arithmetic.precision, "compile": self.arithmetic.compiled,
             },
         }  # fmt: skip

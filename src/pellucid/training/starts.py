@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +13,36 @@ from pellucid.nn.cells import Cells
 from pellucid.nn.table_net import TableNet
 from pellucid.training.objectives import Objective
 
-__all__ = ["begin"]
+__all__ = ["Solves", "begin"]
+
+
+class Solves:
+    """Says whether a start may go on: as long as there is time, or for a number of solves.
+
+    Parameters
+    ----------
+    until : ``now()`` from which on it may not; None for no limit. most : the number, of a replay; None where time decides.
+
+    Attributes
+    ----------
+    done : how many it was allowed. cut : whether one was refused.
+    """
+
+    def __init__(self, until: float | None = None, most: int | None = None, now: Callable[[], float] | None = None) -> None:
+        self.until, self.most, self.now, self.done, self.cut = until, most, now or time.monotonic, 0, False
+
+    def __call__(self) -> bool:
+        if self.most is not None:
+            more = self.done < self.most
+        else:
+            more = not self.cut and (self.until is None or self.now() < self.until)
+        self.done, self.cut = self.done + more, self.cut or not more
+        return more
 
 
 def begin(
     nets: Sequence[TableNet], cells: Cells, target: torch.Tensor, weights: npt.NDArray[np.float64], parts: Sequence[npt.NDArray[np.int64]],
-    objective: Objective,
+    objective: Objective, solves: Sequence[Solves] | None = None,
 ) -> bool:  # fmt: skip
     """Start each network on its own training part, where its backbone has ``start_from``; returns whether all were started.
 
@@ -26,7 +51,7 @@ def begin(
     Parameters
     ----------
     nets : one for each part. cells, target : of all rows; the target as the objective prepared it. weights : (N,).
-    parts : each network's training rows.
+    parts : each network's training rows. solves : how many solves each network's start may take; None for all it asks for.
     """
     if not hasattr(nets[0].backbone, "start_from") or objective.loss_function is not None or objective.named is not None:
         return False
@@ -34,10 +59,10 @@ def begin(
     known = objective.kept(target).double().numpy()
     answers = known[:, 1:] if classes and objective.n_outputs == 1 else known
     done = []
-    for net, rows in zip(nets, parts):
+    for net, rows, go_on in zip(nets, parts, solves or [Solves() for _ in nets]):
         rows = rows[weights[rows] > 0]
         at = torch.from_numpy(rows)
-        done.append(bool(net.backbone.start_from(net.embedding, cells.take(at), answers[rows], weights[rows], classes)))  # type: ignore[operator]
+        done.append(bool(net.backbone.start_from(net.embedding, cells.take(at), answers[rows], weights[rows], classes, go_on)))  # type: ignore[operator]
     if all(getattr(net.backbone, "quiet", False) for net in nets):  # one choice for all folds: they are one network
         for net in nets:
             net.backbone.leave_out_dropout()  # type: ignore[operator]

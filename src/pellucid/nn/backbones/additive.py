@@ -6,7 +6,7 @@ Caruana 2019, arXiv:1909.09223 (the explainable boosting machine); Lengerich and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -167,7 +167,7 @@ class Additive(nn.Module):
         """Return the terms (N, P, O) of the pairs' bases (N, P, B)."""
         assert self.tables is not None
         folded = torch.bmm(left.transpose(0, 1), self.curves.pace * self.tables)
-        folded = folded.reshape(len(self.pairs), len(left), self.basis_width, self.width)
+        folded = folded.reshape(len(self.pairs), left.shape[0], self.basis_width, self.width)
         terms: torch.Tensor = (folded * right.transpose(0, 1)[..., None]).sum(2).transpose(0, 1)
         return terms
 
@@ -204,7 +204,8 @@ class Additive(nn.Module):
 
     @torch.no_grad()
     def start_from(
-        self, embedding: Any, cells: Cells, answers: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None, classes: bool
+        self, embedding: Any, cells: Cells, answers: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None, classes: bool,
+        go_on: Callable[[], bool] = lambda: True,
     ) -> bool:  # fmt: skip
         """Put the terms where the penalised fit of ``additive_start`` has them; False where these tokens or sizes do not allow it.
 
@@ -212,6 +213,7 @@ class Additive(nn.Module):
         ----------
         embedding : makes the tokens; its levels' vectors are set: what a level adds, then the indicator of its place among the frequent.
         cells : N training rows. answers : (N, O) 0 and 1, or standardised values. weights : (N,) or None.
+        go_on : as for ``fitted_sum``.
         """
         sizes, levels, numbers = self.sizes, getattr(embedding, "levels", None), getattr(embedding, "numbers", None)
         readable = (levels is None or isinstance(levels, LevelTable)) and (numbers is None or getattr(numbers, "marks", False))
@@ -226,7 +228,7 @@ class Additive(nn.Module):
         at = {c: k for k, c in enumerate(columns)}
         usable = [p for p, pair in enumerate(self.pairs) if pair[0] in at and pair[1] in at]
         pairs = [(at[self.pairs[p][0]], at[self.pairs[p][1]]) for p in usable]
-        fit = fitted_sum([own[c] for c in columns], [coarse[c] for c in columns], pairs, answers[some], weights, classes)
+        fit = fitted_sum([own[c] for c in columns], [coarse[c] for c in columns], pairs, answers[some], weights, classes, go_on)
         self.unexplained = None if classes else float(fit.noise.mean())
         self.curves.pace.mul_(AFTER_START)
         self.held.zero_()

@@ -9,7 +9,7 @@ shrinks to nothing without a search on held-out rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -109,29 +109,34 @@ def _unit(kernel: F64, mass: F64) -> F64:
 
 
 def fitted_sum(
-    columns: Sequence[Places], coarse: Sequence[Places], pairs: Sequence[tuple[int, int]], answers: F64, weights: F64 | None, classes: bool
-) -> Heights:
+    columns: Sequence[Places], coarse: Sequence[Places], pairs: Sequence[tuple[int, int]], answers: F64, weights: F64 | None, classes: bool,
+    go_on: Callable[[], bool] = lambda: True,
+) -> Heights:  # fmt: skip
     """Return the fitted heights.
 
     Parameters
     ----------
     columns, coarse : places on the knots of the columns' own terms, and on those of their pairs. pairs : indexes into ``coarse``.
     answers : (N, O): 0 and 1 for classes (one column for two classes), or standardised values. weights : (N,) or None.
+    go_on : asked before every solve but the first of each output; where it says no, the sum stays as it is then.
 
     Cost: a solve of all columns' heights together (``ROUNDS + CYCLES`` times) and of each pair's (``CYCLES`` times), for each of O.
     """
     fit = _Fit(columns, answers, np.ones(len(answers)) if weights is None else weights / weights.mean(), classes)
     for k in range(answers.shape[1]):
-        for _ in range(ROUNDS if answers.shape[1] == 1 else 2):
-            fit.columns_of(k)
+        for turn in range(ROUNDS if answers.shape[1] == 1 else 2):
+            if turn == 0 or go_on():
+                fit.columns_of(k)
     for _ in range(ROUNDS - 2 if answers.shape[1] > 1 else 0):
         for k in range(answers.shape[1]):
-            fit.columns_of(k)
+            if go_on():
+                fit.columns_of(k)
     fit.add(coarse, pairs)
     for _ in range(CYCLES if pairs else 0):
         for k in range(answers.shape[1]):
-            fit.pairs_of(k)
-            fit.columns_of(k)
+            fit.pairs_of(k, go_on)
+            if go_on():
+                fit.columns_of(k)
     shapes = [(coarse[i].size, coarse[j].size, -1) for i, j in pairs]
     heights = [np.stack([fit.pairs[k][p].heights for k in range(answers.shape[1])], -1).reshape(s) for p, s in enumerate(shapes)]
     return Heights(np.split(fit.heights, fit.starts[1:-1]), heights, fit.bias, fit.noise)
@@ -255,10 +260,12 @@ class _Fit:
         sizes = [coarse[i].size * coarse[j].size for i, j in pairs]
         self.pairs = [[_Pair(self.guess, np.zeros(s), np.zeros(n)) for s in sizes] for _ in range(self.answers.shape[1])]
 
-    def pairs_of(self, k: int) -> None:
+    def pairs_of(self, k: int, go_on: Callable[[], bool] = lambda: True) -> None:
         """Solve for each pair of one output in turn, with the variance of its prior that fits best given all other terms."""
         trust = TRUST * min(1.0, (ROWS / len(self.answers)) ** 4)
         for pair, (i, j) in zip(self.pairs[k], self.chosen):
+            if not go_on():
+                return
             a, b = self.coarse[i], self.coarse[j]
             sides = [(x * b.size + y, v * w) for x, v in a.sides() for y, w in b.sides()]
             at, value = (np.stack(columns, 1) for columns in zip(*sides))

@@ -112,7 +112,7 @@ class FTTransformer(nn.Module):
         """Put [CLS] in front, which no mask hides."""
         if self.pool is not None:
             return tokens, masked
-        x = torch.cat([self.cls.expand(len(tokens), 1, -1), tokens], 1)
+        x = torch.cat([self.cls.expand(tokens.shape[0], 1, -1), tokens], 1)
         return x, None if masked is None else functional.pad(masked, (1, 0), value=False)
 
     def _end(self, x: torch.Tensor, masked: torch.Tensor | None) -> torch.Tensor:

@@ -126,7 +126,7 @@ class KAN(nn.Module):
             x = x.flatten(1)
             for layer in self.layers:
                 x = layer(x)
-            return (x + self.bias)[:, None], {"penalty": self._penalty().expand(len(x))}
+            return (x + self.bias)[:, None], {"penalty": self._penalty().expand(x.shape[0])}
 
     def explained(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return the outputs with ``contributions`` (N, C, O) and ``bias`` (N, O), whose total they are, and the first layer's edges.

@@ -134,7 +134,7 @@ class LEURN(nn.Module):
         rules = torch.einsum("ncld,olcd->nclo", found, self._read().view(-1, *shape))
         thresholds = (thresholds[..., None] + self.steps).flatten(3)
         contributions = rules.sum(2)
-        bias = self.out.bias.expand(len(tokens), -1)
+        bias = self.out.bias.expand(tokens.shape[0], -1)
         parts = {"contributions": contributions, "bias": bias, "rules": rules, "thresholds": thresholds, "findings": found}
         return (contributions.sum(1) + bias)[:, None], parts
 

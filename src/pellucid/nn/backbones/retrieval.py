@@ -70,7 +70,7 @@ class Retrieval(nn.Module):
             at, weights = self._nearest(f, memory, same)
             x = f + self._context(f, memory, at, weights)
             hidden = x + self.down(self._drop(torch.relu(self.up(self.norm(x)))))
-            return hidden, {"weights": torch.zeros(len(f), len(memory.answers), device=f.device).scatter(1, at, weights.detach())}
+            return hidden, {"weights": torch.zeros(f.shape[0], len(memory.answers), device=f.device).scatter(1, at, weights.detach())}
 
     def _nearest(self, f: torch.Tensor, memory: Memory, same: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (places (N, k), weights (N, k)) of the nearest kept rows."""

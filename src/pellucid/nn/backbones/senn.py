@@ -96,7 +96,7 @@ class SENN(nn.Module):
         concepts = concepts if masked is None else concepts * ~masked
         out = self.bias + (theta * concepts[..., None]).sum(1)
         if not (self.training and self.stability > 0):
-            return out[:, None], {"penalty": out.new_zeros(len(out))}
+            return out[:, None], {"penalty": out.new_zeros(out.shape[0])}
         return out[:, None], {"penalty": self.stability * self._instability(tokens, theta, concepts)}
 
     def explained(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
@@ -107,6 +107,6 @@ class SENN(nn.Module):
         theta, concepts = self._coefficients(tokens).float(), self._concepts(tokens.float())
         concepts = concepts if masked is None else concepts * ~masked
         contributions = theta * concepts[..., None]
-        bias = self.bias.expand(len(tokens), -1)
+        bias = self.bias.expand(tokens.shape[0], -1)
         parts = {"contributions": contributions, "bias": bias, "coefficients": theta, "concepts": concepts}
         return (contributions.sum(1) + bias)[:, None], parts

@@ -8,7 +8,7 @@ doi:10.1145/2487575.2487579; the choice of the share on held-out rows is that of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -97,10 +97,11 @@ class TabMAdditive(nn.Module):
 
     @torch.no_grad()
     def start_from(
-        self, embedding: Any, cells: Cells, answers: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None, classes: bool
+        self, embedding: Any, cells: Cells, answers: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None, classes: bool,
+        go_on: Callable[[], bool] = lambda: True,
     ) -> bool:  # fmt: skip
         """Fit the additive model; see :meth:`Additive.start_from`."""
-        started = self.own.start_from(embedding.front, cells, answers, weights, classes)
+        started = self.own.start_from(embedding.front, cells, answers, weights, classes, go_on)
         sizes = self.own.sizes
         other = sorted(set(range(sizes.n_columns)) - set(sizes.number_columns) - set(sizes.code_columns))
         self.own.curves.read[other] = 0.0  # columns that only the members read: texts, parts of dates

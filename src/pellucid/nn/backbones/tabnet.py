@@ -193,7 +193,7 @@ class TabNet(nn.Module):
 
     def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return (hidden (N, 1, N_d), ``penalty`` (N,)). Columns ``masked`` (N, C) have exactly no influence."""
-        if self._learns(len(tokens), masked):
+        if self._learns(tokens.shape[0], masked):
             total, entropy = self._walk(tokens)
         else:
             done = self._steps(tokens, masked)

@@ -13,9 +13,9 @@ import torch
 
 from pellucid.nn.gradients.tape import Function
 
-__all__ = ["Ladder", "bits", "climb"]
+__all__ = ["Cloud", "Ladder", "bits", "climb"]
 
-LEAST_SPREAD = 0.01  # of a token entry, as a share of the column's root mean square spread: entries that never vary are no free channel
+LEAST_SPREAD = 0.01  # of a direction, as a share of the column's widest: directions that never vary are no free channel
 MOST_OPEN = 1 - 1e-4
 
 
@@ -99,33 +99,62 @@ def _likeness(here: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     return (away @ away.T).triu(1).sum()
 
 
+class Cloud(NamedTuple):
+    """How the tokens of known rows lie, column by column.
+
+    Shape
+    -----
+    middle : (C, D) means. factor : (C, D, D) from independent standard normals to deviations with the tokens' covariance.
+    inverse : (C, D, D) from deviations to standard ones; directions in which known tokens do not vary count a hundredfold.
+    rank : (C,) in how many directions they vary.
+    """
+
+    middle: torch.Tensor
+    factor: torch.Tensor
+    inverse: torch.Tensor
+    rank: torch.Tensor
+
+    @classmethod
+    def of(cls, kept: torch.Tensor) -> Cloud:
+        """Return the cloud of tokens (B, C, D)."""
+        middle = kept.mean(0)
+        deviations = (kept - middle).transpose(0, 1)
+        values, vectors = torch.linalg.eigh(deviations.mT @ deviations / len(kept))
+        size = values.clamp(min=0).sqrt()
+        least = (LEAST_SPREAD * size.amax(-1, keepdim=True)).clamp(min=1e-9)
+        varies = size > least
+        factor = vectors * torch.where(varies, size, 0.0)[:, None]
+        return cls(middle, factor, vectors.mT / torch.maximum(size, least)[..., None], varies.sum(-1).to(kept.dtype))
+
+
 def bits(
-    function: Function, tokens: torch.Tensor, middle: torch.Tensor, spread: torch.Tensor, noise: torch.Tensor, beta: float, scale: float,
-    steps: int = 60,
-) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    function: Function, tokens: torch.Tensor, cloud: Cloud, noise: torch.Tensor, beta: float, scale: float, steps: int = 60
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the information that each column lets through, in bits (N, C), and by how much the output moves without the rest (N,).
 
     Schulz, Sixt, Tombari, Landgraf 2020, arXiv:2001.00396. The token becomes ``z = l t + (1 - l) e`` with normal noise e of the known rows'
-    mean and spread; the l of a row's columns are found by Adam from nearly open, so that the output stays and little comes through:
-    half the squared change of the output over ``scale`` squared, plus ``beta`` times the mean information over token entries.
+    mean and covariance; the l of a row's columns are found by Adam from nearly open, so that the output stays and little comes through:
+    half the squared change of the output over ``scale`` squared, plus ``beta`` times the information over the number of directions.
 
     Parameters
     ----------
     function : tokens (M, C, D) -> values (M,).
-    middle, spread : (C, D) mean and standard deviation of known rows' tokens. noise : (S, C, D) normal draws, the same for all rows.
+    cloud : of known rows' tokens. noise : (S, C, D) standard normal draws, the same for all rows.
 
     Notes
     -----
     Cost: ``steps`` times S forward and backward passes per row.
 
     # NOTE[DIFF] The authors' loss is the cross entropy of one class; the squared change serves numbers and log-odds alike.
+    # NOTE[DIFF] The authors take the entries of a layer for independent. The entries of one cell's token are not: a number's token runs
+    along a line, and noise beside the line is none that a row could have. So noise and information follow the covariance.
     # NOTE[DIFF] One l per column, not per entry, and a step of 0.5 that shrinks: with their step of 1 single numbers overshoot.
     """
-    size = spread.square().mean(-1, keepdim=True).sqrt()
-    sd = torch.maximum(spread, LEAST_SPREAD * size.clamp(min=1e-12))
     with torch.inference_mode(False), torch.enable_grad():
-        tokens, drawn = tokens.detach().clone(), (middle + sd * noise).detach().clone()
-        away = ((tokens - middle) / sd).square()
+        tokens = tokens.detach().clone()
+        middle, factor, inverse, rank = (t.detach().clone() for t in cloud)
+        drawn = middle + torch.einsum("cde,sce->scd", factor, noise)
+        away = torch.einsum("ced,ncd->nce", inverse, tokens - middle).square().sum(-1)
         with torch.no_grad():
             goal = function(tokens)
         open_by = torch.full(tokens.shape[:2], 5.0, dtype=tokens.dtype).requires_grad_(True)
@@ -133,24 +162,26 @@ def bits(
         for k in range(steps):
             for group in optimiser.param_groups:
                 group["lr"] = 0.05 + 0.45 * (1 + math.cos(math.pi * k / steps))
-            let = torch.sigmoid(open_by).clamp(max=MOST_OPEN)[..., None]
+            let = torch.sigmoid(open_by).clamp(max=MOST_OPEN)
             moved = _through(function, tokens, drawn, let) - goal[:, None]
-            loss = (0.5 * (moved / scale).square().mean(1) + beta * _information(away, let).mean((1, 2))).sum()
+            told = _information(away, let, rank).sum(1) / rank.sum().clamp(min=1)
+            loss = (0.5 * (moved / scale).square().mean(1) + beta * told).sum()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
         with torch.no_grad():
-            let = torch.sigmoid(open_by).clamp(max=MOST_OPEN)[..., None]
+            let = torch.sigmoid(open_by).clamp(max=MOST_OPEN)
             moved = (_through(function, tokens, drawn, let) - goal[:, None]).square().mean(1).sqrt()
-            return _information(away, let).sum(-1).clamp(min=0) / math.log(2), moved
+            return _information(away, let, rank).clamp(min=0) / math.log(2), moved
 
 
 def _through(function: Function, tokens: torch.Tensor, drawn: torch.Tensor, let: torch.Tensor) -> torch.Tensor:
-    mixed = let[:, None] * tokens[:, None] + (1 - let[:, None]) * drawn
+    let = let[:, None, :, None]
+    mixed = let * tokens[:, None] + (1 - let) * drawn
     return function(mixed.flatten(0, 1)).view(len(tokens), len(drawn))
 
 
-def _information(away: torch.Tensor, let: torch.Tensor) -> torch.Tensor:
-    """Return the divergence (N, C, D), in nats, of what comes through from noise alone; away: squared distance in deviations."""
-    nats: torch.Tensor = 0.5 * (let.square() * away + (1 - let).square() - 1) - torch.log1p(-let)
+def _information(away: torch.Tensor, let: torch.Tensor, rank: torch.Tensor) -> torch.Tensor:
+    """Return the divergence (N, C), in nats, of what comes through from noise alone; away: squared distance in deviations."""
+    nats: torch.Tensor = 0.5 * (let.square() * away + rank * ((1 - let).square() - 1)) - rank * torch.log1p(-let)
     return nats

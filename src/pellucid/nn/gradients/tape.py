@@ -113,6 +113,7 @@ def record(function: Function, tokens: torch.Tensor, change: Callable[[str, int,
         # the framework's fused attention has no primitives inside; its plain form has
         with sdpa_kernel(SDPBackend.MATH), Whole(), recorder:
             out = function(leaf)
+        recorder.check((id(out),), "the result")
     return Tape(tuple(recorder.steps), leaf, out)
 
 
@@ -202,11 +203,15 @@ class _Recorder(TorchDispatchMode):
             writes = func._schema.is_mutable and bool(flat) and id(flat[0]) in self._active
             return self._written(func, name, args, kwargs, flat, spec, active) if writes else func(*args, **(kwargs or {}))
         keys = tuple(id(flat[i]) for i in active)
+        self.check(keys, name)
+        return self._written(func, name, args, kwargs, flat, spec, active)
+
+    def check(self, keys: tuple[int, ...], name: str) -> None:
+        """Refuse to read a tensor whose memory was written to through another view."""
         if self._stale.intersection(keys):
             raise RequestError(
                 f"the network writes into a tensor of which another view is read afterwards ({name})", do="write x = f(x) for f_(x)"
             )
-        return self._written(func, name, args, kwargs, flat, spec, active)
 
     def _written(
         self, func: Any, name: str, args: Any, kwargs: Any, flat: list[Any], spec: Any, active: tuple[int, ...]

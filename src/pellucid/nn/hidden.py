@@ -1,0 +1,69 @@
+"""Hidden states of a network, layer by layer: what each stage hands to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from pellucid.errors import RequestError
+from pellucid.nn.cells import Cells
+from pellucid.nn.table_net import TableNet
+
+__all__ = ["FIRST", "LAST", "layer_names", "layer_state"]
+
+FIRST, LAST = "tokens", "last"
+
+
+def layer_names(net: TableNet) -> tuple[str, ...]:
+    """Return the names of the layers, input side first: ``"tokens"``, the backbone's stages, ``"last"`` (what the head reads)."""
+    device = next(net.parameters()).device
+    with torch.no_grad():
+        seen = _watched(net, lambda: net.outputs_from_tokens(torch.zeros(2, net.n_columns, net.d_token, device=device)), 2)
+    return (FIRST, *seen, LAST)
+
+
+def layer_state(net: TableNet, cells: Cells, layer: str) -> torch.Tensor:
+    """Return the state of one layer (N, H): members, columns and whatever else a layer has side by side."""
+    if layer == FIRST:
+        return net.tokens(cells).flatten(1)
+    if layer == LAST:
+        return net.hidden(cells).flatten(1)
+    seen = _watched(net, lambda: net(cells), cells.n_rows)
+    if layer not in seen:
+        raise RequestError(f"there is no layer {layer!r}", expected=f"one of {', '.join(layer_names(net))}")
+    return seen[layer].flatten(1)
+
+
+def _watched(net: TableNet, run: Callable[[], Any], n: int) -> dict[str, torch.Tensor]:
+    """Return what the backbone's stages gave while ``run`` ran: name -> (n, ...), in the order in which they first spoke."""
+    seen: dict[str, torch.Tensor] = {}
+
+    def listen(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, given: Any, out: Any) -> None:
+            first = out[0] if isinstance(out, tuple) else out
+            if isinstance(first, torch.Tensor) and first.shape[0] == n and first.is_floating_point():
+                seen[name] = first
+
+        return hook
+
+    hooks = [module.register_forward_hook(listen(name)) for name, module in _stages(net.backbone)]
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def _stages(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Yield (name, stage): the items of lists of blocks, other children as they are, and so on into children that hold such lists."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.ModuleList | nn.Sequential):
+            yield from ((f"{prefix}{name}.{i}", block) for i, block in child.named_children())
+        elif any(isinstance(c, nn.ModuleList) for c in child.children()):
+            yield from _stages(child, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", child

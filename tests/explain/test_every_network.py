@@ -1,0 +1,89 @@
+"""Contributions that promise to add up do so on every network there is, and no method of the inside gives what is not finite."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pellucid import TabularClassifier, TabularRegressor, registry
+from pellucid.explain import explain
+from pellucid.testing.predictors import made_frame
+
+NETWORKS = tuple(e.name for e in registry.entries("backbone") if e.takes != "matrix")
+SUMS = ("additive", "leurn", "kan", "senn")
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    frame = made_frame(160, 3, (4, 3), missing=0.05)
+    y = np.nan_to_num(2 * frame.x1 + frame.x2 * frame.x3) + (frame.c1 == "level 1")
+    models: dict = {}
+
+    def get(name, classes=False):
+        if (name, classes) not in models:
+            kind = TabularClassifier if classes else TabularRegressor
+            model = kind(backbone=name, max_steps=15, random_state=0, verbose=0, threads=1)
+            models[name, classes] = model.fit(frame, np.where(y > 0.5, "yes", "no") if classes else y)
+        return models[name, classes], frame.head(6)
+
+    return get
+
+
+def check_it_closes(model, rows, method, limit, **options):
+    made = explain(model, rows, method=method, random_state=0, **options)
+    answers = np.asarray(model.predictor().raw(model._table(rows)))[:, 0]
+    span = np.ptp(model.predictor().raw(model.predictor().background()))
+    off = np.abs(answers - made.base_values - made.values.sum(1)).max() / span
+    assert off <= limit, f"{off:.1e} of the output's range is missing"
+    assert np.abs(made.values).max() > 1e-3 * span
+    return made
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_deeplift_closes_to_rounding(fitted, name):
+    check_it_closes(*fitted(name), "deeplift", 1e-5)
+
+
+@pytest.mark.parametrize("name", ["tabm", "ft_transformer", "tabnet"])
+def test_deeplift_closes_on_the_log_odds_of_averaged_probabilities(fitted, name):
+    check_it_closes(*fitted(name, True), "deeplift", 1e-5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_integrated_gradients_close(fitted, name):
+    made = check_it_closes(*fitted(name), "integrated_gradients", 1e-3)
+    assert ("jumps" in " ".join(made.record.caveats)) >= (name in ("leurn", "retrieval"))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_relevance_and_parts_are_finite_and_use_the_row(fitted, name):
+    model, rows = fitted(name)
+    for method in ("lrp", "contextual_decomposition"):
+        made = explain(model, rows, method=method, random_state=0)
+        assert np.isfinite(made.values).all()
+        assert np.ptp(made.values, axis=0).max() > 0
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_the_own_sum_closes(fitted, name):
+    model, rows = fitted(name)
+    made = check_it_closes(model, rows, "native", 1e-5)
+    assert not any("normalised" in c for c in made.record.caveats)
+    parts = model.predictor().named_parts(model._table(rows))
+    assert set(parts) >= {"contributions", "bias"}
+    if name == "additive":  # terms of two columns go half to each
+        i, j = parts["pair_columns"][0, 0].astype(int)
+        alone = parts["contributions"][:, i, 0]
+        with_pairs = alone + parts["pairs"][:, (parts["pair_columns"][0] == i).any(1), 0].sum(1) / 2
+        np.testing.assert_allclose(made.values[:, i], with_pairs, atol=1e-9)
+        assert j != i
+
+
+def test_the_own_sum_of_two_classes_is_in_log_odds(fitted):
+    model, rows = fitted("additive", True)
+    made = explain(model, rows, method="native")
+    assert made.scale == "log-odds"
+    other = explain(model, rows, method="native", output="no")
+    np.testing.assert_allclose(other.values, -made.values, atol=1e-9)
+    # several networks average probabilities: the sum is of scores, and it is said
+    assert (np.abs(made.gap).max() < 1e-4) or any("normalised" in c for c in made.record.caveats)
