@@ -1,4 +1,4 @@
-"""What do single units of a network answer to? Maps of the last hidden layer over two columns."""
+"""What do single units of a network answer to? Maps of a hidden layer over two columns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def explain(question: Question) -> UnitMaps:
     levels, and the missing cell. The ``most`` units that vary most over the map are given; units of several members stand side by side.
     Cost: 2 (N + G^2) forward passes, G = ``points``, and at most 8 (C + 1) to choose the columns.
 
-    # NOTE[DIFF] the source draws every unit of every layer of two-column networks; here the last hidden layer, and other columns are held.
+    # NOTE[DIFF] the source draws every unit of every layer of two-column networks; here one hidden
+    layer (``layer``, by default the last), and other columns are held.
     """
     asked.no_groups(question)
     table = question.table.select(question.view.columns)
@@ -38,7 +39,8 @@ def explain(question: Question) -> UnitMaps:
         do = "raise it, or lower the option points"
         raise RequestError("the budget does not reach", expected=f"at least {needed} model rows", got=str(allowed), do=do)
     grid = _grid(table, int(at), pair, x.source, y.source)
-    swept, own = _hidden(question, grid), _hidden(question, table)
+    layer = _layer(question)
+    swept, own = question.view.hidden(grid, layer), question.view.hidden(table, layer)
     answers, told = question.view.raw(grid), question.view.raw(table)[:, 0]
     chosen = np.argsort(-swept.std(0), kind="stable")[:most]
     shape = (len(y.cells), len(x.cells))
@@ -48,7 +50,7 @@ def explain(question: Question) -> UnitMaps:
         outputs=question.view.outputs, answers=answers.T.reshape(-1, *shape), weights=_correlation(own[:, chosen], told),
         index=np.asarray(table.frame.index), activation=own[:, chosen], points=table.frame[list(pair)], scale=question.view.scale,
         method=question.method, held=table.frame.index[int(at)] if others else None,
-        record=question.record({**question.options, "columns": list(pair), "units": int(swept.shape[1])},
+        record=question.record({**question.options, "layer": layer, "columns": list(pair), "units": int(swept.shape[1])},
                                ("the cells of the other columns are those of one row; other rows may give other maps",) if others else ()),
     )  # fmt: skip
 
@@ -76,11 +78,14 @@ def _grid(table: Table, row: int, pair: tuple[str, str], across: np.ndarray, up:
     return held.with_cells({c: table.frame[c].iloc[rows].array for c, rows in source.items()})
 
 
-def _hidden(question: Question, table: Table) -> FloatArray:
-    shown = question.view.named_parts(table)
-    if "hidden" not in shown:
-        raise RequestError("this network does not show its hidden layer", do="use a network of this package")
-    return np.asarray(shown["hidden"], float).reshape(len(table), -1)
+def _layer(question: Question) -> str:
+    """Return the layer asked for, the last one where none is named."""
+    known, wanted = question.view.hidden_layers(), question.options["layer"]
+    if not known:
+        raise RequestError("this method reads hidden layers, and the model has none", expected="a network of this package")
+    if wanted is not None and wanted not in known:
+        raise RequestError(f"there is no layer {wanted!r}", expected=f"one of {', '.join(known)}")
+    return known[-1] if wanted is None else str(wanted)
 
 
 def _correlation(units: FloatArray, answers: FloatArray) -> FloatArray:

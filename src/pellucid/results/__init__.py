@@ -7,8 +7,8 @@ O outputs, K members.
 from pellucid.results.account import Account
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
-from pellucid.results.inside import AttentionMaps, UnitMaps
 from pellucid.results.decision import Decision
+from pellucid.results.inside import AttentionMaps, UnitMaps
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.selection import Selection

@@ -29,6 +29,7 @@ class Account(Result):
     Attributes
     ----------
     sentences : one after the other; text from data is in one visible line, but not escaped for HTML.
+    n_own : how many of the sentences, from the first on, speak of this row; the others hold for the whole explanation.
     figures : one line per printed figure: ``item``, ``column`` (empty where it speaks of the whole row), ``value``, ``text`` as printed.
     record : how the explanation came about.
     """
@@ -36,6 +37,7 @@ class Account(Result):
     sentences: tuple[str, ...]
     figures: pd.DataFrame
     record: RunRecord
+    n_own: int = 0
 
     def __str__(self) -> str:
         return " ".join(self.sentences)
@@ -100,10 +102,9 @@ def account(
         *_reasons(say, one, order[: max(0, k)]),
         *_others(say, one, order[max(0, k) :]),
         _sum(say, one),
-        *_tested(say, explanation.record.method, trials),
-        *_unknown(say, explanation),
     ]
-    return Account(tuple(sentences), say.frame(), explanation.record)
+    shared = [*_tested(say, explanation.record.method, trials), *_unknown(say, explanation)]
+    return Account((*sentences, *shared), say.frame(), explanation.record, len(sentences))
 
 
 def _row(e: Explanation, row: int, output: int, units: Mapping[str, str]) -> _Row:

@@ -71,7 +71,7 @@ class AttentionMaps(Result):
 
 @dataclass(frozen=True)
 class UnitMaps(Result):
-    """What single units of the last hidden layer answer to two columns, all other cells held.
+    """What single units of a hidden layer answer to two columns, all other cells held.
 
     Attributes
     ----------

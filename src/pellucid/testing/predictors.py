@@ -293,7 +293,7 @@ class TellingNetwork(TinyNetwork):
 
     One layer and one head of attention among the columns' parts, then the two ReLU layers and the output layers on every column, and a
     sum: the output is a listed sum of one term per column. Shows ``attention`` (N, 1, 1, C, C), ``masks`` (N, 1, C), ``importance``
-    (N, C), ``contributions`` (N, C, O), ``bias`` (N, O) and ``hidden`` (N, 1, W), for numbers or two classes and one member.
+    (N, C), ``contributions`` (N, C, O) and ``bias`` (N, O), for numbers or two classes and one member.
     """
 
     additive = False
@@ -305,24 +305,24 @@ class TellingNetwork(TinyNetwork):
         """Return the tokens: columns mix from there."""
         return tokens
 
-    def _attend(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return (weights (N, C, C), hidden (N, C, W), terms (N, C, K, O))."""
+    def _attend(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (weights (N, C, C), terms (N, C, K, O))."""
         parts = torch.einsum("ncd,cdw->ncw", tokens, self.stages.parts)
         weights = (parts @ parts.mT / parts.shape[-1] ** 0.5).softmax(-1)
         hidden = torch.relu(torch.relu(weights @ parts) @ self.stages.hidden)
-        return weights, hidden, torch.einsum("ncw,kwo->ncko", hidden, self.stages.output)
+        return weights, torch.einsum("ncw,kwo->ncko", hidden, self.stages.output)
 
     def _members_from_parts(self, parts: torch.Tensor) -> torch.Tensor:
-        return self._attend(parts)[2].sum(1)
+        return self._attend(parts)[1].sum(1)
 
     def named_parts(self, table: Table) -> dict[str, FloatArray]:
         """Return attention, masks and the terms of the sum."""
         with torch.no_grad():
-            weights, hidden, terms = self._attend(self.tokens(table))
+            weights, terms = self._attend(self.tokens(table))
         opened = weights.mean(1)
         shown = {
             "attention": weights[:, None, None], "masks": opened[:, None], "importance": opened, "contributions": terms.mean(2),
-            "bias": terms.mean(2).sum(1) * 0.0, "hidden": hidden.sum(1, keepdim=True),
+            "bias": terms.mean(2).sum(1) * 0.0,
         }  # fmt: skip
         return {name: np.asarray(value.numpy()) for name, value in shown.items()}
 

@@ -15,6 +15,7 @@ from pellucid.results import (
     Actions,
     AttentionMaps,
     Curve,
+    Decision,
     Explanation,
     Finding,
     FoundRows,
@@ -97,6 +98,7 @@ _KINDS: dict[type, dict[str, Draw]] = {
         "responsiveness": lambda result, ask: lists.actions(result, ask.row),
         "options": lambda result, ask: lists.options(result, ask.row),
     },
+    Decision: {"costs": _plain(lists.decision)},
     Inquiry: {"asked": _plain(lists.asked)},
     FoundRows: {"found": _plain(lists.found)},
     Selection: {"selection": lambda result, ask: lists.selection(result, ask.row)},
@@ -155,6 +157,7 @@ def chart(
         UnitMaps      ``"units"``
         Neighbours    ``"neighbours"``
         Actions       ``"responsiveness"``, ``"options"``
+        Decision      ``"costs"``
         Inquiry       ``"asked"``
         FoundRows     ``"found"``
         Selection     ``"selection"``

@@ -10,12 +10,12 @@ import numpy as np
 from pellucid.errors import RequestError
 from pellucid.report.charts.style import BLUE, GREEN, GREY, ORANGE, bars_error, blank, heights, line_at, name_lines, safe, wrap
 from pellucid.report.words import cell_text, number, percent
-from pellucid.results import Actions, FoundRows, Inquiry, Neighbours, Rules, Selection
+from pellucid.results import Actions, Decision, FoundRows, Inquiry, Neighbours, Rules, Selection
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["actions", "asked", "found", "neighbours", "options", "rules", "selection"]
+__all__ = ["actions", "asked", "decision", "found", "neighbours", "options", "rules", "selection"]
 
 MOST = 40
 
@@ -243,3 +243,24 @@ def _evidence(result: Selection, j: int, row: int | None) -> str:
     of = lambda a: number(float(np.atleast_2d(a)[row or 0, j]))  # noqa: E731
     told = [f"{name} {of(a)}" for name, a in (("p", result.p_values), ("e", result.e_values)) if a is not None]
     return f"{safe(result.columns[j])}{': ' + ', '.join(told) if told else ''}"
+
+
+def decision(result: Decision) -> go.Figure:
+    """Return what each rule costs a row on held-out rows, cheapest on top; the chosen rule with its 95 % interval."""
+    frame = result.to_frame()
+    names, cost = [str(v) for v in frame.iloc[:, 0]], frame["cost"].to_numpy(float)
+    ours = np.array([n == "this rule" for n in names])
+    low, high = (np.where(ours, end, cost) for end in result.interval)
+    figure = blank(
+        f"What mistakes cost under each rule, on {result.n_rows:,} held-out rows", "mean cost of a row", height=heights(len(names), 30)
+    )
+    figure.add_bar(
+        x=cost,
+        y=list(range(len(names))),
+        orientation="h",
+        marker={"color": BLUE},
+        error_x=bars_error(low, high, cost),
+        hoverinfo="text",
+        hovertext=[f"{safe(n)}: {number(c)}" for n, c in zip(names, cost)],
+    )
+    return name_lines(figure, [wrap(n) for n in names])
