@@ -26,6 +26,8 @@ MAPS = 16
 CELLS = 20_000
 """Most values of interactions that are kept: rows times sets."""
 TREE_ROWS = 4000
+PASSES = 30
+"""Fewest passes of the sampler over a row's pairs that give errors worth drawing."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -48,13 +50,15 @@ class Further:
     seed: int
     want: Any = None
 
-    def explain(self, method: str, of: Ints | slice, *, budget: bool = True, **options: Any) -> Any:
-        """Return one answer of the model about some test rows."""
+    def explain(self, method: str, of: Ints | slice, *, budget: Any = True, **options: Any) -> Any:
+        """Return one answer of the model about some test rows, within the seconds of each answer, or ``budget`` model rows."""
         from pellucid.explain import explain
+
+        spend = f"{self.seconds:g}s" if budget is True else budget
 
         return explain(
             self.subject.model, self.subject.rows(of), method=method, background=self.subject.background,
-            budget=f"{self.seconds:g}s" if budget else None, random_state=self.seed, options=options or None,
+            budget=spend, random_state=self.seed, options=options or None,
         )  # fmt: skip
 
 
@@ -94,9 +98,10 @@ def _questions(ask: Further) -> Sequence[tuple[str, str, Callable[[Further], Any
 
 
 def _interactions(ask: Further) -> Any:
-    p = len(ask.columns)
-    n = int(np.clip(CELLS // max(1, p * (p + 1) // 2), 2, 40))
-    return ask.explain("interactions", ask.rows[:n])
+    p, affordable = len(ask.columns), int(ask.seconds * ask.subject.speed())  # in model rows: small games cannot be stopped half way
+    least = PASSES * p * (p + 1)
+    n = int(np.clip(min(CELLS // (p * (p + 1) // 2), affordable // least), 2, 40))
+    return ask.explain("interactions", ask.rows[:n], budget=max(affordable, n * least))
 
 
 def _curves(ask: Further) -> Any:
@@ -104,11 +109,21 @@ def _curves(ask: Further) -> Any:
 
 
 def _rules(ask: Further) -> Any:
-    return ask.explain("surrogate_tree", slice(0, TREE_ROWS), leaves=8)
+    """Rules copy the model, not the truth: the rows it learned from serve as well, and are more."""
+    from pellucid.explain import explain
+
+    s = ask.subject
+    most = s.train if len(s.train) > len(s.test) else s.test
+    part = most.take(slice(0, TREE_ROWS)).drop([s.target])
+    options = {"leaves": 8}
+    return explain(
+        s.model, part if s.ours else part.native(), method="surrogate_tree", background=s.background, budget=f"{ask.seconds:g}s",
+        random_state=ask.seed, options=options,
+    )  # fmt: skip
 
 
 def _neighbours(ask: Further) -> Any:
-    return ask.explain("nearest_rows", ask.rows, budget=False, k=NEIGHBOURS)
+    return ask.explain("nearest_rows", ask.rows, budget=None, k=NEIGHBOURS)
 
 
 def _texts(ask: Further) -> Any:
@@ -116,11 +131,11 @@ def _texts(ask: Further) -> Any:
 
 
 def _units(ask: Further) -> Any:
-    return ask.explain("unit_maps", ask.rows, budget=False, columns=list(ask.columns[:2]))
+    return ask.explain("unit_maps", ask.rows, budget=None, columns=list(ask.columns[:2]))
 
 
 def _attention(ask: Further) -> Any:
-    return ask.explain("attention_maps", ask.rows, budget=False, rows=MAPS)
+    return ask.explain("attention_maps", ask.rows, budget=None, rows=MAPS)
 
 
 def _actions(ask: Further) -> Actions | None:

@@ -37,6 +37,8 @@ FIT_SECONDS = 240.0
 QUICK = "hist_gb"
 CHEAP_TRIALS = ("completeness", "deletion", "weight_randomisation")
 """What the further explanations are tried by; the main one is tried by all, also by those that fit a second model."""
+QUICK_TRIALS = ("completeness", "deletion", "stability", "error_cover", "sufficiency", "removal_in_distribution", "agreement")
+"""What the main explanation is tried by on a first page: what needs no second model and little time."""
 RIVALS = ("linear", "hist_gb")
 
 Progress = Callable[[str], None]
@@ -340,7 +342,7 @@ class Job:
                 subject.truth(rows),
                 refit=subject.refit,
                 budget=float(np.clip(wanted, b.trials, 2 * b.trials)) if explanation is main else b.trials / 3,
-                names=None if explanation is main else CHEAP_TRIALS,
+                names=CHEAP_TRIALS if explanation is not main else QUICK_TRIALS if self.quick else None,
                 random_state=self.seed,
                 background=subject.background,
             )

@@ -210,7 +210,13 @@ def _rules(data: ReportData) -> dict[str, Any] | None:
         "low": number_of(low, half(low, high)),
         "high": number_of(high, half(low, high)),
     }
-    return {"lines": lines, "words": w.clean(r.words, 400), "scale": w.clean(r.scale, 80), "method": w.clean(r.method, 60), **ends}
+    return {
+        "lines": lines,
+        "words": f"{w.capital(w.clean(r.words, 400)).rstrip('.')}.",
+        "scale": w.clean(r.scale, 80),
+        "method": w.clean(r.method, 60),
+        **ends,
+    }
 
 
 def _told(data: ReportData) -> list[str]:

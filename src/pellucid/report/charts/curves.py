@@ -107,8 +107,7 @@ def _panel(figure: go.Figure, result: Curve, name: str, outputs: list[int], at: 
     share, values, interval = (np.asarray(m[name], float) for m in (result.share, result.values, result.interval))
     width = None
     if levels is None and (~missing).sum() > 1 and x.dtype.kind == "f":
-        gaps = np.diff(np.sort(x[~missing]))
-        width = np.full(len(x), float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 1.0)
+        width = _widths(x)
     figure.add_bar(
         x=x,
         y=share,
@@ -193,6 +192,15 @@ def _panel(figure: go.Figure, result: Curve, name: str, outputs: list[int], at: 
         figure.add_annotation(
             x=x[missing][0], y=1.0, yref="y domain", text="missing", showarrow=False, font={"size": 10, "color": GREY}, **at
         )
+
+
+def _widths(x: np.ndarray) -> np.ndarray:
+    """Return how wide each bar may be so that none overlaps its neighbours: its smaller gap, at most a twentieth of the axis."""
+    order = np.argsort(x, kind="stable")
+    gaps = np.r_[np.inf, np.diff(x[order]), np.inf]
+    out = np.empty(len(x))
+    out[order] = np.minimum(np.minimum(gaps[:-1], gaps[1:]), np.ptp(x) / 20)
+    return out
 
 
 def _ends(parts: list[Any]) -> tuple[float, float]:

@@ -66,7 +66,7 @@ def matrix(result: Interactions, row: int | None = None, output: int = 0, k: int
         ygap=1,
         hoverinfo="text",
         colorbar={"thickness": 8, "len": 0.8, "title": {"text": safe(result.scale, 16), "font": {"size": 10}}},
-        text=[[number(v) if np.isfinite(v) else "" for v in line] for line in _sparse(shown)] if len(order) <= 10 else None,
+        text=[[f"{v:.2g}" if np.isfinite(v) else "" for v in line] for line in _sparse(shown)] if len(order) <= 10 else None,
         texttemplate="%{text}" if len(order) <= 10 else None,
         textfont={"size": 10},
         hovertext=[
@@ -83,7 +83,7 @@ def matrix(result: Interactions, row: int | None = None, output: int = 0, k: int
 def _sparse(grid: FloatArray) -> FloatArray:
     """Return the grid with what is next to nothing beside its largest value left out, so that the labels can be read."""
     most = np.nanmax(np.abs(grid)) if np.isfinite(grid).any() else 1.0
-    return np.where(np.abs(grid) >= 0.02 * most, grid, np.nan)
+    return np.where(np.abs(grid) >= 0.1 * most, grid, np.nan)
 
 
 def _told(a: str, b: str, value: float, error: float | None) -> str:

@@ -35,7 +35,8 @@
     if (layout.title && layout.title.text) layout.title = { ...layout.title, text: layout.title.text.replaceAll("<br>", " ") };
     if (narrow && layout.title) layout.title = { ...layout.title, font: { size: 12 }, text: fold(layout.title.text, 46) };
     else if (layout.title) layout.title = { ...layout.title, text: fold(layout.title.text, Math.max(46, Math.floor(box.clientWidth / 7.6))) };
-    Plotly.react(box, figure.data.map(cut), layout, { displayModeBar: false, responsive: true, doubleClick: "reset", scrollZoom: false });
+    const bare = (trace) => (narrow && trace.texttemplate ? { ...trace, texttemplate: "" } : trace);  // no room for numbers in the squares
+    Plotly.react(box, figure.data.map(cut).map(bare), layout, { displayModeBar: false, responsive: true, doubleClick: "reset", scrollZoom: false });
     box.dataset.drawn = "yes";
   };
   // Plotly does not break titles. Entities stay whole, because words are kept whole.
