@@ -36,9 +36,14 @@ CALLS = 3000
 FIT_SECONDS = 240.0
 QUICK = "hist_gb"
 CHEAP_TRIALS = ("completeness", "deletion", "weight_randomisation")
-"""What the further explanations are tried by; the main one is tried by all, also by those that fit a second model."""
+"""What the other explanations are tried by."""
 QUICK_TRIALS = ("completeness", "deletion", "stability", "error_cover", "sufficiency", "removal_in_distribution", "agreement")
 """What the main explanation is tried by on a first page: what needs no second model and little time."""
+MAIN_TRIALS = (
+    *("completeness", "deletion", "stability", "weight_randomisation", "members", "error_cover", "label_randomisation"),
+    *("sufficiency", "removal_in_distribution", "oversensitivity", "overstability", "infidelity", "max_sensitivity", "agreement"),
+)
+"""What the main explanation is tried by; trials that train many models over take longer than a report (``pellucid.trial`` runs them)."""
 RIVALS = ("linear", "hist_gb")
 
 Progress = Callable[[str], None]
@@ -342,7 +347,7 @@ class Job:
                 subject.truth(rows),
                 refit=subject.refit,
                 budget=float(np.clip(wanted, b.trials, 2 * b.trials)) if explanation is main else b.trials / 3,
-                names=CHEAP_TRIALS if explanation is not main else QUICK_TRIALS if self.quick else None,
+                names=CHEAP_TRIALS if explanation is not main else QUICK_TRIALS if self.quick else MAIN_TRIALS,
                 random_state=self.seed,
                 background=subject.background,
             )

@@ -99,7 +99,7 @@ def _known(data: ReportData, i: int, k: int = 5) -> dict[str, Any]:
 
 
 def _units(data: ReportData, i: int, place: Mapping[int, int]) -> list[dict[str, Any]]:
-    """Return the units that stand out in a row, each with other rows in which it is most active."""
+    """Return the units that stand out in a row, each with other rows in which it is as active."""
     u = data.units
     if u is None:
         return []
@@ -108,7 +108,7 @@ def _units(data: ReportData, i: int, place: Mapping[int, int]) -> list[dict[str,
         {
             "name": clean(u.units[k], 30),
             "size": number(float(away[i, k]), 0.1),
-            "rows": [place[j] for j in u.rows_like(k, 6) if j != i and j in place][:5],
+            "rows": [place[j] for j in u.rows_like(k, i, 5) if j in place],
         }
         for k in u.strongest(i)
     ]

@@ -221,10 +221,9 @@ class Explanation(Result):
         except ImportError as error:
             raise MissingExtraError.of("shap", "shap", "to_shap()") from error
         names = list(self.columns)
+        outputs = self.outputs[0] if len(self.outputs) == 1 else list(self.outputs)  # shap reads a list of one as names of the rows
         data = self.data.reindex(columns=names).to_numpy(object)
-        return shap.Explanation(
-            values=self.values, base_values=self.base_values, data=data, feature_names=names, output_names=list(self.outputs)
-        )
+        return shap.Explanation(values=self.values, base_values=self.base_values, data=data, feature_names=names, output_names=outputs)
 
     @classmethod
     def of_shap(cls, theirs: Any, data: Any = None, *, scale: str = "shap values", method: str = "shap") -> Explanation:

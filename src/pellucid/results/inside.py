@@ -116,9 +116,10 @@ class UnitMaps(Result):
         away = np.abs(self.activation[row] - self.activation.mean(0)) / np.where(spread > 0, spread, np.inf)
         return [int(u) for u in np.argsort(-away, kind="stable")[:k]]
 
-    def rows_like(self, unit: int, k: int = 5) -> list[int]:
-        """Return positions of the k rows in which a unit is most active."""
-        return [int(i) for i in np.argsort(-self.activation[:, unit], kind="stable")[:k]]
+    def rows_like(self, unit: int, row: int, k: int = 5) -> list[int]:
+        """Return positions of the k other rows in which a unit is as active as in the row at a position, the nearest first."""
+        apart = np.abs(self.activation[:, unit] - self.activation[row, unit])
+        return [int(i) for i in np.argsort(apart, kind="stable") if i != row][:k]
 
     def to_frame(self) -> pd.DataFrame:
         """Return one line per unit and place: unit, the two columns' cells, activation."""

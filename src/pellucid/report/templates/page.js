@@ -263,10 +263,10 @@
       parts.push(line);
     }
     if (row.units && row.units.length) {
-      parts.push(make("h5", "", "Units that stand out in this row, and rows where they are most active"));
+      parts.push(make("h5", "", "Units that stand out in this row, and rows in which they are as active"));
       const list = make("ul", "units");
       for (const unit of row.units) {
-        const item = words("li", "", unit.name + ", " + unit.size + " spreads from its mean: ");
+        const item = words("li", "", unit.name + ", " + unit.size + " standard deviations from its mean: ");
         unit.rows.forEach((i) => item.append(link(i, "row " + all.rows[i].id), " "));
         list.append(item);
       }
