@@ -51,7 +51,11 @@ def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, 
         orientation="h",
         marker={
             "color": [UP if s >= 0 else DOWN for s in steps],
-            "pattern": {"shape": ["" if s >= 0 else "/" for s in steps], "fillmode": "overlay", "solidity": 0.25},
+            "pattern": {
+                "shape": ["" if s >= 0 else "/" for s in steps],
+                "fillmode": "replace",
+                "solidity": 0.6,
+            },
         },
         error_x=bars_error(-half, half, np.zeros(len(half))),
         hovertext=[f"{n}: {t}" for n, t in zip(names, texts)],
@@ -80,6 +84,9 @@ def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, 
     )
     path_x, path_y = np.repeat([base, *ends], 2), np.r_[0, np.repeat(np.arange(1, len(names) + 1), 2), len(names) + 1]
     figure.add_scatter(x=path_x, y=path_y, mode="lines", line={"color": GREY, "width": 1, "dash": "dot"}, hoverinfo="skip")
+    low, high = float(path_x.min()), float((np.maximum(starts, ends) + half).max(initial=float(path_x.max())))
+    low = min(low, float((np.minimum(starts, ends) - half).min(initial=low)))
+    figure.update_layout(xaxis={"range": [low - 0.04 * (high - low), high + 0.18 * (high - low)]})
     return name_lines(figure, ["base: no column known", *names, "this row's answer"])
 
 

@@ -49,7 +49,11 @@ def words(result: Words, row: int = 0, column: str | None = None, output: int = 
         hoverinfo="text",
         marker={
             "color": [UP if v >= 0 else DOWN for v in shown],
-            "pattern": {"shape": ["" if v >= 0 else "/" for v in shown], "fillmode": "overlay", "solidity": 0.25},
+            "pattern": {
+                "shape": ["" if v >= 0 else "/" for v in shown],
+                "fillmode": "replace",
+                "solidity": 0.6,
+            },
         },
         error_x=bars_error(shown - half, shown + half, shown),
         hovertext=[f"{safe(tokens[j])}: {number(v, h or None)}" for j, v, h in zip(order, shown, half)],

@@ -120,7 +120,11 @@ def pairs(result: Interactions, row: int | None = None, output: int = 0, k: int 
         hoverinfo="text",
         marker={
             "color": [ORANGE if v < 0 else BLUE for v in shown],
-            "pattern": {"shape": ["/" if v < 0 else "" for v in shown], "fillmode": "overlay", "solidity": 0.2},
+            "pattern": {
+                "shape": ["/" if v < 0 else "" for v in shown],
+                "fillmode": "replace",
+                "solidity": 0.6,
+            },
         },
         error_x=bars_error(shown - half, shown + half, shown),
         hovertext=[f"{safe(n)}: {number(v, h or None)}" for n, v, h in zip(names, shown, half)],
