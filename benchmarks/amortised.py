@@ -21,7 +21,7 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--model", type=Path)
     arguments.add_argument("--rows", type=int, default=1_000_000)
-    arguments.add_argument("--learn", type=int, default=10_000)
+    arguments.add_argument("--learn", type=int, default=20_000)
     arguments.add_argument("--pairs", type=int, default=8)
     given = arguments.parse_args()
     table = pld.read_table(given.data / "adult_train.csv.gz", target="income")

@@ -10,6 +10,7 @@ from pellucid.explain import explain
 from pellucid.testing.predictors import made_frame
 
 NETWORKS = tuple(e.name for e in registry.entries("backbone") if e.takes != "matrix")
+IN_SHORT = ("mlp", "ft_transformer", "tabnet", "senn", "retrieval")
 SUMS = ("additive", "leurn", "kan", "senn")
 
 
@@ -55,7 +56,7 @@ def test_integrated_gradients_close(fitted, name):
     assert ("jumps" in " ".join(made.record.caveats)) >= (name in ("leurn", "retrieval"))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [n if n in IN_SHORT else pytest.param(n, marks=pytest.mark.long) for n in NETWORKS])
 def test_relevance_and_parts_are_finite_and_use_the_row(fitted, name):
     model, rows = fitted(name)
     for method in ("lrp", "contextual_decomposition"):

@@ -42,14 +42,16 @@ def test_sensitivity_equals_captum(ground):
     draw, moves = np.random.default_rng(1), []
 
     def explain(inputs):
-        inputs = inputs[0] if isinstance(inputs, tuple) else inputs
-        leaf = inputs.detach().clone().requires_grad_(True)
-        return torch.autograd.grad(net(leaf).sum(), leaf)[0]
+        if isinstance(inputs, tuple):  # captum hands over and takes tuples
+            return (explain(inputs[0]),)
+        with torch.enable_grad():  # captum asks without gradients
+            leaf = inputs.detach().clone().requires_grad_(True)
+            return torch.autograd.grad(net(leaf).sum(), leaf)[0]
 
     def perturb(inputs):
         inputs = inputs[0] if isinstance(inputs, tuple) else inputs
         moves.append(torch.as_tensor(draw.uniform(-0.02, 0.02, inputs.shape)))
-        return inputs + moves[-1]
+        return (inputs + moves[-1],)
 
     theirs = metrics.sensitivity_max(explain, x, perturb, n_perturb_samples=5, max_examples_per_batch=12)
     own = explain(x).numpy()[..., None]

@@ -28,7 +28,8 @@ def trial(
 
     Parameters
     ----------
-    explanation : what ``explain`` returned: an Explanation of the N rows ``X``, or an Importance.
+    explanation : what ``explain`` returned: an Explanation of the N rows ``X``, an Importance, Interactions, a Curve or Rules; what a trial
+        cannot read in it is "not testable".
     model : the model that was explained: an estimator of this package, a predictor, or a model from elsewhere (then with ``background``).
     X, y : the N explained rows, and their labels for methods that need them.
     refit : a :class:`~pellucid.protocols.Refit`, or True: the model's own, or for one from elsewhere a clone fitted on

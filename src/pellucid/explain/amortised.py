@@ -42,8 +42,9 @@ BLOCK = 256
 FEWEST = 10
 
 Ints = npt.NDArray[np.int64]
-SETTINGS: Mapping[str, Any] = {"rows": 10_000, "pairs": 8, "steps": 2000, "width": 192, "test_rows": 100, "test_precision": 0.03}
-"""Of the fit: rows learned from, background rows each is played against, training steps, network width, rows the error is measured on."""
+SETTINGS: Mapping[str, Any] = {"rows": 20_000, "pairs": 8, "steps": None, "width": 192, "test_rows": 100, "test_precision": 0.03}
+"""Of the fit: rows learned from, background rows each is played against, training steps (None: by the rows), network width, rows the error
+is measured on, and how precise the engine is there."""
 
 
 def explain(question: Question) -> Explanation:
@@ -241,7 +242,8 @@ def _train(
     base = empty.mean(0)
     target, delta = torch.as_tensor(phi / scale, dtype=torch.float32), torch.as_tensor((full - base) / scale, dtype=torch.float32)
     back, cells, spread = torch.as_tensor(labels["back"]), _tensors(coded), torch.as_tensor(share, dtype=torch.float32)[:, None]
-    seed, steps, n = integer(question.seed, "network"), int(chosen["steps"]), len(phi)
+    seed, n = integer(question.seed, "network"), len(phi)
+    steps = int(chosen["steps"] or np.clip(30 * n**0.5, 200, 4000))
     generator = torch.Generator().manual_seed(integer(seed, "batches"))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -683,7 +683,7 @@ ENTRIES: tuple[Entry, ...] = (
         options={"explainer": None, "fallback": True},
         axioms=("completeness",),
         summary="Shapley values by one pass through a network fitted to them beforehand, with its measured error.",
-        cost="one model row per row; fitting: 16 (d - 1) model rows for each of 10,000 rows",
+        cost="one model row per row; fitting: 16 (d - 1) model rows for each of 20,000 rows",
         source="Jethani et al. 2022, arXiv:2107.07436; Covert et al. 2024, arXiv:2401.15866",
     ),
 )

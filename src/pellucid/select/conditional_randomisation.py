@@ -50,8 +50,8 @@ def losses(raw: FloatArray, y: FloatArray, classes: int) -> FloatArray:
 
     Examples
     --------
-    >>> losses(np.array([[0.5], [1.0]]), np.array([1.0, 1.0]), 2).round(3).tolist()
-    [0.693, 0.0]
+    >>> losses(np.array([[0.5], [0.9]]), np.array([1.0, 1.0]), 2).round(3).tolist()
+    [0.693, 0.105]
     """
     if not classes:
         return np.asarray((raw[:, 0] - y) ** 2)
