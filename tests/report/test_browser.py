@@ -10,7 +10,9 @@ import shutil
 from pathlib import Path
 
 import fixture
+import made
 import pytest
+import test_beside
 
 from pellucid.report.html import to_json, write_html
 
@@ -35,7 +37,8 @@ def browser():
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    return {name: write_html(getattr(fixture, name)(), folder / f"{name}.html") for name in ("classification", "regression", "audit_only")}
+    made = {name: write_html(getattr(fixture, name)(), folder / f"{name}.html") for name in ("classification", "regression", "audit_only")}
+    return made | {"full": write_html(test_beside.full(), folder / "full.html")}
 
 
 class Visit:
@@ -80,8 +83,8 @@ def visit(browser, pages):
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("classification", WIDE), ("classification", PHONE), ("regression", PHONE), ("audit_only", PHONE)],
-    ids=["classes-desktop", "classes-phone", "numbers-phone", "audit-phone"],
+    [("classification", WIDE), ("classification", PHONE), ("regression", PHONE), ("audit_only", PHONE), ("full", WIDE), ("full", PHONE)],
+    ids=["classes-desktop", "classes-phone", "numbers-phone", "audit-phone", "full-desktop", "full-phone"],
 )
 def test_page_renders_without_network_errors_or_sideways_scrolling(visit, name, size):
     seen = visit(name, size)
@@ -107,7 +110,7 @@ def test_hostile_text_is_inert(visit):
     page = seen.page
     for k in range(0, page.locator("#row-table tbody tr").count(), 17):
         page.locator("#row-table tbody tr").nth(k).click()
-    page.locator("#row-detail details summary").click()
+    page.locator("#row-detail details summary", has_text="All its cells").click()
     assert page.locator("img").count() == 0
     assert page.evaluate("document.querySelectorAll('script').length") == 4  # two data blocks, plotly, the page's own
     assert seen.dialogs == []
@@ -252,3 +255,71 @@ def test_wide_table_of_many_outputs_stays_small(browser, tmp_path):
     assert seen.page.locator("#row-table tbody tr").count() >= 20
     assert seen.said == []
     seen.context.close()
+
+
+def points(page, key: str) -> list[int]:
+    """Return the rows whose points a figure shows now."""
+    return page.evaluate("k => document.getElementById('plot-' + k).data.flatMap(t => t.customdata ? [...t.customdata] : [])", key)
+
+
+def test_slices_filter_the_list_and_the_figures_of_points(visit):
+    seen = visit("full")
+    seen.draw_all()
+    page = seen.page
+    every = set(points(page, "dependence0"))
+    rows = page.evaluate("JSON.parse(document.getElementById('rows-data').textContent)")
+    place = next(k for k, s in enumerate(rows["slices"]) if s["name"] == "error")
+    value = rows["slices"][place]["values"].index("wrong")
+    wanted = {r["at"] for r in rows["rows"] if r["slices"][place] == value}
+    page.select_option(f"select[data-slice='{place}']", str(value))
+    assert page.locator("#row-table tbody tr").count() == len(wanted)
+    assert set(points(page, "dependence0")) == wanted & every
+    assert set(points(page, "beeswarm")) == wanted
+    drawn = page.evaluate("[...document.getElementById('plot-dependence0').data].map(t => [t.x.length, (t.customdata || t.x).length])")
+    assert all(a == b for a, b in drawn)
+    assert f"{len(wanted)} rows" in page.locator("#slice-note").inner_text()
+    page.select_option(f"select[data-slice='{place}']", "")
+    assert set(points(page, "dependence0")) == every
+    assert page.locator("#slice-note").is_hidden()
+    assert seen.said == []
+
+
+def test_from_a_row_to_its_unit_to_another_row_in_two_clicks(visit):
+    page = visit("full").page
+    page.locator("#row-table tbody tr").nth(3).click()
+    first = page.locator("#row-detail").get_attribute("data-row")
+    link = page.locator("#row-detail .units .to-row").first
+    target = link.inner_text().removeprefix("row ")
+    link.click()
+    assert page.locator("#row-detail").get_attribute("data-row") == target
+    assert target != first
+    page.locator("#row-detail .links .to-row").first.click()
+    assert page.locator("#row-detail").get_attribute("data-row") != target
+
+
+def test_words_are_marked_and_stay_text(visit):
+    page = visit("full").page
+    page.locator("#row-table tbody tr").nth(2).click()
+    marks = page.locator("#row-detail .marked mark")
+    assert marks.all_inner_texts() == ["good▲", "bad▼"]
+    assert made.BAD in page.locator("#row-detail .marked").inner_text()
+    assert page.evaluate("getComputedStyle(document.querySelector('mark.down')).backgroundImage").startswith("repeating-linear-gradient")
+
+
+def test_attention_is_chosen_from_a_list(visit):
+    seen = visit("full")
+    seen.draw_all()
+    page = seen.page
+    shown = "[...document.getElementById('plot-attention').data].map(t => t.visible === true)"
+    assert page.evaluate(shown)[0] is True
+    page.locator("#plot-attention").scroll_into_view_if_needed()
+    page.locator("#plot-attention .updatemenu-header").click()
+    page.locator("#plot-attention .updatemenu-dropdown-button").nth(4).click()
+    assert page.evaluate(shown).index(True) == 4
+
+
+def test_ways_to_change_are_told_person_by_person(visit):
+    page = visit("full").page
+    rows = page.evaluate("JSON.parse(document.getElementById('rows-data').textContent).rows.map(r => r.at)")
+    page.locator("#row-table tbody tr").nth(rows.index(4)).click()
+    assert page.locator("#row-detail .ways").inner_text() == "age = 30 → 40 years"

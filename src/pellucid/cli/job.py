@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.cli.further import Further, ask_further, columns_of
 from pellucid.cli.keep import Stages
 from pellucid.cli.models import estimator_for, task_of, work_folder
 from pellucid.cli.output import check_writable
@@ -35,7 +36,14 @@ CALLS = 3000
 FIT_SECONDS = 240.0
 QUICK = "hist_gb"
 CHEAP_TRIALS = ("completeness", "deletion", "weight_randomisation")
-"""What the further explanations are tried by; the main one is tried by all, also by those that fit a second model."""
+"""What the other explanations are tried by."""
+QUICK_TRIALS = ("completeness", "deletion", "stability", "error_cover", "sufficiency", "removal_in_distribution", "agreement")
+"""What the main explanation is tried by on a first page: what needs no second model and little time."""
+MAIN_TRIALS = (
+    *("completeness", "deletion", "stability", "weight_randomisation", "members", "error_cover", "label_randomisation"),
+    *("sufficiency", "removal_in_distribution", "oversensitivity", "overstability", "infidelity", "max_sensitivity", "agreement"),
+)
+"""What the main explanation is tried by; trials that train many models over take longer than a report (``pellucid.trial`` runs them)."""
 RIVALS = ("linear", "hist_gb")
 
 Progress = Callable[[str], None]
@@ -48,16 +56,17 @@ PRECISION = 0.01
 
 @dataclass(frozen=True)
 class Budgets:
-    """Seconds for what could go on for ever: the main explanation, each further one, the trials of each."""
+    """Seconds for what could go on for ever: the main explanation, each other one, the trials of each, each further answer."""
 
     main: float
     other: float
     trials: float
+    further: float = 5.0
 
     @classmethod
     def of(cls, quick: bool) -> Budgets:
         """Return the budgets of a first page, or of a full one."""
-        return cls(8.0, 4.0, 5.0) if quick else cls(45.0, 15.0, 60.0)
+        return cls(8.0, 4.0, 5.0, 1.5) if quick else cls(45.0, 15.0, 60.0, 10.0)
 
 
 def report(
@@ -73,6 +82,7 @@ def report(
     types: Mapping[str, Any] | None = None,
     backbone: Any = "auto",
     time_limit: float | None = None,
+    want: Any = None,
     progress: Progress | None = None,
     title: str = "",
     name: str = "",
@@ -93,6 +103,8 @@ def report(
     seed : the same seed gives the same page on one machine.
     types : types that the user sets, ``{"zip": "category"}``.
     backbone, time_limit : of the model that is fitted; seconds.
+    want : the wanted answer where the table has rules of what a person may change: a class, or a condition such as ``">= 3.5"``; None takes
+        the class answered least often.
     progress : told the name of each stage as it begins.
     title, name, command, caveats : heading of the page, name of the source, the call that replays it, what the reader should know first.
 
@@ -114,7 +126,7 @@ def report(
     target = target or target_of(model)
     table = _read(source, target, types)
     held = None if test is None else _read(test, target or table.target, types)
-    job = Job(table, held, model, quick, seed, backbone, time_limit, out, title, name, command, tuple(caveats))
+    job = Job(table, held, model, quick, seed, backbone, time_limit, out, title, name, command, tuple(caveats), want)
     _plan(say, job)
     with work_folder(out, resume) as folder:
         data = job.run(Stages(folder, job.key(), say), folder)
@@ -158,6 +170,7 @@ def _plan(say: Any, job: Job) -> None:
     seconds = {"looking for faults": 2 + n * 3e-4}
     if job.table.target is not None or job.model is not None:
         seconds |= {"fitting": fit, "comparing models": 4 + n * 4e-4, "explaining": b.main / 2, "explaining in other ways": b.other * 1.5}
+        seconds |= {"asking further": 3 * b.further}
         seconds |= {"trying the explanations": b.trials * 3, "how certain": 4.0}
     say.plan.update(seconds | {"writing the page": 2.0})
 
@@ -178,6 +191,7 @@ class Job:
     name: str = ""
     command: str = ""
     caveats: tuple[str, ...] = ()
+    want: Any = None
 
     def key(self) -> dict[str, Any]:
         """Return what the finished stages depend on."""
@@ -190,7 +204,7 @@ class Job:
             "schema": self.table.schema.to_dict(),
             "test": None if self.test is None else self.test.fingerprint(),
             "model": given,
-            "settings": [self.quick, self.seed, str(self.backbone), self.time_limit],
+            "settings": [self.quick, self.seed, str(self.backbone), self.time_limit, str(self.want)],
             "version": version("pellucid"),
         }
 
@@ -208,17 +222,22 @@ class Job:
         rows = stage("choosing rows", lambda: subject.some_rows(max(FEWEST, min(EXPLAINED, affordable)), self.seed))
         main = stage("explaining", lambda: self._explained(subject, rows, "shapley", b.main))
         others = stage("explaining in other ways", lambda: self._others(subject, rows))
+        further, lost = stage("asking further", lambda: self._further(subject, rows, main))
         trials = stage("trying the explanations", lambda: self._trials(subject, rows, main, others))
         certain = stage("how certain", lambda: subject.certainty(rows, self.seed))
-        parts = dict(certain) | {
-            "leaderboard": board,
-            "explanation": main if isinstance(main, Explanation) else None,
-            "others": tuple(e for e in others if isinstance(e, Explanation)),
-            "importance": next((e for e in others if isinstance(e, Importance)), None),
-            "trials": tuple(trials),
-            "positions": subject.positions(rows),
-            "unknown": (*certain.get("unknown", ()), *(e for e in (main, *others) if isinstance(e, str))),
-        }
+        parts = (
+            dict(certain)
+            | {
+                "leaderboard": board,
+                "explanation": main if isinstance(main, Explanation) else None,
+                "others": tuple(e for e in others if isinstance(e, Explanation)),
+                "importance": next((e for e in others if isinstance(e, Importance)), None),
+                "trials": tuple(trials),
+                "positions": subject.positions(rows),
+                "unknown": (*certain.get("unknown", ()), *(e for e in (main, *others) if isinstance(e, str)), *lost),
+            }
+            | dict(further)
+        )
         return self._assembled(stage, findings, subject.facts() | parts)
 
     def _findings(self) -> list[Finding]:
@@ -305,8 +324,13 @@ class Job:
             return f"Reasons by {method}: {error}"
 
     def _others(self, subject: Subject, rows: npt.NDArray[np.int64]) -> list[Answer]:
-        methods = ["permutation_importance", "occlusion", *(["integrated_gradients"] if subject.differentiable else [])]
+        inside = [*(["integrated_gradients"] if subject.differentiable else []), *(["attention"] if subject.attends else [])]
+        methods = ["permutation_importance", "occlusion", *inside]
         return [self._explained(subject, rows, m, Budgets.of(self.quick).other) for m in methods]
+
+    def _further(self, subject: Subject, rows: npt.NDArray[np.int64], main: Answer) -> tuple[dict[str, Any], tuple[str, ...]]:
+        seconds = Budgets.of(self.quick).further
+        return ask_further(Further(subject, rows, columns_of(main, subject), seconds, self.seed, self.want))
 
     def _trials(self, subject: Subject, rows: npt.NDArray[np.int64], main: Answer, others: Sequence[Answer]) -> list[Trial]:
         from pellucid.evaluate import trial
@@ -323,7 +347,7 @@ class Job:
                 subject.truth(rows),
                 refit=subject.refit,
                 budget=float(np.clip(wanted, b.trials, 2 * b.trials)) if explanation is main else b.trials / 3,
-                names=None if explanation is main else CHEAP_TRIALS,
+                names=CHEAP_TRIALS if explanation is not main else QUICK_TRIALS if self.quick else MAIN_TRIALS,
                 random_state=self.seed,
                 background=subject.background,
             )

@@ -32,14 +32,23 @@ KINDS: Mapping[str, type] = {
     c.__name__: c
     for c in (
         *(
+            results.Actions,
+            results.AttentionMaps,
+            results.Curve,
             results.Explanation,
             results.Finding,
             results.Importance,
+            results.Interactions,
             results.Leaderboard,
+            results.Neighbours,
             results.Prediction,
+            results.Rule,
+            results.Rules,
             results.RunRecord,
             results.Selection,
             results.Trial,
+            results.UnitMaps,
+            results.Words,
         ),
         *(facts.Calibration, facts.ColumnFact, facts.MissingPattern, facts.Score),
     )

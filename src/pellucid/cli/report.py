@@ -29,6 +29,9 @@ def report(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a report that was interrupted.")] = False,
     backbone: Annotated[str, typer.Option("--backbone", help="The kind of model (see: pellucid methods backbone).")] = "auto",
     time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds for the fit.", show_default=False)] = None,
+    want: Annotated[
+        str | None, typer.Option("--want", help="The wanted answer where the schema has rules of change: a class, or '>= 3.5'.")
+    ] = None,
     schema: SchemaFile = None,
     types: Type = None,
     missing: Missing = None,
@@ -38,6 +41,7 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Audit, fit, compare, explain and try the explanations: one page that works offline."""
+    from pellucid.cli.act import wanted
     from pellucid.cli.job import report as make
     from pellucid.cli.models import load
     from pellucid.cli.read import read
@@ -58,6 +62,7 @@ def report(
             seed=seed,
             backbone=backbone,
             time_limit=time_limit,
+            want=wanted(want),
             progress=bar,
         )
     finish(out, made, as_json=as_json, quiet=quiet)

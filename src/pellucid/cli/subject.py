@@ -56,6 +56,15 @@ class Subject:
         """True where gradients can be asked for."""
         return self.ours and bool(getattr(self.model.engine_, "differentiable", False))
 
+    @property
+    def attends(self) -> bool:
+        """True where the network shows its attention."""
+        if not self.differentiable:
+            return False
+        if "attends" not in self.cache:
+            self.cache["attends"] = "attention" in self.model.parts(self.rows(np.arange(min(2, len(self.test)))))
+        return bool(self.cache["attends"])
+
     def some_rows(self, most: int, seed: int) -> npt.NDArray[np.int64]:
         """Return positions among the test rows, drawn at random, in order."""
         n = len(self.test)

@@ -372,6 +372,19 @@ class TabularEstimator(BaseEstimator):
             return EpistemicView(whole)
         raise RequestError(f"cannot explain {of!r}", expected="'prediction' or 'epistemic'")
 
+    def module(self, scale: str | None = None) -> Any:
+        """Return the fitted network as a torch module on embedded cells, ``module(module.tokens(X))``, for captum and its like.
+
+        Its outputs are the explained ones on ``scale``: log-odds or probability of the calibrated answer, or the target's unit.
+        """
+        from pellucid.estimators.module import TokenModule
+        from pellucid.estimators.predictor import NetworkPredictor
+
+        predictor = self.predictor(scale)
+        if not isinstance(predictor, NetworkPredictor):
+            raise RequestError("this model is not a network", got=str(self.record_["backbone"]), do="choose a backbone that is one")
+        return TokenModule(predictor)
+
     def explain(self, X: Any, **options: Any) -> Any:
         """Return why: the same as ``pellucid.explain(model, X, ...)``."""
         return registry.public("explain", "explain")(self, X, **options)

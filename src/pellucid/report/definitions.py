@@ -40,6 +40,10 @@ GLOSSARY: Mapping[str, str] = {
     "base": "What the model answers when no column is known: its mean answer over the background rows.",
     "contribution": "How much one column moves this row's answer away from the base, averaged over the ways of knowing the other columns. "
     "It describes the model, not causes in the world.",
+    "accumulated local effect": "How the answer changes along a column when rows move only to neighbouring values, added up; its mean over "
+    "rows is 0.",
+    "interaction": "What two columns add to an answer together, beyond what each adds alone.",
+    "fidelity": "How well a copy gives the model's own answers on rows it was not made from: share of equal labels, or R² for numbers.",
     "completeness gap": "Answer minus base minus the sum of all contributions; 0 means that nothing is left unexplained.",
     "conformal set or interval": "Built on rows set aside for it, so that it holds the true answer at the promised rate on rows like them.",
     "aleatoric doubt": "Noise in the target: more rows would not remove it. In nats for classes, in squared units for numbers.",

@@ -15,7 +15,23 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError
-from pellucid.results import Explanation, Finding, Importance, Leaderboard, Prediction, Trial, plain
+from pellucid.results import (
+    Actions,
+    AttentionMaps,
+    Curve,
+    Explanation,
+    Finding,
+    Importance,
+    Interactions,
+    Leaderboard,
+    Neighbours,
+    Prediction,
+    Rules,
+    Trial,
+    UnitMaps,
+    Words,
+    plain,
+)
 
 __all__ = ["Calibration", "ColumnFact", "MissingPattern", "ReportData", "Score"]
 
@@ -152,6 +168,14 @@ class ReportData:
     linear, trees : names in ``leaderboard`` of the linear model and of boosted trees.
     importance : importance over the whole table, or None (then the mean absolute contribution of ``explanation`` is shown).
     explanation : the main explanation, of about 200 test rows; None where there is none.
+    interactions : how pairs of columns act together, on some of the same rows or on others; None where not computed.
+    curves : how the answer runs along the columns that matter most, over test rows.
+    rules : the model copied in a few rules, with the copy's fidelity.
+    neighbours : known rows behind the answers, for the same N rows.
+    actions : what the people of the same N rows can change, where the table has rules of change.
+    texts : what single words of text cells do, for the same N rows.
+    units : what single units answer to two columns; its ``activation`` is of the same N rows.
+    attention : where a network that attends looks.
     others : further explanations of the same rows by other methods, to show agreement.
     trials : trials of the explanations; ``Trial.subject`` is the method's registry name. Trials of other things have their own subject.
     positions : (N,) positions in the source file of the explained rows, from 0; None = labels of ``explanation.data``.
@@ -195,6 +219,14 @@ class ReportData:
     trees: tuple[str, ...] = ("hist_gb", "lightgbm", "xgboost", "catboost")
     importance: Importance | None = None
     explanation: Explanation | None = None
+    interactions: Interactions | None = None
+    curves: Curve | None = None
+    rules: Rules | None = None
+    neighbours: Neighbours | None = None
+    actions: Actions | None = None
+    texts: Words | None = None
+    units: UnitMaps | None = None
+    attention: AttentionMaps | None = None
     others: tuple[Explanation, ...] = ()
     trials: tuple[Trial, ...] = ()
     positions: npt.NDArray[np.int64] | None = None
@@ -219,6 +251,10 @@ class ReportData:
         n = None if self.explanation is None else len(self.explanation)
         rows = {"prediction": self.prediction, "truth": self.truth, "positions": self.positions}
         wrong = {k: len(v) for k, v in rows.items() if v is not None and n is not None and len(v) != n}
+        beside = {"neighbours": self.neighbours, "actions": self.actions, "texts": self.texts}
+        wrong |= {k: len(v) for k, v in beside.items() if v is not None and n is not None and len(v) != n}
+        if self.units is not None and n is not None and len(self.units.index) != n:
+            wrong["units"] = len(self.units.index)
         wrong |= {e.method: len(e) for e in self.others if n is not None and len(e) != n}
         if wrong:
             raise RequestError("the parts of a report speak of different rows", expected=f"{n} rows, as in the explanation", got=str(wrong))

@@ -187,8 +187,79 @@ def _agreement(data: ReportData) -> list[dict[str, str]]:
     return out
 
 
+def _rules(data: ReportData) -> dict[str, Any] | None:
+    """The model in rules, with how well they copy it."""
+    r = data.rules
+    if r is None or not r.rules:
+        return None
+    low, high = r.fidelity_interval
+    half = lambda a, b: (b - a) / 2  # noqa: E731
+    lines = [
+        {
+            "if": [w.clean(c, 160) for c in rule.conditions],
+            "then": w.clean(rule.outcome, 80),
+            "precision": number_of(rule.precision, half(*rule.interval)),
+            "low": number_of(rule.interval[0], half(*rule.interval)),
+            "high": number_of(rule.interval[1], half(*rule.interval)),
+            "coverage": number_of(100 * rule.coverage, 0.5, "%"),
+        }
+        for rule in sorted(r.rules, key=lambda rule: -rule.coverage)[:16]
+    ]
+    ends = {
+        "fidelity": number_of(r.fidelity, half(low, high)),
+        "low": number_of(low, half(low, high)),
+        "high": number_of(high, half(low, high)),
+    }
+    return {
+        "lines": lines,
+        "words": f"{w.capital(w.clean(r.words, 400)).rstrip('.')}.",
+        "scale": w.clean(r.scale, 80),
+        "method": w.clean(r.method, 60),
+        **ends,
+    }
+
+
+def _told(data: ReportData) -> list[str]:
+    """What holds for the explanations of all rows: their trials, and what is not known."""
+    if data.explanation is None or not len(data.explanation):
+        return []
+    told = data.explanation.words(0, trials=data.trials, units=data.unit_of)
+    return [
+        w.clean(s, 600)
+        for s in told.sentences[told.n_own :]
+        if s.rstrip(".") not in {c.rstrip(".") for c in data.explanation.record.caveats}
+    ]
+
+
+def _changes(data: ReportData) -> dict[str, Any] | None:
+    """What the people of the explained rows can change, in counts."""
+    a = data.actions
+    if a is None:
+        return None
+    asking = ~a.reached
+    helped = set(a.options["row"]) if len(a.options) else set()
+    return {
+        "want": w.clean(a.want, 120),
+        "asking": int(asking.sum()),
+        "reached": int(a.reached.sum()),
+        "helped": sum(1 for i in np.flatnonzero(asking) if a.index[i] in helped),
+        "fixed": int((a.fixed & asking).sum()),
+        "rules": [(w.clean(c, 60), w.clean(words, 120)) for c, words in list(a.rules.items())[:30]],
+    }
+
+
 def _caveats(data: ReportData) -> list[str]:
-    records = [r.record for r in (data.explanation, data.prediction, data.leaderboard) if r is not None]
+    several = (
+        data.explanation,
+        data.prediction,
+        data.leaderboard,
+        data.interactions,
+        data.curves,
+        data.rules,
+        data.neighbours,
+        data.actions,
+    )
+    records = [r.record for r in several if r is not None]
     return list(dict.fromkeys([w.clean(c, 400) for c in data.caveats] + [w.clean(c, 400) for r in records for c in r.caveats]))
 
 
@@ -214,6 +285,10 @@ def context(data: ReportData) -> dict[str, Any]:
         "findings": _findings(data),
         "methods": _methods(data, verdict.methods, _trials(data, plots)),
         "agreement": _agreement(data),
+        "rules": _rules(data),
+        "told": _told(data),
+        "changes": _changes(data),
+        "badges": {**{n: verdict.methods.get(n, "untested") for n in ("attention",)}, **verdict.methods},
         "columns": [_column(c, data.n_rows) for c in data.columns],
         "caveats": _caveats(data),
         "provenance": _provenance(data),

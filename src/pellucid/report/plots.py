@@ -17,7 +17,7 @@ from pellucid.report.charts.data import missing_cells
 from pellucid.report.charts.local import ranks
 from pellucid.report.charts.trials import has_curve, has_parts, history
 from pellucid.report.facts import ReportData
-from pellucid.results import Importance
+from pellucid.results import Importance, Interactions
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -68,11 +68,63 @@ def _why_plots(data: ReportData) -> dict[str, Plot]:
         for i, column in enumerate(readable):
             if i < 2:
                 alt = f"Points: contribution of {w.clean(column, 60)} against its cell, one point per row."
-                out[f"dependence{i}"] = _plot(f"dependence{i}", chart(e, "dependence", column=column), alt)
+                figure = chart(e, "dependence", column=column, units=data.unit_of, interactions=_pairs_of(data))
+                out[f"dependence{i}"] = _plot(f"dependence{i}", figure, alt)
     for i, trial in enumerate(data.trials):
         if e is not None and trial.subject == e.record.method and (has_curve(trial) or has_parts(trial)):
             kind = "curve" if has_curve(trial) else "badge"
             out[f"trial{i}"] = _plot(f"trial{i}", chart(trial, kind), w.clean(trial.words, 400))
+    return out
+
+
+def _pairs_of(data: ReportData) -> Interactions | None:
+    """Return the interactions where they speak of the explained outputs."""
+    known = data.interactions is not None and data.explanation is not None and data.interactions.outputs == data.explanation.outputs
+    return data.interactions if known else None
+
+
+def _further_plots(data: ReportData) -> dict[str, Plot]:
+    """Figures of what was asked beyond one number per column: pairs, curves, changes, units, attention."""
+    out: dict[str, Plot] = {}
+    if data.interactions is not None and any(len(s) > 1 for s in data.interactions.sets):
+        pairs, top = data.interactions, data.interactions.top(8)
+        size = np.abs(pairs.by_set)
+        half = 1.96 * size.std(0, ddof=1) / np.sqrt(len(size)) if len(size) > 1 else np.full(size.shape[1:], np.nan)
+        place = {s: k for k, s in enumerate(pairs.sets)}
+        rows = [
+            (w.clean(" × ".join(s), 120), w.ranged(v, v - h, v + h, brackets=""))
+            for s, v, h in ((s, float(size.mean(0)[place[s], 0]), float(half[place[s], 0])) for s, _ in top)
+        ]
+        alt = f"Bars: most together act {w.clean(' and '.join(top[0][0]), 120)}."
+        out["pairs"] = _plot("pairs", chart(pairs, "pairs"), alt, ("columns", f"mean size ({w.clean(pairs.scale)}), 95 % interval"), rows)
+        if len(pairs.columns) > 2:
+            out["matrix"] = _plot("matrix", chart(pairs, "matrix"), "Square of columns by columns: how much each pair adds together.")
+    out |= _curve_plots(data)
+    if data.actions is not None and len(data.actions.columns) and not data.actions.reached.all():
+        alt = f"Bars: how often a change of one column alone gives {w.clean(data.actions.want, 60)}."
+        out["actions"] = _plot("actions", chart(data.actions), alt)
+    if data.units is not None:
+        out["units"] = _plot(
+            "units", chart(data.units), f"Maps: what single units answer to {w.clean(' and '.join(data.units.columns), 120)}."
+        )
+    if data.attention is not None:
+        out["attention"] = _plot("attention", chart(data.attention), "Map: which column looks at which; layer and head can be chosen.")
+    return out
+
+
+def _curve_plots(data: ReportData) -> dict[str, Plot]:
+    out: dict[str, Plot] = {}
+    curve = data.curves
+    for i, column in enumerate(curve.columns[:4] if curve is not None else ()):
+        assert curve is not None
+        at, values, interval, share = (m[column] for m in (curve.points, curve.values, curve.interval, curve.share))
+        rows = [
+            (w.cell_text(p), w.ranged(float(v[0]), float(ends[0, 0]), float(ends[0, 1]), brackets=""), w.percent(float(s)))
+            for p, v, ends, s in zip(at, values, interval, share)
+        ]
+        head = (w.clean(column, 60), f"{w.clean(curve.method)} of {w.clean(curve.outputs[0], 40)}, 95 % interval", "of rows")
+        alt = f"Curve: how the answer runs along {w.clean(column, 60)}; grey bars show where the rows are."
+        out[f"curve{i}"] = _plot(f"curve{i}", chart(curve, column=column, units=data.unit_of), alt, head, rows)
     return out
 
 
@@ -138,6 +190,9 @@ def _compare_plots(data: ReportData) -> dict[str, Plot]:
 _SIDE_BY_SIDE = (
     ("importance", "beeswarm"),
     ("dependence0", "dependence1"),
+    ("pairs", "matrix"),
+    ("curve0", "curve1"),
+    ("curve2", "curve3"),
     ("reliability", "probabilities"),
     ("doubt", "familiarity"),
     ("findings", "missing"),
@@ -157,4 +212,4 @@ def _level(plots: dict[str, Plot]) -> dict[str, Plot]:
 
 def plots_of(data: ReportData) -> dict[str, Plot]:
     """Return every figure that the facts allow, by its key on the page."""
-    return _level(_why_plots(data) | _certain_plots(data) | _data_plots(data) | _compare_plots(data))
+    return _level(_why_plots(data) | _further_plots(data) | _certain_plots(data) | _data_plots(data) | _compare_plots(data))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.report.beside import alike, beside, slices
 from pellucid.report.facts import ReportData
 from pellucid.report.words import cell_text, clean, number, percent
 from pellucid.results import Explanation, Prediction
@@ -106,10 +107,14 @@ def payload(data: ReportData) -> dict[str, Any]:
         return {}
     kinds = row_kinds(data)
     columns = _columns(e)
-    room = max(20, _BUDGET // (14 * (len(columns) + 3 * _STEPS * len(e.outputs)) + 400))
+    room = max(20, _BUDGET // (14 * (len(columns) + 3 * _STEPS * len(e.outputs)) + 2400))
     order = _order(kinds, len(e))[: min(_ROWS, room)]
     named = _named_in_findings(data)
     rows = [_row(data, e, int(i), columns, [k for k in KINDS if kinds[k][i]], named) for i in order]
+    place, near, by = {int(i): at for at, i in enumerate(order)}, alike(e), slices(data, kinds["wrong"])
+    values = {name: list(dict.fromkeys(sorted(cells))) for name, cells in by.items()}
+    for i, row in zip(order, rows):
+        row |= beside(data, int(i), place, near) | {"at": int(i), "slices": [values[name].index(by[name][i]) for name in by]}
     return {
         "columns": [clean(c, 80) for c in e.columns],
         "units": [clean(data.unit_of.get(c, ""), 20) for c in e.columns],
@@ -121,6 +126,8 @@ def payload(data: ReportData) -> dict[str, Any]:
         "classes": [clean(c, 60) for c in (data.prediction.classes if data.prediction is not None else ())],
         "level": None if data.prediction is None else data.prediction.level,
         "of": len(e),
+        "slices": [{"name": name, "values": values[name]} for name in by],
+        "maker": clean(data.neighbours.method, 40) if data.neighbours is not None else "",
         "rows": rows,
     }
 

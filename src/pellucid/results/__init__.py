@@ -4,9 +4,11 @@ Every result carries a :class:`RunRecord`, so that each number can be replayed. 
 O outputs, K members.
 """
 
+from pellucid.results.account import Account
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
+from pellucid.results.inside import AttentionMaps, UnitMaps
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.selection import Selection
@@ -16,7 +18,9 @@ from pellucid.results.verdicts import SEVERITIES, VERDICTS, Finding, Leaderboard
 __all__ = [
     "SEVERITIES",
     "VERDICTS",
+    "Account",
     "Actions",
+    "AttentionMaps",
     "Curve",
     "Decision",
     "Explanation",
@@ -36,6 +40,7 @@ __all__ = [
     "RunRecord",
     "Selection",
     "Trial",
+    "UnitMaps",
     "Words",
     "plain",
     "stack_findings",

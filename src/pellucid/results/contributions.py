@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from pellucid.errors import MissingExtraError, RequestError
 from pellucid.results.base import FloatArray, Result, RunRecord
+
+if TYPE_CHECKING:
+    from pellucid.results.account import Account
+    from pellucid.results.verdicts import Trial
 
 __all__ = ["Explanation", "Importance"]
 
@@ -217,7 +221,85 @@ class Explanation(Result):
         except ImportError as error:
             raise MissingExtraError.of("shap", "shap", "to_shap()") from error
         names = list(self.columns)
+        outputs = self.outputs[0] if len(self.outputs) == 1 else list(self.outputs)  # shap reads a list of one as names of the rows
         data = self.data.reindex(columns=names).to_numpy(object)
-        return shap.Explanation(
-            values=self.values, base_values=self.base_values, data=data, feature_names=names, output_names=list(self.outputs)
+        return shap.Explanation(values=self.values, base_values=self.base_values, data=data, feature_names=names, output_names=outputs)
+
+    @classmethod
+    def of_shap(cls, theirs: Any, data: Any = None, *, scale: str = "shap values", method: str = "shap") -> Explanation:
+        """Return a ``shap.Explanation`` as one of ours, so that it can be tried, drawn and told as ours are.
+
+        Parameters
+        ----------
+        theirs : values (P,), (N, P) or (N, P, O) with base values, names and data where it has them.
+        data : the explained rows as the user wrote them, a frame of the P columns; None takes ``theirs.data``.
+        scale : unit of the values, which shap does not keep. method : what to call them.
+
+        Its values are taken as they are. The predictions are base plus values, because shap keeps no other; so the gap is unknown.
+        """
+        values = np.asarray(theirs.values, float)
+        values = values[None] if values.ndim == 1 else values
+        values = values[:, :, 0] if values.ndim == 3 and values.shape[2] == 1 else values
+        if values.ndim not in (2, 3):
+            raise RequestError("these values cannot be read", expected="values (N, P) or (N, P, O)", got=f"shape {values.shape}")
+        n, p = values.shape[:2]
+        outputs = _output_names(getattr(theirs, "output_names", None), values.shape[2] if values.ndim == 3 else 1)
+        base = np.zeros(1) if theirs.base_values is None else np.asarray(theirs.base_values, float)
+        shape = (n,) if values.ndim == 2 else (n, values.shape[2])
+        base = np.broadcast_to(base[..., 0] if base.ndim == 2 and values.ndim == 2 else base, shape).copy()
+        frame = _cells(theirs, data, n, p)
+        record = RunRecord(
+            method, {"read from": "shap.Explanation"}, caveats=("read from a shap.Explanation: how it was made is not recorded",)
         )
+        error = getattr(theirs, "error_std", None)
+        return cls(
+            values=values, base_values=base, columns=tuple(map(str, frame.columns)), outputs=outputs, data=frame, scale=scale,
+            method=method, record=record, predictions=base + values.sum(1),
+            error=None if error is None else np.asarray(error, float).reshape(values.shape),
+        )  # fmt: skip
+
+    def words(
+        self, row: int = 0, *, output: int = 0, k: int = 3, trials: Sequence[Trial] = (), units: Mapping[str, str] | None = None
+    ) -> Account:
+        """Return the reasons of one row in plain sentences: templates only, every printed number a cell of the account's table.
+
+        Parameters
+        ----------
+        row, output : positions. k : columns that get a sentence of their own.
+        trials : of this explanation; their verdicts are told, failures first.
+        units : unit of each column that has one.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> data = pd.DataFrame({"age": [37], "sex": ["F"]})
+        >>> made = Explanation(np.array([[2.0, -0.5]]), np.array([1.0]), ("age", "sex"), ("y",), data, "points", "shapley",
+        ...                    RunRecord("shapley"), np.array([2.5]), gap=np.zeros(1))
+        >>> made.words(units={"age": "years"}).sentences[1]
+        'age = 37 years raises the answer by 2.'
+        """
+        from pellucid.results.account import account
+
+        return account(self, row, output=output, k=k, trials=trials, units=units)
+
+
+def _output_names(names: Any, size: int) -> tuple[str, ...]:
+    """Return O names; where shap has none, or one for each row, they are numbered."""
+    given = (names,) if isinstance(names, str) else tuple(map(str, names)) if names is not None else ()
+    return given if len(given) == size else ("output",) if size == 1 else tuple(f"output {o}" for o in range(size))
+
+
+def _cells(theirs: Any, data: Any, n: int, p: int) -> pd.DataFrame:
+    """Return the explained cells (N, P) of a shap.Explanation as a frame with its names."""
+    names = getattr(theirs, "feature_names", None)
+    if isinstance(data, pd.DataFrame):
+        frame = data if names is None or not set(map(str, names)) <= set(map(str, data.columns)) else data[list(names)]
+    else:
+        given = data if data is not None else getattr(theirs, "data", None)
+        cells = np.full((n, p), None, object) if given is None else np.asarray(given, object).reshape(n, -1)
+        frame = pd.DataFrame(cells, columns=list(names) if names is not None and cells.shape[1] == p else None).infer_objects()
+    if frame.shape != (n, p):
+        raise RequestError(
+            "the rows do not belong to these values", expected=f"{n} rows of {p} columns", got=f"{len(frame)} rows of {frame.shape[1]}"
+        )
+    return frame.set_axis([f"column {j}" if names is None and data is None else str(c) for j, c in enumerate(frame.columns)], axis=1)

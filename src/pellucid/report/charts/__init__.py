@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pellucid.errors import ArgumentError, RequestError
-from pellucid.report.charts import certainty, data, global_, local, trials
+from pellucid.errors import ArgumentError, RequestError, quote
+from pellucid.report.charts import certainty, curves, data, global_, inside, lists, local, text, together, trials
 from pellucid.report.charts.certainty import reliability_chart
+from pellucid.report.charts.style import fold_title, told_trials
 from pellucid.report.facts import Calibration, MissingPattern
-from pellucid.results import Explanation, Finding, Importance, Leaderboard, Prediction, Trial
+from pellucid.results import (
+    Actions,
+    AttentionMaps,
+    Curve,
+    Decision,
+    Explanation,
+    Finding,
+    FoundRows,
+    Heads,
+    Importance,
+    Inquiry,
+    Interactions,
+    Leaderboard,
+    Neighbours,
+    Prediction,
+    Rules,
+    Selection,
+    Trial,
+    UnitMaps,
+    Words,
+)
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -17,37 +39,76 @@ if TYPE_CHECKING:
 __all__ = ["chart", "kinds", "reliability_chart"]
 
 
-def _most_important(result: Explanation) -> str:
-    return result.mean_abs().top(1)[0]
+@dataclass(frozen=True)
+class _Ask:
+    """What a figure is asked to show."""
+
+    row: int | None = None
+    column: str | None = None
+    output: int | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    pairs: Interactions | None = None
+
+    @property
+    def first(self) -> int:
+        """The row, the first where none is named."""
+        return self.row or 0
+
+    @property
+    def of(self) -> int:
+        """The output, the first where none is named."""
+        return self.output or 0
 
 
-def _waterfall(result: Explanation, row: int | None, column: str | None) -> go.Figure:
-    return local.waterfall(result, row or 0)
+Draw = Callable[[Any, _Ask], Any]
 
 
-def _dependence(result: Explanation, row: int | None, column: str | None) -> go.Figure:
-    return local.dependence(result, column or _most_important(result))
+def _dependence(result: Explanation, ask: _Ask) -> go.Figure:
+    column = ask.column or result.mean_abs().top(1)[0]
+    return local.dependence(result, column, ask.of, ask.units.get(column, ""), pairs=ask.pairs)
 
 
-def _plain(draw: Callable[[Any], go.Figure]) -> Callable[[Any, int | None, str | None], go.Figure]:
-    return lambda result, row, column: draw(result)
+def _plain(draw: Callable[[Any], go.Figure]) -> Draw:
+    return lambda result, ask: draw(result)
 
 
-_KINDS: dict[type, dict[str, Callable[[Any, int | None, str | None], Any]]] = {
+_KINDS: dict[type, dict[str, Draw]] = {
     Explanation: {
         "importance": _plain(global_.importance),
-        "beeswarm": _plain(local.beeswarm),
-        "waterfall": _waterfall,
+        "beeswarm": lambda result, ask: local.beeswarm(result, ask.of),
+        "waterfall": lambda result, ask: local.waterfall(result, ask.first, ask.of, units=dict(ask.units)),
         "dependence": _dependence,
+        "errors": lambda result, ask: local.errors(result, ask.first, ask.of),
     },
-    Importance: {"importance": _plain(global_.importance)},
+    Importance: {"importance": _plain(global_.importance), "seats": _plain(global_.seats)},
+    Interactions: {
+        "pairs": lambda result, ask: together.pairs(result, ask.row, ask.of),
+        "matrix": lambda result, ask: together.matrix(result, ask.row, ask.of),
+        "swarm": _plain(together.swarm),
+        "halo": lambda result, ask: together.halo(result, ask.column),
+    },
+    Curve: {"curves": lambda result, ask: curves.curves(result, ask.column, ask.output, dict(ask.units))},
+    Rules: {"rules": lambda result, ask: lists.rules(result, ask.row)},
+    Words: {"words": lambda result, ask: text.words(result, ask.first, ask.column, ask.of)},
+    Heads: {"heads": lambda result, ask: inside.heads(result, ask.of)},
+    AttentionMaps: {"attention": lambda result, ask: inside.attention(result, ask.row)},
+    UnitMaps: {"units": lambda result, ask: inside.units(result, ask.row)},
+    Neighbours: {"neighbours": lambda result, ask: lists.neighbours(result, ask.first)},
+    Actions: {
+        "responsiveness": lambda result, ask: lists.actions(result, ask.row),
+        "options": lambda result, ask: lists.options(result, ask.row),
+    },
+    Decision: {"costs": _plain(lists.decision)},
+    Inquiry: {"asked": _plain(lists.asked)},
+    FoundRows: {"found": _plain(lists.found)},
+    Selection: {"selection": lambda result, ask: lists.selection(result, ask.row)},
     Leaderboard: {"leaderboard": _plain(global_.leaderboard), "power_readability": _plain(global_.power_readability)},
     Prediction: {
         "probabilities": _plain(certainty.probabilities),
         "interval": _plain(certainty.intervals),
         "doubt": _plain(certainty.doubt),
         "familiarity": _plain(certainty.familiarity),
-        "row": lambda result, row, column: certainty.one_row(result, row or 0),
+        "row": lambda result, ask: certainty.one_row(result, ask.first),
     },
     Trial: {"badge": _plain(trials.badge_chart), "curve": _plain(trials.curve)},
     Calibration: {"reliability": _plain(reliability_chart)},
@@ -63,17 +124,54 @@ def kinds(result: Any) -> tuple[str, ...]:
     return next((tuple(table) for cls, table in _KINDS.items() if isinstance(result, cls)), ())
 
 
-def chart(result: Any, kind: str | None = None, row: int | None = None, column: str | None = None) -> go.Figure:
+def chart(
+    result: Any,
+    kind: str | None = None,
+    row: int | None = None,
+    column: str | None = None,
+    *,
+    output: Any = None,
+    units: Mapping[str, str] | None = None,
+    interactions: Interactions | None = None,
+    trials: Sequence[Trial] = (),
+) -> go.Figure:
     """Return a figure of a result. Text from data is escaped; colours are told apart by colour-blind readers and never speak alone.
 
     Parameters
     ----------
-    result : an Explanation, Importance, Prediction, Trial, Leaderboard, list of Findings or Trials, Calibration or MissingPattern.
-    kind : what to draw; None chooses: a waterfall where ``row`` is given, a curve where a trial kept one, intervals for numbers.
-        Explanation: ``"importance"``, ``"beeswarm"``, ``"waterfall"``, ``"dependence"``. Prediction: ``"probabilities"``, ``"interval"``,
-        ``"doubt"``, ``"familiarity"``, ``"row"``. Trial: ``"badge"``, ``"curve"``. Leaderboard: ``"leaderboard"``, ``"power_readability"``.
+    result : any result of this package, a list of Findings or Trials, a Calibration or MissingPattern.
+    kind : what to draw; None chooses: a waterfall where ``row`` is given, a curve where a trial kept one, intervals for numbers, the swarm
+        where interactions have a range over models.
+
+        ============= =====================================================================================
+        result        kinds
+        ============= =====================================================================================
+        Explanation   ``"importance"``, ``"beeswarm"``, ``"waterfall"``, ``"dependence"``, ``"errors"``
+        Importance    ``"importance"``, ``"seats"``
+        Interactions  ``"pairs"``, ``"matrix"``; over nearly equal models ``"swarm"``, ``"halo"``
+        Curve         ``"curves"``
+        Rules         ``"rules"``
+        Words         ``"words"``
+        Heads         ``"heads"``
+        AttentionMaps ``"attention"``, layer and head chosen from a list
+        UnitMaps      ``"units"``
+        Neighbours    ``"neighbours"``
+        Actions       ``"responsiveness"``, ``"options"``
+        Decision      ``"costs"``
+        Inquiry       ``"asked"``
+        FoundRows     ``"found"``
+        Selection     ``"selection"``
+        Prediction    ``"probabilities"``, ``"interval"``, ``"doubt"``, ``"familiarity"``, ``"row"``
+        Trial         ``"badge"``, ``"curve"``
+        Leaderboard   ``"leaderboard"``, ``"power_readability"``
+        ============= =====================================================================================
     row : position of the row, for figures of one row.
-    column : column of a dependence figure; None takes the most important one.
+    column : column of a dependence figure or a curve, text column of words, pair ``"a x b"`` of a halo; None takes the one that
+        matters most.
+    output : name or position of the output drawn; None takes the first, for curves all.
+    units : unit of each column that has one.
+    interactions : of the same rows; the dependence figure is then coloured by the strongest.
+    trials : verdicts on this answer, told under the title.
 
     Raises
     ------
@@ -97,20 +195,40 @@ def chart(result: Any, kind: str | None = None, row: int | None = None, column: 
         raise ArgumentError(
             "nothing can be drawn of this", expected="a result such as an Explanation, Prediction, Trial or Leaderboard", got=got
         )
-    kind = kind or _usual(result, row) or known[0]
+    kind = kind or _usual(result, row, column) or known[0]
     if kind not in known:
         raise RequestError(f"unknown kind of figure {kind!r} for {type(result).__name__}", expected=f"one of {', '.join(known)}")
     if kind in ("findings", "trials"):
-        return data.findings(result) if kind == "findings" else trials.overview(result)
+        return data.findings(result) if kind == "findings" else trials_overview(result)
     table = next(t for cls, t in _KINDS.items() if isinstance(result, cls))
-    return table[kind](result, row, column)
+    figure = table[kind](result, _Ask(row, column, _output(result, output), units or {}, interactions))
+    return told_trials(fold_title(figure), trials)
 
 
-def _usual(result: Any, row: int | None) -> str | None:
-    if isinstance(result, Explanation) and (row is not None or len(result) == 1):
-        return "waterfall"
+trials_overview = trials.overview  # ``chart`` has an argument of the module's name
+
+
+def _output(result: Any, wanted: Any) -> int | None:
+    """Return the position of an output by name or position."""
+    if wanted is None:
+        return None
+    names = [str(n) for n in getattr(result, "outputs", ())]
+    if str(wanted) in names:
+        return names.index(str(wanted))
+    if isinstance(wanted, int) and not isinstance(wanted, bool) and 0 <= wanted < len(names):
+        return wanted
+    raise RequestError(f"there is no output {wanted!r} in this result", expected=f"one of {quote(names, 12)}" if names else "no output=")
+
+
+def _usual(result: Any, row: int | None, column: str | None) -> str | None:
+    if isinstance(result, Explanation):
+        return "waterfall" if row is not None or len(result) == 1 else "dependence" if column is not None else None
     if isinstance(result, Prediction):
         return "interval" if result.probabilities is None else "row" if row is not None else None
     if isinstance(result, Trial) and trials.has_curve(result):
         return "curve"
-    return None
+    if isinstance(result, Importance) and result.scale == "seats":
+        return "seats"
+    if isinstance(result, Actions) and not len(result.columns):
+        return "options"
+    return "swarm" if isinstance(result, Interactions) and result.swarm is not None else None

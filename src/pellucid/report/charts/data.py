@@ -32,7 +32,10 @@ def findings(results: Sequence[Finding]) -> go.Figure:
                 y=list(range(len(kinds))),
                 orientation="h",
                 name=f"{severity} severity",
-                marker={"color": colour, "pattern": {"shape": hatch, "fillmode": "overlay", "solidity": 0.15}},
+                marker={
+                    "color": colour,
+                    "pattern": {"shape": hatch, "fillmode": "overlay", "fgcolor": "rgba(255,255,255,.85)", "solidity": 0.15},
+                },
             )
     figure.update_layout(barmode="stack", xaxis={"dtick": max(1, len(results) // 10)})
     return name_lines(figure, [wrap(k.replace("_", " ")) for k in kinds])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pellucid.errors import RequestError
-from pellucid.report.charts.style import BLUE, GREY, ORANGE, SYMBOLS, bars_error, blank, heights, name_lines, safe, wrap
+from pellucid.report.charts.style import BLUE, CYCLE, GREY, ORANGE, SYMBOLS, bars_error, blank, heights, name_lines, safe, wrap
 from pellucid.report.words import label, number
 from pellucid.results import Explanation, Importance, Leaderboard
 
@@ -32,6 +32,40 @@ def importance(result: Importance | Explanation, k: int = 15) -> go.Figure:
         hovertext=[f"{safe(c)}: {s}" for c, s in zip(frame["column"], spans)],
     )
     return name_lines(figure, [wrap(c) for c in frame["column"]])
+
+
+def seats(result: Importance) -> go.Figure:
+    """Return an importance in whole seats as a parliament: one dot a seat, columns side by side in the half circle, largest first."""
+    result = result if result.scale == "seats" else result.seats(100)
+    total = round(float(result.values.sum()))
+    order = [int(j) for j in np.argsort(-result.values, kind="stable") if result.values[j] > 0]
+    rings = max(1, round(np.sqrt(total / 6)))
+    radius = np.linspace(0.45, 1.0, rings) if rings > 1 else np.array([1.0])
+    share = np.floor(total * radius / radius.sum()).astype(int)
+    share[-1] += total - share.sum()
+    ring = np.repeat(np.arange(rings), share)
+    angle = np.concatenate([np.linspace(np.pi, 0, n) if n > 1 else np.array([np.pi / 2]) for n in share])
+    place = np.argsort(-angle, kind="stable")
+    figure = blank(f"{total} seats by {safe(result.method)}", height=440, legend=True)
+    start = 0
+    for i, j in enumerate(order):
+        mine = place[start : start + round(float(result.values[j]))]
+        start += len(mine)
+        figure.add_scatter(
+            x=radius[ring[mine]] * np.cos(angle[mine]),
+            y=radius[ring[mine]] * np.sin(angle[mine]),
+            mode="markers",
+            name=f"{safe(result.columns[j], 24)}: {len(mine)}",
+            marker={"size": 12, "color": CYCLE[i % len(CYCLE)], "symbol": SYMBOLS[(i // len(CYCLE) + i) % len(SYMBOLS)]},
+            hoverinfo="name",
+        )
+    figure.update_layout(
+        xaxis={"visible": False},
+        yaxis={"visible": False, "scaleanchor": "x"},
+        legend={"y": -0.02, "yanchor": "top"},
+        margin={"t": 50, "b": 10},
+    )
+    return figure
 
 
 def _column(board: Leaderboard, name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Figures of one row or of the rows of an explanation: waterfall, beeswarm, dependence."""
+"""Figures of one row or of the rows of an explanation: waterfall, beeswarm, dependence, errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from pellucid.errors import RequestError, quote
 from pellucid.report.charts.style import DOWN, GREY, RANKS, UP, bars_error, blank, heights, name_lines, safe, wrap
 from pellucid.report.words import cell, number
-from pellucid.results import Explanation
+from pellucid.results import Explanation, Interactions
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -49,12 +49,13 @@ def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, 
         base=starts,
         y=list(range(1, len(names) + 1)),
         orientation="h",
-        text=texts,
-        textposition="outside",
-        cliponaxis=False,
         marker={
             "color": [UP if s >= 0 else DOWN for s in steps],
-            "pattern": {"shape": ["" if s >= 0 else "/" for s in steps], "fillmode": "overlay", "solidity": 0.25},
+            "pattern": {
+                "shape": ["" if s >= 0 else "/" for s in steps],
+                "fillmode": "replace",
+                "solidity": 0.6,
+            },
         },
         error_x=bars_error(-half, half, np.zeros(len(half))),
         hovertext=[f"{n}: {t}" for n, t in zip(names, texts)],
@@ -72,8 +73,20 @@ def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, 
             cliponaxis=False,
         )
     )
+    figure.add_scatter(
+        x=np.maximum(starts, ends) + half,
+        y=list(range(1, len(names) + 1)),
+        mode="text",
+        text=[f" {t}" for t in texts],
+        textposition="middle right",
+        hoverinfo="skip",
+        cliponaxis=False,
+    )
     path_x, path_y = np.repeat([base, *ends], 2), np.r_[0, np.repeat(np.arange(1, len(names) + 1), 2), len(names) + 1]
     figure.add_scatter(x=path_x, y=path_y, mode="lines", line={"color": GREY, "width": 1, "dash": "dot"}, hoverinfo="skip")
+    low, high = float(path_x.min()), float((np.maximum(starts, ends) + half).max(initial=float(path_x.max())))
+    low = min(low, float((np.minimum(starts, ends) - half).min(initial=low)))
+    figure.update_layout(xaxis={"range": [low - 0.04 * (high - low), high + 0.18 * (high - low)]})
     return name_lines(figure, ["base: no column known", *names, "this row's answer"])
 
 
@@ -130,6 +143,7 @@ def beeswarm(result: Explanation, output: int = 0, k: int = 12) -> go.Figure:
             mode="markers",
             hovertext=[f"{t}: {v:+.3g}" for t, v in zip(texts, values[:, j])],
             hoverinfo="text",
+            customdata=list(range(len(result))),
             marker={
                 "size": 6,
                 "opacity": 0.8,
@@ -152,32 +166,141 @@ def beeswarm(result: Explanation, output: int = 0, k: int = 12) -> go.Figure:
     return name_lines(figure, [wrap(result.columns[j]) for j in order])
 
 
-def dependence(result: Explanation, column: str, output: int = 0, unit: str = "") -> go.Figure:
-    """Return the contribution of one column against its cell; level columns get one strip per level, commonest first."""
+def dependence(
+    result: Explanation, column: str, output: int = 0, unit: str = "", partner: str | None = None, pairs: Interactions | None = None
+) -> go.Figure:
+    """Return the contribution of one column against its cell; level columns get one strip per level, commonest first.
+
+    The colour is the rank of the cell of the column that acts most together with it: by ``pairs`` where interactions are given, else the
+    one that goes furthest with what the column's own cell leaves over; ``partner`` names one, ``""`` leaves colour to the sign.
+    """
     if column not in result.columns or column not in result.data.columns:
         raise RequestError(f"there is no column {column!r} in the explanation", expected=f"one of {quote(result.columns, 12)}")
     values, cells = result.cube()[:, result.columns.index(column), output], result.data[column]
+    other, how = (partner or None, "as asked") if partner is not None else strongest_partner(result, column, output, pairs)
     what = f"{result.scale} of {result.outputs[output]}" if result.scale in ("log-odds", "probability") else result.scale
     axis = safe(column) + (f" ({safe(unit)})" if unit else "")
-    figure = blank(f"{safe(column)}: contribution against cell, {len(result)} rows", axis, f"contribution ({safe(what)})")
+    coloured = f"; colour: cell of {safe(other, 30)}, {how}" if other is not None else ""
+    figure = blank(f"{safe(column)}: contribution against cell, {len(result)} rows{coloured}", axis, f"contribution ({safe(what)})")
     figure.add_hline(y=0, line={"color": GREY, "width": 1})
     half = None if result.error is None else 1.96 * result.error.reshape(result.cube().shape)[:, result.columns.index(column), output]
     errors = None if half is None else {"type": "data", "array": half.tolist(), "color": "rgba(127,127,127,.5)", "thickness": 1, "width": 0}
-    marker: dict[str, Any] = {"size": 6, "opacity": 0.75}
-    marker |= {"color": np.where(values >= 0, UP, DOWN), "symbol": np.where(values >= 0, "circle", "circle-open")}
+    rows = np.arange(len(result))
+    marker = _colours(values, None if other is None else result.data[other], rows)
     _, is_number = ranks(cells)
     if is_number:
         x = cells if pd.api.types.is_datetime64_any_dtype(cells) else pd.to_numeric(cells, errors="coerce")
-        figure.add_scatter(x=x.tolist(), y=values, mode="markers", marker=marker, error_y=errors, hoverinfo="x+y")
+        texts = [f"{cell(column, c)}{_beside(result, other, i)}: {v:+.3g}" for i, (c, v) in enumerate(zip(cells, values))]
+        figure.add_scatter(
+            x=x.tolist(),
+            y=values,
+            mode="markers",
+            marker=marker,
+            error_y=errors,
+            customdata=rows.tolist(),
+            hoverinfo="text",
+            hovertext=[safe(t, 200) for t in texts],
+        )
         return figure
     names = cells.astype(object).where(cells.notna(), "missing").map(str)
     levels = names.value_counts().index[:12].tolist()
     place = names.map({name: i for i, name in enumerate(levels)})
     inside = place.notna().to_numpy()
     wiggle = np.linspace(-0.25, 0.25, int(inside.sum())) if inside.sum() > 1 else np.zeros(int(inside.sum()))
-    marker |= {"color": np.where(values[inside] >= 0, UP, DOWN), "symbol": np.where(values[inside] >= 0, "circle", "circle-open")}
-    texts = [f"{safe(n)}: {v:+.3g}" for n, v in zip(names[inside], values[inside])]
+    marker = _colours(values[inside], None if other is None else result.data[other][inside], rows[inside])
+    texts = [f"{n}{_beside(result, other, i)}: {v:+.3g}" for n, v, i in zip(names[inside], values[inside], rows[inside])]
     figure.add_scatter(
-        x=place[inside].to_numpy(float) + wiggle, y=values[inside], mode="markers", marker=marker, hovertext=texts, hoverinfo="text"
+        x=place[inside].to_numpy(float) + wiggle,
+        y=values[inside],
+        mode="markers",
+        marker=marker,
+        customdata=rows[inside].tolist(),
+        hovertext=[safe(t, 200) for t in texts],
+        hoverinfo="text",
     )
     return name_lines(figure, [safe(n, 18) for n in levels], "x")
+
+
+def _beside(result: Explanation, other: str | None, row: int) -> str:
+    return "" if other is None else f", {cell(other, result.data[other].iloc[row], most=30)}"
+
+
+def _colours(values: np.ndarray, cells: pd.Series | None, rows: np.ndarray) -> dict[str, Any]:
+    """Return plotly's marker: by the rank of another column's cells, or by the sign; filled above 0, hollow below."""
+    marker: dict[str, Any] = {"size": 7, "opacity": 0.8, "symbol": np.where(values >= 0, "circle", "circle-open")}
+    if cells is None:
+        return marker | {"size": 6, "color": np.where(values >= 0, UP, DOWN)}
+    rank, is_number = ranks(cells)
+    ends = ["low cell", "high cell"] if is_number else ["first level", "last level"]
+    bar = {"tickvals": [0, 1], "ticktext": ends, "len": 0.6, "thickness": 8}
+    shown = np.where(np.isnan(rank), 0.5, rank)
+    return marker | {
+        "color": shown,
+        "colorscale": [list(c) for c in RANKS],
+        "cmin": 0,
+        "cmax": 1,
+        "showscale": True,
+        "colorbar": bar,
+        "line": {"width": 1.2 if len(rows) < 2000 else 0},
+    }
+
+
+def strongest_partner(result: Explanation, column: str, output: int = 0, pairs: Interactions | None = None) -> tuple[str | None, str]:
+    """Return the column that acts most together with ``column``, and how that is known; (None, "") where there is none.
+
+    With ``pairs`` the pair of the largest mean size. Else what the contributions leave over once their mean along the cell (in eight bins)
+    is taken away is compared with the ranks of the other columns; a correlation that chance reaches in one of twenty such searches is none.
+    """
+    if pairs is not None and column in pairs.columns:
+        size = np.abs(pairs.by_set[..., min(output, pairs.by_set.shape[2] - 1)]).mean(0)
+        own = [(float(size[s]), n[0] if n[1] == column else n[1]) for s, n in enumerate(pairs.sets) if len(n) == 2 and column in n]
+        own = [(v, name) for v, name in own if v > 0 and name in result.data.columns]
+        return (max(own)[1], "its strongest interaction") if own else (None, "")
+    known = [c for c in result.columns if c != column and c in result.data.columns]
+    if len(result) < 30 or not known:
+        return None, ""
+    values, own_rank = result.cube()[:, result.columns.index(column), output], np.nan_to_num(ranks(result.data[column])[0], nan=0.0)
+    bins = np.minimum((8 * own_rank).astype(int), 7)
+    mean = np.bincount(bins, values, 8) / np.maximum(np.bincount(bins, minlength=8), 1)
+    rest = values - mean[bins]
+    best: tuple[float, str | None] = (0.0, None)
+    for name in known:
+        rank = np.nan_to_num(ranks(result.data[name])[0], nan=0.5) - 0.5
+        for with_it in (rank, rank * (own_rank - 0.5)):
+            if rest.std() > 0 and with_it.std() > 0:
+                best = max(best, (abs(float(np.corrcoef(rest, with_it)[0, 1])), name), key=lambda b: b[0])
+    chance = np.sqrt(2 * np.log(2 * len(known) / 0.05)) / np.sqrt(len(result))
+    return (best[1], "which goes furthest with the rest") if best[0] > chance else (None, "")
+
+
+def errors(result: Explanation, row: int = 0, output: int = 0, k: int = 15) -> go.Figure:
+    """Return how firmly one row's values are known: each with its 95 % interval; neighbours that cannot be told apart are hollow (tied)."""
+    _check_row(result, row)
+    values = result.cube()[row, :, output]
+    order = np.argsort(-np.abs(values), kind="stable")[:k]
+    shown = values[order]
+    error = np.zeros(len(order)) if result.error is None else result.error.reshape(result.cube().shape)[row, order, output]
+    beside = np.abs(np.diff(np.abs(shown))) < 1.96 * np.hypot(error[1:], error[:-1])  # the order of these two is not settled
+    tied = np.r_[beside, False] | np.r_[False, beside]
+    noise = "exact values" if result.error is None or not (error > 0).any() else "with 95 % intervals; hollow: order not settled"
+    figure = blank(
+        f"How firmly the reasons of row {safe(result.data.index[row], 20)} are known, {noise}",
+        safe(result.scale),
+        height=heights(len(order), 26),
+    )
+    figure.add_scatter(
+        x=shown,
+        y=list(range(len(order))),
+        mode="markers",
+        hoverinfo="text",
+        error_x=bars_error(shown - 1.96 * error, shown + 1.96 * error, shown),
+        marker={
+            "size": 10,
+            "color": [UP if v >= 0 else DOWN for v in shown],
+            "symbol": ["circle-open" if t else "circle" for t in tied],
+            "line": {"width": 2},
+        },
+        hovertext=[f"{safe(result.columns[j])}: {number(v)} ± {number(1.96 * e)}" for j, v, e in zip(order, shown, error)],
+    )
+    figure.add_vline(x=0, line={"color": GREY, "width": 1})
+    return name_lines(figure, [wrap(cell(result.columns[j], _cell(result, row, result.columns[j]), most=28), 34) for j in order])

@@ -15,6 +15,8 @@ from pellucid.report.words import clean
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from pellucid.results import Trial
+
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442"
 GREY = "#7f7f7f"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
@@ -23,11 +25,20 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
 UP, DOWN = RED, BLUE
 RANKS = ((0.0, BLUE), (0.5, "#b8a9c9"), (1.0, RED))
 """Low to high rank of a cell; the middle is grey-violet so that both ends stay apart in greyscale too."""
+DIVERGING = ((0.0, "#01498c"), (0.25, "#6fa8d6"), (0.5, "#f2f0ec"), (0.75, "#e8935a"), (1.0, "#a33a00"))
+"""Below 0 blue, above 0 orange-brown, 0 nearly white: told apart in all common kinds of colour-blindness."""
+SEQUENTIAL = ((0.0, "#f3f6f9"), (0.35, "#9cc3de"), (0.7, "#2f7ab4"), (1.0, "#08306b"))
+"""Little to much, by lightness alone."""
 
 
 def safe(value: Any, most: int = 60) -> str:
     """Return text from data as a label: plotly reads tags and entities in labels, so both are turned into plain characters."""
     return clean(value, most).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def faded(colour: str, share: float = 0.18) -> str:
+    """Return a colour ``#rrggbb`` as a see-through one, for bands."""
+    return f"rgba({int(colour[1:3], 16)},{int(colour[3:5], 16)},{int(colour[5:7], 16)},{share})"
 
 
 def wrap(text: str, width: int = 26) -> str:
@@ -111,3 +122,41 @@ def bars_error(low: Any, high: Any, value: Any) -> dict[str, Any]:
         "width": 4,
         "color": GREY,
     }
+
+
+def fold_title(figure: go.Figure, width: int = 84) -> go.Figure:
+    """Break a long title over lines, because plotly does not; the figure grows by them."""
+    text = figure.layout.title.text or ""
+    lines = _folded(text, width)
+    if len(lines) > 1 and "<span" not in text and "<br>" not in text:
+        figure.update_layout(title={"text": "<br>".join(lines)}, margin={"t": (figure.layout.margin.t or 56) + 18 * (len(lines) - 1)})
+        figure.update_layout(height=(figure.layout.height or 360) + 18 * (len(lines) - 1))
+    return figure
+
+
+def told_trials(figure: go.Figure, trials: Sequence[Trial]) -> go.Figure:
+    """Write the verdicts of trials under the title, failures first."""
+    if not trials:
+        return figure
+    word = {"fail": "FAIL", "not testable": "NOT TESTED", "pass": "PASS"}
+    told = [
+        f"{word[v]}: {', '.join(safe(t.name.replace('_', ' '), 40) for t in trials if t.verdict == v)}"
+        for v in word
+        if any(t.verdict == v for t in trials)
+    ]
+    lines = [line for text in told for line in _folded(text, 90)]
+    title = figure.layout.title.text or ""
+    more = "".join(f"<br>{line}" for line in lines)
+    top = (figure.layout.margin.t or 56) + 17 * len(lines)
+    figure.update_layout(title={"text": title + more}, margin={"t": top}, height=(figure.layout.height or 360) + 17 * len(lines))
+    return figure
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """Return escaped text in lines; entities stay whole, because words do."""
+    lines = [""]
+    for word in text.split(" "):
+        if len(lines[-1]) + len(word) > width and lines[-1]:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines

@@ -13,15 +13,30 @@
   // Figures: drawn when they come near the screen, all of them before printing.
   const figures = read("figures");
   const dark = matchMedia("(prefers-color-scheme: dark)");
+  // Points that stand for rows carry their places: a slice keeps those of its rows. Colour scales stay as they are for all rows.
+  let kept = null;
+  const cut = (trace) => {
+    if (!kept || !Array.isArray(trace.customdata)) return trace;
+    const inside = trace.customdata.map((r) => kept.has(r));
+    const some = (v) => (v && v.bdata !== undefined ? some(unpack(v)) : Array.isArray(v) && v.length === inside.length ? v.filter((x, k) => inside[k]) : v);
+    const out = { ...trace, x: some(trace.x), y: some(trace.y), hovertext: some(trace.hovertext), customdata: some(trace.customdata), marker: { ...trace.marker } };
+    for (const key of ["color", "symbol", "size"]) if (trace.marker && trace.marker[key] !== undefined) out.marker[key] = some(trace.marker[key]);
+    if (trace.error_y && trace.error_y.array) out.error_y = { ...trace.error_y, array: some(trace.error_y.array) };
+    return out;
+  };
+  const arrays = { f8: Float64Array, f4: Float32Array, i4: Int32Array, i2: Int16Array, i1: Int8Array, u1: Uint8Array, u2: Uint16Array, u4: Uint32Array };
+  const unpack = (packed) => [...new arrays[packed.dtype](Uint8Array.from(atob(packed.bdata), (c) => c.charCodeAt(0)).buffer)];
   const draw = (box) => {
     const figure = figures[box.dataset.figure];
     if (!figure || !window.Plotly) return;
     const narrow = box.clientWidth < 520;
     const layout = { ...figure.layout, autosize: true, width: undefined };
     layout.font = { ...layout.font, color: dark.matches && !matchMedia("print").matches ? "#d5dbe0" : "#333", size: narrow ? 11 : 12 };
+    if (layout.title && layout.title.text) layout.title = { ...layout.title, text: layout.title.text.replaceAll("<br>", " ") };
     if (narrow && layout.title) layout.title = { ...layout.title, font: { size: 12 }, text: fold(layout.title.text, 46) };
     else if (layout.title) layout.title = { ...layout.title, text: fold(layout.title.text, Math.max(46, Math.floor(box.clientWidth / 7.6))) };
-    Plotly.react(box, figure.data, layout, { displayModeBar: false, responsive: true, doubleClick: "reset", scrollZoom: false });
+    const bare = (trace) => (narrow && trace.texttemplate ? { ...trace, texttemplate: "" } : trace);  // no room for numbers in the squares
+    Plotly.react(box, figure.data.map(cut).map(bare), layout, { displayModeBar: false, responsive: true, doubleClick: "reset", scrollZoom: false });
     box.dataset.drawn = "yes";
   };
   // Plotly does not break titles. Entities stay whole, because words are kept whole.
@@ -51,6 +66,8 @@
   const count = document.getElementById("row-count");
   const filters = [...document.querySelectorAll(".filters button")];
   const hasTruth = all.rows.some((r) => r.truth !== undefined);
+  const selects = [...document.querySelectorAll("select[data-slice]")];
+  const note = document.getElementById("slice-note");
   let kind = "";
   let open = null;
 
@@ -72,9 +89,26 @@
   const haystack = all.rows.map((r) => [r.id, r.answer, r.truth, ...r.kinds, ...r.cells].join("\n").toLowerCase());
   const list = () => {
     const wanted = search.value.trim().toLowerCase();
-    const shown = all.rows.map((r, i) => i).filter((i) => (!kind || all.rows[i].kinds.includes(kind)) && (!wanted || haystack[i].includes(wanted)));
+    const inSlice = (r) => selects.every((s) => s.value === "" || r.slices[Number(s.dataset.slice)] === Number(s.value));
+    const shown = all.rows.map((r, i) => i).filter((i) => (!kind || all.rows[i].kinds.includes(kind)) && inSlice(all.rows[i]) && (!wanted || haystack[i].includes(wanted)));
     table.replaceChildren(...shown.map(line));
     count.textContent = shown.length + " of " + all.rows.length + " rows";
+    slice(shown);
+  };
+  // The figures of points follow the list: kind, slices and search.
+  const slice = (shown) => {
+    const now = shown.length === all.rows.length ? null : new Set(shown.map((i) => all.rows[i].at));
+    if (!now && !kept) return;
+    kept = now;
+    if (note) { note.hidden = !now; note.textContent = now ? "The figures of points below show the " + shown.length + " rows chosen above; bars speak of all rows." : ""; }
+    boxes.forEach((box) => { if (box.dataset.drawn && figures[box.dataset.figure].data.some((t) => Array.isArray(t.customdata))) draw(box); });
+  };
+  const link = (i, text) => {
+    const button = make("button", "to-row");
+    button.type = "button";
+    button.append(make("bdi", "", text));
+    button.addEventListener("click", () => show(i, true));
+    return button;
   };
   const line = (i) => {
     const row = all.rows[i];
@@ -107,7 +141,7 @@
     row.kinds.forEach((k) => facts.append(make("span", "kind " + k, k)));
     parts.push(facts);
     if (row.notes.length) { const notes = make("ul", "notes"); row.notes.forEach((n) => notes.append(words("li", "", n))); parts.push(notes); }
-    parts.push(...certainty(row), ...reasons(row), ...cells(row));
+    parts.push(...certainty(row), ...reasons(row), ...words_of(row), ...change(row), ...others(row), ...cells(row));
     detail.replaceChildren(...parts);
     detail.dataset.row = row.id;
     if (byHand && innerWidth < 960) detail.scrollIntoView({ block: "start" });
@@ -183,6 +217,83 @@
     return parts;
   };
 
+  // Text cells with their words marked: filled and ▲ raise the answer, hatched and ▼ lower it.
+  const words_of = (row) => {
+    const parts = [];
+    for (const cell of row.text ?? []) {
+      parts.push(words("h5", "", "The words of " + cell.column));
+      const line = make("p", "marked");
+      cell.words.forEach((w, k) => {
+        const share = cell.shares[k];
+        if (Math.abs(share) < 0.12) line.append(make("bdi", "", w), " ");
+        else {
+          const mark = words("mark", share > 0 ? "up" : "down", w);
+          mark.style.setProperty("--strength", Math.round(18 + 50 * Math.abs(share)) + "%");
+          mark.title = cell.values[k];
+          mark.append(make("small", "", share > 0 ? "▲" : "▼"));
+          line.append(mark, " ");
+        }
+      });
+      if (cell.more > 0) line.append("… and " + cell.more + " more words");
+      parts.push(line);
+    }
+    return parts;
+  };
+
+  const change = (row) => {
+    if (!row.change) return [];
+    const parts = [words("h5", "", "What this person can change, to get " + row.change.want)];
+    if (row.change.words) parts.push(words("p", "small", row.change.words));
+    if (row.change.ways && row.change.ways.length) {
+      const ways = make("ul", "ways");
+      row.change.ways.forEach((way) => ways.append(words("li", "", way)));
+      parts.push(ways);
+    }
+    return parts;
+  };
+
+  // From a row to its units and to other rows: each is one click away.
+  const others = (row) => {
+    const parts = [];
+    if (row.told && row.told.length) { const fold = make("details"); fold.append(make("summary", "", "The same in words"), words("p", "small told", row.told.join(" "))); parts.push(fold); }
+    if (row.like && row.like.length) {
+      parts.push(make("h5", "", "Answered for like reasons"));
+      const line = make("p", "links");
+      row.like.forEach((i) => line.append(link(i, "row " + all.rows[i].id + (all.rows[i].answer === undefined ? "" : ": " + all.rows[i].answer)), " "));
+      parts.push(line);
+    }
+    if (row.units && row.units.length) {
+      parts.push(make("h5", "", "Units that stand out in this row, and rows in which they are as active"));
+      const list = make("ul", "units");
+      for (const unit of row.units) {
+        const item = words("li", "", unit.name + ", " + unit.size + " standard deviations from its mean: ");
+        unit.rows.forEach((i) => item.append(link(i, "row " + all.rows[i].id), " "));
+        list.append(item);
+      }
+      parts.push(list);
+    }
+    if (row.known) {
+      parts.push(make("h5", "", "Known rows most like it (" + all.maker + (row.known.credibility === null ? "" : ", credibility " + row.known.credibility) + ")"));
+      const box = make("div", "scroll near");
+      box.tabIndex = 0;
+      const grid = make("table");
+      const head = make("tr");
+      ["training row", "distance", "true answer", ...row.known.columns].forEach((h) => { const th = words("th", "", h); th.scope = "col"; head.append(th); });
+      grid.append(make("thead"));
+      grid.firstChild.append(head);
+      const body = make("tbody");
+      for (const near of row.known.rows) {
+        const tr = make("tr");
+        [near.row, near.distance, near.truth, ...near.cells].forEach((c) => tr.append(words("td", "", c)));
+        body.append(tr);
+      }
+      grid.append(body);
+      box.append(grid);
+      parts.push(box);
+    }
+    return parts;
+  };
+
   const waterfall = (row, o) => {
     const s = row.steps[o];
     const steps = s.column.map((j, k) => ({ name: cellOf(row, j), by: s.value[k] ?? 0, half: s.error ? 1.96 * s.error[k] : 0 }));
@@ -255,6 +366,7 @@
     });
   });
   search.addEventListener("input", list);
+  selects.forEach((s) => s.addEventListener("change", list));
   list();
   show(0, false);
 })();

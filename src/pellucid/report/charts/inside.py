@@ -1,0 +1,188 @@
+"""Figures of the inside of a network: attention by layer and head, what heads add, regions of single units on two columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from pellucid.errors import RequestError
+from pellucid.report.charts.style import BLUE, DIVERGING, SEQUENTIAL, bars_error, blank, heights, name_lines, safe
+from pellucid.report.words import cell_text, number
+from pellucid.results import AttentionMaps, Heads, UnitMaps
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["attention", "heads", "units"]
+
+
+def attention(result: AttentionMaps, row: int | None = None) -> go.Figure:
+    """Return the map of attention, its layer and head chosen from a list: who looks (lines) at whom (columns)."""
+    _, layers, heads, t, _ = result.values.shape
+    choices: list[tuple[str, int | None, int | None]] = [("all layers and heads, mean", None, None)]
+    choices += [(f"layer {la}, mean of heads", la, None) for la in range(layers)] if layers > 1 else []
+    choices += [(f"layer {la}, head {h}", la, h) for la in range(layers) for h in range(heads)] if heads > 1 else []
+    names = [safe(c, 18) for c in result.tokens]
+    whose = f"row {safe(result.index[row], 20)}" if row is not None else f"mean of {len(result)} rows"
+    figure = blank(
+        f"Where the network looks, {whose}: a line shares 100 % of its attention", "is looked at", "looks", height=max(360, 190 + 26 * t)
+    )
+    for i, (_, layer, head) in enumerate(choices):
+        grid = 100 * result.mean(layer, head, row)
+        figure.add_heatmap(
+            z=grid.tolist(),
+            x=list(range(t)),
+            y=list(range(t)),
+            visible=i == 0,
+            zmin=0,
+            zmax=float(grid.max()) or 1.0,
+            xgap=1,
+            ygap=1,
+            colorscale=[list(c) for c in SEQUENTIAL],
+            colorbar={"ticksuffix": " %", "thickness": 8, "len": 0.8},
+            hoverinfo="text",
+            hovertext=[[f"{a} gives {b} {number(grid[x, y])} %" for y, b in enumerate(names)] for x, a in enumerate(names)],
+        )
+    name_lines(figure, names)
+    name_lines(figure, names, "x")
+    buttons = [
+        {"label": label, "method": "restyle", "args": [{"visible": [k == i for k in range(len(choices))]}]}
+        for i, (label, *_) in enumerate(choices)
+    ]
+    if len(choices) > 1:
+        menu = {
+            "buttons": buttons,
+            "x": 0,
+            "xanchor": "left",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "bgcolor": "#fff",
+            "font": {"color": "#222"},
+            "pad": {"b": 4},
+        }
+        figure.update_layout(updatemenus=[menu], margin={"t": 100})
+    figure.update_layout(xaxis={"tickangle": -40})
+    return figure
+
+
+def heads(result: Heads, output: int = 0) -> go.Figure:
+    """Return what each head adds to the answer, the mean size over rows, by layer, with 95 % intervals."""
+    frame = result.to_frame()
+    frame = frame[frame["output"] == result.outputs[output]].sort_values(["layer", "head"])
+    n = len(result.values)
+    half = 1.96 * np.abs(result.values[..., output]).std(0, ddof=1).reshape(-1) / np.sqrt(n) if n > 1 else np.zeros(len(frame))
+    size = frame["size"].to_numpy(float)
+    figure = blank(
+        f"What each attention head adds to {safe(result.outputs[output], 40)}, mean size over {n} rows",
+        f"size ({safe(result.scale)})",
+        height=heights_of(len(frame)),
+    )
+    names = [f"layer {la}, head {h}" for la, h in zip(frame["layer"], frame["head"])]
+    figure.add_bar(
+        x=size,
+        y=list(range(len(frame))),
+        orientation="h",
+        marker={"color": BLUE},
+        error_x=bars_error(size - half, size + half, size),
+        hoverinfo="text",
+        hovertext=[f"{a}: {number(s, h or None)}, with its sign {number(v)}" for a, s, h, v in zip(names, size, half, frame["value"])],
+    )
+    return name_lines(figure, names)
+
+
+def heights_of(n: int) -> int:
+    """Return the height of a figure of n lines."""
+    return heights(n, 24)
+
+
+def _axis(cells: Any) -> tuple[Any, list[str] | None]:
+    """Return (places, names of levels or None): numbers stay numbers where no cell is missing."""
+    series = pd.Series(list(cells), dtype=object)
+    if series.notna().all() and all(isinstance(v, int | float | np.number) and not isinstance(v, bool | np.bool_) for v in series):
+        return series.astype(float).tolist(), None
+    return list(range(len(series))), [safe(cell_text(v), 16) for v in series]
+
+
+def units(result: UnitMaps, row: int | None = None, k: int = 6) -> go.Figure:
+    """Return maps of the units that vary most and of the answer (last), on the two columns; circles are the rows asked."""
+    from plotly.subplots import make_subplots
+
+    if row is not None and not 0 <= row < len(result.index):
+        raise RequestError("there is no such row in the unit maps", expected=f"row from 0 to {len(result.index) - 1}", got=str(row))
+    chosen = list(range(min(k - 1, len(result)))) if row is None else result.strongest(row, k - 1)
+    shown = [
+        (
+            result.units[u] + (f", r = {result.weights[u]:+.2f}" if np.isfinite(result.weights[u]) else ""),
+            result.values[u],
+        )
+        for u in chosen
+    ]
+    shown.append((f"the answer: {safe(result.outputs[0], 30)}", result.answers[0]))
+    across = min(3, len(shown))
+    down = -(-len(shown) // across)
+    figure = make_subplots(
+        rows=down,
+        cols=across,
+        subplot_titles=[safe(t, 48) for t, _ in shown],
+        horizontal_spacing=0.07,
+        vertical_spacing=0.2 if down > 1 else 0,
+    )
+    marks = list(figure.layout.annotations)
+    first, second = (safe(c, 30) for c in result.columns)
+    held = f"; other cells as in row {safe(result.held, 20)}" if result.held is not None else ""
+    held += "; r: correlation of a unit with the answer"
+    figure.update_layout(blank(f"What units answer to {first} and {second}{held}", height=100 + 260 * down).layout)
+    figure.update_layout(annotations=marks)
+    figure.update_annotations(font={"size": 11})
+    (x, x_names), (y, y_names) = _axis(result.x), _axis(result.y)
+    for i, (_, grid) in enumerate(shown):
+        at = {"row": i // across + 1, "col": i % across + 1}
+        signed = bool(np.nanmin(grid) < 0 < np.nanmax(grid))
+        most = float(np.abs(grid).max()) or 1.0
+        figure.add_heatmap(
+            x=x,
+            y=y,
+            z=grid.tolist(),
+            showscale=False,
+            colorscale=[list(c) for c in (DIVERGING if signed else SEQUENTIAL)],
+            hoverongaps=False,
+            zmin=-most if signed else float(grid.min()),
+            zmax=most if signed else float(grid.max()) or 1.0,
+            hovertemplate="%{z:.4g}<extra></extra>",
+            **at,
+        )
+        _points(figure, result, row, x_names, y_names, at)
+        if x_names is not None:
+            figure.update_xaxes(tickvals=list(range(len(x_names))), ticktext=x_names, **at)
+        if y_names is not None:
+            figure.update_yaxes(tickvals=list(range(len(y_names))), ticktext=y_names, **at)
+        figure.update_xaxes(title={"text": first if i // across == down - 1 else "", "font": {"size": 11}}, automargin=True, **at)
+        figure.update_yaxes(title={"text": second if i % across == 0 else "", "font": {"size": 11}}, automargin=True, **at)
+    return figure
+
+
+def _points(figure: go.Figure, result: UnitMaps, row: int | None, x_names: Any, y_names: Any, at: dict[str, int]) -> None:
+    """Draw the rows asked where both columns are numbers; one row as a diamond."""
+    if x_names is not None or y_names is not None:
+        return
+    cells = result.points.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    inside = (cells >= [min(result.x), min(result.y)]).all(1) & (cells <= [max(result.x), max(result.y)]).all(1)
+    rows = np.flatnonzero(inside)[:150] if row is None else np.array([row])
+    marker = {
+        "size": 4 if row is None else 12,
+        "symbol": "circle-open" if row is None else "diamond",
+        "color": "#111",
+        "opacity": 0.55 if row is None else 1,
+    }
+    figure.add_scatter(
+        x=cells[rows, 0],
+        y=cells[rows, 1],
+        mode="markers",
+        marker=marker,
+        showlegend=False,
+        hoverinfo="text",
+        hovertext=[f"row {safe(result.index[i], 20)}" for i in rows],
+        **at,
+    )

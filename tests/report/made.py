@@ -1,0 +1,231 @@
+"""One made-up answer of every class that can be drawn, with hostile names wherever text from data can stand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pellucid.results import (
+    Actions,
+    AttentionMaps,
+    Curve,
+    Explanation,
+    FoundRows,
+    Heads,
+    Importance,
+    Inquiry,
+    Interactions,
+    Neighbours,
+    Rule,
+    Rules,
+    RunRecord,
+    Selection,
+    UnitMaps,
+    Words,
+)
+
+BAD = "<script>alert(1)</script>"
+NAMES = ("age", BAD, "income & <b>rent</b>", "city")
+N = 40
+
+
+def record(method: str) -> RunRecord:
+    return RunRecord(method, {"budget": 100}, 0, "ab12", 1.0, 1000, ("made up",))
+
+
+def frame(n: int = N) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "age": rng.integers(18, 80, n).astype(float),
+            BAD: rng.normal(0, 1, n).round(2),
+            "income & <b>rent</b>": rng.normal(3, 1, n).round(2),
+            "city": rng.choice(["Bern", "Oslo <i>", BAD], n),
+        },
+        index=[f"row {i}" for i in range(n)],
+    )
+
+
+def explanation() -> Explanation:
+    rng = np.random.default_rng(1)
+    data = frame()
+    values = rng.normal(0, 1, (N, 4)) * [2.0, 1.0, 0.5, 0.1]
+    values[:, 0] += 0.05 * (data["age"] - 50) * data[BAD]
+    base = np.full(N, 1.5)
+    error = np.abs(values) * 0.1 + 0.02
+    predictions = base + values.sum(1)
+    return Explanation(
+        values, base, NAMES, (f"y {BAD}",), data, "points", "shapley", record("shapley"), predictions, error, np.zeros(N), 100
+    )
+
+
+def importance() -> Importance:
+    values = np.array([4.0, 3.0, 2.0, 1.0])
+    return Importance(values, np.column_stack([values - 0.5, values + 0.5]), NAMES, "points", "sage", record("sage"))
+
+
+PAIRS = ((NAMES[0], NAMES[1]), (NAMES[0], NAMES[2]), (NAMES[1], NAMES[2]), (NAMES[2], NAMES[3]))
+
+
+def interactions() -> Interactions:
+    rng = np.random.default_rng(2)
+    sets = (*((c,) for c in NAMES), *PAIRS)
+    by_set = rng.normal(0, 0.2, (N, len(sets), 1))
+    by_set[:, 4] += 1.0
+    return Interactions(
+        sets, by_set, NAMES, ("y",), "points", "k-sii", "interactions", record("interactions"), np.full_like(by_set, 0.05), data=frame()
+    )
+
+
+def circle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Loss of ``a xi + b xj + a b xi xj`` as a model of ``xi + xj + xi xj``, xi and xj independent standard normal: the closed form."""
+    return (1 - a) ** 2 + (1 - b) ** 2 + (1 - a * b) ** 2
+
+
+def edge(epsilon: float, directions: int = 48) -> tuple[np.ndarray, np.ndarray]:
+    """Return factors on the closed curve where that loss is epsilon, one in the middle of each direction."""
+    angle = (np.arange(directions) + 0.5) * 2 * np.pi / directions - np.pi
+    low, high = np.zeros(directions), np.full(directions, 2.0)
+    for _ in range(60):
+        middle = (low + high) / 2
+        inside = circle(1 + middle * np.cos(angle), 1 + middle * np.sin(angle)) < epsilon
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+    return 1 + low * np.cos(angle), 1 + low * np.sin(angle)
+
+
+def rashomon(epsilon: float = 0.1) -> Interactions:
+    a, b = edge(epsilon)
+    half = [1 + (v - 1) / 2 for v in (a, b)]
+    lines = []
+    for name, (first, second) in zip(("x".join(p) for p in PAIRS[:2]), PAIRS[:2]):
+        for model, x, y in [("the model", 1.0, 1.0), *(("scaled", *v) for v in (*zip(*half), *zip(a, b)))]:
+            fis = 2 * x * y * (x + y + x * y) / 3 * (1 if name == "x".join(PAIRS[0]) else 0.01)
+            line = {"columns": f"{first} x {second}", "first": first, "second": second, "model": model, "factor_first": x}
+            lines.append(line | {"factor_second": y, "loss": 0.2 + float(circle(np.array(x), np.array(y))), "fis": fis, "error": 0.05})
+    swarm = pd.DataFrame(lines)
+    by = swarm.groupby("columns", sort=False)["fis"]
+    own = swarm.loc[swarm["model"] == "the model", "fis"].to_numpy()
+    shape = lambda v: np.asarray(v, float)[None, :, None]  # noqa: E731
+    return Interactions(
+        PAIRS[:2], shape(own), NAMES, ("loss",), "squared error", "fis", "rashomon", record("rashomon"), shape([0.05, 0.05]),
+        low=shape(by.min()), high=shape(by.max()), swarm=swarm,
+    )  # fmt: skip
+
+
+def curve() -> Curve:
+    points, values, interval, share, lines = {}, {}, {}, {}, {}
+    cells = {
+        "age": [*np.linspace(20, 80, 12), None],
+        BAD: list(np.linspace(-2, 2, 9)),
+        "city": ["Bern", "Oslo <i>", BAD],
+        "since": list(pd.date_range("2020-01-01", periods=6)),
+    }
+    for name, at in cells.items():
+        g = len(at)
+        points[name] = np.array(at, object)
+        values[name] = np.column_stack([np.sin(np.linspace(0, 3, g)), np.cos(np.linspace(0, 3, g))])
+        interval[name] = np.stack([values[name] - 0.2, values[name] + 0.2], -1)
+        share[name] = np.full(g, 1 / g)
+        lines[name] = values[name][None] + np.random.default_rng(0).normal(0, 0.2, (5, 1, 1))
+    return Curve(tuple(cells), ("yes", f"no {BAD}"), points, values, interval, share, "log-odds", "ale", record("ale"), lines)
+
+
+def rules() -> Rules:
+    some = (
+        Rule(("age <= 40.5", f"city = '{BAD}'"), ("age", "city"), f"yes {BAD}", 0.93, (0.88, 0.96), 0.31),
+        Rule((), (), "no", 0.71, (0.66, 0.75), 0.69),
+    )
+    return Rules(
+        some, ("age", "city"), 0.84, (0.8, 0.88), "share of equal labels", "the rules copy the model", "surrogate_tree", record("tree")
+    )
+
+
+def words() -> Words:
+    rng = np.random.default_rng(0)
+    cell = tuple(f"nice {BAD} room with a view and a very long corridor &amp; noise".split())
+    values = (rng.normal(0, 1, (len(cell), 1)), np.zeros((0, 1)))
+    data = pd.DataFrame({"note": [" ".join(cell), None]}, index=[5, 6])
+    error = {"note": tuple(np.full(v.shape, 0.1) for v in values)}
+    return Words(
+        ("note",), ("yes",), {"note": (cell, ())}, {"note": values}, "log-odds", "shapley", "occlusion_words", record("w"), data, error
+    )
+
+
+def heads() -> Heads:
+    values = np.random.default_rng(0).normal(0, 1, (N, 2, 3, 2))
+    return Heads(values, ("yes", BAD), "log-odds", "head_contributions", record("h"), np.arange(N).astype(object))
+
+
+def attention() -> AttentionMaps:
+    values = np.random.default_rng(0).dirichlet(np.ones(5), (N, 2, 3, 5))
+    return AttentionMaps(values, ("(answer)", *NAMES), "share of attention", "attention_maps", record("a"), np.arange(N))
+
+
+def unit_maps(levels: bool = False) -> UnitMaps:
+    x, y = np.linspace(-2, 2, 9), np.linspace(-1, 3, 7)
+    one, two = np.meshgrid(x, y)
+    values = np.stack([np.maximum(one + two, 0), np.maximum(one - two, 0), one * two])
+    rng = np.random.default_rng(0)
+    points = pd.DataFrame({"age": rng.uniform(-2, 2, N), BAD: rng.uniform(-1, 3, N)})
+    place = np.array([*(f"level {v}" for v in range(8)), None], object) if levels else x.astype(object)
+    return UnitMaps(
+        ("age", BAD), place, y.astype(object), ("unit 4", "unit 2", "unit 9"), values, ("y",), values[:1] + 1,
+        np.array([0.5, -0.2, np.nan]), np.arange(N), rng.normal(0, 1, (N, 3)), points, "points", "unit_maps", record("u"), held=BAD,
+    )  # fmt: skip
+
+
+def neighbours() -> Neighbours:
+    data = frame(12).assign(y=np.arange(12.0))
+    positions = np.argsort(np.random.default_rng(0).random((N, 12)), axis=1)[:, :5]
+    weight = np.random.default_rng(1).normal(0, 1, (N, 5, 1))
+    distance = np.sort(np.random.default_rng(2).random((N, 5)), axis=1)
+    return Neighbours(
+        np.asarray(frame().index), positions, data, ("y",), "points", "nearest_rows", record("n"), distance, weight, np.full(N, 0.4)
+    )
+
+
+def actions() -> Actions:
+    share = np.random.default_rng(0).random((N, 3))
+    share[:, 2] = np.nan
+    interval = np.stack([(share - 0.1).clip(0), (share + 0.1).clip(max=1)], -1)
+    index = np.asarray(frame().index)
+    options = pd.DataFrame(
+        {"row": index[:2], "option": [1, 1], "prediction": [4.0, 4.5], "changes": [1, 2], "distance": [0.1, 0.4], "plausible": [90.0, 12.0]}
+    ).assign(valid=True, what=[f"age 30 -> 40; city {BAD}", "age 20 -> 41"])
+    changes = pd.DataFrame({"row": index[:1], "option": [1], "column": ["age"], "before": [30], "after": [40]})
+    reached = np.arange(N) % 5 == 0
+    return Actions(
+        index, ("age", BAD, "city"), share, interval, reached, ~reached & (np.arange(N) % 3 == 0), options, changes, f">= 4 {BAD}",
+        {"age": "only upwards", BAD: "free", "city": "never"}, "recourse", record("r"),
+    )  # fmt: skip
+
+
+def found() -> FoundRows:
+    data = frame(3)
+    return FoundRows(
+        data, data, np.array(["yes", "yes", BAD], object), np.array([3.0, 2.5, 1.0]), np.ones(3), np.full(3, 2.4),
+        np.array([40.0, 99.5, 3.0]), np.array([True, False, True]), ("yes", BAD), "log-odds", "activation_maximisation", record("f"),
+    )  # fmt: skip
+
+
+def inquiry() -> Inquiry:
+    order = np.tile(np.arange(4), (N, 1))
+    asked = np.arange(N) % 4
+    order[np.arange(4)[None] >= asked[:, None]] = -1
+    sure = np.where(np.arange(5)[None] <= asked[:, None], 0.9, np.nan)
+    curve = pd.DataFrame({"asked": range(5), "agreement": [0.6, 0.8, 0.9, 0.97, 1.0], "error": [0.05, 0.04, 0.03, 0.01, 0.0]})
+    return Inquiry(np.arange(N), NAMES, order, asked, np.ones(N), np.ones(N), sure, np.full(N, 0.9), curve, "minimize", record("m"))
+
+
+def selection(rows: bool = False) -> Selection:
+    shape = (N, 4) if rows else (4,)
+    statistic = np.random.default_rng(0).normal(1, 1, shape)
+    index = np.arange(N) if rows else None
+    return Selection(NAMES, statistic > 1, statistic, 0.1, "bh", "found", "irt", record("s"), p_values=np.abs(statistic) / 10, index=index)
+
+
+def everything() -> list[object]:
+    return [
+        explanation(), importance(), importance().seats(30), interactions(), rashomon(), curve(), rules(), words(), heads(), attention(),
+        unit_maps(), unit_maps(levels=True), neighbours(), actions(), found(), inquiry(), selection(), selection(rows=True),
+    ]  # fmt: skip
