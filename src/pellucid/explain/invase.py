@@ -66,7 +66,7 @@ def _learner(problem: Problem) -> tuple[nn.Module, nn.ModuleList, Loss, dict[str
         one, two = cost.chunk(2)
         advantage = torch.cat([one - two, two - one])
         score = -nn.functional.binary_cross_entropy_with_logits(logits, z, reduction="none").sum(1)
-        total = total + (score * advantage).mean() / 2
+        total = total + (score * advantage).mean()
         return total
 
     return selector, nn.ModuleList([selector, predictor, *([rest.net] if rest else [])]), loss, {}

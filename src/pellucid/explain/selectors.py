@@ -328,6 +328,8 @@ def explain(question: Question, method: Method) -> Explanation:
 
     fitted = stored(question, method.name)
     n = len(question.table)
+    if question.fill != "marginal":
+        raise RequestError("a selector fills nothing in", got=f"fill={question.fill!r}", do="leave fill out, or use method='shapley'")
     if question.budget.rows is not None and question.budget.rows < n:
         raise RequestError("the budget is too small", expected=f"at least {n} model rows", got=str(question.budget.rows))
     net, reader = network(fitted.arrays, "selector"), Reader(Codebook.from_state(fitted.state["codes"]))
