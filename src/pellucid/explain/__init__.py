@@ -33,7 +33,8 @@ def explain(
 
     Parameters
     ----------
-    model : an estimator of this package, a scikit-learn model, a boosted tree, or any callable frame -> (N,) or (N, O).
+    model : an estimator of this package, a scikit-learn model, a boosted tree, or any callable frame -> (N,) or (N, O). None: the
+        labels that a selector was fitted to, ``options={"explainer": ...}``.
     X : the N rows to explain: pandas, polars, pyarrow, numpy or a Table.
     method : a name from ``pellucid.methods("explain")``; ``"auto"`` is ``"shapley"``.
     of : what is explained: ``"prediction"``, or a doubt of our models (``"epistemic"``, ``"width"``, ``"familiarity"``).

@@ -8,13 +8,19 @@ from typing import Any
 
 from pellucid import registry
 from pellucid.errors import RequestError, quote
-from pellucid.explain import amortised
+from pellucid.explain import amortised, invase, l2x, lex
+from pellucid.explain.choice import LabelPredictor
 from pellucid.explain.question import ask
 from pellucid.protocols import FittedExplainer
 
 __all__ = ["fit_explainer"]
 
-FITS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {"amortised": (amortised.fit, amortised.SETTINGS)}
+FITS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
+    "amortised": (amortised.fit, amortised.SETTINGS),
+    "l2x": (l2x.fit, l2x.SETTINGS),
+    "invase": (invase.fit, invase.SETTINGS),
+    "lex": (lex.fit, lex.SETTINGS),
+}
 """Per method: what fits it, and its settings with their defaults."""
 
 
@@ -35,16 +41,21 @@ def fit_explainer(
     Parameters
     ----------
     model : an estimator of this package keeps what was fitted, and saves it; for others pass it on: ``explain(..., options={"explainer":
-        fitted})``.
+        fitted})``. None, for the selectors ``l2x``, ``invase`` and ``lex``: the labels are explained, ``y`` or the table's target; ask
+        then ``explain(None, rows, options={"explainer": fitted})``.
     X : rows to learn from, a few thousand or more.
-    method : ``"amortised"``; ``pellucid.methods("explain")`` lists those that need an explainer.
+    method : ``"amortised"``, ``"l2x"``, ``"invase"``, ``"lex"``; ``pellucid.methods("explain")`` lists those that need an explainer.
+    y : the labels, where ``model`` is None.
     scale, groups, background, random_state : as in :func:`pellucid.explain`; what is asked later must be the same.
-    settings : of the fit: ``rows`` learned from, ``pairs`` (background rows each is played against), ``steps``, ``width``, ``test_rows``
-        and ``test_precision`` of the measured error.
+    settings : of the fit. ``amortised``: ``rows`` learned from, ``pairs`` (background rows each is played against), ``steps``, ``width``,
+        ``test_rows`` and ``test_precision`` of the measured error. Selectors: ``rows``, ``steps``, ``width``, ``batch``, ``k`` (columns
+        chosen) or ``penalty`` (nats a column must be worth), ``complete`` (what is left out must tell nothing) with its ``pressure``,
+        ``temperature``; ``lex`` also ``imputations`` and ``mode``.
 
     Returns
     -------
-    The fitted explainer; ``.state["facts"]`` says how far it is off the engine on rows that it did not learn from.
+    The fitted explainer; ``.state["facts"]`` says how far it is off the engine on rows that it did not learn from; of a selector what the
+    chosen columns tell, what those left out tell, and whether the choice alone gives the answer away, in nats with standard errors.
 
     Examples
     --------
@@ -66,6 +77,11 @@ def fit_explainer(
             f"fitting {method!r} has no setting {unknown[0]!r}", expected=f"one of {quote(known, 12)}",
             do=f"did you mean {' or '.join(near)}" if near else None,
         )  # fmt: skip
+    if model is None:
+        if method == "amortised":
+            raise RequestError("'amortised' explains a model, and there is none", do="pass a model, or use method='lex'")
+        model = LabelPredictor.of(X, y)
+        X = X if hasattr(X, "features") else model.read(X)
     question = ask(
         model, X, entry=registry.get("explain", method), scale=scale, groups=groups, background=background, random_state=random_state, y=y
     )  # fmt: skip

@@ -150,12 +150,14 @@ def ask(
     """
     chosen = _options(entry, options)
     whole = "whole table" in entry.needs
+    alone = whole or ("explainer" in entry.needs and "background" not in entry.needs)  # nothing is compared with other rows
+    model = _own(chosen) if model is None else model
     if precision is not None and not 0 < precision < 1:
         raise RequestError("precision cannot be used", expected="a share between 0 and 1, such as 0.02", got=repr(precision))
     if groups is not None and not isinstance(groups, Mapping):
         raise ArgumentError("groups cannot be used", expected="a mapping such as {'person': ['age', 'sex']}", got=type(groups).__name__)
     given = background is not None
-    predictor = as_predictor(model, X, X if whole and not given else background, scale=scale, of=of)
+    predictor = as_predictor(model, X, X if alone and not given else background, scale=scale, of=of)
     if whole and "labels" in entry.needs and scale is None and predictor.task == "classification" and predictor.scale == "log-odds":
         predictor = as_predictor(model, X, X if not given else background, scale="probability", of=of)  # losses are taken of probabilities
     view = View(predictor, output, versus)
@@ -164,7 +166,7 @@ def ask(
     if len(table) == 0:
         raise EmptyTableError("there are no rows to explain")
     seed, players = as_seed(random_state), Players.of(view.columns, groups)
-    kept = view.read(background) if given else (table if whole else view.background())
+    kept = view.read(background) if given else (table if alone else view.background())
     if kept is None or len(kept) == 0:
         raise RequestError("the model kept no rows to compare with", do="pass background=, or fit with keep_rows above 0")
     kept = kept.select(view.columns)
@@ -196,8 +198,15 @@ def ask(
     }
     return Question(
         entry.name, view, table, players, reference, kept, fill, Budget.of(budget), precision, seed, y, settings,
-        () if whole else (caveat,), chosen, labels(model, background) if given else _known_labels(predictor), drawer,
+        () if alone else (caveat,), chosen, labels(model, background) if given else _known_labels(predictor), drawer,
     )  # fmt: skip
+
+
+def _own(chosen: Mapping[str, Any]) -> Any:
+    """Return the predictor of the labels that a fitted selector holds, for questions without a model."""
+    from pellucid.explain.choice import own_predictor
+
+    return own_predictor(chosen.get("explainer"))
 
 
 def _known_labels(predictor: Any) -> Any:

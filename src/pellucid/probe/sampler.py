@@ -67,7 +67,7 @@ class Conditionals:
         self._table, self._columns = table, table.columns
         self._forms = [_form(table, name) for name in self._columns]
         self._ends = np.cumsum([0, *(f.width for f in self._forms)])
-        slots = self._slots(table)
+        slots = self.slots(table)
         self._centre = slots.mean(0)
         covariance = np.atleast_2d(np.cov(slots.T, bias=True))
         ridge = RIDGE * float(np.trace(covariance)) / max(1, len(covariance)) + 1e-12
@@ -75,7 +75,13 @@ class Conditionals:
         self._inverse = np.linalg.inv(covariance + ridge * np.eye(len(covariance))) if slots.shape[1] else covariance
         self._logistic: dict[int, Any] = {}
 
-    def _slots(self, table: Table) -> FloatArray:
+    @property
+    def owner(self) -> npt.NDArray[np.int64]:
+        """The column (F,) of each slot."""
+        return np.repeat(np.arange(len(self._forms)), [f.width for f in self._forms])
+
+    def slots(self, table: Table) -> FloatArray:
+        """Return rows as slots (N, F): numbers as normal scores and marks of missing cells, levels as marks, text not at all."""
         return np.concatenate([f.slots(table) for f in self._forms], axis=1)
 
     def _block(self, j: int) -> slice:
@@ -98,9 +104,42 @@ class Conditionals:
         draw = stream(seed, "conditionals")
         rows = np.tile(np.arange(len(table)), n)
         unknown = ~known[rows]
-        slots = self._slots(table)[rows]
+        slots = self.slots(table)[rows]
         cells = [f.codes(table)[rows] for f in self._forms]
-        start = draw.integers(0, len(self._table), len(rows))
+        self._redraw(slots, cells, unknown, draw)
+        return [self._written(table, rows[s], unknown[s], [c[s] for c in cells]) for s in np.split(np.arange(len(rows)), n)]
+
+    def draws(self, slots: FloatArray, known: BoolArray, n: int, draw: np.random.Generator) -> FloatArray:
+        """Return slots (n, N, F) with those of the unknown columns drawn anew ``n`` times: as :meth:`sample`, without writing tables.
+
+        Parameters
+        ----------
+        slots : (N, F) as :meth:`slots` makes them. known : (N, C).
+
+        Notes
+        -----
+        Where every column is a number without gaps, all unknown slots of a row are drawn at once from their normal law (Hoffman and Ribak
+        1991: a free draw is bent to the known cells): one linear system of F per row, whatever ``n``.
+        """
+        if all(f.kind == "number" and f.width == 1 for f in self._forms):
+            return self._bent(slots, known, n, draw)
+        rows = np.tile(np.arange(len(slots)), n)
+        made = slots[rows]
+        self._redraw(made, [np.zeros(len(rows)) for _ in self._forms], ~known[rows], draw)
+        return made.reshape(n, *slots.shape)
+
+    def _bent(self, slots: FloatArray, known: BoolArray, n: int, draw: np.random.Generator) -> FloatArray:
+        covariance = np.linalg.inv(self._inverse)
+        free = draw.standard_normal((n, *slots.shape)) @ np.linalg.cholesky(covariance).T
+        both = known[:, :, None] & known[:, None, :]
+        system = np.where(both, covariance, 0.0) + np.eye(slots.shape[1]) * ~known[:, :, None]
+        off = np.where(known, slots - self._centre - free, 0.0)  # (n, N, F)
+        bent = free + np.linalg.solve(system, off.transpose(1, 2, 0)).transpose(2, 0, 1) @ covariance
+        return np.where(known, slots, self._centre + bent)
+
+    def _redraw(self, slots: FloatArray, cells: list[FloatArray], unknown: BoolArray, draw: np.random.Generator) -> None:
+        """Draw the unknown cells in place, as slots (n, F) and as codes (n,) of each column."""
+        start = draw.integers(0, len(self._table), len(slots))
         several = unknown.sum(1) > 1
         for j, form in enumerate(self._forms):
             at = np.flatnonzero(unknown[:, j])
@@ -111,7 +150,6 @@ class Conditionals:
                 at = np.flatnonzero(unknown[:, j] & (several | (sweep == 0)))
                 if len(at):
                     cells[j][at], slots[at, self._block(j)] = self._draw(int(j), slots[at], draw)
-        return [self._written(table, rows[s], unknown[s], [c[s] for c in cells]) for s in np.split(np.arange(len(rows)), n)]
 
     def _draw(self, j: int, slots: FloatArray, draw: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Return (cells as codes, slots) of column j drawn given the other slots."""

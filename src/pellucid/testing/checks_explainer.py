@@ -64,7 +64,7 @@ def subject(entry: Entry) -> Explainer:
                 copy.copy(predictor), options["background"], method=entry.name, background=options["background"],
                 random_state=options["random_state"], steps=60,
             )  # fmt: skip
-            options["options"] = {"explainer": fitted, "fallback": False}
+            options["options"] = {"explainer": fitted, **({"fallback": False} if "fallback" in entry.options else {})}
         return explain(predictor, table, method=entry.name, **options)
 
     return Explainer(call, entry.needs)

@@ -1,0 +1,153 @@
+"""LEX: the columns from which the answer can be told when all others are drawn anew, several times, given those."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pellucid.errors import RequestError
+from pellucid.explain import selectors
+from pellucid.explain.choice import LabelPredictor, goal_from
+from pellucid.explain.question import Question
+from pellucid.explain.selectors import Complement, Loss, Method, Problem, sampled_chances
+from pellucid.probe.sampler import Conditionals
+from pellucid.protocols import FittedExplainer
+from pellucid.random import integer, stream
+from pellucid.results import Explanation
+from pellucid.table import ColumnType
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+__all__ = ["SETTINGS", "explain", "fit"]
+
+MODES = ("auto", "fixed", "free")
+COPIES = 3
+SETTINGS: Mapping[str, Any] = {
+    **selectors.SETTINGS, "batch": 128, "k": None, "penalty": 0.05, "temperature": 0.5, "imputations": 10, "mode": "auto",
+}  # fmt: skip
+"""``k``: columns in each row, or None: as many as are worth the share ``penalty`` of the nats that
+all columns tell. ``imputations``: rows drawn inside the logarithm.
+``mode``: ``"fixed"`` explains the model as it is, ``"free"`` learns a predictor beside the selector, ``"auto"`` is fixed where there is a
+model."""
+
+
+def explain(question: Question) -> Explanation:
+    """Return the probability that each column is chosen; no sign, with the error of its draws where k is fixed.
+
+    Senetaire, Garreau, Frellsen and Mattei 2023, "Explainability as statistical inference", ICML, arXiv:2212.03131. Fitted beforehand by
+    ``pellucid.fit_explainer``. Cost: one model row per row.
+    """
+    return selectors.explain(question, METHOD)
+
+
+def fit(question: Question, settings: Mapping[str, Any]) -> FittedExplainer:
+    """Return a selector fitted to the model's answers, or to labels. Cost in fixed mode: four model rows per row."""
+    return selectors.fit(question, settings, METHOD)
+
+
+def _learner(problem: Problem) -> tuple[nn.Module, nn.ModuleList, Loss, dict[str, Any]]:
+    """Return the selector, the networks and the loss: minus the logarithm of the mean probability over rows whose other cells are drawn.
+
+    # NOTE[DIFF] the gradient passes through a hard choice as if it were soft (straight through), for the chosen cell stands in the place of
+    a drawn one; a model held fixed is asked through a network that was fitted to its answers on whole and on partly drawn rows, because
+    a black box gives no gradient. How well that copy answers on held-out rows is stated.
+    """
+    import torch
+    from torch import nn
+
+    from pellucid.nn.selector import coins, subset
+
+    chosen, goal, generator = problem.chosen, problem.goal, problem.generator
+    sampler, mode = _sampler(problem), _mode(problem)
+    slots = sampler.slots(problem.table)
+    cells, owner = torch.as_tensor(slots, dtype=torch.float32), torch.as_tensor(problem.player_of_column[sampler.owner])
+    columns = torch.as_tensor(problem.player_of_column)
+    selector, draw = problem.selector(), stream(problem.question.seed, "imputations")
+    predictor, facts = _copy(problem, sampler, cells) if mode == "fixed" else (problem.predictor(cells.shape[1]), {})
+    rest = Complement(problem) if chosen["complete"] else None
+    penalty = float(chosen["penalty"]) * problem.worth
+    k, temperature, size = chosen["k"], float(chosen["temperature"]), int(chosen["imputations"])
+    if k is not None:
+        selectors.size_of(chosen, problem.n_players)
+
+    def missed(net: nn.Module, rows: torch.Tensor, z: torch.Tensor, size: int) -> torch.Tensor:
+        known = (z.detach() > 0.5)[:, columns].numpy()
+        drawn = torch.as_tensor(sampler.draws(slots[rows.numpy()], known, size, draw), dtype=torch.float32)  # (S, N, F)
+        kept = z[:, owner]
+        return goal.joined(net(kept * cells[rows] + (1 - kept) * drawn), goal.target[rows]).mean()
+
+    def at_random(net: nn.Module, rows: torch.Tensor) -> torch.Tensor:
+        return missed(net, rows, problem.coins(len(rows)), 2)
+
+    if mode == "free":
+        problem.warm(predictor, at_random)
+
+    def loss(rows: torch.Tensor) -> torch.Tensor:
+        logits = selector(problem.x[rows])
+        z = coins(logits, temperature, generator) if k is None else subset(logits, int(k), temperature, generator)
+        total = missed(predictor, rows, z, size)
+        if mode == "free":
+            total = total + at_random(predictor, rows)
+        if k is None:
+            total = total + penalty * logits.sigmoid().sum(1).mean()
+        return total if rest is None else total + rest.loss(rows, z) + rest.told(rows, z).mean()
+
+    trained = [selector, *([] if mode == "fixed" else [predictor]), *([rest.net] if rest else [])]
+    return selector, nn.ModuleList(trained), loss, {"mode": mode, **facts}
+
+
+def _sampler(problem: Problem) -> Conditionals:
+    words = [c.name for c in problem.table.schema if c.type is ColumnType.TEXT]
+    if words:
+        raise RequestError("'lex' draws cells given others, which it cannot do for text", got=", ".join(words), do="use method='invase'")
+    return Conditionals(problem.table)
+
+
+def _mode(problem: Problem) -> str:
+    mode, labels = problem.chosen["mode"], isinstance(problem.question.view.inner, LabelPredictor)
+    if mode not in MODES:
+        raise RequestError(f"there is no mode {mode!r}", expected=f"one of {', '.join(MODES)}")
+    if mode == "fixed" and labels:
+        raise RequestError("there is no model to hold fixed", do="pass a model, or mode='free'")
+    return ("free" if labels else "fixed") if mode == "auto" else str(mode)
+
+
+def _copy(problem: Problem, sampler: Conditionals, cells: torch.Tensor) -> tuple[nn.Module, dict[str, Any]]:
+    """Return a frozen network with the model's answers, learned from the rows and from copies with cells drawn anew."""
+    import torch
+
+    question, view = problem.question, problem.question.view
+    draw = stream(question.seed, "copies")
+    n, raws, inputs = len(problem.table), [], [cells]
+    for i in range(COPIES):
+        known = draw.random((n, len(problem.table.columns))) < draw.random((n, 1))
+        (made,) = sampler.sample(problem.table, known, 1, integer(question.seed, "copy", i))
+        raws.append(np.asarray(view.inner.raw(made.select(view.columns)), np.float64))
+        inputs.append(torch.as_tensor(sampler.slots(made), dtype=torch.float32))
+    view.n_calls += COPIES * n
+    target = torch.cat([problem.goal.target, *(goal_from(view.inner, raw, problem.goal).target for raw in raws)])
+    every = torch.cat(inputs)
+    net = problem.predictor(cells.shape[1], "copy")
+
+    def loss(rows: torch.Tensor) -> torch.Tensor:
+        at = rows + n * torch.randint(0, COPIES + 1, rows.shape, generator=problem.generator)
+        return problem.goal.loss(net(every[at]), target[at]).mean()
+
+    problem.train(net, loss, 2 * problem.steps, rate=2e-3)
+    net.requires_grad_(False)
+    held = torch.cat([problem.held + n * i for i in range(1, COPIES + 1)])
+    out = net(every[held])
+    out = out.softmax(-1) if problem.goal.classes else out
+    missed = (out - target[held]).square().sum() / (target[held] - target[held].mean(0)).square().sum().clamp(min=1e-12)
+    return net, {"copy_r2": 1 - float(missed)}
+
+
+def _chances(logits: torch.Tensor, chosen: Mapping[str, Any], seed: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    return (logits.sigmoid(), None) if chosen["k"] is None else sampled_chances(logits, int(chosen["k"]), seed)
+
+
+METHOD = Method("lex", SETTINGS, _learner, _chances)
