@@ -1,6 +1,6 @@
 """Selectors of columns on Syn1 to Syn6: are the columns found that count in each row?
 
-    python benchmarks/selectors.py [--methods l2x invase lex] [--laws 1 2 3 4 5 6] [--rows 10000] [--seeds 1] [--complete]
+    python benchmarks/chosen_columns.py [--methods l2x invase lex] [--laws 1 2 3 4 5 6] [--rows 10000] [--seeds 1] [--complete]
 
 Learned from labels on ``--rows`` rows, judged on 10,000 new ones. Printed for each: TPR and FDR in percent beside the published ones
 (Yoon, Jordon and van der Schaar 2019), the columns named per row, and the nats that the chosen columns, those left out and the choice alone
