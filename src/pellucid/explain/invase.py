@@ -66,8 +66,8 @@ def _learner(problem: Problem) -> tuple[nn.Module, nn.ModuleList, Loss, dict[str
         one, two = cost.chunk(2)
         advantage = torch.cat([one - two, two - one])
         score = -nn.functional.binary_cross_entropy_with_logits(logits, z, reduction="none").sum(1)
-        total = total + (score * advantage).mean()
-        return total
+        summed: torch.Tensor = total + (score * advantage).mean()
+        return summed
 
     return selector, nn.ModuleList([selector, predictor, *([rest.net] if rest else [])]), loss, {}
 

@@ -90,9 +90,24 @@ def register(entry: Entry) -> Entry:
 
 def _load() -> None:
     if not _TABLE:
-        from pellucid.registry import acts, audits, backbones, encoders, explainers, peers, regularizers, selections, trials, uncertainties
+        from pellucid.registry import (
+            acts,
+            audits,
+            backbones,
+            encoders,
+            explainers,
+            explainers_network,
+            explainers_rows,
+            explainers_table,
+            peers,
+            regularizers,
+            selections,
+            trials,
+            uncertainties,
+        )
 
-        for module in (backbones, peers, encoders, regularizers, explainers, acts, selections, uncertainties, audits, trials):
+        why = (explainers, explainers_network, explainers_table, explainers_rows)
+        for module in (backbones, peers, encoders, regularizers, *why, acts, selections, uncertainties, audits, trials):
             _TABLE.update({(e.kind, e.name): e for e in module.ENTRIES})
 
 
