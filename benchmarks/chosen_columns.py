@@ -4,7 +4,7 @@
 
 Learned from labels on ``--rows`` rows, judged on 10,000 new ones. Printed for each: TPR and FDR in percent beside the published ones
 (Yoon, Jordon and van der Schaar 2019), the columns named per row, and the nats that the chosen columns, those left out and the choice alone
-tell on held-out rows. L2X is told how many columns count (the mean over rows); the others find it out.
+tell on held-out rows. L2X and LEX are told how many columns count (the mean over rows); INVASE finds it out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEW = 10_000
 def run(method: str, number: int, rows: int, seed: int, **settings: object) -> str:
     """Return one line of figures."""
     made = syn(number, rows + NEW, seed)
-    k = SIZES[number - 1] if method == "l2x" else None
+    k = None if method == "invase" else SIZES[number - 1]
     started = time.process_time()
     fitted = pld.fit_explainer(
         None, made.table.take(slice(0, rows)), method=method, random_state=seed, **settings, **({"k": k} if k else {})

@@ -59,7 +59,7 @@ def _learner(problem: Problem) -> tuple[nn.Module, nn.ModuleList, Loss, dict[str
         z = (torch.rand(chance.shape, generator=generator) < chance.detach()).float()
         missed = goal.loss(predictor(problem.keep(x, z)), target)
         cost = missed.detach()
-        total = missed.mean() + problem.at_random(predictor, rows[: len(rows) // 2]) + penalty * chance.sum(1).mean()
+        total: torch.Tensor = missed.mean() + problem.at_random(predictor, rows[: len(rows) // 2]) + penalty * chance.sum(1).mean()
         if rest is not None:
             total = total + rest.loss(rows, z)
             cost = cost + rest.told(rows, z).detach()

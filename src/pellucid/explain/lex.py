@@ -31,7 +31,8 @@ SETTINGS: Mapping[str, Any] = {
 }  # fmt: skip
 """``k``: columns in each row, or None: as many as are worth the share ``penalty`` of the nats that
 all columns tell. ``imputations``: rows drawn inside the logarithm.
-``mode``: ``"fixed"`` explains the model as it is, ``"free"`` learns a predictor beside the selector, ``"auto"`` is fixed where there is a
+``mode``: ``"fixed"`` explains the model as it is, ``"free"`` learns a predictor from the labels or the model
+first, ``"auto"`` is fixed where there is a
 model."""
 
 
@@ -54,7 +55,8 @@ def _learner(problem: Problem) -> tuple[nn.Module, nn.ModuleList, Loss, dict[str
 
     # NOTE[DIFF] the gradient passes through a hard choice as if it were soft (straight through), for the chosen cell stands in the place of
     a drawn one; a model held fixed is asked through a network that was fitted to its answers on whole and on partly drawn rows, because
-    a black box gives no gradient. How well that copy answers on held-out rows is stated.
+    a black box gives no gradient. How well that copy answers on held-out rows is stated. Where the predictor is free, it learns from whole
+    rows beforehand, and the selector explains its answers: the two cannot agree on a code.
     """
     import torch
     from torch import nn
@@ -67,37 +69,29 @@ def _learner(problem: Problem) -> tuple[nn.Module, nn.ModuleList, Loss, dict[str
     cells, owner = torch.as_tensor(slots, dtype=torch.float32), torch.as_tensor(problem.player_of_column[sampler.owner])
     columns = torch.as_tensor(problem.player_of_column)
     selector, draw = problem.selector(), stream(problem.question.seed, "imputations")
-    predictor, facts = _copy(problem, sampler, cells) if mode == "fixed" else (problem.predictor(cells.shape[1]), {})
+    predictor, facts = _copy(problem, sampler, cells) if mode == "fixed" else (problem.fitted(cells, "theta").requires_grad_(False), {})
+    answers = goal.target if mode == "fixed" else predictor(cells).softmax(-1) if goal.classes else predictor(cells)
     rest = Complement(problem) if chosen["complete"] else None
     penalty = float(chosen["penalty"]) * problem.worth
     k, temperature, size = chosen["k"], float(chosen["temperature"]), int(chosen["imputations"])
     if k is not None:
         selectors.size_of(chosen, problem.n_players)
 
-    def missed(net: nn.Module, rows: torch.Tensor, z: torch.Tensor, size: int) -> torch.Tensor:
+    def missed(rows: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         known = (z.detach() > 0.5)[:, columns].numpy()
         drawn = torch.as_tensor(sampler.draws(slots[rows.numpy()], known, size, draw), dtype=torch.float32)  # (S, N, F)
         kept = z[:, owner]
-        return goal.joined(net(kept * cells[rows] + (1 - kept) * drawn), goal.target[rows]).mean()
-
-    def at_random(net: nn.Module, rows: torch.Tensor) -> torch.Tensor:
-        return missed(net, rows, problem.coins(len(rows)), 2)
-
-    if mode == "free":
-        problem.warm(predictor, at_random)
+        return goal.joined(predictor(kept * cells[rows] + (1 - kept) * drawn), answers[rows]).mean()
 
     def loss(rows: torch.Tensor) -> torch.Tensor:
         logits = selector(problem.x[rows])
         z = coins(logits, temperature, generator) if k is None else subset(logits, int(k), temperature, generator)
-        total = missed(predictor, rows, z, size)
-        if mode == "free":
-            total = total + at_random(predictor, rows)
+        total = missed(rows, z)
         if k is None:
             total = total + penalty * logits.sigmoid().sum(1).mean()
         return total if rest is None else total + rest.loss(rows, z) + rest.told(rows, z).mean()
 
-    trained = [selector, *([] if mode == "fixed" else [predictor]), *([rest.net] if rest else [])]
-    return selector, nn.ModuleList(trained), loss, {"mode": mode, **facts}
+    return selector, nn.ModuleList([selector, *([rest.net] if rest else [])]), loss, {"mode": mode, **facts}
 
 
 def _sampler(problem: Problem) -> Conditionals:
