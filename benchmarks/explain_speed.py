@@ -43,6 +43,7 @@ LEVELS = ["workclass", "education", "marital_status", "occupation", "relationshi
 C = 14
 CACHE = Path(__file__).parent / "results" / "explain"
 FLAT = ("mlp", "tabm")
+ABSENT = -1e9  # marks a cell for tools that mix rows themselves
 
 
 def data() -> tuple[list[np.ndarray], list[np.ndarray], list[int]]:
@@ -274,12 +275,12 @@ def rivals(reference: Reference, background: np.ndarray) -> dict[str, Explain]:
             def game(t: torch.Tensor) -> torch.Tensor:  # a coalition's value is a mean over the background: marked cells take its rows
                 rows = t.repeat_interleave(len(background), 0)
                 back = torch.as_tensor(background).repeat(len(t), 1)
-                return reference(torch.where(rows.isnan(), back, rows))[:, 0].view(len(t), -1).mean(1)
+                return reference(torch.where(rows < ABSENT / 2, back, rows))[:, 0].view(len(t), -1).mean(1)
 
             tool = KernelShap(game)
             with torch.no_grad():
                 parts = [
-                    tool.attribute(row[None], torch.full((1, C), torch.nan), n_samples=n, perturbations_per_eval=n)
+                    tool.attribute(row[None], torch.full((1, C), ABSENT), n_samples=n, perturbations_per_eval=n)
                     for row in torch.as_tensor(x)
                 ]
             return torch.cat(parts).numpy()
