@@ -1,7 +1,8 @@
 """The coalition engine: what does the model answer when some columns take this row's cells, and the others another row's?
 
-One engine for every method that removes columns. It evaluates (row, background row, coalition) triples; keeps answers for as long as the same
-composed rows are met again; keeps within a memory bound; counts the rows it sends to the model; and takes the shortest way the model offers:
+One engine for every method that removes columns. It evaluates (row, background row, coalition) triples; keeps answers for as long as the
+same composed rows are met again; keeps within a memory bound; counts the rows it sends to the model; and takes the shortest way the model
+offers:
 
 * additive networks: the first layer's input is a sum of one part per column, so a composed row costs a few vector sums, not an encoding;
 * token networks: cached parts are gathered with ``where``;
