@@ -9,6 +9,7 @@ from pellucid.results import (
     Actions,
     AttentionMaps,
     Curve,
+    Decision,
     Explanation,
     FoundRows,
     Heads,
@@ -224,8 +225,15 @@ def selection(rows: bool = False) -> Selection:
     return Selection(NAMES, statistic > 1, statistic, 0.1, "bh", "found", "irt", record("s"), p_values=np.abs(statistic) / 10, index=index)
 
 
+def decision() -> Decision:
+    costs = np.array([[0.0, 1.0], [5.0, 0.0]])
+    told = (0.3, True, 0.21, (0.18, 0.24), 0.4, (0.9, 0.5), 0.19, (0.1, 0.28), 400, "cheaper than the most probable class")
+    return Decision(("no", BAD), costs, *told, record("d"))
+
+
 def everything() -> list[object]:
     return [
         explanation(), importance(), importance().seats(30), interactions(), rashomon(), curve(), rules(), words(), heads(), attention(),
         unit_maps(), unit_maps(levels=True), neighbours(), actions(), found(), inquiry(), selection(), selection(rows=True),
+        decision(),
     ]  # fmt: skip
