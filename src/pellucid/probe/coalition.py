@@ -1,8 +1,7 @@
 """The coalition engine: what does the model answer when some columns take this row's cells, and the others another row's?
 
-One engine for every method that removes columns. It evaluates (row, background row, coalition) triples; keeps answers for as long as the
-same composed rows are met again; keeps within a memory bound; counts the rows it sends to the model; and takes the shortest way the model
-offers:
+One engine for every method that removes columns. It evaluates (row, background row, coalition) triples; it never evaluates the same
+composed row twice while the memory bound holds it, counts the rows it sends to the model, and takes the shortest way the model offers:
 
 * additive networks: the first layer's input is a sum of one part per column, so a composed row costs a few vector sums, not an encoding;
 * token networks: cached parts are gathered with ``where``;
@@ -37,7 +36,6 @@ Ints = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 MEMORY = 256 * 2**20
 CACHE = 4 * 2**20
-TRIED, WORTH = 50_000, 0.2  # composed rows after which nothing more is kept unless this share of them was met before: keeping costs a sort
 SEGMENT = 32  # composed rows of one pair evaluated side by side in the additive path
 
 
@@ -79,7 +77,6 @@ class CoalitionEngine:
             self.back_keys = self._start
         self.full, self.empty = self._path.direct(rows), self._path.direct(background)
         self._keys, self._values = np.zeros(0, np.uint64), np.zeros((0, self.full.shape[1]))
-        self._asked, self._met = 0, 0
         self.forget()
 
     @property
@@ -117,12 +114,10 @@ class CoalitionEngine:
         known[known] = self._keys[at[known]] == keys[known]
         out = np.empty((len(keys), self.n_outputs))
         out[known] = self._values[at[known]]
-        self._asked, self._met = self._asked + len(keys), self._met + int(known.sum())
         new = np.flatnonzero(~known)
         if len(new):
             out[new] = self._path.compose(row[new], back[new], z[new])
-            if self._asked < TRIED or self._met > WORTH * self._asked:
-                self._store(keys[new], out[new])
+            self._store(keys[new], out[new])
         return out
 
     def _store(self, keys: npt.NDArray[np.uint64], values: FloatArray) -> None:
