@@ -44,7 +44,7 @@ def test_folds_times_samples_answer_and_come_back_from_disk(tmp_path) -> None:
 
 def test_the_log_loss_is_no_worse_than_that_of_the_running_record() -> None:
     (X, y), (new, truth) = rows(3000), rows(4000, 1)
-    quick = {**QUICK, "backbone": "resnet", "backbone_options": {"width": 48}, "max_steps": 150}
+    quick = {**QUICK, "backbone": "resnet", "backbone_options": {"width": 48}, "max_steps": 150, "device": "cpu"}
     plain, drawn = (TabularClassifier(bayes=bayes, **quick).fit(X, y) for bayes in (False, "stochastic_bn"))
     assert (plain.engine_.n_members, drawn.engine_.n_members) == (1, 16)
     loss = [log_loss(truth, m.predict_proba(new)) for m in (plain, drawn)]

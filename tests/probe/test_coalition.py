@@ -23,10 +23,8 @@ class Tokens:
     """The same network, but one whose later stages read every part."""
 
     def __init__(self, net):
-        self._net, self.additive = net, False
-
-    def __getattr__(self, name):
-        return getattr(self._net, name)
+        vars(self).update({n: getattr(net, n) for n in dir(net) if not n.startswith("__")})  # protocols look at what an object holds
+        self.additive = False
 
 
 class Box:

@@ -279,9 +279,9 @@ def test_a_large_step_is_cut_into_shards_and_a_fit_says_so(monkeypatch) -> None:
     settings, objective = replace(SMALL, min_steps=20), regression(y)
     cells, sizes = _cells(x)
     build = builder(sizes, settings, 1)
-    record = fit_network(build, cells, y, None, _parts(300), objective, settings, threads=2).record
+    record = fit_network(build, cells, y, None, _parts(300), objective, settings, threads=2, device="cpu").record
     assert (record["threads"], record["shards"]) == (2, 2)
-    folds = fit_network(build, cells, y, None, _folds(300), objective, settings, threads=2).record
+    folds = fit_network(build, cells, y, None, _folds(300), objective, settings, threads=2, device="cpu").record
     assert folds["shards"] == 1  # a stack of networks is not cut
 
 
@@ -296,7 +296,7 @@ def test_a_long_fit_chooses_among_all_the_threads_it_may_use(monkeypatch) -> Non
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        fit_network(builder(sizes, settings, 1), cells, y, None, _parts(300), objective, settings)
+        fit_network(builder(sizes, settings, 1), cells, y, None, _parts(300), objective, settings, device="cpu")
     finally:
         torch.set_num_threads(before)
     assert seen == [2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -66,13 +67,17 @@ def test_who_gets_which_optimizer_and_what_decays() -> None:
     assert [len(o.params) for o in alone.all] == [2, 3, 0]
 
 
-def test_adamw_equals_the_frameworks() -> None:
+@pytest.mark.parametrize("turned", [False, True], ids=["own order", "turned gradient"])
+def test_adamw_equals_the_frameworks(turned) -> None:
     torch.manual_seed(0)
     start, grads = torch.randn(5, 7), torch.randn(6, 5, 7)
+    if turned:  # as stacked networks give them: the same numbers, another order of memory
+        grads = grads.mT.contiguous().mT
+        assert grads[0].stride() != start.stride()
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     one, two = AdamW([ours], 0.01, 0.1), torch.optim.AdamW([theirs], 0.01, weight_decay=0.1)
     for g in grads:
-        ours.grad, theirs.grad = g.clone(), g.clone()
+        ours.grad, theirs.grad = g.clone(), g.clone(memory_format=torch.contiguous_format)
         one.step()
         two.step()
     torch.testing.assert_close(ours.data, theirs.data, rtol=1e-5, atol=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from pellucid.nn.cells import Cells
@@ -18,10 +20,32 @@ def mixed_bits(x: torch.Tensor) -> torch.Tensor:
     return x ^ ((x >> 31) & ((1 << 33) - 1))
 
 
+class _Bits(torch.autograd.Function):
+    """The bits of float32 numbers; vmap has no rule of its own for a change of type, which acts on each number alone."""
+
+    @staticmethod
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return x.contiguous().view(torch.int32).long()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None], x: torch.Tensor) -> tuple[torch.Tensor, int | None]:
+        return _Bits.apply(x), in_dims[0]
+
+
+def _bits(x: torch.Tensor) -> torch.Tensor:
+    """Return the bits of float32 numbers, as int64 of the same shape."""
+    out: torch.Tensor = _Bits.forward(x) if torch.compiler.is_exporting() else _Bits.apply(x)
+    return out
+
+
 def hashed_rows(cells: Cells) -> torch.Tensor:
     """Return one int64 per row (N,): equal for rows whose cells are equal to the bit, and for other rows but once in 2**64."""
     numbers, missing, codes, vectors = cells
-    flat = [numbers.contiguous().view(torch.int32).long(), missing.long(), codes, vectors.flatten(1).contiguous().view(torch.int32).long()]
+    flat = [_bits(numbers), missing.long(), codes, _bits(vectors.flatten(1))]
     every = torch.cat(flat, 1)
     place = mixed_bits(torch.arange(1, every.shape[1] + 1, device=every.device))
     return mixed_bits(every ^ place).sum(1)

@@ -58,9 +58,14 @@ class AdamW:
         if moved:
             params, grads, means, squares = (list(tensors) for tensors in zip(*moved))
             torch._fused_adamw_(
-                params, grads, means, squares, [], [self.steps] * len(moved), lr=self.lr * factor, beta1=self.betas[0],
+                params, [_laid_out(g, p) for g, p in zip(grads, params)], means, squares, [], [self.steps] * len(moved), lr=self.lr * factor, beta1=self.betas[0],
                 beta2=self.betas[1], weight_decay=self.weight_decay, eps=self.eps, amsgrad=False, maximize=False,
             )  # fmt: skip
+
+
+def _laid_out(gradient: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return the gradient in the parameter's order of memory: the fused kernel reads both from end to end, whatever their strides."""
+    return gradient if gradient.stride() == like.stride() else torch.empty_like(like).copy_(gradient)
 
 
 class Muon:
