@@ -58,8 +58,9 @@ class AdamW:
         if moved:
             params, grads, means, squares = (list(tensors) for tensors in zip(*moved))
             torch._fused_adamw_(
-                params, [_laid_out(g, p) for g, p in zip(grads, params)], means, squares, [], [self.steps] * len(moved), lr=self.lr * factor, beta1=self.betas[0],
-                beta2=self.betas[1], weight_decay=self.weight_decay, eps=self.eps, amsgrad=False, maximize=False,
+                params, [_laid_out(g, p) for g, p in zip(grads, params)], means, squares, [], [self.steps] * len(moved),
+                lr=self.lr * factor, beta1=self.betas[0], beta2=self.betas[1], weight_decay=self.weight_decay, eps=self.eps,
+                amsgrad=False, maximize=False,
             )  # fmt: skip
 
 
