@@ -1,8 +1,7 @@
 """Deep learning on a single table that answers for itself.
 
 Three questions about every prediction: why this decision, how certain is it, can the data be trusted? Names are loaded when first used, so
-``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit``, ``select`` and ``report`` are packages that can be called.
-``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit``, ``act`` and ``report`` are packages that can be called.
+``import pellucid`` is fast; ``explain``, ``uncertainty``, ``audit``, ``select``, ``act`` and ``report`` are packages that can be called.
 """
 
 from __future__ import annotations
