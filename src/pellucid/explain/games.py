@@ -63,7 +63,7 @@ class Games:
     players: npt.NDArray[np.uint64]
     play: Callable[[list[Asked]], list[FloatArray]] | None = None
 
-    @property
+    @functools.cached_property
     def sizes(self) -> Ints:
         """d of each game, (G,)."""
         return np.asarray(self.active.sum(1), np.int64)

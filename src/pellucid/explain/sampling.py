@@ -1,8 +1,7 @@
 """Sampling many games until the rows they belong to are precise: sums of independent estimates, and the errors they show.
 
-Where a guess of every game's values is at hand, a coarse answer plays few games: the mean of all guesses, put right by the mean amount by
-which the games that were played differ from theirs (a control variate; the games are a simple random sample, in an order of their own for
-each row). What is asked more precisely plays all games, then plays them again.
+Where a guess of every game's values is at hand, a coarse answer plays part of the games (:mod:`pellucid.explain.partial`). What is asked
+more precisely plays all games, then plays them again.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +16,15 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
-from pellucid.probe.hashing import name_hashes, uniforms
+from pellucid.explain.partial import Guess, Part, widening
 from pellucid.protocols import FloatArray
 
-__all__ = ["SHAPLEY", "Guess", "Plan", "Sampler", "Solver", "widening"]
+__all__ = ["SHAPLEY", "Plan", "Sampler", "Solver", "widening"]
 
 FEW_GAMES = 48
 """Estimates that a row has at least before its error is judged: few games are played several times each, many games twice."""
 FIRST_PAIRS = 3
 """Pairs of coalitions per player that the kernel regression begins with."""
-FIRST_GAMES = 8
-"""Games of a row that are played before its error is judged, where there are guesses."""
 LEAST_GAMES = 16
 """Games of a row from which on a part of them may do."""
 QUARTERS = 4
@@ -38,7 +34,6 @@ TOLD = 32
 PRIOR = 4.0
 """Passes that the share of a column's disagreement is drawn towards the share of all columns by."""
 TINY = 1e-300
-_TURN = name_hashes(("turn",))
 
 Ints = npt.NDArray[np.int64]
 
@@ -59,22 +54,6 @@ class Solver:
     one_pass: Callable[[Games, Ints, int, int], tuple[FloatArray, FloatArray]]
     pass_cost: Callable[[npt.ArrayLike], FloatArray]
     guessed: bool = False
-
-
-@dataclass(frozen=True)
-class Guess:
-    """What the values of games will be about.
-
-    Attributes
-    ----------
-    values : (G, P, O), 0 for inactive players; each game's sum to v(all) - v(none), except in ``open`` games.
-    doubt : (G, P, O), in proportion to how far off they may be.
-    open : (G,), games whose guesses say nothing: they are always played.
-    """
-
-    values: FloatArray
-    doubt: FloatArray
-    open: npt.NDArray[np.bool_]
 
 
 SHAPLEY = Solver(solve.exact, solve.permutations, solve.permutation_cost, guessed=True)
@@ -107,11 +86,7 @@ class Sampler:
         self.known = np.zeros(len(owner), bool)  # enumerated: no error
         self.spent = np.zeros(n_rows)
         self.kernel_variance: FloatArray | None = None
-        self.guess, self._mean_doubt = guess, cast("FloatArray | None", None)
-        self.part = np.zeros(n_rows, bool)  # rows of which not all games have been played
-        if guess is not None:
-            self.guessed = self._by_row(guess.values * weight[:, None, None])
-            self.turn = self._turns(guess.open)
+        self.part = None if guess is None else Part(games, guess, weight, seed, n_rows)
 
     def enumerate(self, which: Ints) -> None:
         """Solve games exactly."""
@@ -140,8 +115,9 @@ class Sampler:
         self.enumerate(trivial)
         which = which[sizes[which] > 2]
         per_row = np.bincount(self.owner[which], minlength=self.n_rows)
-        some = (per_row >= LEAST_GAMES)[self.owner[which]] if self.guess is not None else np.zeros(len(which), bool)
-        self._sample(which[some], plan)
+        some = np.zeros(len(which), bool) if self.part is None else (per_row >= LEAST_GAMES)[self.owner[which]]
+        if self.part is not None and some.any():
+            self._play_parts(self.part, plan)
         first = np.clip(np.ceil(FEW_GAMES / np.maximum(per_row, 1)), 2, 16)[self.owner]  # two passes show their own spread
         rest = self._convert(which[~some], first, mixed)
         self._affordable(rest, plan)
@@ -153,54 +129,33 @@ class Sampler:
             which = self._still_open(which, plan, mixed)
             if not len(which):
                 break
-            for k in range(QUARTERS if self.guess is not None else 1):
-                turn = which if self.guess is None else self._still_open(which[self.turn[which] % QUARTERS == k], plan, mixed)
-                self.one_pass(self._within(turn, plan))
+            for k in range(1 if self.part is None else QUARTERS):  # most doubtful games first
+                turn = which if self.part is None else self._still_open(which[self.part.quarter(QUARTERS)[which] == k], plan, mixed)
+                self.one_pass(turn)
 
     def _still_open(self, which: Ints, plan: Plan, mixed: bool) -> Ints:
         """Return the games, of those given, of rows that are not yet precise and can pay for another pass; enumerates where that is cheap."""
-        open_rows = ~self.done(self.values(), self.variance(), plan) & ~self.part
+        open_rows = ~self.done(self.values(), self.variance(), plan)
+        if self.part is not None:
+            open_rows &= ~self.part.rows
         which = which[open_rows[self.owner[which]] & ~self.known[which]]
         return self._within(self._convert(which, self.n + 1, mixed), plan)
 
-    def _turns(self, open_games: npt.NDArray[np.bool_]) -> Ints:
-        """Return the place of each game (G,) in the order in which its row's games are played: by chance, but ``open_games`` before all."""
-        draws = uniforms(self.seed, self.games.counters, _TURN, 0)[:, 0] >> np.uint64(1)
-        order = np.lexsort((draws, ~open_games, self.owner))
-        out = np.empty(len(order), np.int64)
-        out[order] = np.arange(len(order)) - np.searchsorted(self.owner, self.owner[order])
-        return out
-
-    def _sample(self, which: Ints, plan: Plan) -> None:
-        """Play some of the games of each row, more and more of them until the row is precise or the plan ends."""
-        if not len(which):
-            return
-        which = which[np.lexsort((self.turn[which], self.owner[which]))]
-        size = np.bincount(self.owner[which], minlength=self.n_rows)
-        place = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)[: len(which)]
-        cost = np.cumsum(self.solver.pass_cost(self.games.sizes[which]) * self.cost)
-        start = np.concatenate([[0.0], cost])[np.cumsum(size) - size]
-        paid = (cost - start[self.owner[which]] + self.spent[self.owner[which]] <= plan.rows)
-        sure = self.guess is not None and np.bincount(self.owner[which], self.guess.open[which], self.n_rows).astype(int)
-        aim = np.where(size > 0, np.maximum(FIRST_GAMES, sure + 2), 0)
-        self._affordable(which[place < aim[self.owner[which]]], plan)
+    def _play_parts(self, part: Part, plan: Plan) -> None:
+        """Play part of each row's games, more and more of them until the row is precise, the plan ends, or all have been played."""
+        enough = np.bincount(self.owner, ~self.known, self.n_rows) >= LEAST_GAMES
+        cost = np.where(self.known, 0.0, self.solver.pass_cost(self.games.sizes) * self.cost)
+        aim = part.first(self.known, enough)
+        self._affordable(np.flatnonzero(part.chosen(aim, self.known)), plan)
         if plan.precision <= 0:
-            aim = size
-        while True:
-            turn = which[(place < aim[self.owner[which]]) & paid & (self.n[which] == 0)]
-            self.one_pass(np.sort(turn))
-            played = np.bincount(self.owner[which], self.n[which] > 0, self.n_rows).astype(int)
-            self.part = played < size
-            if not len(turn) or plan.late() or not self.part.any():
+            aim = np.where(enough, part.size, 0)
+        while aim.any():
+            turn = part.play(aim, self.known, self.n, cost, plan.rows - self.spent)
+            self.one_pass(turn)
+            if not len(turn) or plan.late():
                 return
-            aim = np.where(self.part, self._next_aim(played, plan), 0)
-
-    def _next_aim(self, played: Ints, plan: Plan) -> Ints:
-        """Return how many games of each row (n,) should be played next: as many as the error so far asks for, 0 where it is small enough."""
-        values, error = self.values(), np.sqrt(self.variance().mean(1))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            times = np.nan_to_num(np.square(error / (plan.precision * np.abs(values).mean(1))), posinf=np.inf).max(1)
-        return np.where(times > 1, np.ceil(played * np.clip(1.05 * times, 1.25, 4)), 0).astype(np.int64)
+            values, variance = part.estimate(self.known, self.n, self.sum)
+            aim = part.next(values, variance, plan.precision)
 
     def _convert(self, which: Ints, passes: FloatArray, mixed: bool) -> Ints:
         """Enumerate the games for which that costs no more than ``passes`` passes; return the others."""
@@ -251,11 +206,11 @@ class Sampler:
 
     def values(self) -> FloatArray:
         """Return the rows' values (n, P, O)."""
-        if self.part.all() and self.guess is not None:
-            return self._sampled()[0]
         mean = self.sum / np.maximum(self.n, 1)[:, None, None]
         values = self._by_row(mean * self.weight[:, None, None])
-        return np.where(self.part[:, None, None], self._sampled()[0], values) if self.part.any() else values
+        if self.part is None or not self.part.rows.any():
+            return values
+        return np.where(self.part.rows[:, None, None], self.part.estimate(self.known, self.n, self.sum)[0], values)
 
     def variance(self) -> FloatArray:
         """Return the variances of the rows' values (n, P, O), widened so that 1.96 errors cover like a t interval.
@@ -269,9 +224,9 @@ class Sampler:
             square = self._by_row(mean**2) - self._by_row(mean) ** 2 / count
             spread = np.maximum(square, 0) / np.maximum(count - 1, 1) / count
             return np.asarray(spread * widening(np.maximum(count - 1.0, 1.0)))
-        if self.part.any():
-            sampled = self._sampled()[1]
-            return sampled if self.part.all() else np.where(self.part[:, None, None], sampled, self._of_passes())
+        if self.part is not None and self.part.rows.any():
+            some, part = self.part.estimate(self.known, self.n, self.sum)[1], self.part.rows[:, None, None]
+            return some if part.all() else np.where(part, some, self._of_passes())
         if self.kernel_variance is not None:
             return self._by_row(self.kernel_variance * self.weight[:, None, None] ** 2)
         return self._of_passes()
@@ -291,44 +246,9 @@ class Sampler:
         freedom = seen**2 / np.maximum(self._by_row(spread**2 / (n + 1)), TINY)
         # one pass only: its halves' disagreement says what other games' has said, and bounds what is known while there are none
         told = (doubt > 0).sum(1).astype(float)
-        enough = (self._by_row(told[:, None]) >= TOLD) if self.guess is not None else np.zeros((self.n_rows, 1, 1), bool)
+        enough = (self._by_row(told[:, None]) >= TOLD) if self.part is not None else np.zeros((self.n_rows, 1, 1), bool)
         single = self._by_row(np.where(n > 1, 0.0, self.half * part)) * np.where(enough, overall, 1.0)
         return np.asarray(mixed * widening(np.maximum(freedom, 1.0)) + single)
-
-    def _sampled(self) -> tuple[FloatArray, FloatArray]:
-        """Return (values, variances), each (n, P, O), of rows by the games that have been played and the guesses of all.
-
-        A column that differs in few of the games played has shown little of its error: what it showed is drawn towards what the slopes let
-        expect, by a share that all columns of the row have in common. No account is taken of how many of all games were played.
-        """
-        assert self.guess is not None
-        played = np.flatnonzero(self.n > 0)
-        owner, weight = self.owner[played], self.weight[played, None, None]
-        off = (self.sum[played] / self.n[played, None, None] - self.guess.values[played]) * weight
-        free = ~(self.known | self.guess.open)
-        drawn = free[played]
-        total = np.bincount(self.owner, free, self.n_rows)[:, None, None]
-        count = np.maximum(np.bincount(owner, drawn, self.n_rows), 1)[:, None, None]
-        by_chance = np.where(drawn[:, None, None], off, 0.0)
-        mean = _sums(by_chance, owner, self.n_rows) / count
-        values = self.guessed + _sums(off - by_chance, owner, self.n_rows) + total * mean
-        spread = np.maximum(_sums(by_chance**2, owner, self.n_rows) / count - mean**2, 0) * count / np.maximum(count - 1, 1)
-        doubt = np.square(self.guess.doubt[played] * weight) * drawn[:, None, None]
-        expected = _sums(doubt, owner, self.n_rows) / count
-        share = spread.sum(1, keepdims=True) / np.maximum(expected.sum(1, keepdims=True), TINY)
-        seen = _sums((doubt > 0).astype(float), owner, self.n_rows)
-        prior = PRIOR / (seen + PRIOR)
-        mixed = (1 - prior) * spread + prior * share * self._doubt(free)
-        open_once = _sums(np.where(drawn[:, None, None], 0.0, self.half[played] * weight**2), owner, self.n_rows)
-        return values, np.asarray(mixed * total**2 / count * widening(np.maximum(count - 1.0, 1.0)) + open_once)
-
-    def _doubt(self, free: npt.NDArray[np.bool_]) -> FloatArray:
-        """Return the mean squared doubt (n, P, O) of the games that are drawn from."""
-        if self._mean_doubt is None:
-            assert self.guess is not None
-            squared = np.square(self.guess.doubt * self.weight[:, None, None]) * free[:, None, None]
-            self._mean_doubt = self._by_row(squared) / np.maximum(np.bincount(self.owner, free, self.n_rows), 1)[:, None, None]
-        return self._mean_doubt
 
     def _by_row(self, values: FloatArray) -> FloatArray:
         """Return sums over each row's games; games of a row stand side by side."""
@@ -339,19 +259,3 @@ class Sampler:
         """Return which rows are precise: root mean square error at most ``precision`` times the mean absolute value, for every output."""
         error = np.sqrt(variance.mean(1))
         return np.asarray((error <= plan.precision * np.abs(values).mean(1)).all(1))
-
-
-def _sums(values: FloatArray, owner: Ints, n: int) -> FloatArray:
-    """Return sums (n, P, O) of values (m, P, O) by owner; equal owners stand side by side, and some may have none."""
-    out = np.zeros((n, *values.shape[1:]))
-    if len(owner):
-        starts = np.flatnonzero(np.diff(owner, prepend=-1))
-        out[owner[starts]] = np.add.reduceat(values, starts, axis=0)
-    return out
-
-
-def widening(freedom: FloatArray) -> FloatArray:
-    """Return the factor by which variances from few degrees of freedom are widened: (t quantile / normal quantile)^2."""
-    from scipy.special import stdtrit
-
-    return np.asarray(np.square(stdtrit(freedom, 0.975) / 1.959964))
