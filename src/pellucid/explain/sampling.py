@@ -6,6 +6,7 @@ more precisely plays all games, then plays them again.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -135,9 +136,11 @@ class Sampler:
 
     def _still_open(self, which: Ints, plan: Plan, mixed: bool) -> Ints:
         """Return the games, of those given, of rows that are not yet precise and can pay for another pass; enumerates where that is cheap."""
-        open_rows = ~self.done(self.values(), self.variance(), plan)
+        rows = np.unique(self.owner[which])
         if self.part is not None:
-            open_rows &= ~self.part.rows
+            rows = rows[~self.part.rows[rows]]
+        open_rows = np.zeros(self.n_rows, bool)
+        open_rows[rows] = ~self.done(*self._of_passes(rows), plan)
         which = which[open_rows[self.owner[which]] & ~self.known[which]]
         return self._within(self._convert(which, self.n + 1, mixed), plan)
 
@@ -206,11 +209,17 @@ class Sampler:
 
     def values(self) -> FloatArray:
         """Return the rows' values (n, P, O)."""
-        mean = self.sum / np.maximum(self.n, 1)[:, None, None]
-        values = self._by_row(mean * self.weight[:, None, None])
         if self.part is None or not self.part.rows.any():
-            return values
-        return np.where(self.part.rows[:, None, None], self.part.estimate(self.known, self.n, self.sum)[0], values)
+            return self._by_row(self.sum / np.maximum(self.n, 1)[:, None, None] * self.weight[:, None, None])
+        return self._both()[0]
+
+    def _both(self) -> tuple[FloatArray, FloatArray]:
+        """Return (values, variances) where part of the rows' games may still be unplayed."""
+        assert self.part is not None
+        values, variance = (a.copy() for a in self.part.estimate(self.known, self.n, self.sum))
+        whole = np.flatnonzero(~self.part.rows)
+        values[whole], variance[whole] = self._of_passes(whole)
+        return values, variance
 
     def variance(self) -> FloatArray:
         """Return the variances of the rows' values (n, P, O), widened so that 1.96 errors cover like a t interval.
@@ -225,37 +234,47 @@ class Sampler:
             spread = np.maximum(square, 0) / np.maximum(count - 1, 1) / count
             return np.asarray(spread * widening(np.maximum(count - 1.0, 1.0)))
         if self.part is not None and self.part.rows.any():
-            some, part = self.part.estimate(self.known, self.n, self.sum)[1], self.part.rows[:, None, None]
-            return some if part.all() else np.where(part, some, self._of_passes())
+            return self._both()[1]
         if self.kernel_variance is not None:
             return self._by_row(self.kernel_variance * self.weight[:, None, None] ** 2)
-        return self._of_passes()
+        return self._of_passes(np.arange(self.n_rows))[1]
 
-    def _of_passes(self) -> FloatArray:
-        """Return the variances (n, P, O) of rows all of whose games have been played."""
-        n = np.maximum(self.n, 1)[:, None, None]
-        part = (~self.known * self.weight**2)[:, None, None] / n
-        spread = np.maximum(self.square - self.sum**2 / n, 0) / np.maximum(n - 1, 1) * part
-        doubt = self.half / n * part * (n > 1)
-        seen, expected = self._by_row(spread), self._by_row(doubt)
+    def _of_passes(self, rows: Ints) -> tuple[FloatArray, FloatArray]:
+        """Return (values, variances), each (r, P, O), of some rows all of whose games have been played."""
+        place = np.full(self.n_rows, -1)
+        place[rows] = np.arange(len(rows))
+        games = slice(None) if len(rows) == self.n_rows else np.flatnonzero(place[self.owner] >= 0)
+        n, weight, half = (np.maximum(self.n[games], 1)[:, None, None], self.weight[games, None, None], self.half[games])
+        total, owner = self.sum[games], place[self.owner[games]]
+        by_row = functools.partial(_by_owner, owner=owner, n=len(rows))
+        part = ~self.known[games, None, None] * weight**2 / n
+        spread = np.maximum(self.square[games] - total**2 / n, 0) / np.maximum(n - 1, 1) * part
+        doubt = half / n * part * (n > 1)
+        seen, expected = by_row(spread), by_row(doubt)
         overall = seen.sum(1, keepdims=True) / np.maximum(expected.sum(1, keepdims=True), TINY)
-        passes = np.maximum(self._by_row((doubt > 0) * (n - 1)), 1)  # how many say how far passes spread
+        passes = np.maximum(by_row((doubt > 0) * (n - 1)), 1)  # how many say how far passes spread
         prior = PRIOR / (passes + PRIOR)
         mixed = (1 - prior) * seen + prior * overall * expected
         # Satterthwaite's degrees of freedom; + 2 because the square of an estimated variance is too large on average
-        freedom = seen**2 / np.maximum(self._by_row(spread**2 / (n + 1)), TINY)
+        freedom = seen**2 / np.maximum(by_row(spread**2 / (n + 1)), TINY)
         # one pass only: its halves' disagreement says what other games' has said, and bounds what is known while there are none
-        told = (doubt > 0).sum(1).astype(float)
-        enough = (self._by_row(told[:, None]) >= TOLD) if self.part is not None else np.zeros((self.n_rows, 1, 1), bool)
-        single = self._by_row(np.where(n > 1, 0.0, self.half * part)) * np.where(enough, overall, 1.0)
-        return np.asarray(mixed * widening(np.maximum(freedom, 1.0)) + single)
+        told = by_row((doubt > 0).sum(1, keepdims=True).astype(float))
+        share = np.where(told >= TOLD, overall, 1.0) if self.part is not None else 1.0
+        single = by_row(np.where(n > 1, 0.0, half * part)) * share
+        return by_row(total / n * weight), np.asarray(mixed * widening(np.maximum(freedom, 1.0)) + single)
 
     def _by_row(self, values: FloatArray) -> FloatArray:
         """Return sums over each row's games; games of a row stand side by side."""
-        starts = np.searchsorted(self.owner, np.arange(self.n_rows))
-        return np.asarray(np.add.reduceat(values, starts, axis=0))
+        return _by_owner(values, self.owner, self.n_rows)
 
     def done(self, values: FloatArray, variance: FloatArray, plan: Plan) -> npt.NDArray[np.bool_]:
         """Return which rows are precise: root mean square error at most ``precision`` times the mean absolute value, for every output."""
         error = np.sqrt(variance.mean(1))
         return np.asarray((error <= plan.precision * np.abs(values).mean(1)).all(1))
+
+
+def _by_owner(values: FloatArray, owner: Ints, n: int) -> FloatArray:
+    """Return sums (n, P, O) of values (G, P, O); games of an owner stand side by side, and every owner has some."""
+    if not n:
+        return np.zeros((0, *values.shape[1:]))
+    return np.asarray(np.add.reduceat(values, np.searchsorted(owner, np.arange(n)), axis=0))
