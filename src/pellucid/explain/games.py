@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,10 @@ from pellucid.probe.hashing import uniforms
 from pellucid.protocols import FloatArray
 
 __all__ = [
+    "Asked",
     "Games",
     "ask",
+    "ask_all",
     "by_size",
     "coalitions",
     "exact",
@@ -28,13 +30,16 @@ __all__ = [
     "kernel",
     "permutation_cost",
     "permutations",
+    "places",
     "shapley_weights",
     "subsets",
 ]
 
 Ints = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+Asked = tuple[Ints, Ints, BoolArray]
 CHUNK = 2**17  # coalitions laid out at a time
+ROUND = 2**20  # coalitions asked about at a time
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Games:
     start, end : (G, O) v of nobody and v of everybody.
     evaluate : (game (n,), coalitions (n, P)) -> (n, O).
     counters, players : (G,) and (P,) hashes of contents, from which draws are made.
+    play : several (games (g,), players (g, d), coalitions of those (g, m, d) or (m, d)) -> their worths (g, m, O); by ``evaluate`` if None.
     """
 
     active: BoolArray
@@ -55,8 +61,9 @@ class Games:
     evaluate: Callable[[Ints, BoolArray], FloatArray]
     counters: npt.NDArray[np.uint64]
     players: npt.NDArray[np.uint64]
+    play: Callable[[list[Asked]], list[FloatArray]] | None = None
 
-    @property
+    @functools.cached_property
     def sizes(self) -> Ints:
         """d of each game, (G,)."""
         return np.asarray(self.active.sum(1), np.int64)
@@ -119,6 +126,28 @@ def ask(games: Games, g: Ints, coalitions: BoolArray) -> FloatArray:
     return games.evaluate(np.repeat(g, m), coalitions.reshape(len(g) * m, coalitions.shape[2])).reshape(len(g), m, games.start.shape[1])
 
 
+def ask_all(games: Games, asked: Iterable[Asked]) -> Iterator[tuple[Ints, Ints, BoolArray, FloatArray]]:
+    """Yield (games (g,), their players (g, d), coalitions among those, their worths (g, m, O)): many at a time, in the order asked."""
+    waiting: list[Asked] = []
+    size = 0
+    for one in asked:
+        waiting.append(one)
+        size += len(one[0]) * one[2].shape[-2]
+        if size >= ROUND:
+            yield from _answered(games, waiting)
+            waiting, size = [], 0
+    yield from _answered(games, waiting)
+
+
+def _answered(games: Games, asked: list[Asked]) -> Iterator[tuple[Ints, Ints, BoolArray, FloatArray]]:
+    if games.play is None:
+        for g, players, local in asked:
+            z = np.broadcast_to(local, (len(g), *local.shape[-2:]))
+            yield g, players, local, ask(games, g, coalitions(games, players, z))
+    elif asked:
+        yield from ((*one, v) for one, v in zip(asked, games.play(asked), strict=True))
+
+
 def exact(games: Games, which: Ints, weights: Callable[[int], FloatArray] = shapley_weights) -> FloatArray:
     """Return the values (len(which), P, O) by going through all coalitions of the active players. Cost 2^d - 2 each.
 
@@ -127,10 +156,10 @@ def exact(games: Games, which: Ints, weights: Callable[[int], FloatArray] = shap
     place = np.full(len(games.active), -1)
     place[which] = np.arange(len(which))
     out = np.zeros((len(which), games.active.shape[1], games.start.shape[1]))
-    for d, g, players in by_size(games, which, lambda d: 2**d):
-        inner = np.broadcast_to(subsets(d)[1:-1], (len(g), 2**d - 2, d))
-        v = np.concatenate([games.start[g][:, None], ask(games, g, coalitions(games, players, inner)), games.end[g][:, None]], axis=1)
-        phi = np.einsum("ds,gso->gdo", weights(d), v, optimize=True)
+    for g, players, _, inner in ask_all(games, ((g, players, subsets(d)[1:-1]) for d, g, players in by_size(games, which, lambda d: 2**d))):
+        w = weights(players.shape[1])
+        phi = np.einsum("ds,gso->gdo", w[:, 1:-1], inner, optimize=True)
+        phi += w[:, :1] * games.start[g][:, None] + w[:, -1:] * games.end[g][:, None]
         out[place[g][:, None], players] = phi
     return out
 
@@ -149,19 +178,38 @@ def permutations(
     place[which] = np.arange(len(which))
     out = np.zeros((len(which), games.active.shape[1], games.start.shape[1]))
     half = np.zeros_like(out)
-    for d, g, players in by_size(games, which, lambda d: 2 * d):
-        draws = uniforms(seed, games.counters[g], games.players, step) if draw is None else draw(g)
-        rank = np.argsort(np.argsort(np.take_along_axis(draws, players, 1), axis=1), axis=1)  # place of each player in the order
-        steps = np.arange(1, d)[:, None]
-        local = np.concatenate([rank[:, None] < steps, rank[:, None] >= d - steps], axis=1)
-        inner = ask(games, g, coalitions(games, players, local)).reshape(len(g), 2, d - 1, -1)
-        ends = [np.broadcast_to(a[g][:, None, None], (len(g), 2, 1, a.shape[1])) for a in (games.start, games.end)]
-        rise = np.diff(np.concatenate([ends[0], inner, ends[1]], axis=2), axis=2)  # (g, 2, d, O): what the t-th arrival adds
+
+    def asked() -> Iterator[Asked]:
+        for d, g, players in by_size(games, which, lambda d: 2 * d):
+            draws = uniforms(seed, games.counters[g], games.players, step) if draw is None else draw(g)
+            rank = places(np.take_along_axis(draws, players, 1))
+            steps = np.arange(1, d)[:, None]
+            yield g, players, np.concatenate([rank[:, None] < steps, rank[:, None] >= d - steps], axis=1)
+
+    for g, players, local, inner in ask_all(games, asked()):
+        d = players.shape[1]
+        rank = (d - 1 - local[:, : d - 1].sum(1)).astype(np.int64)  # a player that comes t-th is in all but t of the first d - 1
+        rise = np.empty((len(g), 2, d, inner.shape[2]))  # what the t-th arrival adds, forward and backward
+        inner = inner.reshape(len(g), 2, d - 1, -1)
+        first, last = games.start[g][:, None], games.end[g][:, None]
+        if d == 1:
+            rise[:, :, 0] = last - first
+        else:
+            np.subtract(inner[:, :, 1:], inner[:, :, :-1], out=rise[:, :, 1:-1])
+            rise[:, :, 0], rise[:, :, -1] = inner[:, :, 0] - first, last - inner[:, :, -1]
         forward = np.take_along_axis(rise[:, 0], rank[:, :, None], 1)
         backward = np.take_along_axis(rise[:, 1], (d - 1 - rank)[:, :, None], 1)
         out[place[g][:, None], players] = (forward + backward) / 2
         half[place[g][:, None], players] = (forward - backward) / 2
     return out, half
+
+
+def places(draws: npt.NDArray[Any]) -> Ints:
+    """Return the place of each player (g, d) in the order of its numbers; equal numbers in the order of the players."""
+    order = np.argsort(draws, axis=1, kind="stable")
+    out = np.empty_like(order)
+    np.put_along_axis(out, order, np.broadcast_to(np.arange(draws.shape[1]), order.shape), 1)
+    return np.asarray(out, np.int64)
 
 
 def kernel(games: Games, which: Ints, pairs: int, seed: int) -> tuple[FloatArray, FloatArray]:
@@ -178,11 +226,15 @@ def kernel(games: Games, which: Ints, pairs: int, seed: int) -> tuple[FloatArray
     variance = np.zeros_like(out)
     small = exact_cost(games.sizes[which]) <= 2.0 * pairs * games.sizes[which]
     out[small] = exact(games, which[small])
-    for d, g, players in by_size(games, which[~small], lambda d: 2 * pairs * d):
-        z = _kernel_draws(games, g, players, pairs * d, seed)
-        v = ask(games, g, coalitions(games, players, np.concatenate([z, ~z], axis=1))) - games.start[g][:, None]
-        delta = (games.end - games.start)[g]
-        phi, var, solved = _regress(z, v[:, : pairs * d], v[:, pairs * d :], delta)
+
+    def asked() -> Iterator[Asked]:
+        for d, g, players in by_size(games, which[~small], lambda d: 2 * pairs * d):
+            z = _kernel_draws(games, g, players, pairs * d, seed)
+            yield g, players, np.concatenate([z, ~z], axis=1)
+
+    for g, players, both, worth in ask_all(games, asked()):
+        v, n = worth - games.start[g][:, None], both.shape[1] // 2
+        phi, var, solved = _regress(both[:, :n], v[:, :n], v[:, n:], (games.end - games.start)[g])
         out[place[g][:, None], players], variance[place[g][:, None], players] = phi, var
         if not solved.all():  # rarely the coalitions drawn do not tell all players apart: draw more
             at = place[g[~solved]]

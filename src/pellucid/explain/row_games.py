@@ -18,7 +18,9 @@ from pellucid.errors import RequestError
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
 from pellucid.explain.question import Question
+from pellucid.explain.partial import Guess
 from pellucid.explain.sampling import Plan, Sampler, Solver
+from pellucid.probe.composing import Lot
 from pellucid.probe.hashing import mix, name_hashes
 from pellucid.probe.masker import Neighbours
 from pellucid.protocols import FloatArray
@@ -34,7 +36,7 @@ MOST_ROWS = 20_000
 PRECISION = 0.02
 LARGEST = 20
 """Most players of one enumerated game: 2^20 evaluations."""
-BLOCK = 64
+BLOCK = 256
 
 Ints = npt.NDArray[np.int64]
 
@@ -92,8 +94,28 @@ class RowGames:
             lambda g, z: engine.evaluate(row[g], back[g], z),
             engine.row_keys[row] ^ mix(engine.back_keys[back]),
             self.players,
+            lambda asked: engine.play([Lot(row[g], back[g], players, local) for g, players, local in asked]),
         )
         return games, np.repeat(np.arange(len(rows)), len(self.back)), np.tile(self.share, len(rows))
+
+    def guess(self, rows: Ints, games: Games) -> Guess | None:
+        """Return what the games' values will be about, by the slopes of a network at both ends; None for other models.
+
+        The mean of the two slopes, with what is missing of v(all) - v(none) given to the players whose slopes differ most.
+        """
+        ends = self.engine.rises(rows, self.back) if self.neighbours is None else None
+        if ends is None:
+            return None
+        active = games.active[:, :, None]
+        at_row, at_back = (np.where(active, e.reshape(len(games.active), *e.shape[2:]), 0.0) for e in ends)
+        values, doubt = (at_row + at_back) / 2, np.abs(at_row - at_back) / 2
+        doubt += np.abs(values) / 1024  # rounding, where the network is a plane
+        left, total = games.end - games.start - values.sum(1), doubt.sum(1)
+        told = np.isfinite(values).all((1, 2)) & (total > 0).all(1)
+        np.divide(left, total, out=left, where=told[:, None])
+        values += left[:, None] * doubt
+        values[~told], doubt[~told] = 0.0, 0.0
+        return Guess(values, doubt, ~told & games.active.any(1))
 
     def _one_per_row(self, rows: Ints) -> tuple[Games, Ints, FloatArray]:
         """One game per row: under the conditional fill the weights of background rows depend on the coalition."""
@@ -182,12 +204,15 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
         is_exact = np.ones(len(block), bool)
     if way in ("passes", "kernel"):
         is_exact = np.zeros(len(block), bool)
-    sampler = Sampler(games, owner, weight, integer(rows.q.seed, "shapley"), len(block), rows.cost, solver, drawn=rows.engine.drawn)
+    guess = rows.guess(block, games) if way == "auto" and solver.guessed and not is_exact.all() else None
+    sampler = Sampler(
+        games, owner, weight, integer(rows.q.seed, "shapley"), len(block), rows.cost, solver, drawn=rows.engine.drawn, guess=guess
+    )
     sampler.enumerate(np.flatnonzero(is_exact[owner]))
     left = np.flatnonzero(~is_exact[owner])
     plan = Plan(budget, rows.precision, rows.deadline)
     if rows.q.budget.rows is None and len(left):  # two passes show an error: they are never refused where no budget was set
-        first = np.bincount(owner[left], solver.pass_cost(games.sizes[left]) * rows.cost, len(block))
+        first = np.bincount(owner[left], solver.pass_cost(games.sizes[left]) * rows.cost, len(block))  # no more than a part where guessed
         plan.rows = max(budget, 2 * float(first.max()))
     if len(left):
         (sampler.regress if way == "kernel" else sampler.permute)(left, plan, mixed=way == "auto")

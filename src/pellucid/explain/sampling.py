@@ -1,7 +1,12 @@
-"""Sampling many games until the rows they belong to are precise: sums of independent estimates, and the errors they show."""
+"""Sampling many games until the rows they belong to are precise: sums of independent estimates, and the errors they show.
+
+Where a guess of every game's values is at hand, a coarse answer plays part of the games (:mod:`pellucid.explain.partial`). What is asked
+more precisely plays all games, then plays them again.
+"""
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +17,7 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
+from pellucid.explain.partial import Guess, Part, widening
 from pellucid.protocols import FloatArray
 
 __all__ = ["SHAPLEY", "Plan", "Sampler", "Solver", "widening"]
@@ -20,6 +26,12 @@ FEW_GAMES = 48
 """Estimates that a row has at least before its error is judged: few games are played several times each, many games twice."""
 FIRST_PAIRS = 3
 """Pairs of coalitions per player that the kernel regression begins with."""
+LEAST_GAMES = 16
+"""Games of a row from which on a part of them may do."""
+QUARTERS = 4
+"""Further passes are given to one game in so many at a time."""
+TOLD = 32
+"""Pairs of a column and a game played twice from which a row knows how far passes spread."""
 PRIOR = 4.0
 """Passes that the share of a column's disagreement is drawn towards the share of all columns by."""
 TINY = 1e-300
@@ -36,14 +48,16 @@ class Solver:
     exact : (games, which) -> values (len(which), P, O) by enumeration. Right for any tree of columns where two players are active.
     one_pass : (games, which, number of the draw, seed) -> (unbiased estimates, half the difference of their two halves).
     pass_cost : active players d -> evaluations of one pass.
+    guessed : the values of a quadratic game are half the sum of what each player adds first and last, so slopes at both ends guess them.
     """
 
     exact: Callable[[Games, Ints], FloatArray]
     one_pass: Callable[[Games, Ints, int, int], tuple[FloatArray, FloatArray]]
     pass_cost: Callable[[npt.ArrayLike], FloatArray]
+    guessed: bool = False
 
 
-SHAPLEY = Solver(solve.exact, solve.permutations, solve.permutation_cost)
+SHAPLEY = Solver(solve.exact, solve.permutations, solve.permutation_cost, guessed=True)
 
 
 @dataclass
@@ -63,7 +77,7 @@ class Sampler:
 
     def __init__(
         self, games: Games, owner: Ints, weight: FloatArray, seed: int, n_rows: int, cost: float, solver: Solver = SHAPLEY, *,
-        drawn: bool = False,
+        drawn: bool = False, guess: Guess | None = None,
     ) -> None:  # fmt: skip
         self.drawn = drawn  # the games are draws of one law: how far they differ is the error of their mean
         self.games, self.owner, self.weight, self.seed, self.n_rows, self.cost = games, owner, weight, seed, n_rows, cost
@@ -73,6 +87,7 @@ class Sampler:
         self.known = np.zeros(len(owner), bool)  # enumerated: no error
         self.spent = np.zeros(n_rows)
         self.kernel_variance: FloatArray | None = None
+        self.part = None if guess is None else Part(games, guess, weight, seed, n_rows)
 
     def enumerate(self, which: Ints) -> None:
         """Solve games exactly."""
@@ -101,21 +116,49 @@ class Sampler:
         self.enumerate(trivial)
         which = which[sizes[which] > 2]
         per_row = np.bincount(self.owner[which], minlength=self.n_rows)
+        some = np.zeros(len(which), bool) if self.part is None else (per_row >= LEAST_GAMES)[self.owner[which]]
+        if self.part is not None and some.any():
+            self._play_parts(self.part, plan)
         first = np.clip(np.ceil(FEW_GAMES / np.maximum(per_row, 1)), 2, 16)[self.owner]  # two passes show their own spread
-        which = self._convert(which, first, mixed)
-        self._affordable(which, plan)
-        for k in range(int(first[which].max(initial=0))):
-            turn = which[first[which] > k]
+        rest = self._convert(which[~some], first, mixed)
+        self._affordable(rest, plan)
+        for k in range(int(first[rest].max(initial=0))):
+            turn = rest[first[rest] > k]
             self.one_pass(turn if k == 0 else self._within(turn, plan))
+        which = np.sort(np.concatenate([which[some], rest]))
         while not plan.late() and not self.drawn:  # the error of the draws does not fall with more orders of arrival
-            values, variance = self.values(), self.variance()
-            open_rows = ~self.done(values, variance, plan)
-            which = which[open_rows[self.owner[which]] & ~self.known[which]]
-            which = self._convert(which, self.n + 1, mixed)
-            turn = self._within(which, plan)
-            if not len(turn):
+            which = self._still_open(which, plan, mixed)
+            if not len(which):
                 break
+            for k in range(1 if self.part is None else QUARTERS):  # most doubtful games first
+                turn = which if self.part is None else self._still_open(which[self.part.quarter(QUARTERS)[which] == k], plan, mixed)
+                self.one_pass(turn)
+
+    def _still_open(self, which: Ints, plan: Plan, mixed: bool) -> Ints:
+        """Return the games, of those given, of rows that are not yet precise and can pay for another pass; enumerates where that is cheap."""
+        rows = np.unique(self.owner[which])
+        if self.part is not None:
+            rows = rows[~self.part.rows[rows]]
+        open_rows = np.zeros(self.n_rows, bool)
+        open_rows[rows] = ~self.done(*self._of_passes(rows), plan)
+        which = which[open_rows[self.owner[which]] & ~self.known[which]]
+        return self._within(self._convert(which, self.n + 1, mixed), plan)
+
+    def _play_parts(self, part: Part, plan: Plan) -> None:
+        """Play part of each row's games, more and more of them until the row is precise, the plan ends, or all have been played."""
+        enough = np.bincount(self.owner, ~self.known, self.n_rows) >= LEAST_GAMES
+        cost = np.where(self.known, 0.0, self.solver.pass_cost(self.games.sizes) * self.cost)
+        aim = part.first(self.known, enough)
+        self._affordable(np.flatnonzero(part.chosen(aim, self.known)), plan)
+        if plan.precision <= 0:
+            aim = np.where(enough, part.size, 0)
+        while aim.any():
+            turn = part.play(aim, self.known, self.n, cost, plan.rows - self.spent)
             self.one_pass(turn)
+            if not len(turn) or plan.late():
+                return
+            values, variance = part.estimate(self.known, self.n, self.sum)
+            aim = part.next(values, variance, plan.precision)
 
     def _convert(self, which: Ints, passes: FloatArray, mixed: bool) -> Ints:
         """Enumerate the games for which that costs no more than ``passes`` passes; return the others."""
@@ -166,8 +209,17 @@ class Sampler:
 
     def values(self) -> FloatArray:
         """Return the rows' values (n, P, O)."""
-        mean = self.sum / np.maximum(self.n, 1)[:, None, None]
-        return self._by_row(mean * self.weight[:, None, None])
+        if self.part is None or not self.part.rows.any():
+            return self._by_row(self.sum / np.maximum(self.n, 1)[:, None, None] * self.weight[:, None, None])
+        return self._both()[0]
+
+    def _both(self) -> tuple[FloatArray, FloatArray]:
+        """Return (values, variances) where part of the rows' games may still be unplayed."""
+        assert self.part is not None
+        values, variance = (a.copy() for a in self.part.estimate(self.known, self.n, self.sum))
+        whole = np.flatnonzero(~self.part.rows)
+        values[whole], variance[whole] = self._of_passes(whole)
+        return values, variance
 
     def variance(self) -> FloatArray:
         """Return the variances of the rows' values (n, P, O), widened so that 1.96 errors cover like a t interval.
@@ -181,26 +233,39 @@ class Sampler:
             square = self._by_row(mean**2) - self._by_row(mean) ** 2 / count
             spread = np.maximum(square, 0) / np.maximum(count - 1, 1) / count
             return np.asarray(spread * widening(np.maximum(count - 1.0, 1.0)))
+        if self.part is not None and self.part.rows.any():
+            return self._both()[1]
         if self.kernel_variance is not None:
             return self._by_row(self.kernel_variance * self.weight[:, None, None] ** 2)
-        n = np.maximum(self.n, 1)[:, None, None]
-        part = (~self.known * self.weight**2)[:, None, None] / n
-        spread = np.maximum(self.square - self.sum**2 / n, 0) / np.maximum(n - 1, 1) * part
-        doubt = self.half / n * part * (n > 1)
-        seen, expected = self._by_row(spread), self._by_row(doubt)
+        return self._of_passes(np.arange(self.n_rows))[1]
+
+    def _of_passes(self, rows: Ints) -> tuple[FloatArray, FloatArray]:
+        """Return (values, variances), each (r, P, O), of some rows all of whose games have been played."""
+        place = np.full(self.n_rows, -1)
+        place[rows] = np.arange(len(rows))
+        games = slice(None) if len(rows) == self.n_rows else np.flatnonzero(place[self.owner] >= 0)
+        n, weight, half = (np.maximum(self.n[games], 1)[:, None, None], self.weight[games, None, None], self.half[games])
+        total, owner = self.sum[games], place[self.owner[games]]
+        by_row = functools.partial(_by_owner, owner=owner, n=len(rows))
+        part = ~self.known[games, None, None] * weight**2 / n
+        spread = np.maximum(self.square[games] - total**2 / n, 0) / np.maximum(n - 1, 1) * part
+        doubt = half / n * part * (n > 1)
+        seen, expected = by_row(spread), by_row(doubt)
         overall = seen.sum(1, keepdims=True) / np.maximum(expected.sum(1, keepdims=True), TINY)
-        passes = np.maximum(self._by_row((doubt > 0) * (n - 1)), 1)  # how many say how far passes spread
+        passes = np.maximum(by_row((doubt > 0) * (n - 1)), 1)  # how many say how far passes spread
         prior = PRIOR / (passes + PRIOR)
         mixed = (1 - prior) * seen + prior * overall * expected
         # Satterthwaite's degrees of freedom; + 2 because the square of an estimated variance is too large on average
-        freedom = seen**2 / np.maximum(self._by_row(spread**2 / (n + 1)), TINY)
-        single = self._by_row(np.where(n > 1, 0.0, self.half * part))  # one pass only: its halves' disagreement bounds what is known
-        return np.asarray(mixed * widening(np.maximum(freedom, 1.0)) + single)
+        freedom = seen**2 / np.maximum(by_row(spread**2 / (n + 1)), TINY)
+        # one pass only: its halves' disagreement says what other games' has said, and bounds what is known while there are none
+        told = by_row((doubt > 0).sum(1, keepdims=True).astype(float))
+        share = np.where(told >= TOLD, overall, 1.0) if self.part is not None else 1.0
+        single = by_row(np.where(n > 1, 0.0, half * part)) * share
+        return by_row(total / n * weight), np.asarray(mixed * widening(np.maximum(freedom, 1.0)) + single)
 
     def _by_row(self, values: FloatArray) -> FloatArray:
         """Return sums over each row's games; games of a row stand side by side."""
-        starts = np.searchsorted(self.owner, np.arange(self.n_rows))
-        return np.asarray(np.add.reduceat(values, starts, axis=0))
+        return _by_owner(values, self.owner, self.n_rows)
 
     def done(self, values: FloatArray, variance: FloatArray, plan: Plan) -> npt.NDArray[np.bool_]:
         """Return which rows are precise: root mean square error at most ``precision`` times the mean absolute value, for every output."""
@@ -208,8 +273,8 @@ class Sampler:
         return np.asarray((error <= plan.precision * np.abs(values).mean(1)).all(1))
 
 
-def widening(freedom: FloatArray) -> FloatArray:
-    """Return the factor by which variances from few degrees of freedom are widened: (t quantile / normal quantile)^2."""
-    from scipy.special import stdtrit
-
-    return np.asarray(np.square(stdtrit(freedom, 0.975) / 1.959964))
+def _by_owner(values: FloatArray, owner: Ints, n: int) -> FloatArray:
+    """Return sums (n, P, O) of values (G, P, O); games of an owner stand side by side, and every owner has some."""
+    if not n:
+        return np.zeros((0, *values.shape[1:]))
+    return np.asarray(np.add.reduceat(values, np.searchsorted(owner, np.arange(n)), axis=0))

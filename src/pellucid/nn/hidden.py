@@ -45,7 +45,7 @@ def _watched(net: TableNet, run: Callable[[], Any], n: int) -> dict[str, torch.T
         def hook(module: nn.Module, given: Any, out: Any) -> None:
             first = out[0] if isinstance(out, tuple) else out
             if isinstance(first, torch.Tensor) and first.shape[0] == n and first.is_floating_point():
-                seen[name] = first
+                seen[name] = first.clone()  # what comes next may work in place
 
         return hook
 

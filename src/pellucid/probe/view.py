@@ -42,6 +42,7 @@ class View:
         self.concurrent = self.differentiable and bool(getattr(predictor, "concurrent", False))
         self.n_calls, self._lock = 0, threading.Lock()
         self.outputs, self._weights, self._shift = self._select(output, versus)
+        self._as_is = output is None and versus is None  # all outputs as the predictor gives them
 
     def _select(self, output: Any, versus: Any) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
         size = len(self.inner.outputs)
@@ -131,6 +132,8 @@ class View:
         return self.network.parts(tokens)
 
     def _apply(self, raw: torch.Tensor) -> torch.Tensor:
+        if self._as_is:
+            return raw
         weights, shift = (raw.new_tensor(a) for a in (self._weights, self._shift))
         return raw @ weights + shift
 

@@ -1,0 +1,177 @@
+"""Answers from part of a row's games: the guesses of all games, put right by those that were played.
+
+A guess of every game's values costs next to nothing where a network shows its slopes. The mean of all guesses plus the mean amount by which
+the games played differ from theirs is an unbiased estimate (a control variate), and its error is that of the differences alone. The games
+whose guesses are most doubtful are all played; the others are a simple random sample, in an order of their own for each row.
+
+Letters: R rows, B games a row (one per background row), G = R B games, row by row; P players, O outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.explain.games import Games
+from pellucid.probe.hashing import name_hashes, uniforms
+from pellucid.protocols import FloatArray
+
+__all__ = ["Guess", "Part", "widening"]
+
+FIRST = 8
+"""Games of a row that are played before its error is judged."""
+SURE = 4
+"""One game in so many of those played is taken for its doubt, not by chance."""
+NEARLY = 0.8
+"""Share of a row's games from which on all of them are played."""
+PRIOR = 4.0
+"""Games by which the error a column showed is drawn towards the one expected."""
+TINY = 1e-300
+_TURN = name_hashes(("turn",))
+
+Ints = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What the values of games will be about.
+
+    Attributes
+    ----------
+    values : (G, P, O), 0 for inactive players; each game's sum to v(all) - v(none), except in ``open`` games.
+    doubt : (G, P, O), in proportion to how far off they may be.
+    open : (G,), games whose guesses say nothing: they are always played.
+    """
+
+    values: FloatArray
+    doubt: FloatArray
+    open: BoolArray
+
+
+class Part:
+    """Which games of each row are played, and what they say about the row.
+
+    Attributes
+    ----------
+    size : B. rows : (R,) rows of which not all games have been played.
+    """
+
+    def __init__(self, games: Games, guess: Guess, weight: FloatArray, seed: int, n_rows: int) -> None:
+        self.size, self.rows = len(weight) // n_rows, np.zeros(n_rows, bool)
+        self._guess, self._weight, self._n = guess, weight, n_rows
+        self._total = self._by_row(guess.values * weight[:, None, None])
+        self._squared = np.square(guess.doubt * weight[:, None, None])
+        doubt = self._squared.sum((1, 2)) + np.where(guess.open, np.inf, 0.0)
+        self._by_doubt = _ranks(-doubt.reshape(n_rows, -1))
+        self._order = np.argsort(uniforms(seed, games.counters, _TURN, 0).reshape(n_rows, -1), axis=1, kind="stable")
+        self._sure = np.zeros((n_rows, self.size), bool)
+        self._found: tuple[int, tuple[FloatArray, FloatArray]] | None = None
+
+    def _by_row(self, values: FloatArray) -> FloatArray:
+        return np.asarray(values.reshape(self._n, self.size, *values.shape[1:]).sum(1))
+
+    def quarter(self, quarters: int) -> Ints:
+        """Return which quarter of its row each game (G,) is in, most doubtful games first."""
+        return (self._by_doubt * quarters // self.size).ravel()
+
+    def first(self, known: BoolArray, rows: BoolArray) -> Ints:
+        """Return how many games of each of some ``rows`` (R,) are played before anything is judged."""
+        told = (self._guess.open & ~known).reshape(self._n, -1).sum(1)
+        return np.where(rows, np.where(told > 0, told * SURE, FIRST), 0)
+
+    def chosen(self, aim: Ints, known: BoolArray) -> BoolArray:
+        """Return which games (G,) are played where so many of each row (R,) are: the most doubtful, and as many others as are left."""
+        known = known.reshape(self._n, -1)
+        sure = self._sures(aim) & ~known
+        free = np.take_along_axis(~(known | sure), self._order, 1)
+        left = np.maximum(aim - sure.sum(1), np.minimum(aim, 2))
+        out = np.empty_like(free)
+        np.put_along_axis(out, self._order, free & (np.cumsum(free, 1) <= left[:, None]), 1)
+        return (out | sure).ravel()
+
+    def _sures(self, aim: Ints) -> BoolArray:
+        return self._by_doubt < (aim // SURE)[:, None]
+
+    def play(self, aim: Ints, known: BoolArray, n: FloatArray, cost: FloatArray, budget: FloatArray) -> Ints:
+        """Return the games to be played next so that ``aim`` (R,) are, or as many as the budget (R,) of model rows allows."""
+        for _ in range(8):
+            new = self.chosen(aim, known) & (n == 0)
+            dear = np.where(new, cost, 0.0).reshape(self._n, -1).sum(1)
+            over = dear > budget
+            if not over.any():
+                break
+            played = ((n > 0) & ~known).reshape(self._n, -1).sum(1)
+            less = played + (0.97 * (aim - played) * budget / np.maximum(dear, 1)).astype(np.int64)
+            aim = np.where(over, np.where(less > played, less, 0), aim)
+        else:
+            aim = np.where(over, 0, aim)
+            new = self.chosen(aim, known) & (n == 0)
+        self._sure = np.where((aim > 0)[:, None], self._sures(aim), self._sure)
+        self.rows = ((n == 0) & ~new).reshape(self._n, -1).any(1)
+        return np.flatnonzero(new)
+
+    def next(self, values: FloatArray, variance: FloatArray, precision: float) -> Ints:
+        """Return how many games of each row (R,) should be played: as many as the error so far asks for, 0 where nothing is to be done."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            times = np.square(np.sqrt(variance.mean(1)) / (precision * np.abs(values).mean(1)))
+        times = np.nan_to_num(times, posinf=np.inf).max(1)
+        aim = np.ceil(self._played * np.clip(1.05 * times, 1.25, 4)).astype(np.int64)
+        aim = np.where(aim >= NEARLY * self.size, self.size, aim)
+        return np.where(self.rows & (times > 1), aim, 0)
+
+    def estimate(self, known: BoolArray, n: FloatArray, total: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return (values, variances), each (R, P, O), from the games that have been played and the guesses of all.
+
+        A column that differs in few of the games drawn has shown little of its error: what it showed is drawn towards what the slopes let
+        expect, by a share that all columns of the row have in common; by the same share the error of the games taken for their doubt is
+        told. No account is taken of how large a part of all games was played, so errors are rather too large.
+        """
+        if self._found is not None and self._found[0] == int(n.sum()):
+            return self._found[1]
+        played = np.flatnonzero(n > 0)
+        owner = played // self.size
+        off = (total[played] / n[played, None, None] - self._guess.values[played]) * self._weight[played, None, None]
+        free = ~(known | self._sure.ravel())
+        drawn = free[played]
+        left = np.maximum(self._by_row(free.astype(float)), 0)[:, None, None]
+        count = np.maximum(np.bincount(owner, drawn, self._n), 1)[:, None, None]
+        self._played = np.bincount(owner, ~known[played], self._n)
+        mine, of = off[drawn], owner[drawn]
+        mean = self._sums(mine, of) / count
+        values = self._total + self._sums(off[~drawn], owner[~drawn]) + left * mean
+        spread = np.maximum(self._sums(mine**2, of) / count - mean**2, 0) * count / np.maximum(count - 1, 1)
+        doubt = self._squared[played[drawn]]
+        share = spread.sum(1, keepdims=True) * count / np.maximum(self._sums(doubt, of).sum(1, keepdims=True), TINY)
+        prior = PRIOR / (self._sums((doubt > 0).astype(float), of) + PRIOR)
+        expected = self._by_row(self._squared * free[:, None, None]) / np.maximum(left, 1)
+        mixed = ((1 - prior) * spread + prior * share * expected) * left**2 / count
+        sure = self._by_row(self._squared * (self._sure.ravel() & ~known)[:, None, None])
+        found = values, np.asarray((mixed + share * sure) * widening(np.maximum(count - 1.0, 1.0)))
+        self._found = int(n.sum()), found
+        return found
+
+    def _sums(self, values: FloatArray, owner: Ints) -> FloatArray:
+        """Return sums (R, P, O) of values (m, P, O) by owner; equal owners stand side by side, and some may have none."""
+        out = np.zeros((self._n, *values.shape[1:]))
+        if len(owner):
+            starts = np.flatnonzero(np.diff(owner, prepend=-1))
+            out[owner[starts]] = np.add.reduceat(values, starts, axis=0)
+        return out
+
+
+def _ranks(values: FloatArray) -> Ints:
+    """Return the place of each value in its row, (R, B)."""
+    order = np.argsort(values, axis=1, kind="stable")
+    out = np.empty_like(order)
+    np.put_along_axis(out, order, np.broadcast_to(np.arange(values.shape[1]), order.shape), 1)
+    return np.asarray(out, np.int64)
+
+
+def widening(freedom: FloatArray) -> FloatArray:
+    """Return the factor by which variances from few degrees of freedom are widened: (t quantile / normal quantile)^2."""
+    from scipy.special import stdtrit
+
+    return np.asarray(np.square(stdtrit(freedom, 0.975) / 1.959964))
