@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import nn
 
-from pellucid.nn.layers import FirstStage, relu_dropout
+from pellucid.nn.layers import EnsembleLinear, FirstStage, relu_dropout
 
 __all__ = ["MLP", "FlatBackbone", "linear_blocks"]
 
@@ -37,9 +37,10 @@ class FlatBackbone(nn.Module):
 
     def from_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, Parts]:
         """Return (hidden (N, K, H), named parts) from the summed parts (N, K * h)."""
-        x = self._act(self.first(total))
+        x = self.first.activated(total, self.dropout)
         for layer in self.blocks:
-            x = self._act(layer(x))
+            own = isinstance(layer, EnsembleLinear)
+            x = layer.activated(x, self.dropout) if own else relu_dropout(layer(x), self.dropout, self.training)  # type: ignore[operator]
         return x, {}
 
     def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Parts]:
@@ -47,10 +48,6 @@ class FlatBackbone(nn.Module):
         if masked is not None:
             tokens = torch.where(masked[..., None], 0.0, tokens)
         return self.from_sum(self.first.total(tokens))
-
-    def _act(self, x: torch.Tensor) -> torch.Tensor:
-        return relu_dropout(x, self.dropout, self.training)
-
 
 class MLP(FlatBackbone):
     """Blocks of linear map, ReLU and dropout (Gorishniy and others 2021, arXiv:2106.11959).
