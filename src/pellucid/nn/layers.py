@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.overrides import has_torch_function_unary
 
 from pellucid.nn.draws import dropout_mask
 
-__all__ = ["EnsembleLinear", "FirstStage", "dropout", "in_fp32", "look_up", "relu_dropout", "scaled_relu_dropout", "uniform"]
+__all__ = ["EnsembleLinear", "FirstStage", "dropout", "in_fp32", "look_up", "only_answers", "relu_dropout", "scaled_relu_dropout", "uniform"]
 
 
 def dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
@@ -71,6 +73,12 @@ class _ScaledReluDropout(torch.autograd.Function):
         to_scale = (inside * x).sum(0).to(scale.dtype) / ctx.share
         to_bias = inside.sum(0).to(ctx.kind) / ctx.share
         return inside * (scale / ctx.share).to(x.dtype), to_scale, to_bias, None, None
+
+
+def only_answers(layer: nn.Module, x: torch.Tensor) -> bool:
+    """Return whether nothing but the values is wanted: no gradient, no dropout, no operation that is recorded or batched over networks."""
+    watched = has_torch_function_unary(x) or is_functorch_wrapped_tensor(x) or torch.compiler.is_compiling()
+    return not (layer.training or torch.is_grad_enabled() or watched)
 
 
 def scaled_relu_dropout(x: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor, p: float, training: bool) -> torch.Tensor:
@@ -172,6 +180,17 @@ class FirstStage(nn.Module):
         bias = self.bias.to(x.dtype)
         return x + bias if self.scale_out is None else torch.addcmul(bias, x, self.scale_out.to(x.dtype))
 
+    def answered(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return ReLU of the pre-activations (N, K, h), for answers alone: the scales go into the matrix."""
+        kind = self._kind()
+        matrix, bias = self.matrix(), self.bias.to(kind)
+        if self.scale_out is None:
+            bias = bias.repeat(self.members)
+        else:
+            matrix, bias = matrix.to(kind) * self.scale_out.to(kind).flatten()[:, None], bias.flatten()
+        out = torch.addmm(bias, tokens.flatten(1).to(kind), matrix.to(kind).T)
+        return out.relu_().unflatten(1, (self.members, self.width))
+
     def activated(self, total: torch.Tensor, p: float) -> torch.Tensor:
         """Return ReLU of :meth:`forward` with dropout."""
         if self.scale_out is None:
@@ -205,7 +224,14 @@ class EnsembleLinear(nn.Module):
         return torch.addcmul(self.bias.to(kind), product, self.scale_out.to(kind))
 
     def activated(self, x: torch.Tensor, p: float) -> torch.Tensor:
-        """Return ReLU of :meth:`forward` with dropout."""
+        """Return ReLU of :meth:`forward` with dropout.
+
+        For answers alone the scales go into a matrix of each member where that is smaller than the rows: two passes over all members less.
+        """
+        if only_answers(self, x) and not is_functorch_wrapped_tensor(self.weight) and x.ndim == 3 and len(x) >= self.weight.shape[0]:
+            each = (self.weight.to(x.dtype) * self.scale_in.to(x.dtype)[:, None]).mul_(self.scale_out.to(x.dtype)[..., None])
+            out = torch.baddbmm(self.bias.to(x.dtype)[:, None], x.transpose(0, 1), each.mT)
+            return out.relu_().transpose(0, 1)
         return scaled_relu_dropout(self.product(x), self.scale_out, self.bias, p, self.training)
 
 
