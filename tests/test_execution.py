@@ -12,7 +12,7 @@ import torch
 from pellucid.errors import RequestError
 from pellucid.execution import Threads, executor, keep_memory, limit_threads
 from pellucid.nn.draws import dropout_mask, seed_draws
-from pellucid.nn.layers import dropout, relu_dropout
+from pellucid.nn.layers import dropout, relu_dropout, scaled_relu_dropout
 
 
 def _resident() -> int:
@@ -80,6 +80,26 @@ def test_relu_with_dropout_in_one_is_relu_and_dropout() -> None:
         torch.testing.assert_close(one, other)
     assert 0.55 < float((results[0][0] > 0).sum() / (x > 0).sum()) < 0.85
     assert torch.equal(relu_dropout(x, 0.3, False), torch.relu(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_scales_bias_relu_and_dropout_in_one_are_those_in_turn(dtype: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(40, 3, 64, generator=draw).to(dtype).requires_grad_(True)
+    scale, bias = (torch.randn(3, 64, generator=draw, requires_grad=True) for _ in range(2))
+    weight = torch.randn(40, 3, 64, generator=draw)
+    results = []
+    for whole in (True, False):
+        seed_draws(7)
+        if whole:
+            out = scaled_relu_dropout(x, scale, bias, 0.3, True)
+        else:
+            out = dropout(torch.relu(x * scale.to(dtype) + bias.to(dtype)), 0.3, True)
+        results.append((out, *torch.autograd.grad((out.float() * weight).sum(), (x, scale, bias))))
+    for one, other in zip(*results):
+        assert one.dtype == other.dtype
+        worst = float(other.float().abs().max())
+        torch.testing.assert_close(one, other, rtol=0.0, atol=worst * (1e-5 if dtype is torch.float32 else 2**-5))
 
 
 def test_a_mask_does_not_depend_on_what_was_drawn_before() -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 from pellucid.nn.attention import attention_weights
+from pellucid.nn.layers import only_answers
 
 __all__ = ["POOLINGS", "BlendHead", "IdentityHead", "LabelPool", "MeanPool", "MemberHead", "MomentPool"]
 
@@ -33,6 +35,9 @@ class MemberHead(nn.Module):
         with torch.autocast(hidden.device.type, enabled=False):
             if self.weight.shape[0] == 1:
                 return hidden.float() @ self.weight[0] + self.bias
+            if hidden.dtype is torch.bfloat16 and only_answers(self, hidden) and not is_functorch_wrapped_tensor(self.weight):
+                # answers in half precision: turning all hidden states into float32 first costs more than the product
+                return torch.bmm(self.weight.to(hidden.dtype).mT, hidden.permute(1, 2, 0)).permute(2, 0, 1).float() + self.bias
             product: torch.Tensor = _ByMember.apply(hidden, self.weight)
             return product + self.bias
 

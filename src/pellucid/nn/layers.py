@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.overrides import has_torch_function_unary
 
 from pellucid.nn.draws import dropout_mask
 
-__all__ = ["EnsembleLinear", "FirstStage", "dropout", "in_fp32", "look_up", "relu_dropout", "uniform"]
+__all__ = ["EnsembleLinear", "FirstStage", "dropout", "in_fp32", "look_up", "only_answers", "relu_dropout", "scaled_relu_dropout", "uniform"]
 
 
 def dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
@@ -44,6 +46,46 @@ def relu_dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
     if not training or p <= 0 or torch.compiler.is_compiling():
         return dropout(torch.relu(x), p, training)
     out: torch.Tensor = _ReluDropout.apply(x, dropout_mask(x.shape, p, x.device, x.dtype), 1 / (1 - p))
+    return out
+
+
+class _ScaledReluDropout(torch.autograd.Function):
+    """``relu(bias + x * scale) * mask`` with scales and biases of the members: what a layer of TabM does after its product.
+
+    Autograd would take five passes over all members more: it keeps the sum apart from its ReLU, and multiplies by constants of 1.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor, share: float) -> torch.Tensor:
+        return torch.addcmul(bias.to(x.dtype), x, scale.to(x.dtype)).relu_().mul_(mask)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float], output: torch.Tensor) -> None:
+        ctx.save_for_backward(inputs[0], inputs[1], output)
+        ctx.share, ctx.kind = inputs[4], inputs[2].dtype
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None, None]:
+        x, scale, out = ctx.saved_tensors
+        inside = torch.ops.aten.threshold_backward(gradient[0], out, 0.0)  # still to be divided by the share that is kept: later, on less
+        to_scale = (inside * x).sum(0).to(scale.dtype) / ctx.share
+        to_bias = inside.sum(0).to(ctx.kind) / ctx.share
+        return inside * (scale / ctx.share).to(x.dtype), to_scale, to_bias, None, None
+
+
+def only_answers(layer: nn.Module, x: torch.Tensor) -> bool:
+    """Return whether nothing but the values is wanted: no gradient, no dropout, no operation that is recorded or batched over networks."""
+    watched = has_torch_function_unary(x) or is_functorch_wrapped_tensor(x) or torch.compiler.is_compiling()
+    return not (layer.training or torch.is_grad_enabled() or watched)
+
+
+def scaled_relu_dropout(x: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor, p: float, training: bool) -> torch.Tensor:
+    """Return ReLU of ``bias + x * scale`` with :func:`dropout`; x (N, K, h), scale and bias (K, h)."""
+    if not training or p <= 0 or torch.compiler.is_compiling():
+        return relu_dropout(torch.addcmul(bias.to(x.dtype), x, scale.to(x.dtype)), p, training)
+    out: torch.Tensor = _ScaledReluDropout.apply(x, scale, bias, dropout_mask(x.shape, p, x.device, x.dtype), 1 - p)
     return out
 
 
@@ -111,7 +153,13 @@ class FirstStage(nn.Module):
         """Return the stacked matrix (K * h, C * D)."""
         if self.scale_in is None:
             return self.weight
-        return (self.weight * self.scale_in[:, None]).flatten(0, 1)
+        kind = self._kind()
+        return (self.weight.to(kind) * self.scale_in.to(kind)[:, None]).flatten(0, 1)
+
+    def _kind(self) -> torch.dtype:
+        """Return the precision of products here: what a batch is multiplied by is made in it too, at half the cost."""
+        device = self.weight.device.type
+        return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.weight.dtype
 
     def total(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return the sum of all parts, (N, K * h)."""
@@ -132,6 +180,24 @@ class FirstStage(nn.Module):
         bias = self.bias.to(x.dtype)
         return x + bias if self.scale_out is None else torch.addcmul(bias, x, self.scale_out.to(x.dtype))
 
+    def answered(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return ReLU of the pre-activations (N, K, h), for answers alone: the scales go into the matrix."""
+        kind = self._kind()
+        matrix, bias = self.matrix(), self.bias.to(kind)
+        if self.scale_out is None:
+            bias = bias.repeat(self.members)
+        else:
+            matrix, bias = matrix.to(kind) * self.scale_out.to(kind).flatten()[:, None], bias.flatten()
+        out = torch.addmm(bias, tokens.flatten(1).to(kind), matrix.to(kind).T)
+        return out.relu_().unflatten(1, (self.members, self.width))
+
+    def activated(self, total: torch.Tensor, p: float) -> torch.Tensor:
+        """Return ReLU of :meth:`forward` with dropout."""
+        if self.scale_out is None:
+            return relu_dropout(self(total), p, self.training)
+        x = total.unflatten(1, (self.members, self.width))
+        return scaled_relu_dropout(x, self.scale_out, self.bias, p, self.training)
+
 
 class EnsembleLinear(nn.Module):
     """One linear layer for K members, (N, K, in) to (N, K, out): ``s_i * (W (r_i * x)) + b_i`` with W shared.
@@ -147,11 +213,26 @@ class EnsembleLinear(nn.Module):
         self.scale_out = nn.Parameter(torch.ones(members, n_out))
         self.bias = nn.Parameter(uniform((n_out,), n_in**-0.5).expand(members, -1).clone())
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def product(self, x: torch.Tensor) -> torch.Tensor:
+        """Return ``W (r_i * x)``, (N, K, out)."""
         # rows and members as one axis: batched over networks too (vmap), the product is then one call per network
-        product = nn.functional.linear((x * self.scale_in.to(x.dtype)).flatten(0, -2), self.weight)
+        return nn.functional.linear((x * self.scale_in.to(x.dtype)).flatten(0, -2), self.weight).unflatten(0, x.shape[:-1])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        product = self.product(x)
         kind = product.dtype  # half the width under autocast, where the passes over all members cost as much as the product
-        return torch.addcmul(self.bias.to(kind), product.unflatten(0, x.shape[:-1]), self.scale_out.to(kind))
+        return torch.addcmul(self.bias.to(kind), product, self.scale_out.to(kind))
+
+    def activated(self, x: torch.Tensor, p: float) -> torch.Tensor:
+        """Return ReLU of :meth:`forward` with dropout.
+
+        For answers alone the scales go into a matrix of each member where that is smaller than the rows: two passes over all members less.
+        """
+        if only_answers(self, x) and not is_functorch_wrapped_tensor(self.weight) and x.ndim == 3 and len(x) >= self.weight.shape[0]:
+            each = (self.weight.to(x.dtype) * self.scale_in.to(x.dtype)[:, None]).mul_(self.scale_out.to(x.dtype)[..., None])
+            out = torch.baddbmm(self.bias.to(x.dtype)[:, None], x.transpose(0, 1), each.mT)
+            return out.relu_().transpose(0, 1)
+        return scaled_relu_dropout(self.product(x), self.scale_out, self.bias, p, self.training)
 
 
 def in_fp32(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:

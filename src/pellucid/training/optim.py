@@ -8,27 +8,30 @@ import torch
 
 __all__ = ["AdamW", "Muon", "Optimizers", "orthogonalised"]
 
-# Quintic iteration on the singular values, by K. Jordan and others 2024 (https://kellerjordan.github.io/posts/muon/): five rounds
-# bring them from (0, 1] to about [0.7, 1.2], which is as good as 1 for an update direction.
-_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+# Odd polynomials of degree five, one a round, each the best that is left to do after the ones before for singular values from .003 to 1
+# times the norm (Amsel, Persson, Musco, Gower 2025, arXiv:2505.16932; found by linear programs). Small gradients of a table's network are
+# nearly of low rank (half of their singular values lie below .01 of the norm), so what a round multiplies small ones by is what counts:
+# three rounds multiply by 119, the five of K. Jordan and others 2024 (https://kellerjordan.github.io/posts/muon/) by 485 at twice the cost.
+_ROUNDS = ((8.3837, -24.7659, 18.3571), (4.0434, -3.0114, 0.5695), (3.5056, -2.6267, 0.5257))
 
 
-def orthogonalised(matrices: torch.Tensor, rounds: int = 5, dtype: torch.dtype | None = None) -> torch.Tensor:
+def orthogonalised(
+    matrices: torch.Tensor, rounds: Sequence[tuple[float, float, float]] = _ROUNDS, dtype: torch.dtype | None = None
+) -> torch.Tensor:
     """Return (..., m, n) with every singular value brought near 1, all matrices at once; singular vectors are kept.
 
     Parameters
     ----------
     matrices : (..., m, n).
-    rounds : of the iteration; each costs three products of the smaller side.
+    rounds : coefficients of x, x**3 and x**5, one odd polynomial a round; each costs three products of the smaller side.
     dtype : in which to multiply; None keeps the input's.
     """
-    a, b, c = _COEFFICIENTS
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
     x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-12)).to(dtype or matrices.dtype)
     batch = x.shape[:-2]
     x = x.reshape(-1, *x.shape[-2:])
-    for _ in range(rounds):
+    for a, b, c in rounds:
         gram = torch.bmm(x, x.mT)
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     x = x.reshape(*batch, *x.shape[-2:]).to(matrices.dtype)
@@ -98,14 +101,22 @@ class Muon:
         """Update the parameters with the learning rate times ``factor``."""
         self.steps += 1
         lr = self.lr * factor
+        for same in self._alike():
+            params, held, grads = ([one[i] for one in same] for i in range(3))
+            torch._foreach_lerp_(held, grads, 1 - self.momentum)
+            ahead = torch._foreach_lerp(grads, held, self.momentum)
+            moved = orthogonalised(ahead[0][None] if len(ahead) == 1 else torch.stack(ahead), dtype=self.dtype)
+            shape = max(1.0, moved.shape[-2] / moved.shape[-1]) ** 0.5
+            torch._foreach_mul_(params, 1 - lr * self.weight_decay)
+            torch._foreach_add_(params, list(moved.unbind(0)), alpha=-lr * shape)
+
+    def _alike(self) -> list[list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]]:
+        """Return (parameter, momentum, gradient) of those that have one, those of one shape together: one product serves them all."""
+        groups = dict[torch.Size, list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]]()
         for p, held in zip(self.params, self.state["momentum"]):
-            if p.grad is None:
-                continue
-            held.lerp_(p.grad, 1 - self.momentum)
-            ahead = torch.lerp(p.grad, held, self.momentum)
-            shape = max(1.0, p.shape[-2] / p.shape[-1]) ** 0.5
-            p.mul_(1 - lr * self.weight_decay)
-            p.add_(orthogonalised(ahead, dtype=self.dtype), alpha=-lr * shape)
+            if p.grad is not None:
+                groups.setdefault(p.shape, []).append((p, held, p.grad))
+        return list(groups.values())
 
 
 class Optimizers:

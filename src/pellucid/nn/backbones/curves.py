@@ -148,6 +148,12 @@ class Hats(nn.Module):
         for name, values in zip(("up", "up_shift", "down", "down_shift"), maps):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
 
+    def of(self, columns: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Return the weights (N, P, S) of some columns' knots at x (N, P)."""
+        up, up_shift, down, down_shift = (t[columns] for t in (self.up, self.up_shift, self.down, self.down_shift))
+        x = x[..., None]
+        return torch.minimum(torch.addcmul(up_shift, up, x), torch.addcmul(down_shift, down, x)).clamp_(0, 1)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x[..., None]
         return torch.minimum(torch.addcmul(self.up_shift, self.up, x), torch.addcmul(self.down_shift, self.down, x)).clamp(0, 1)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 
-from pellucid.nn.layers import FirstStage, relu_dropout
+from pellucid.nn.layers import EnsembleLinear, FirstStage, only_answers, relu_dropout
 
 __all__ = ["MLP", "FlatBackbone", "linear_blocks"]
 
@@ -37,21 +38,32 @@ class FlatBackbone(nn.Module):
 
     def from_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, Parts]:
         """Return (hidden (N, K, H), named parts) from the summed parts (N, K * h)."""
-        x = self._act(self.first(total))
+        return self._past_first(self._act(self.first, total)), {}
+
+    def _past_first(self, x: torch.Tensor) -> torch.Tensor:
         for layer in self.blocks:
-            x = self._act(layer(x))
-        return x, {}
+            x = self._act(layer, x)
+        return x
+
+    def _act(self, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        if isinstance(layer, FirstStage | EnsembleLinear) and not layer._forward_hooks:  # who listens wants what is before the ReLU
+            return layer.activated(x, self.dropout)
+        if not layer._forward_hooks and only_answers(self, x):
+            return torch.relu_(layer(x))  # fresh from a layer, and nobody else reads it
+        return relu_dropout(layer(x), self.dropout, self.training)
+
+    def _at_once(self, tokens: torch.Tensor) -> bool:
+        """Return whether the first stage may be one product with a matrix made for it, which pays where rows are many."""
+        plain = type(self).from_sum is FlatBackbone.from_sum and not self.first._forward_hooks and len(tokens) > self.width
+        return plain and only_answers(self, tokens) and not is_functorch_wrapped_tensor(self.first.weight)
 
     def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Parts]:
         """Return (hidden (N, K, H), named parts). Columns ``masked`` (N, C) have no influence: their parts are 0."""
         if masked is not None:
             tokens = torch.where(masked[..., None], 0.0, tokens)
+        if self._at_once(tokens):
+            return self._past_first(self.first.answered(tokens)), {}
         return self.from_sum(self.first.total(tokens))
-
-    def _act(self, x: torch.Tensor) -> torch.Tensor:
-        if not torch.is_grad_enabled() and not self.training and not torch.compiler.is_compiling():
-            return torch.relu_(x)  # fresh from a layer, and nobody else reads it
-        return relu_dropout(x, self.dropout, self.training)
 
 
 class MLP(FlatBackbone):

@@ -21,6 +21,7 @@ from pellucid.nn.backbones.additive import Additive
 from pellucid.nn.backbones.curves import coarser
 from pellucid.nn.backbones.tabm import TabM
 from pellucid.nn.cells import Cells, CellSizes
+from pellucid.nn.layers import only_answers
 
 __all__ = ["TabMAdditive"]
 
@@ -136,7 +137,10 @@ class TabMAdditive(nn.Module):
         """Return (hidden (N, K, h), parts); parts hold the output of the additive model, ``additive`` (N, O), unless it is left out."""
         mine, rest = self._split(tokens)
         hidden, _ = self.deep(rest, masked)
-        return hidden, {} if self.apart else {"additive": self.own(mine, masked)[0][:, 0]}
+        if self.apart:
+            return hidden, {}
+        own = self.own.answers(mine) if masked is None and only_answers(self, tokens) else self.own(mine, masked)[0][:, 0]
+        return hidden, {"additive": own}
 
     def _split(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         front = tokens.shape[-1] - self.deep.first.d_token  # 0 where the embedding leaves them out

@@ -11,16 +11,44 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.overrides import has_torch_function_unary
 
 from pellucid.errors import RequestError
-from pellucid.nn.layers import uniform
+from pellucid.nn.layers import only_answers, uniform
 
 __all__ = ["Bins", "Linear", "PiecewiseLinear", "PiecewiseLinearA", "piecewise_linear"]
 
 
-FEW_EDGES = 128
-"""Edges of a column up to which counting those below is about as fast as searching, and, unlike it, right for stacked networks too."""
+def _on_curves(curve: torch.Tensor, at: torch.Tensor, share: torch.Tensor, used: torch.Tensor) -> torch.Tensor:
+    """Return (N, Sn, D) from curves (Sn, T, D), the places (Sn * N,) of the numbers' bins, the shares of them, and which bins are used."""
+    rises = curve * used  # what stands in padding is never read
+    below = (torch.cumsum(rises, 1) - rises).flatten(0, 1)
+    out = torch.addcmul(below.index_select(0, at), curve.flatten(0, 1).index_select(0, at), share[:, None])
+    return out.unflatten(0, (len(used), -1)).transpose(0, 1)
+
+
+class _OnCurves(torch.autograd.Function):
+    """:func:`_on_curves` with a gradient.
+
+    It is added up in the bins and then summed from the last bin on, for a number counts in every bin below its own. Encoding all numbers
+    would cost T entries a number in several passes; this costs D.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, curve: torch.Tensor, at: torch.Tensor, share: torch.Tensor, used: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(at, share, used)
+        return _on_curves(curve, at, share, used)
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        at, share, used = ctx.saved_tensors
+        g = gradient[0].transpose(0, 1).flatten(0, 1)
+        empty = g.new_zeros(used.shape[0] * used.shape[1], 2 * g.shape[1])
+        both = empty.index_add(0, at, torch.cat([g, g * share[:, None]], 1))
+        whole, inside = both.unflatten(0, used.shape[:2]).chunk(2, 2)
+        above = whole.sum(1, keepdim=True) - torch.cumsum(whole, 1)
+        return torch.addcmul(inside, above, used), None, None, None
 
 
 class Bins(nn.Module):
@@ -84,22 +112,25 @@ class Bins(nn.Module):
     def forward(self, numbers: torch.Tensor, curve: torch.Tensor) -> torch.Tensor:
         """Return ``sum_t e_t(x) curve_t`` (N, Sn, D) of numbers (N, Sn) under curves (Sn, T, D).
 
-        Where nothing is differentiated the bin is looked up: below it the curve has risen by all it rises there, inside it by a share.
+        The bin is looked up: below it the curve has risen by all it rises there, inside it by a share. Numbers are encoded where operations
+        are recorded, where their own gradient is asked for, in stacks that learn, and on accelerators, which would add gradients up in an
+        order of chance.
         """
-        if torch.is_grad_enabled() or has_torch_function_unary(numbers):
+        learned, stacked = torch.is_grad_enabled(), is_functorch_wrapped_tensor(numbers) or is_functorch_wrapped_tensor(curve)
+        recorded = has_torch_function_unary(numbers) or torch.compiler.is_compiling()
+        if recorded or (learned and (stacked or numbers.requires_grad or numbers.device.type != "cpu")):
             return torch.bmm(self.encode(numbers).transpose(0, 1), curve).transpose(0, 1)
-        if self.edges.shape[1] <= FEW_EDGES:
-            bin_of = (numbers.T[..., None] >= self.edges[:, None]).sum(-1)
+        by_column = numbers.T.contiguous()
+        if stacked:  # searching is wrong there
+            bin_of = (by_column[..., None] >= self.edges[:, None]).sum(-1)
         else:
-            bin_of = torch.searchsorted(self.edges, numbers.T.contiguous(), right=True)
+            bin_of = torch.searchsorted(self.edges, by_column, right=True)
         at = self.slots.gather(1, bin_of.clamp(max=self.slots.shape[1] - 1)).flatten()
-        share = (self.shift.flatten()[at] + self.slope.flatten()[at] * numbers.T.flatten()).clamp(
+        share = (self.shift.flatten()[at] + self.slope.flatten()[at] * by_column.flatten()).clamp(
             self.low.flatten()[at], self.high.flatten()[at]
         )
-        rises = torch.where(self.slope[..., None] != 0, curve, 0.0)  # what stands in padding is never read
-        below = (torch.cumsum(rises, 1) - rises).flatten(0, 1)
-        out = torch.addcmul(below.index_select(0, at), curve.flatten(0, 1).index_select(0, at), share[:, None])
-        placed: torch.Tensor = out.unflatten(0, bin_of.shape).transpose(0, 1)
+        used = (self.slope != 0).to(curve.dtype)[..., None]
+        placed: torch.Tensor = _OnCurves.apply(curve, at, share, used) if learned else _on_curves(curve, at, share, used)
         return placed
 
 
@@ -160,6 +191,8 @@ class PiecewiseLinear(nn.Module):
                 out = torch.addcmul(out, self.line, numbers[..., None])
         if self.activation:
             out = torch.relu(out)
+        if only_answers(self, numbers) and not is_functorch_wrapped_tensor(missing) and not missing.any():
+            return out
         return torch.where(missing[..., None], self.gap, out)
 
 
