@@ -88,9 +88,11 @@ def test_captum_integrated_gradients_on_our_modules(model, frame):
     theirs = attr.IntegratedGradients(module).attribute(tokens, base.expand_as(tokens), target=0, n_steps=300, method="gausslegendre")
     ours = explain(model, rows, method="integrated_gradients", background=other, fill="baseline")
     spread = np.abs(ours.values).max()
-    # both walk the same line; ours adds steps until the sum agrees, theirs takes 300: kinks of ReLUs leave what either has not met
-    gap = np.abs(theirs.flatten(1).sum(1).numpy() - (module(tokens) - module(base))[:, 0].detach().numpy()).max()
-    assert np.abs(theirs.sum(-1).detach().numpy() - ours.values).max() <= 1e-4 * spread + np.abs(ours.gap).max() + gap
+    # both walk the same line; ours adds steps until the sum agrees to 0.1 %, theirs takes 300: kinks of ReLUs leave each column off by as
+    # much as that, also where the sum over columns happens to agree better
+    assert np.abs(theirs.sum(-1).detach().numpy() - ours.values).max() <= 3e-3 * spread
+    again = attr.IntegratedGradients(module).attribute(tokens, base.expand_as(tokens), target=0, n_steps=600, method="gausslegendre")
+    assert np.abs((again - theirs).sum(-1).detach().numpy()).max() <= 3e-3 * spread, "the peer's own steps do not agree with each other"
 
 
 def test_captum_ablation_on_our_modules(model, frame):

@@ -29,7 +29,7 @@ from pellucid.random import stream
 from pellucid.results import Trial
 from pellucid.table import Table
 
-__all__ = ["contrasts", "run"]
+__all__ = ["contrasts", "row_sizes", "run", "signal", "taught"]
 
 NAME = "bam"
 FIT_ROWS, ROWS = 900, 40
@@ -57,10 +57,10 @@ def run(case: Case) -> Trial:
     rows = area.test[:ROWS]
     table = area.table.take(rows).select(case.predictor.columns)
     sizes = {
-        "of": _sizes(case, pair.model_of, table),
-        "other": _sizes(case, pair.model_other, table),
-        "of, without": _sizes(case, pair.model_of, _typical(area, table, pair.of)),
-        "other, exchanged": _sizes(case, pair.model_other, _exchanged(area, table, pair.of)),
+        "of": row_sizes(case, pair.model_of, table),
+        "other": row_sizes(case, pair.model_other, table),
+        "of, without": row_sizes(case, pair.model_of, _typical(area, table, pair.of)),
+        "other, exchanged": row_sizes(case, pair.model_other, _exchanged(area, table, pair.of)),
     }
     scores = contrasts(sizes, pair.of, pair.other)
     mcs, idr, iir = (bootstrap_mean(v, stream(case.seed, "bootstrap")) for v in scores)
@@ -106,19 +106,29 @@ def _pair(area: Ground) -> _Pair:
     of, other = np.sort(order[:size]), np.sort(order[size : 2 * size])
     models: list[Predictor] = []
     for group in (of, other):
-        names = [area.case.predictor.columns[int(np.flatnonzero(area.players.of_column == g)[0])] for g in group]
-        signal = np.sum([column_scores(area.table, name, draw) for name in names], axis=0)
-        target, truth = area.planted(signal)
-        model = area.fit(area.table, len(models), target)
-        score = float(area.score(model, area.table, truth).mean())
-        floor = 1 / area.classes if area.classes else 0.0
-        if (score - floor) / (1 - floor) < LEARNED:
-            raise NotTestable("the retrained model did not learn the planted target, so that its reasons are not known")
-        models.append(model)
+        models.append(taught(area, signal(area, group, draw), len(models)))
     return _Pair(of, other, *models)
 
 
-def _sizes(case: Case, model: Predictor, table: Table) -> FloatArray:
+def signal(area: Ground, group: npt.NDArray[np.int64], draw: np.random.Generator) -> FloatArray:
+    """Return what some players tell of a planted target, (N',): the sum of one score per player, by its first column."""
+    names = [area.case.predictor.columns[int(np.flatnonzero(area.players.of_column == g)[0])] for g in group]
+    return np.asarray(np.sum([column_scores(area.table, name, draw) for name in names], axis=0))
+
+
+def taught(area: Ground, planted: FloatArray, seed: int) -> Predictor:
+    """Return the model trained on a planted signal (N',); not testable where it did not learn it."""
+    target, truth = area.planted(planted)
+    model = area.fit(area.table, seed, target)
+    score = float(area.score(model, area.table, truth).mean())
+    floor = 1 / area.classes if area.classes else 0.0
+    if (score - floor) / (1 - floor) < LEARNED:
+        raise NotTestable("the retrained model did not learn the planted target, so that its reasons are not known")
+    return model
+
+
+def row_sizes(case: Case, model: Predictor, table: Table) -> FloatArray:
+    """Return the sizes of the contributions (n, P) to rows, under a model."""
     return np.asarray(np.abs(cube(case.explain(model, table, coarse=True))).mean(2))
 
 

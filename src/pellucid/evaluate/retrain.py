@@ -21,7 +21,7 @@ from pellucid.protocols import FloatArray, Predictor
 from pellucid.random import integer, stream
 from pellucid.table import Table
 
-__all__ = ["Ground", "Timer", "first", "ground", "mean_curve", "sizes"]
+__all__ = ["Ground", "Timer", "first", "ground", "mean_curve", "sizes", "truth_of"]
 
 Ints = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -148,7 +148,7 @@ def ground(case: Case, most: int, calls: float) -> Ground:
     rows = np.sort(stream(case.seed, "ground").permutation(len(table))[:n])
     order = stream(case.seed, "ground", "split").permutation(n)
     train, test = np.sort(rows[order[n // 3 :]]), np.sort(rows[order[: n // 3]])
-    truth = _truth(case, labels)
+    truth = truth_of(case, labels)
     typical = typical_row(table.take(train).select(case.predictor.columns))
     return Ground(case, table, rows, train, test, labels, truth, players, typical, own)
 
@@ -163,7 +163,7 @@ def _affordable(case: Case, calls: float) -> int:
     return int(max(0.0, case.left()) / 2 / (calls * per_row))
 
 
-def _truth(case: Case, labels: npt.NDArray[Any]) -> FloatArray:
+def truth_of(case: Case, labels: npt.NDArray[Any]) -> FloatArray:
     """Return the target as class numbers or numbers, (N',)."""
     flat = labels.reshape(-1)
     if case.predictor.task != "classification":
@@ -178,7 +178,8 @@ def _truth(case: Case, labels: npt.NDArray[Any]) -> FloatArray:
 
 def _with(series: pd.Series[Any], hide: BoolArray, typical: pd.Series[Any]) -> Any:
     """Return the cells with those in ``hide`` replaced by the one in ``typical``, of the same type."""
-    pool = pd.concat([series, typical.astype(series.dtype)], ignore_index=True)
+    cell = typical if typical.isna().all() else typical.astype(series.dtype)  # a missing cell has its own type where numbers are whole
+    pool = pd.concat([series, cell], ignore_index=True)
     return pool.array.take(np.where(hide, len(series), np.arange(len(series))))
 
 

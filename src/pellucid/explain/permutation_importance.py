@@ -16,7 +16,7 @@ from pellucid.random import stream
 from pellucid.results import Importance
 from pellucid.table.cells import level_text
 
-__all__ = ["explain", "row_losses"]
+__all__ = ["explain", "row_losses", "shuffling_error"]
 
 REPEATS = 5
 FOLDS = 10
@@ -35,21 +35,43 @@ def explain(question: Question) -> Importance:
     n, p = len(question.table), len(question.players)
     engine = CoalitionEngine(question.view, question.table, question.table, question.players)
     before = loss(engine.full)
-    rise = np.zeros((p, n))
+    rise, lent, square = np.zeros((p, n)), np.zeros((p, n)), np.zeros(p)
     rows = np.arange(n)
     draw = stream(question.seed, "permutation_importance")
     for _ in range(REPEATS):
         other = draw.permutation(n)
         for j in range(p):
             z = np.broadcast_to(np.arange(p) != j, (n, p))
-            rise[j] += (loss(engine.evaluate(rows, other, z)) - before) / REPEATS
+            change = loss(engine.evaluate(rows, other, z)) - before
+            rise[j] += change / REPEATS
+            lent[j, other] += change / REPEATS
+            square[j] += np.square(change).mean() / REPEATS
         engine.forget()
     values = rise.mean(1)
-    half = 1.96 * rise.std(1, ddof=1) / np.sqrt(n) if n > 1 else np.full(p, np.nan)
+    half = 1.96 * shuffling_error(rise, lent, square, REPEATS)
     test = dict(zip(question.players.names, _sign_test(rise, draw).tolist()))
     record = question.record({"repeats": REPEATS, "loss": unit, "sign_test": test}, ("use rows that were held out from training",))
     interval = np.column_stack([values - half, values + half])
     return Importance(values, interval, question.players.names, unit, question.method, record)
+
+
+def shuffling_error(own: FloatArray, lent: FloatArray, square: FloatArray, repeats: int) -> FloatArray:
+    """Return the standard error (...,) over rows of means of shuffled losses; NaN for a single row.
+
+    Every row is met twice: with its own other cells, and by the cell it lends to another row. Both move the mean, so the spread of their sum
+    counts (the projection of Hoeffding 1948, doi:10.1214/aoms/1177730196); of that, what the few partners of each row add is taken off.
+
+    Parameters
+    ----------
+    own, lent : (..., n) mean change over ``repeats`` of each row, and of the row that took each row's cell.
+    square : (...,) mean squared change.
+    """
+    n = own.shape[-1]
+    if n < 2:
+        return np.full(own.shape[:-1], np.nan)
+    chance = np.maximum(square - np.square(own.mean(-1)), 0) / repeats
+    spread = (own + lent).var(-1, ddof=1) - chance
+    return np.asarray(np.sqrt(np.maximum(spread, chance / 2) / n))
 
 
 def row_losses(view: View, y: Any, n: int) -> tuple[Any, str]:

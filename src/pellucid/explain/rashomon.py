@@ -13,7 +13,7 @@ import pandas as pd
 from pellucid.errors import ArgumentError, RequestError
 from pellucid.explain import asked
 from pellucid.explain.near_equal import scaler
-from pellucid.explain.permutation_importance import row_losses
+from pellucid.explain.permutation_importance import row_losses, shuffling_error
 from pellucid.explain.question import Question
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.foreign import as_predictor
@@ -184,11 +184,11 @@ class _Cloud:
             self.q.view.n_calls += view.n_calls - before
 
     def _shuffled(self, engine: CoalitionEngine, players: list[int]) -> FloatArray:
-        """Return the loss (n,) with some players' cells from other rows, moved together; mean over the shuffles."""
+        """Return the loss (R, n) with some players' cells from other rows, moved together, by shuffle."""
         n, z = len(self.rows), np.ones(len(self.q.players), bool)
         z[players] = False
         z_all = np.broadcast_to(z, (n, len(z)))
-        return np.asarray(np.mean([self.loss(engine.evaluate(np.arange(n), other, z_all)) for other in self.others], axis=0))
+        return np.stack([self.loss(engine.evaluate(np.arange(n), other, z_all)) for other in self.others])
 
     def _view(self, factors: FloatArray) -> View:
         settings = self.q.settings
@@ -234,8 +234,10 @@ class _Cloud:
         if sure or own.mean() <= self.allowed * (1 + 1e-9) + 1e-15:
             scores = []
             for i, j in pairs:
-                per_row = self._shuffled(engine, [i, j]) - self._shuffled(engine, [i]) - self._shuffled(engine, [j]) + own
-                scores.append((float(per_row.mean()), float(per_row.std(ddof=1) / np.sqrt(len(per_row)))))
+                each = self._shuffled(engine, [i, j]) - self._shuffled(engine, [i]) - self._shuffled(engine, [j]) + own  # (R, n)
+                lent = np.take_along_axis(each, np.argsort(self.others, axis=1), 1).mean(0)  # by the row that lent the cells
+                error = shuffling_error(each.mean(0), lent, np.square(each).mean(), len(each))
+                scores.append((float(each.mean()), float(error)))
             made = float(own.mean()), scores
         self._count(view, before)
         return made

@@ -30,6 +30,9 @@ WRONG: Mapping[str, Callable[..., Any]] = {
     "agreement": saboteurs.random_values,
     "planted": saboteurs.hides_the_largest,
     "bam": saboteurs.ignores_the_model,
+    "bam_relative": saboteurs.ignores_the_model,
+    "cross_masking": saboteurs.ignores_the_model,
+    "masked": saboteurs.hides_the_largest,
     "diffroar": saboteurs.hides_the_largest,
     "roar": saboteurs.hides_the_largest,
     "recursive_roar": saboteurs.hides_the_largest,
@@ -97,6 +100,17 @@ def _copies() -> Ground:
     return FunctionPredictor(lambda m: m.sum(1), table), table.take(slice(0, 60)), None, None
 
 
+class _KnowsMissing(LinearPredictor):
+    """Least squares that reads a missing cell as the column's mean, 0, and says that it learned so."""
+
+    learned_missing = True
+
+
+def _hidden() -> Ground:
+    model, table, y, _ = _linear()
+    return _KnowsMissing(model.weights.tolist(), table, intercept=model.intercept), table.take(slice(0, 200)), y[:200], None
+
+
 def _staircase() -> Ground:
     table = made_table(made_frame(200, 4, (), 2))
     return FunctionPredictor(lambda m: np.sign(np.sin(200 * m[:, 0])), table), table.take(slice(0, 60)), None, None
@@ -113,7 +127,8 @@ GROUNDS: Mapping[str, tuple[Callable[[], Ground], Callable[[], Ground]]] = {
     "oversensitivity": (_network, _staircase),
     "overstability": (_network, _asleep),
     "planted": (_learner, _learner),
-    **dict.fromkeys(("bam", "diffroar", "roar", "recursive_roar"), (_linear, _linear)),
+    "masked": (_hidden, _hidden),
+    **dict.fromkeys(("bam", "bam_relative", "cross_masking", "diffroar", "roar", "recursive_roar"), (_linear, _linear)),
 }
 """What a trial is given where the small network is not what it tries: when it must pass, and when it must fail."""
 
