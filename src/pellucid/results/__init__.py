@@ -8,6 +8,7 @@ from pellucid.results.account import Account
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
+from pellucid.results.groups import Gap, GroupTable, Rate
 from pellucid.results.inside import AttentionMaps, UnitMaps
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
@@ -27,6 +28,8 @@ __all__ = [
     "Finding",
     "FloatArray",
     "FoundRows",
+    "Gap",
+    "GroupTable",
     "Heads",
     "Importance",
     "Inquiry",
@@ -34,6 +37,7 @@ __all__ = [
     "Leaderboard",
     "Neighbours",
     "Prediction",
+    "Rate",
     "Result",
     "Rule",
     "Rules",
