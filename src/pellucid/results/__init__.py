@@ -14,6 +14,7 @@ from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.selection import Selection
 from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules, Words
+from pellucid.results.shift import CostOfShift, Shift, Weights
 from pellucid.results.verdicts import SEVERITIES, VERDICTS, Finding, Leaderboard, Trial, stack_findings
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Account",
     "Actions",
     "AttentionMaps",
+    "CostOfShift",
     "Curve",
     "Decision",
     "Explanation",
@@ -43,8 +45,10 @@ __all__ = [
     "Rules",
     "RunRecord",
     "Selection",
+    "Shift",
     "Trial",
     "UnitMaps",
+    "Weights",
     "Words",
     "plain",
     "stack_findings",
