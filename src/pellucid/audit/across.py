@@ -67,4 +67,6 @@ def _past(view: View, order: str, part: str, learned: IntArray, rows: IntArray) 
     words = f"{share(len(later), len(learned))} of the part 'train' come after the middle of the part '{part}' by '{order}': "
     words += "the model is judged on a past it has seen the future of"
     remedy = "train on the earlier rows and judge on the later ones (the built-in plan does so where an order is declared)"
-    yield view.finding("across: time", "high", (order,), words, remedy, rows=later, figures={"part": part, "share": len(later) / len(learned)})
+    yield view.finding(
+        "across: time", "high", (order,), words, remedy, rows=later, figures={"part": part, "share": len(later) / len(learned)}
+    )

@@ -220,7 +220,9 @@ def made(
         low, high = wilson(k, m)
         value = np.divide(k, m, out=np.full(len(k), np.nan), where=m > 0)
         rates[measure] = {
-            names[g]: Rate(float(value[g]), *((float(low[g]), float(high[g])) if m[g] else (np.nan, np.nan)), int(m[g]), bool(m[g] >= FEWEST))
+            names[g]: Rate(
+                float(value[g]), *((float(low[g]), float(high[g])) if m[g] else (np.nan, np.nan)), int(m[g]), bool(m[g] >= FEWEST)
+            )
             for g in order
         }
         if (gap := _share_gap(k, m, names, integer_seed(seed, measure))) is not None:
@@ -336,9 +338,7 @@ def logistic(x: FloatArray, y: BoolArray) -> tuple[tuple[float, float], tuple[fl
     return (float(theta[0]), float(theta[1])), (float(error[0]), float(error[1]))
 
 
-def _words(
-    by: str, event: str, rows: Mapping[str, int], rates: Mapping[str, Mapping[str, Rate]], gaps: Mapping[str, Gap]
-) -> str:
+def _words(by: str, event: str, rows: Mapping[str, int], rates: Mapping[str, Mapping[str, Rate]], gaps: Mapping[str, Gap]) -> str:
     said = [_gap_words(m, g, rates[m]) for m, g in gaps.items() if m in rates and g.beyond_chance and m not in ("prevalence", "fnr")]
     alike = [SAID[m] for m, g in gaps.items() if m in rates and not g.beyond_chance and m not in ("prevalence", "fnr")]
     small = [f"'{g}' ({n})" for g, n in rows.items() if n < FEWEST]

@@ -118,7 +118,9 @@ def _classes(view: View, target: Target, rows: IntArray, p: FloatArray) -> Itera
         return
     overlap = float((p.max(1) < UNDECIDED).mean())
     pairs, count = np.unique(np.column_stack([found.given, found.likely]), axis=0, return_counts=True)
-    shown = [f"{count[i]:,} with '{target.labels[pairs[i, 0]]}' that look like '{target.labels[pairs[i, 1]]}'" for i in np.argsort(-count)[:3]]
+    shown = [
+        f"{count[i]:,} with '{target.labels[pairs[i, 0]]}' that look like '{target.labels[pairs[i, 1]]}'" for i in np.argsort(-count)[:3]
+    ]
     words = f"{share(len(found.rows), len(rows))} have a label that a model fitted on the other rows doubts: {', '.join(shown)}"
     apart = overlap <= OVERLAP
     words += (
@@ -127,7 +129,9 @@ def _classes(view: View, target: Target, rows: IntArray, p: FloatArray) -> Itera
         else f"; the classes overlap in these columns (AUC {knows:.3f}, {100 * overlap:.0f} % undecided rows), so that most may be right: cannot tell"
     )
     grave = "medium" if apart and len(found.rows) > max(2, 0.002 * len(rows)) else "low"
-    remedy = "look at the first of them (rows are in order of doubt); correct what is wrong, and try what leaving them out changes (pld.trial)"
+    remedy = (
+        "look at the first of them (rows are in order of doubt); correct what is wrong, and try what leaving them out changes (pld.trial)"
+    )
     figures = {
         "AUC": knows, "undecided": overlap, "joint": found.joint.round(5).tolist(), "likely": [target.labels[k] for k in found.likely],
         "doubt": suspicion(target.codes[rows], p)[found.rows].round(4).tolist(), "labels": list(target.labels),
@@ -165,5 +169,3 @@ def _local_scale(answers: FloatArray, miss: FloatArray) -> FloatArray:
     whole = float(np.median(np.abs(miss)))
     per_bin = np.array([np.median(np.abs(miss[bins == b])) if (bins == b).sum() >= 10 else whole for b in range(10)])
     return np.asarray(np.maximum(per_bin, max(0.2 * whole, 1e-300))[bins] / 0.6745)
-
-

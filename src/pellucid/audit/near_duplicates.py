@@ -58,11 +58,15 @@ def _near(view: View, rows: IntArray, distance: FloatArray, at: IntArray, fine: 
     concerned = np.unique(pairs)
     differing = [n for n in names if (view.codes(n)[pairs[:, 0]] != view.codes(n)[pairs[:, 1]]).any()]
     few = f"; looked for among {len(rows):,} of {len(view):,} rows" if len(rows) < len(view) else ""
-    words = f"{share(len(concerned), len(view))} have a near copy: closer than {100 * CLOSE:.0f} % of the usual distance between neighbours, "
+    words = (
+        f"{share(len(concerned), len(view))} have a near copy: closer than {100 * CLOSE:.0f} % of the usual distance between neighbours, "
+    )
     words += f"where {expected:.1f} would by chance; the copies differ a little in {listed(differing)}{few}"
     remedy = "find out whether they are the same thing recorded twice; keep the copies of one thing in one part (with_roles(group=...))"
     severity = "medium" if len(concerned) > 0.01 * len(view) else "low"
-    yield view.finding("near duplicates", severity, differing, words, remedy, rows=concerned, figures={"pairs": len(pairs), "by chance": expected})
+    yield view.finding(
+        "near duplicates", severity, differing, words, remedy, rows=concerned, figures={"pairs": len(pairs), "by chance": expected}
+    )
     for name, part in parts_of(view.plan).items():
         learned = parts_of(view.plan).get("train", np.zeros(0, np.int64))
         across = (np.isin(pairs, part) & np.isin(pairs[:, ::-1], learned)) if name != "train" else np.zeros_like(pairs, bool)

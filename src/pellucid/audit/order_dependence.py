@@ -56,4 +56,8 @@ def find(view: View) -> list[Finding]:
     words += f"where {usual * len(view):,.0f} would be chance ({100 * (1 - own / usual):.0f} % less, z {z:.1f}); the rows are no independent draws"
     remedy = "find out what orders them: several rows of one person (with_roles(group=...)), time (with_roles(order=...)), or a sorted file"
     severity = "medium" if own < 0.8 * usual else "low"
-    return [view.finding("order dependence", severity, names[:20], words, remedy, figures={"gap": own, "by chance": usual, "z": z}, sampled=True)]
+    return [
+        view.finding(
+            "order dependence", severity, names[:20], words, remedy, figures={"gap": own, "by chance": usual, "z": z}, sampled=True
+        )
+    ]

@@ -121,9 +121,7 @@ def probabilities(model: Any, rows: Table, classes: Sequence[str]) -> FloatArray
     return out
 
 
-def run(
-    finding: Finding, model: Any, X: Any = None, *, refit: Any = None, budget: float | None = None, random_state: Any = 0
-) -> Trial:
+def run(finding: Finding, model: Any, X: Any = None, *, refit: Any = None, budget: float | None = None, random_state: Any = 0) -> Trial:
     """Return the trial of a finding. See :func:`pellucid.evaluate.trial`."""
     started, seed = time.perf_counter(), as_seed(random_state)
     if budget is not None and not budget > 0:
@@ -222,7 +220,10 @@ def _verdict(ground: Ground, remedy: Remedy, arms: FloatArray, rows: Ints, folds
     gain = after.gain(before, ground.metric)
     half = np.nanstd(after.draws[ground.metric] - before.draws[ground.metric])
     # fits differ too, and their spread is in no bootstrap of rows: the folds' own gains show it
-    own = [a.point[ground.metric] - b.point[ground.metric] for b, a in (scored(folds[rows] == k) for k in range(FOLDS) if (folds[rows] == k).any())]
+    own = [
+        a.point[ground.metric] - b.point[ground.metric]
+        for b, a in (scored(folds[rows] == k) for k in range(FOLDS) if (folds[rows] == k).any())
+    ]
     spread = float(np.nanstd(own, ddof=1) / np.sqrt(len(own))) if len(own) > 1 else 0.0
     error = 1.96 * max(float(half), spread)
     low, high = min(gain.low, gain.value - error), max(gain.high, gain.value + error)
@@ -236,5 +237,3 @@ def _verdict(ground: Ground, remedy: Remedy, arms: FloatArray, rows: Ints, folds
     record = RunRecord("effect", settings, ground.seed, ground.table.fingerprint())
     details = {"before": one, "after": two, "metric": ground.metric, "rows": len(rows), "fits": 2 * done, "remedy": remedy.words}
     return Trial("effect", gain.value, (low, high), 0.0, "pass" if passed else "fail", words, record, ground.finding.kind, details)
-
-

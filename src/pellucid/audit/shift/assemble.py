@@ -23,7 +23,9 @@ def compare(old: Any, new: Any, *, model: Any, target: str | None, order: Any, r
     found.sort(key=lambda f: -SEVERITIES.index(f.severity))
     made: CostOfShift | None = two.kept.get("cost")
     settings = {"model": None if model is None else type(model).__name__, "target": two.target, "order": order}
-    caveats = () if two.rows[0].size == len(two.old) and two.rows[1].size == len(two.new) else ("fits use at most 20,000 rows of each table",)
+    caveats = (
+        () if two.rows[0].size == len(two.old) and two.rows[1].size == len(two.new) else ("fits use at most 20,000 rows of each table",)
+    )
     record = RunRecord("shift", settings, two.seed, two.new.fingerprint, time.perf_counter() - started, caveats=caveats)
     return Shift(drift.measure(two), joint.measure(two), tuple(found), made, _words(two, made), record)
 
@@ -44,4 +46,6 @@ def _words(two: Pair, made: CostOfShift | None) -> str:
     text += f". A classifier tells new rows from old ones with AUC {whole['auc']:.3f} (chance {whole['by_chance']:.3f})"
     if made is not None:
         return f"{text}. {made.words[:1].upper()}{made.words[1:]}."
-    return text + (f". {two.kept['no cost'][:1].upper()}{two.kept['no cost'][1:]}." if "no cost" in two.kept and two.model is not None else ".")
+    return text + (
+        f". {two.kept['no cost'][:1].upper()}{two.kept['no cost'][1:]}." if "no cost" in two.kept and two.model is not None else "."
+    )

@@ -98,7 +98,11 @@ def losses(model: Any, pair: Pair) -> tuple[FloatArray, FloatArray, str, str]:
         else:
             raise RequestError("the model cannot be asked", expected="predict or predict_proba", got=type(model).__name__)
     unit = pair.old.table.schema[goal].unit
-    return (*found, "log loss", "nats") if hasattr(model, "predict_proba") else (*found, "squared error", f"{unit}²" if unit else "squared units")  # type: ignore[return-value]
+    return (
+        (*found, "log loss", "nats")
+        if hasattr(model, "predict_proba")
+        else (*found, "squared error", f"{unit}²" if unit else "squared units")
+    )  # type: ignore[return-value]
 
 
 def _groups(pair: Pair) -> list[tuple[str, tuple[str, ...]]]:
@@ -118,7 +122,9 @@ def _groups(pair: Pair) -> list[tuple[str, tuple[str, ...]]]:
                 raise ColumnError("the order names columns that cannot be compared", expected=quote(usable, 12), got=quote(unknown))
             groups.append((" + ".join(names), names))
         if len(groups) > MOST:
-            raise RequestError("the order has too many parts", expected=f"at most {MOST}", got=str(len(groups)), do="join columns to groups")
+            raise RequestError(
+                "the order has too many parts", expected=f"at most {MOST}", got=str(len(groups)), do="join columns to groups"
+            )
     rest = tuple(n for n in usable if n not in {c for _, names in groups for c in names})
     return groups + ([(OTHERS if groups else "the columns", rest)] if rest else [])
 
@@ -139,7 +145,9 @@ def cost(pair: Pair) -> CostOfShift:
         known = (*known, *names)
         made = ratio(pair, known)
         if not made.overlaps:
-            raise NoCost(f"the tables hardly overlap in {quote(known, 4)} (AUC {made.auc:.3f}): what a change cost cannot be told from them")
+            raise NoCost(
+                f"the tables hardly overlap in {quote(known, 4)} (AUC {made.auc:.3f}): what a change cost cannot be told from them"
+            )
         now = np.log(made.old), np.log(made.new)
         logs.append((now[0] - last[0], now[1] - last[1]))
         last, clipped = now, max(clipped, made.clipped)
@@ -192,7 +200,11 @@ def find(pair: Pair) -> list[Finding]:
     if made.after <= made.before or made.shares[worst] < 3 * made.error[worst] or made.shares[worst] < 0.05 * made.before:
         return []
     columns = [n for n in made.players[worst].split(" + ") if n in pair.names]
-    remedy = "learn again with new rows" if worst == len(made.players) - 1 else "learn with weights (pld.reweigh), or repair the source of the change"
+    remedy = (
+        "learn again with new rows"
+        if worst == len(made.players) - 1
+        else "learn with weights (pld.reweigh), or repair the source of the change"
+    )
     figures = dict(zip(made.players, made.shares.tolist()))
     goal = () if columns else (str(pair.target),)
     return [pair.new.finding("shift: cost", "high", (*columns, *goal), made.words, remedy, figures=figures)]

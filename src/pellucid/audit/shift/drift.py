@@ -143,4 +143,6 @@ def _changed(pair: Pair, line: dict) -> Iterator[Finding]:
     words = f"'{name}' has changed: {size} (by chance up to {line['by_chance']:.2g}), {moved}"
     remedy = f"ask what happened to '{name}'; look at the model's errors on new rows, or learn with weights (pld.reweigh)"
     severity = "high" if line["effect"] > 5 * LIMIT else "medium"
-    yield pair.new.finding("shift: column", severity, (name,), words, remedy, figures={k: line[k] for k in ("effect", "by_chance", "q", "psi")})
+    yield pair.new.finding(
+        "shift: column", severity, (name,), words, remedy, figures={k: line[k] for k in ("effect", "by_chance", "q", "psi")}
+    )

@@ -29,7 +29,9 @@ def levels(pair: Pair) -> list[Finding]:
         words = f"'{name}' has {share(len(rows), len(codes))} with levels that the old table does not know: {listed(texts[known:])}"
         remedy = "a model treats them as unseen: ask whether they are new, or old ones under another name"
         severity = "high" if len(rows) > 0.05 * len(codes) else "medium"
-        found.append(pair.new.finding("shift: new levels", severity, (name,), words, remedy, rows=rows, figures={"levels": list(texts[known:])[:50]}))
+        found.append(
+            pair.new.finding("shift: new levels", severity, (name,), words, remedy, rows=rows, figures={"levels": list(texts[known:])[:50]})
+        )
     return found
 
 

@@ -97,7 +97,9 @@ def _expanded(matrix: FloatArray, is_level: np.ndarray) -> FloatArray:
     wide = np.concatenate(out, 1) if out else np.zeros((len(matrix), 1))
     numbers = [i for i, j in enumerate(np.flatnonzero(~is_level)) if i < WIDE and j < matrix.shape[1]]
     if 1 < len(numbers) <= 8:  # products: correlations may have changed too
-        z = np.nan_to_num(np.clip((matrix[:, ~is_level] - np.nanmean(matrix[:, ~is_level], 0)) / (np.nanstd(matrix[:, ~is_level], 0) + 1e-12), -6, 6))
+        z = np.nan_to_num(
+            np.clip((matrix[:, ~is_level] - np.nanmean(matrix[:, ~is_level], 0)) / (np.nanstd(matrix[:, ~is_level], 0) + 1e-12), -6, 6)
+        )
         i, j = np.triu_indices(z.shape[1], 1)
         wide = np.column_stack([wide, z[:, i] * z[:, j]])
     return np.asarray(wide)

@@ -78,7 +78,9 @@ def hashed(two: Pair) -> tuple[FloatArray, float]:
         for a, b in _buckets(two, name):
             gain = _log_ratio(a, b)
             for rows, total in ((a, log), (b, other)):
-                total += np.where(rows[0] >= 0, gain[np.maximum(rows[0], 0)], 0.0) if rows.ndim == 2 and len(rows) == 1 else _mean_of(rows, gain)
+                total += (
+                    np.where(rows[0] >= 0, gain[np.maximum(rows[0], 0)], 0.0) if rows.ndim == 2 and len(rows) == 1 else _mean_of(rows, gain)
+                )
     told = auc(np.concatenate([log, other]), np.arange(len(log) + len(other)) >= len(log))
     return np.clip(np.exp(np.clip(log, -20, 20)), *LIMITS), told
 

@@ -18,4 +18,6 @@ def remedy(ground: Ground) -> Remedy:
     if len(rows) > MOST * len(ground.table):
         raise NotTestable(f"{len(rows):,} of {len(ground.table):,} rows are doubted, too many to learn without them")
     words = f"learning without the {len(rows):,} doubted rows"
-    return Remedy(words, "they taught the model wrong; look at them", "no gain is shown; they may be right, or too few to matter", True, without=rows)
+    return Remedy(
+        words, "they taught the model wrong; look at them", "no gain is shown; they may be right, or too few to matter", True, without=rows
+    )

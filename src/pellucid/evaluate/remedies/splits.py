@@ -28,4 +28,6 @@ def remedy(ground: Ground) -> Remedy:
         fold = place * FOLDS // n
         words = f"splitting by blocks {'of rows' if order is None else f'of {order!r}'}"
         found = "part of the score was knowing the neighbours"
-    return Remedy(words, found, "no fall is shown, so that a split at random did not flatter this model", False, folds=np.asarray(fold, np.int64))
+    return Remedy(
+        words, found, "no fall is shown, so that a split at random did not flatter this model", False, folds=np.asarray(fold, np.int64)
+    )
