@@ -1,8 +1,8 @@
 """Planted label errors: how well the doubt of ``pellucid.audit.label_errors`` ranks them, table by table.
 
-Run from the repository root: ``python benchmarks/label_errors.py``. Flips are uniform among the other classes, on at most 8,000 rows. "AUC" is
-the chance that a flipped label is doubted more than one that was left; "precision" that of the doubted rows at the recall of 0.8; "listed" the
-precision and recall of the rows that the audit names.
+Run from the repository root: ``python benchmarks/label_errors.py``. Flips are uniform among the other classes, on at most 8,000 rows.
+"AUC" is the chance that a flipped label is doubted more than one that was left; "precision" that of the doubted rows at the recall of 0.8;
+"listed" the precision and recall of the rows that the audit names.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pellucid.audit.view import View
 from pellucid.table import read_table
 
 FILES = {
-    "penguins.csv": "species", "mammography.csv.gz": "class", "phoneme.csv": "class", "adult_train.csv.gz": "income", "titanic.csv": "Survived",
-    "german_credit.csv": "risk", "compas.csv.gz": "two_year_recid",
+    "penguins.csv": "species", "mammography.csv.gz": "class", "phoneme.csv": "class", "adult_train.csv.gz": "income", "titanic.csv":
+    "Survived", "german_credit.csv": "risk", "compas.csv.gz": "two_year_recid",
 }  # fmt: skip
 SHARES = (0.01, 0.10)
 ROWS = 8000

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pellucid.audit.duplicates import parts_of
-from pellucid.audit.view import IntArray, View, listed, share
+from pellucid.audit.view import IntArray, View, share
 from pellucid.results import Finding
 from pellucid.table import ColumnType, Role
 
@@ -51,7 +51,8 @@ def _shared(view: View, column: str, part: str, learned: IntArray, rows: IntArra
     if not len(both):
         return
     groups = np.unique(codes[both])
-    words = f"{share(len(both), len(rows))} of the part '{part}' belong to one of {len(groups):,} groups of '{column}' that the part 'train' holds too; "
+    words = f"{share(len(both), len(rows))} of the part '{part}' belong to one of {len(groups):,} groups of '{column}' that "
+    words += "the part 'train' holds too; "
     words += "figures measured there tell how well known groups are recognised, not how new ones fare"
     remedy = f"split by group: with_roles(group='{column}')"
     severity = "high" if len(both) > 0.05 * len(rows) else "medium"

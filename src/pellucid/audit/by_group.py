@@ -1,7 +1,7 @@
 """How the answers of a model, or decisions, fall out for groups of rows: rates with intervals, gaps with what chance would show.
 
-Letters: G groups, N rows, B draws. Every rate is a count of successes among a count of rows, so that resampling within a group is a binomial
-draw and dealing out successes among equal groups a hypergeometric one: no loop over rows.
+Letters: G groups, N rows, B draws. Every rate is a count of successes among a count of rows, so that resampling within a group is a
+binomial draw and dealing out successes among equal groups a hypergeometric one: no loop over rows.
 """
 
 from __future__ import annotations
@@ -294,7 +294,8 @@ def _means(
     half = Z95 * np.sqrt(spread / np.maximum(n, 1))
     shown = np.sqrt if measure == "rmse" else lambda v: v
     low = np.maximum(mean - half, 0) if measure == "rmse" else mean - half
-    rates = {names[g]: Rate(*(float(shown(v[g])) for v in (mean, low, mean + half)), int(n[g]), bool(n[g] >= FEWEST)) for g in order}
+    shares = [np.asarray(shown(v), np.float64) for v in (mean, low, mean + half)]
+    rates = {names[g]: Rate(float(shares[0][g]), float(shares[1][g]), float(shares[2][g]), int(n[g]), bool(n[g] >= FEWEST)) for g in order}
     told = np.flatnonzero(n >= FEWEST)
     if len(told) < 2:
         return rates, None

@@ -123,10 +123,11 @@ def _classes(view: View, target: Target, rows: IntArray, p: FloatArray) -> Itera
     ]
     words = f"{share(len(found.rows), len(rows))} have a label that a model fitted on the other rows doubts: {', '.join(shown)}"
     apart = overlap <= OVERLAP
+    told = f"AUC {knows:.3f}, {100 * overlap:.0f} % undecided rows"
     words += (
-        f"; the classes are told apart (AUC {knows:.3f}, {100 * overlap:.0f} % undecided rows), so that many of these labels may be wrong"
+        f"; the classes are told apart ({told}), so that many of these labels may be wrong"
         if apart
-        else f"; the classes overlap in these columns (AUC {knows:.3f}, {100 * overlap:.0f} % undecided rows), so that most may be right: cannot tell"
+        else f"; the classes overlap in these columns ({told}), so that most may be right: cannot tell"
     )
     grave = "medium" if apart and len(found.rows) > max(2, 0.002 * len(rows)) else "low"
     remedy = (
@@ -155,7 +156,8 @@ def _numbers(view: View, target: Target, rows: IntArray, answers: FloatArray) ->
     heavy = tail > 3 * len(at) + 10 * norm.sf(limit / 2) * 2 * len(rows)
     unit = f" {target.unit}" if target.unit else ""
     some = ", ".join(f"{y[i]:.4g}{unit} where about {answers[i]:.4g} was expected" for i in at[:3])
-    words = f"{share(len(at), len(rows))} have a target more than {limit:.0f} times the usual miss away from what a model of the other rows expects: {some}"
+    words = f"{share(len(at), len(rows))} have a target more than {limit:.0f} times the usual miss away from what a model of "
+    words += f"the other rows expects: {some}"
     words += "; misses of every size occur, so that the target has a heavy tail and these may be right: cannot tell" if heavy else ""
     remedy = "check these values (unit, decimal point, row mixed up); try what leaving them out changes (pld.trial)"
     figures = {"expected": answers[at].tolist(), "size": size[at].round(3).tolist()}

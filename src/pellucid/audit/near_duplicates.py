@@ -24,9 +24,10 @@ def find(view: View) -> list[Finding]:
     """Return near copies (not exact ones), and which of them stand on both sides of the plan.
 
     The distance to the nearest other row is compared with its median over rows. Among independent rows of d number columns, distances
-    below a share c of it have a chance of about ln 2 c^d; what goes beyond that (at ``ALPHA``) is told. Below three number columns nothing can
-    be told. Definition of closeness after Northcutt, Athalye, Mueller 2021 (arXiv:2103.14749), whose share is larger. Cost: neighbours of at
-    most 10,000 rows.
+    below a share c of it have a chance of about ln 2 c^d; what goes beyond that (at ``ALPHA``) is told. Below three number columns
+    nothing can
+    be told. Definition of closeness after Northcutt, Athalye, Mueller 2021 (arXiv:2103.14749), whose share is larger. Cost: neighbours
+    of at most 10,000 rows.
     """
     names = tuple(n for n in view.features if n != view.table.target)
     numbers = [n for n in names if view.is_number(n) and np.nanstd(view.numbers(n)) > 0]
@@ -72,6 +73,7 @@ def _near(view: View, rows: IntArray, distance: FloatArray, at: IntArray, fine: 
         across = (np.isin(pairs, part) & np.isin(pairs[:, ::-1], learned)) if name != "train" else np.zeros_like(pairs, bool)
         both = np.unique(pairs[across])
         if len(both):
-            words = f"{share(len(both), len(part))} of the part '{name}' have a near copy in the part 'train'; figures measured there flatter the model"
+            words = f"{share(len(both), len(part))} of the part '{name}' have a near copy in the part 'train'; figures measured "
+            words += "there flatter the model"
             severity = "high" if len(both) > 0.01 * len(part) else "medium"
             yield view.finding("near duplicates: across splits", severity, differing, words, remedy, rows=both, figures={"part": name})

@@ -53,7 +53,8 @@ def find(view: View) -> list[Finding]:
     if z > norm.ppf(ALPHA) or own > (1 - LEAST) * usual:
         return []
     words = f"neighbouring rows are alike: rows with nearly the same cells stand {own * len(view):,.0f} rows apart on average, "
-    words += f"where {usual * len(view):,.0f} would be chance ({100 * (1 - own / usual):.0f} % less, z {z:.1f}); the rows are no independent draws"
+    words += f"where {usual * len(view):,.0f} would be chance ({100 * (1 - own / usual):.0f} % less, z {z:.1f}); the rows are "
+    words += "no independent draws"
     remedy = "find out what orders them: several rows of one person (with_roles(group=...)), time (with_roles(order=...)), or a sorted file"
     severity = "medium" if own < 0.8 * usual else "low"
     return [

@@ -93,7 +93,9 @@ def probabilities(predictor: Any, table: Table) -> FloatArray:
     return np.column_stack([1 - p[:, 0], p[:, 0]]) if p.shape[1] == 1 else p
 
 
-def hardest(view: View, runs: Runs, scores: FloatArray, kind: str, what: str, others: Sequence[tuple[str, FloatArray]] = ()) -> list[Finding]:
+def hardest(
+    view: View, runs: Runs, scores: FloatArray, kind: str, what: str, others: Sequence[tuple[str, FloatArray]] = ()
+) -> list[Finding]:
     """Return one finding that names the hardest rows: the upper 2 %."""
     from scipy.stats import spearmanr
 
@@ -104,9 +106,12 @@ def hardest(view: View, runs: Runs, scores: FloatArray, kind: str, what: str, ot
         return []
     top = np.argsort(-scores, kind="stable")[: max(5, round(TOP * n))]
     agree = [f"; rank correlation with {name} {float(spearmanr(scores, other).statistic):.2f}" for name, other in others]
-    words = f"the {len(top):,} rows that are hardest by {what} reach {scores[top].min():.3g} to {scores[top].max():.3g}, where half of all rows "
+    words = f"the {len(top):,} rows that are hardest by {what} reach {scores[top].min():.3g} to {scores[top].max():.3g}, "
+    words += "where half of all rows "
     words += f"stay below {np.median(scores):.3g}" + "".join(agree)
-    remedy = "look at them: wrong labels and odd rows gather here, and so do rare but right ones; try what leaving them out changes (pld.trial)"
+    remedy = (
+        "look at them: wrong labels and odd rows gather here, and so do rare but right ones; try what leaving them out changes (pld.trial)"
+    )
     figures = {"scores": scores[top].round(5).tolist(), "median": float(np.median(scores)), "measure": kind}
     return [view.finding(f"training rows: {kind}", "low", (target.name,), words, remedy, rows=places[top], figures=figures)]
 

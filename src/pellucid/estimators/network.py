@@ -172,7 +172,7 @@ class NetworkEngine:
         from pellucid.nn.gradients.row_norms import row_norms
 
         cells, goal = self.cells(table.select(self.encoder.columns)), self.objective.prepare(target).to(self.device)
-        return np.mean([row_norms(net, cells, goal, self.objective.losses) for net in self._single()], axis=0)
+        return np.asarray(np.mean([row_norms(net, cells, goal, self.objective.losses) for net in self._single()], axis=0))
 
     @staticmethod
     def _parts(plan: Plan) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:

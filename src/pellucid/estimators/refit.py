@@ -101,5 +101,5 @@ class Refitter:
         if checkpoints:
             if not isinstance(made, NetworkPredictor):
                 raise RequestError("this kind of model does not learn step by step", expected="a network", got=str(fitted.engine_.name))
-            made.checkpoints = tuple(made.at_snapshot(k) for k in range(len(fitted.engine_.snapshots)))
+            made.checkpoints = tuple(made.at_snapshot(k) for k in range(len(made.engine.snapshots)))
         return made

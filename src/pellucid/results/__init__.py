@@ -10,6 +10,7 @@ from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
 from pellucid.results.groups import Gap, GroupTable, Rate
 from pellucid.results.inside import AttentionMaps, UnitMaps
+from pellucid.results.learning import LearningCurve
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.selection import Selection
@@ -37,6 +38,7 @@ __all__ = [
     "Inquiry",
     "Interactions",
     "Leaderboard",
+    "LearningCurve",
     "Neighbours",
     "Prediction",
     "Rate",

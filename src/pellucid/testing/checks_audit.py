@@ -60,6 +60,46 @@ class OneRule:
         return np.column_stack([1 - p, p])
 
 
+class MarkRule:
+    """A model that reads the column ``mark`` where there is one, and nothing else; else the one rule."""
+
+    classes_ = OneRule.classes_
+
+    def predict_proba(self, X: pd.DataFrame) -> Any:
+        """Return probabilities (N, 2)."""
+        if "mark" not in X:
+            return OneRule().predict_proba(X)
+        p = np.where(X["mark"] == "x", 0.75, 0.25)
+        return np.column_stack([1 - p, p])
+
+
+_FITS: dict[Any, Any] = {}
+
+
+def _watched(table: Any) -> dict[str, Any]:
+    """Return a refit of a small network for a view; what is fitted on the same table with the same seed is fitted once for all checks."""
+    key = table.fingerprint()
+
+    def once(seed: int | None, make: Callable[[], Any]) -> Any:
+        if (key, seed) not in _FITS:
+            _FITS[key, seed] = make()
+        return _FITS[key, seed]
+
+    def fitted() -> Any:
+        from pellucid.estimators import TabularClassifier
+
+        return TabularClassifier(backbone="mlp", max_steps=30, random_state=0, verbose=0, keep_rows=0).fit(table).refitter()
+
+    class Once:
+        inner = once(None, fitted)
+        target, table = inner.target, inner.table
+
+        def __call__(self, seed: int = 0, checkpoints: int = 0) -> Any:
+            return once(seed, lambda: self.inner(seed=seed, checkpoints=checkpoints))
+
+    return {"refit": Once()}
+
+
 def _halves(table: Any) -> dict[str, Any]:
     rows = np.arange(len(table))
     return {"plan": {"train": rows[rows % 2 == 0], "certify": rows[rows % 2 == 1]}}
@@ -129,6 +169,11 @@ def _wronged(t: pd.DataFrame) -> pd.DataFrame:
     return t.assign(ill=np.where(hidden, "yes", t["ill"]))
 
 
+def _marked(t: pd.DataFrame) -> pd.DataFrame:
+    right = np.random.default_rng(3).random(len(t)) < 0.7
+    return t.assign(mark=np.where((t["ill"] == "yes") == right, "x", "o"))
+
+
 def _strange(t: pd.DataFrame) -> pd.DataFrame:
     return t.assign(age=t["age"].where(np.arange(len(t)) % 10 > 0, t["age"] + 400))
 
@@ -148,6 +193,10 @@ FAULTS: Mapping[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "label_errors": (_flipped, "ill"),
     "proxies": (_stands_for, "trade"),
     "group_errors": (_wronged, "sex"),
+    "shortcuts": (_marked, "mark"),
+    "el2n": (_flipped, "ill"),
+    "grand": (_flipped, "ill"),
+    "vog": (_flipped, "ill"),
 }
 """By audit: what plants its fault, and the column to be named (empty where it is about rows)."""
 
@@ -157,8 +206,16 @@ GIVEN: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "across": _halves,
     "near_duplicates": _halves,
     "group_errors": lambda table: {"predictor": OneRule()},
+    "shortcuts": lambda table: {"predictor": MarkRule()},
+    "el2n": _watched,
+    "grand": _watched,
+    "vog": _watched,
 }
 """What an audit needs besides the table."""
+
+
+TRAINED = ("el2n", "grand", "vog")
+"""Audits that train a network: one clean table must do."""
 
 
 def subject(entry: Entry) -> Find:
@@ -175,7 +232,8 @@ def subject(entry: Entry) -> Find:
 
 def check_it_is_silent_on_a_clean_table(find: Find) -> None:
     """On six tables without faults at most one finding above "low" is made: an audit that tests speaks up with a chance of 1 %."""
-    loud = [f for seed in range(6) for f in find(_view(clean_frame(1000, seed), find.__name__)) if f.severity != "low"]
+    few = 1 if find.__name__ in TRAINED else 6
+    loud = [f for seed in range(few) for f in find(_view(clean_frame(1000, seed), find.__name__)) if f.severity != "low"]
     assert len(loud) <= 1, f"{len(loud)} findings on six clean tables, such as: {loud[0].evidence}"
 
 

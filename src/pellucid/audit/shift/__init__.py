@@ -42,8 +42,8 @@ def shift(
     Notes
     -----
     Numbers: Kolmogorov-Smirnov, Wasserstein distance over the old standard deviation. Categories: chi-square, total variation. A column has
-    changed where the effect is above 0.1 and above 95 % of what chance shows, and its q-value (Benjamini-Hochberg) below 0.01: with many rows
-    the test alone would find any trifle. Cost: a few fits of small boosted trees on at most 20,000 rows of each table.
+    changed where the effect is above 0.1 and above 95 % of what chance shows, and its q-value (Benjamini-Hochberg) below 0.01: with many
+    rows the test alone would find any trifle. Cost: a few fits of small boosted trees on at most 20,000 rows of each table.
 
     Examples
     --------
@@ -80,8 +80,8 @@ def reweigh(old: Any, new: Any, *, method: str = "classifier", target: str | Non
 
     Notes
     -----
-    Shimodaira 2000, doi:10.1016/S0378-3758(00)00115-4; hashed: Xie, Santurkar, Ma, Liang 2023, arXiv:2302.03169. The weights are right where
-    only the columns' distribution changed and not the target's relation to them. Cost: ten small fits on at most 20,000 rows of each
+    Shimodaira 2000, doi:10.1016/S0378-3758(00)00115-4; hashed: Xie, Santurkar, Ma, Liang 2023, arXiv:2302.03169. The weights are right
+    where only the columns' distribution changed and not the target's relation to them. Cost: ten small fits on at most 20,000 rows of each
     table; hashed: one pass over the cells.
 
     Examples

@@ -41,7 +41,7 @@ def shapley_of(values: FloatArray) -> FloatArray:
     """
     from math import factorial
 
-    p = int(len(values)).bit_length() - 1
+    p = len(values).bit_length() - 1
     sets = np.arange(2**p)
     size = np.array([bin(s).count("1") for s in sets])
     weight = np.array([factorial(s) * factorial(p - s - 1) / factorial(p) if s < p else 0.0 for s in size])
@@ -53,14 +53,15 @@ def shapley_of(values: FloatArray) -> FloatArray:
 
 
 def shared(loss_old: FloatArray, loss_new: FloatArray, log_old: FloatArray, log_new: FloatArray) -> tuple[FloatArray, float]:
-    """Return (value of each set (2^(K + 1),), smallest effective sample size) of K mechanisms of the columns and the relation of the target.
+    """Return (value of each set (2^(K + 1),), smallest effective sample size) of K mechanisms of the columns and the relation of the
+    target.
 
-    ``log_old`` (K, n), ``log_new`` (K, m): log ratio of each mechanism's density in the new table over the old one, at the rows. The relation is
-    the last player. A set's value is the mean loss where only its members have changed.
+    ``log_old`` (K, n), ``log_new`` (K, m): log ratio of each mechanism's density in the new table over the old one, at the rows. The
+    relation is the last player. A set's value is the mean loss where only its members have changed.
 
     # NOTE[DIFF] the paper weighs old rows for every set and needs the ratio of the relation's densities. Sets with the relation are
-    here the new rows, weighted back by the mechanisms that are not in the set: the relation need not be modelled, and the values of no change
-    and of all changes are the two observed means, so that the shares add up to the observed change.
+    here the new rows, weighted back by the mechanisms that are not in the set: the relation need not be modelled, and the values of no
+    change and of all changes are the two observed means, so that the shares add up to the observed change.
     """
     k = len(log_old)
     member = (np.arange(2**k)[:, None] >> np.arange(k)) & 1
@@ -98,11 +99,9 @@ def losses(model: Any, pair: Pair) -> tuple[FloatArray, FloatArray, str, str]:
         else:
             raise RequestError("the model cannot be asked", expected="predict or predict_proba", got=type(model).__name__)
     unit = pair.old.table.schema[goal].unit
-    return (
-        (*found, "log loss", "nats")
-        if hasattr(model, "predict_proba")
-        else (*found, "squared error", f"{unit}²" if unit else "squared units")
-    )  # type: ignore[return-value]
+    if hasattr(model, "predict_proba"):
+        return found[0], found[1], "log loss", "nats"
+    return found[0], found[1], "squared error", f"{unit}²" if unit else "squared units"
 
 
 def _groups(pair: Pair) -> list[tuple[str, tuple[str, ...]]]:

@@ -49,13 +49,13 @@ def _counted(pair: Pair) -> list[Finding]:
     assert old is not None
     remedy = "compare rates and errors within classes, not over all rows; thresholds chosen on the old rows may be wrong now"
     if not old.is_classes:
-        a, b = (v[np.isfinite(v)] for v in pair.numbers(name))
-        if len(a) < 30 or len(b) < 30:
+        x, y = (v[np.isfinite(v)] for v in pair.numbers(name))
+        if len(x) < 30 or len(y) < 30:
             return []
-        far, p = wasserstein(a, b) / max(float(a.std()), 1e-300), float(ks_2samp(a, b, method="asymp").pvalue)
+        far, p = wasserstein(x, y) / max(float(x.std()), 1e-300), float(ks_2samp(x, y, method="asymp").pvalue)
         if p > ALPHA or far < LIMIT:
             return []
-        words = f"the target '{name}' has changed: mean {amount(float(a.mean()), old.unit)} to {amount(float(b.mean()), old.unit)}, "
+        words = f"the target '{name}' has changed: mean {amount(float(x.mean()), old.unit)} to {amount(float(y.mean()), old.unit)}, "
         words += f"moved by {far:.2g} standard deviations"
         return [pair.new.finding("shift: target", "medium", (name,), words, remedy, figures={"effect": far, "p": p})]
     one, two, texts, _ = pair.levels(name)

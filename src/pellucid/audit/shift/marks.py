@@ -38,8 +38,8 @@ def levels(pair: Pair) -> list[Finding]:
 def slip(a: FloatArray, b: FloatArray) -> float | None:
     """Return the factor by which the new numbers are too large (below 1: too small), where a known one brings them home, or None.
 
-    The logarithms of the medians must differ by that of the factor to 0.03, and the numbers, once divided, must lie like the old ones: half as far
-    as before at most, by Kolmogorov's distance.
+    The logarithms of the medians must differ by that of the factor to 0.03, and the numbers, once divided, must lie like the old ones:
+    half as far as before at most, by Kolmogorov's distance.
     """
     from scipy.stats import ks_2samp
 
@@ -50,9 +50,9 @@ def slip(a: FloatArray, b: FloatArray) -> float | None:
     before = ks_2samp(a, b, method="asymp").statistic
     for factor, _ in FACTORS:
         for times in (factor, 1 / factor):
-            if abs(ratio - np.log10(times)) < NEAR and abs(ratio) > 2 * NEAR:
-                if ks_2samp(a, b / times, method="asymp").statistic < 0.5 * before and before > 0.3:
-                    return float(times)
+            near = before > 0.3 and abs(ratio) > 2 * NEAR and abs(ratio - np.log10(times)) < NEAR
+            if near and ks_2samp(a, b / times, method="asymp").statistic < 0.5 * before:
+                return float(times)
     return None
 
 

@@ -18,7 +18,7 @@ __all__ = ["CLIP", "Ratio", "effective_size", "ratio"]
 
 CLIP = 0.02
 FOLDS = 5
-WIDE = 20
+MOST_PRODUCTS = 8
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,11 @@ def _expanded(matrix: FloatArray, is_level: np.ndarray) -> FloatArray:
         z = np.nan_to_num(np.clip((x - np.nanmean(x)) / sd, -6, 6)) if sd > 0 else np.zeros(len(x))
         out.append(np.column_stack([z, z**2]))
     wide = np.concatenate(out, 1) if out else np.zeros((len(matrix), 1))
-    numbers = [i for i, j in enumerate(np.flatnonzero(~is_level)) if i < WIDE and j < matrix.shape[1]]
-    if 1 < len(numbers) <= 8:  # products: correlations may have changed too
-        z = np.nan_to_num(
-            np.clip((matrix[:, ~is_level] - np.nanmean(matrix[:, ~is_level], 0)) / (np.nanstd(matrix[:, ~is_level], 0) + 1e-12), -6, 6)
-        )
-        i, j = np.triu_indices(z.shape[1], 1)
-        wide = np.column_stack([wide, z[:, i] * z[:, j]])
+    if 1 < (~is_level).sum() <= MOST_PRODUCTS:  # products: correlations may have changed too
+        plain = matrix[:, ~is_level]
+        z = np.nan_to_num(np.clip((plain - np.nanmean(plain, 0)) / (np.nanstd(plain, 0) + 1e-12), -6, 6))
+        first, second = np.triu_indices(z.shape[1], 1)
+        wide = np.column_stack([wide, z[:, first] * z[:, second]])
     return np.asarray(wide)
 
 

@@ -47,10 +47,10 @@ def weigh(old: Any, new: Any, *, method: str, target: str | None, random_state: 
     effective = effective_size(values[known])
     if effective < max(20.0, LEAST * known.sum()):
         _refuse(told)
-    gaps = tuple(_distance(two, w) for w in (known.astype(float), values))
+    gaps = _distance(two, known.astype(float)), _distance(two, values)
     words = f"weights bring the columns' mean distance from {gaps[0]:.3g} to {gaps[1]:.3g}; {known.sum():,} weighted rows say as much as "
     words += f"{effective:,.0f} rows, {100 * clipped:.1f} % of the weights are at their limit"
-    caveats = ("only the columns may have changed, not the relation of the target to them",)
+    caveats: tuple[str, ...] = ("only the columns may have changed, not the relation of the target to them",)
     caveats += () if known.all() else (f"rows beyond {known.sum():,} drawn ones have weight 0",)
     caveats += ("columns are taken as independent, with a share of their joint change lost",) if method == "hashed" else ()
     record = RunRecord("reweigh", {"method": method}, two.seed, two.old.fingerprint, time.perf_counter() - started, caveats=caveats)
@@ -67,8 +67,8 @@ def _refuse(told: float) -> None:
 def hashed(two: Pair) -> tuple[FloatArray, float]:
     """Return (weights (n,), area under the curve of them) by the ratio of cell counts in H hashed buckets.
 
-    A cell is its column and its level, its bin of equal mass (numbers), or each of its words (texts); the ratio of a row is the product over its
-    cells, tempered by 1 / C' where cells say the same: see the note. Xie, Santurkar, Ma, Liang 2023, arXiv:2302.03169.
+    A cell is its column and its level, its bin of equal mass (numbers), or each of its words (texts); the ratio of a row is the product
+    over its cells, tempered by 1 / C' where cells say the same: see the note. Xie, Santurkar, Ma, Liang 2023, arXiv:2302.03169.
 
     # NOTE[DIFF] words and pairs of words there, cells of columns here; and the counts get half a count each, so that none is 0.
     """
@@ -95,7 +95,8 @@ def _log_ratio(a: IntArray, b: IntArray) -> FloatArray:
 
 
 def _mean_of(rows: IntArray, gain: FloatArray) -> FloatArray:
-    """Return the mean gain of the buckets of each row, rows (W, n) with -1 where there is none: a text's words are no independent columns."""
+    """Return the mean gain of the buckets of each row, rows (W, n) with -1 where there is none: a text's words are no independent
+    columns."""
     here = rows >= 0
     return np.asarray((gain[np.maximum(rows, 0)] * here).sum(0) / np.maximum(here.sum(0), 1))
 
@@ -129,13 +130,13 @@ def _bucket(text: str) -> int:
 
 def _distance(two: Pair, weights: FloatArray) -> float:
     """Return the mean over columns of the distance of means (in standard deviations) or of shares, old rows weighted."""
-    out = []
+    out: list[float] = []
     for name in two.usable:
         if two.is_number(name):
             x, y = two.numbers(name)
             here = np.isfinite(x) & (weights > 0)
             if here.any() and np.isfinite(y).any() and np.nanstd(y) > 0:
-                out.append(abs(np.average(x[here], weights=weights[here]) - np.nanmean(y)) / np.nanstd(y))
+                out.append(float(abs(np.average(x[here], weights=weights[here]) - np.nanmean(y)) / np.nanstd(y)))
         else:
             one, other, texts, _ = two.levels(name)
             a = np.bincount(one[one >= 0], weights=weights[one >= 0], minlength=len(texts))

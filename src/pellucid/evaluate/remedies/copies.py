@@ -14,7 +14,8 @@ __all__ = ["remedy"]
 
 
 def remedy(ground: Ground) -> Remedy:
-    """Return the remedy: folds in which copies, or near copies, stay together, against folds at random. Memory is proven where the score falls.
+    """Return the remedy: folds in which copies, or near copies, stay together, against folds at random. Memory is proven where the score
+    falls.
 
     Contradicting labels are judged by learning without the rows concerned.
     """
@@ -28,10 +29,8 @@ def remedy(ground: Ground) -> Remedy:
     groups = _near(ground) if finding.kind.startswith("near") else View(ground.table, seed=ground.seed).row_codes(ground.features)
     fold = stream(ground.seed, "folds", "copies").integers(0, FOLDS, int(groups.max()) + 1)[groups]
     kind = "near copies" if finding.kind.startswith("near") else "copies"
-    return Remedy(
-        f"keeping {kind} in one part", "part of the score was memory of copies", "no fall is shown, so that copies did not flatter this model",
-        False, folds=np.asarray(fold, np.int64),
-    )  # fmt: skip
+    none = "no fall is shown, so that copies did not flatter this model"
+    return Remedy(f"keeping {kind} in one part", "part of the score was memory of copies", none, False, folds=np.asarray(fold, np.int64))
 
 
 def _near(ground: Ground) -> np.ndarray:

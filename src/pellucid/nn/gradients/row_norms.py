@@ -42,4 +42,4 @@ def row_norms(net: TableNet, cells: Cells, target: torch.Tensor, losses: Losses,
         at = slice(start, start + chunk)
         found = each(weights, *cells.take(at), target[at])
         out.append(sum(g.flatten(1).double().square().sum(1) for g in found.values()))
-    return np.asarray(torch.cat(out).sqrt().cpu().numpy()) if out else np.zeros(0)  # type: ignore[arg-type]
+    return np.asarray(torch.cat(out).sqrt().cpu().numpy()) if out else np.zeros(0)
