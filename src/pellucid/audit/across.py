@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from pellucid.audit.duplicates import parts_of
-from pellucid.audit.view import IntArray, View, share
+from pellucid.audit.leakage import ranks
+from pellucid.audit.view import FloatArray, IntArray, View, share
 from pellucid.results import Finding
 from pellucid.table import ColumnType, Role
 
-__all__ = ["find"]
+__all__ = ["find", "moments"]
 
 
 def find(view: View) -> list[Finding]:
@@ -59,8 +60,13 @@ def _shared(view: View, column: str, part: str, learned: IntArray, rows: IntArra
     yield view.finding("across: groups", severity, (column,), words, remedy, rows=both, figures={"part": part, "groups": len(groups)})
 
 
+def moments(view: View, order: str) -> FloatArray:
+    """Return (N,) numbers that rise with the cells of the order column; numbers written as text count as numbers."""
+    return view.codes(order).astype(float) if view.is_number(order) else ranks(view, order)
+
+
 def _past(view: View, order: str, part: str, learned: IntArray, rows: IntArray) -> Iterator[Finding]:
-    moment = view.codes(order).astype(float)  # in ascending order of the cells
+    moment = moments(view, order)
     last = float(np.median(moment[rows]))
     later = learned[moment[learned] > last]
     if len(later) <= 0.01 * len(learned):

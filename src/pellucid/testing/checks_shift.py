@@ -47,7 +47,7 @@ def _holes(t: pd.DataFrame) -> pd.DataFrame:
 
 def _sicker(t: pd.DataFrame) -> pd.DataFrame:
     kept = (t["ill"] == "yes") | (np.arange(len(t)) % 3 == 0)
-    return t[kept].reset_index(drop=True)
+    return pd.DataFrame(t[kept].reset_index(drop=True))
 
 
 def _another_rule(t: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pellucid.audit.across import moments
 from pellucid.audit.view import View
 from pellucid.evaluate.effect import FOLDS, Ground, Remedy
 from pellucid.random import stream
@@ -24,7 +25,7 @@ def remedy(ground: Ground) -> Remedy:
         found = "part of the score was knowing the same group already"
     else:
         order = finding.columns[0] if finding.kind == "across: time" else ground.table.schema.role(Role.ORDER)
-        place = np.arange(n) if order is None else np.argsort(np.argsort(view.codes(order), kind="stable"), kind="stable")
+        place = np.arange(n) if order is None else np.argsort(np.argsort(moments(view, order), kind="stable"), kind="stable")
         fold = place * FOLDS // n
         words = f"splitting by blocks {'of rows' if order is None else f'of {order!r}'}"
         found = "part of the score was knowing the neighbours"
