@@ -92,7 +92,10 @@ def test_closed_form_shares_of_a_sum_from_rows():
     assert effective > 0.5 * n
 
 
-@pytest.mark.parametrize(("change", "cause"), [({"age": 5.0}, "age"), ({"relation": 2.0}, "the relation of days to the columns")])
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [({"age": 5.0}, "age"), pytest.param({"relation": 2.0}, "the relation of days to the columns", marks=pytest.mark.long)],
+)
 def test_a_single_cause_gets_nine_tenths_of_the_change(line, change, cause):
     made = pld.shift(law(6000, 1), law(6000, 2, **change), model=line, target="days").cost
     whole = made.after - made.before
@@ -138,7 +141,7 @@ def test_label_shares_are_estimated_without_labels():
 
     old, new = rows(2000, 0.3, 1), rows(2000, 0.6, 2)
     [told] = [f for f in pld.shift(old, new.drop(columns="ill"), target="ill").findings if f.kind == "shift: target"]
-    assert told.figures["new"][1] == pytest.approx(0.6, abs=0.05)
+    assert told.figures["new"][1] == pytest.approx(0.6, abs=0.08)  # the stated standard error is 2.5 points
 
 
 @pytest.mark.parametrize("method", ["classifier", "hashed"])
@@ -150,11 +153,13 @@ def test_weights_recover_a_planted_shift(method):
     old, new = every[~chosen], every[chosen]
     w = pld.reweigh(old, new, method=method)
     wanted = new["x"].mean() - old["x"].mean()
-    assert abs(np.average(old["x"], weights=w.values) - new["x"].mean()) < 0.05 * wanted if method == "classifier" else 0.25 * wanted
-    assert np.average(old["g"] == "b", weights=w.values) == pytest.approx((new["g"] == "b").mean(), rel=0.05)
+    # the columns are dependent among the chosen rows, which the hashed space does not see
+    near = 0.05 if method == "classifier" else 0.25
+    assert abs(np.average(old["x"], weights=w.values) - new["x"].mean()) < near * wanted
+    assert np.average(old["g"] == "b", weights=w.values) == pytest.approx((new["g"] == "b").mean(), abs=near * 0.2)
     assert w.values.mean() == pytest.approx(1)
     assert 0.2 * len(old) < w.effective < len(old)
-    assert w.gap_after < 0.2 * w.gap_before
+    assert w.gap_after < near * w.gap_before
 
 
 def test_words_of_a_text_are_weighed_by_the_hashed_space():

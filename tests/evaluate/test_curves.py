@@ -13,9 +13,9 @@ from pellucid.evaluate.curves import wrong_labels
 def curve():
     """Return curves on a law that bends gently: a line is as good with few rows, trees with many."""
     x = np.random.default_rng(0).normal(size=(3000, 6))
-    y = x[:, 0] + 0.5 * x[:, 1] + 0.9 * x[:, 2] * x[:, 3] + np.random.default_rng(1).normal(0, 0.5, 3000)
+    y = x[:, 0] + 0.5 * x[:, 1] + 0.5 * x[:, 2] * x[:, 3] + np.random.default_rng(1).normal(0, 0.5, 3000)
     frame = pd.DataFrame(x, columns=list("abcdef")).assign(y=y)
-    return pld.learning_curve(frame, ["hist_gb", "linear"], target="y", sizes=[100, 500, 2000], noise=[0.0, 0.4], repeats=2, budget=120)
+    return pld.learning_curve(frame, ["hist_gb", "linear"], target="y", sizes=[100, 2000], noise=[0.0, 0.4], repeats=1, budget=120)
 
 
 def test_more_rows_help_and_wrong_labels_harm(curve):
@@ -29,7 +29,7 @@ def test_more_rows_help_and_wrong_labels_harm(curve):
 def test_the_size_at_which_one_overtakes_is_told(curve):
     frame = curve.to_frame().set_index(["model", "rows", "noise"])
     size = curve.overtakes["hist_gb", 0.0]
-    assert size in (500, 2000)
+    assert size == 2000
     assert frame.loc[("hist_gb", 100, 0.0), "gain"] < 0
     assert frame.loc[("hist_gb", 2000, 0.0), "gain_low"] > 0
     assert f"overtakes linear from {size:,} rows on" in curve.words

@@ -89,7 +89,7 @@ def _estimated(pair: Pair) -> list[Finding]:
     best = shares(np.arange(len(old)), np.arange(len(new)))
     drawn = np.array([shares(draw.integers(0, len(old), len(old)), draw.integers(0, len(new), len(new))) for _ in range(DRAWS)])
     was = np.bincount(y, minlength=o) / len(y)
-    most = int(np.abs(best - was).argmax())
+    most = int((best - was).argmax())
     error = float(drawn[:, most].std(ddof=1))
     if abs(best[most] - was[most]) < max(LIMIT, 2.6 * error):
         return []

@@ -68,7 +68,7 @@ def hashed(two: Pair) -> tuple[FloatArray, float]:
     """Return (weights (n,), area under the curve of them) by the ratio of cell counts in H hashed buckets.
 
     A cell is its column and its level, its bin of equal mass (numbers), or each of its words (texts); the ratio of a row is the product
-    over its cells, tempered by 1 / C' where cells say the same: see the note. Xie, Santurkar, Ma, Liang 2023, arXiv:2302.03169.
+    over its cells. Xie, Santurkar, Ma, Liang 2023, arXiv:2302.03169.
 
     # NOTE[DIFF] words and pairs of words there, cells of columns here; and the counts get half a count each, so that none is 0.
     """
@@ -78,9 +78,7 @@ def hashed(two: Pair) -> tuple[FloatArray, float]:
         for a, b in _buckets(two, name):
             gain = _log_ratio(a, b)
             for rows, total in ((a, log), (b, other)):
-                total += (
-                    np.where(rows[0] >= 0, gain[np.maximum(rows[0], 0)], 0.0) if rows.ndim == 2 and len(rows) == 1 else _mean_of(rows, gain)
-                )
+                total += np.where(rows >= 0, gain[np.maximum(rows, 0)], 0.0).sum(0)
     told = auc(np.concatenate([log, other]), np.arange(len(log) + len(other)) >= len(log))
     return np.clip(np.exp(np.clip(log, -20, 20)), *LIMITS), told
 
@@ -92,13 +90,6 @@ def _log_ratio(a: IntArray, b: IntArray) -> FloatArray:
     size = max(int(there.sum()), 1)
     ratio = np.log((two + 0.5) / (two.sum() + 0.5 * size)) - np.log((one + 0.5) / (one.sum() + 0.5 * size))
     return np.where(there, ratio, 0.0)
-
-
-def _mean_of(rows: IntArray, gain: FloatArray) -> FloatArray:
-    """Return the mean gain of the buckets of each row, rows (W, n) with -1 where there is none: a text's words are no independent
-    columns."""
-    here = rows >= 0
-    return np.asarray((gain[np.maximum(rows, 0)] * here).sum(0) / np.maximum(here.sum(0), 1))
 
 
 def _buckets(two: Pair, name: str) -> list[tuple[IntArray, IntArray]]:
