@@ -97,7 +97,7 @@ def test_example_scripts_run(script, desk):
     ("kind", "page"),
     [
         *(("backbone", "models.md"), ("explain", "why.md"), ("trial", "why.md"), ("select", "why.md")),
-        *(("audit", "data.md"), ("act", "act.md")),
+        *(("audit", "data.md"), ("shift", "data.md"), ("remedy", "data.md"), ("act", "act.md")),
     ],
     ids=lambda v: str(v),
 )

@@ -20,6 +20,8 @@ IN_SHORT = {
     "uncertainty": None,
     "audit": None,
     "trial": None,
+    "shift": None,
+    "remedy": None,
     "encoder": None,
     "regularizer": None,
 }

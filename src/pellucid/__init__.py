@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pellucid.act import act
     from pellucid.audit import audit
+    from pellucid.audit.by_group import by_group
+    from pellucid.audit.shift import reweigh, shift
     from pellucid.cli.job import report
     from pellucid.errors import (
         ArgumentError,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
         TargetError,
     )
     from pellucid.estimators import RowModel, TabularClassifier, TabularRegressor, load
-    from pellucid.evaluate import compare, trial
+    from pellucid.evaluate import compare, learning_curve, prove, trial
     from pellucid.explain import explain
     from pellucid.explain.fitting import fit_explainer
     from pellucid.probe.grouping import propose_groups
@@ -50,12 +52,17 @@ _HOME = {
     "read_table": "table",
     "act": "act",
     "audit": "audit",
+    "by_group": "audit.by_group",
+    "shift": "audit.shift",
+    "reweigh": "audit.shift",
     "explain": "explain",
     "fit_explainer": "explain.fitting",
     "uncertainty": "uncertainty",
     "select": "select",
     "trial": "evaluate",
     "compare": "evaluate",
+    "learning_curve": "evaluate",
+    "prove": "evaluate",
     "chart": "report",
     "report": "report",
     "propose_groups": "probe.grouping",
@@ -87,17 +94,22 @@ __all__ = [
     "__version__",
     "act",
     "audit",
+    "by_group",
     "chart",
     "compare",
     "explain",
     "fit_explainer",
+    "learning_curve",
     "load",
     "methods",
     "propose_groups",
+    "prove",
     "read_table",
     "register",
     "report",
+    "reweigh",
     "select",
+    "shift",
     "trial",
     "uncertainty",
 ]

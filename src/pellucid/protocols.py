@@ -161,7 +161,11 @@ class PartsPredictor(Predictor, Protocol):
 
 
 class Refit(Protocol):
-    """Train the same kind of model again on changed data; what refits (label randomisation, retraining tests) takes one."""
+    """Train the same kind of model again on changed data; what refits (label randomisation, retraining tests) takes one.
+
+    With ``checkpoints`` the predictor has an attribute of that name: predictors of the same network earlier in its training, in order, at
+    evenly spread steps (fewer where training ended early).
+    """
 
     def __call__(
         self,

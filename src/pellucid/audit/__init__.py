@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 __all__ = ["audit"]
 
 
-def audit(table: Any, *, predictor: Any = None, plan: Any = None, target: str | None = None, seed: int = 0) -> list[Finding]:
+def audit(
+    table: Any, *, predictor: Any = None, plan: Any = None, target: str | None = None, refit: Any = None, seed: int = 0
+) -> list[Finding]:
     """Look a table over for what would make a model, or a judgement of it, wrong. Nothing is changed.
 
     Every registered audit runs; those without what they need (a target, a plan, a model) are left out. An audit that tests hypotheses
@@ -21,9 +23,12 @@ def audit(table: Any, *, predictor: Any = None, plan: Any = None, target: str | 
     Parameters
     ----------
     table : Table, frame, or path of a CSV or Parquet file.
-    predictor : a fitted model of this package: then rows unlike its training rows are found.
+    predictor : a fitted model: then rows unlike its training rows are found, groups it errs on, and shortcuts it takes.
     plan : a split plan: then copies across its parts are found.
     target : name of the target column; overrides the table's own.
+    refit : True, or a :class:`~pellucid.protocols.Refit` of a network over the rows of the table: then it is trained twice more, and the
+    rows
+        that are hard to learn are named (True: the predictor's own).
     seed : of the draws (samples, folds, permutations).
 
     Returns
@@ -52,7 +57,9 @@ def audit(table: Any, *, predictor: Any = None, plan: Any = None, target: str | 
         table = read_table(table, target=target)
     elif target is not None:
         table = table.with_roles(target=target)
-    view = View(table, plan, predictor, seed)
+    if refit is True:
+        refit = predictor.refitter() if hasattr(predictor, "refitter") else None
+    view = View(table, plan, predictor, seed, refit or None)
     found = [finding for entry in registry.entries("audit") for finding in registry.resolve(entry)(view)]
     return sorted(found, key=lambda f: -SEVERITIES.index(f.severity))
 

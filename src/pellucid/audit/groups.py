@@ -14,7 +14,7 @@ from pellucid.results import Finding
 from pellucid.table import ColumnType
 from pellucid.training.calibration_metrics import wilson
 
-__all__ = ["find", "gap_null", "watched_columns"]
+__all__ = ["find", "gap_null", "groups_of", "watched_columns"]
 
 FEWEST = 30
 PART = 0.2  # of an equal share
@@ -44,7 +44,7 @@ def find(view: View) -> list[Finding]:
     return found
 
 
-def _groups(view: View, name: str) -> tuple[IntArray, list[str]]:
+def groups_of(view: View, name: str) -> tuple[IntArray, list[str]]:
     """Return (codes, names) of a column's groups; numbers are cut at their quartiles, which are named in the user's units."""
     if not view.is_number(name):
         codes, texts = view.levels(name)
@@ -62,7 +62,7 @@ def _groups(view: View, name: str) -> tuple[IntArray, list[str]]:
 
 
 def _small(view: View, name: str) -> Iterator[Finding]:
-    codes, names = _groups(view, name)
+    codes, names = groups_of(view, name)
     count = np.bincount(codes[codes >= 0], minlength=len(names))
     n, there = int(count.sum()), int((count > 0).sum())
     if there < 2 or n < 50:
@@ -130,7 +130,7 @@ def _extremes(means: FloatArray, sizes: IntArray) -> tuple[FloatArray, IntArray,
 
 
 def _gap(view: View, target: Target, name: str, tests: int) -> Iterator[Finding]:
-    codes, names = _groups(view, name)
+    codes, names = groups_of(view, name)
     known = (codes >= 0) & target.present
     count = np.bincount(codes[known], minlength=len(names))
     large = np.flatnonzero(count >= FEWEST)

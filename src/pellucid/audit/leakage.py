@@ -14,7 +14,7 @@ from pellucid.audit.view import ALPHA, FloatArray, IntArray, Target, View
 from pellucid.results import Finding
 from pellucid.table import ColumnType, Role
 
-__all__ = ["find"]
+__all__ = ["find", "ranks"]
 
 NEARLY_ALL = {True: 0.95, False: 0.90}  # area under the curve, R2
 WITHIN = 0.02
@@ -181,12 +181,12 @@ def _order(view: View, target: Target, rows: IntArray, truth: FloatArray, fold: 
         view, target, (), "the row number", equal_mass(np.arange(len(rows)), bins), truth, fold, 1 + len(view.table.schema.identifiers)
     )
     for name in view.table.schema.identifiers:
-        codes = np.unique(_ranks(view, name)[rows], return_inverse=True)[1].reshape(-1)
+        codes = np.unique(ranks(view, name)[rows], return_inverse=True)[1].reshape(-1)
         words = f"the identifier '{name}'"
         yield from _ordered(view, target, (name,), words, equal_mass(codes, bins), truth, fold, 1 + len(view.table.schema.identifiers))
 
 
-def _ranks(view: View, name: str) -> FloatArray:
+def ranks(view: View, name: str) -> FloatArray:
     """Return identifiers as numbers where they are numbers, else in the order of their text."""
     codes, texts = view.levels(name)
     values = [float(t) if re.fullmatch(r"-?\d{1,15}", t) else np.nan for t in texts]

@@ -113,13 +113,16 @@ class View:
     ----------
     table : the rows, with the target's role set.
     plan : the split plan, or None. predictor : the fitted model, or None. seed : of the call.
+    refit : trains the model's kind again, or None.
     """
 
     table: Table
     plan: Any = None
     predictor: Any = None
     seed: int = 0
+    refit: Any = None
     _started: float = field(default_factory=time.perf_counter)
+    kept: dict[str, Any] = field(default_factory=dict)
     _kept: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def __len__(self) -> int:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli.options import Json, Level, Missing, Quiet, SchemaFile, Seed, Source, Target, Type, Unit
+from pellucid.errors import RequestError
 
 if TYPE_CHECKING:
-    from pellucid.results import Finding
+    from pellucid.results import Finding, Shift
     from pellucid.table import Table
 
 __all__ = ["audit"]
@@ -30,17 +31,29 @@ def audit(
     types: Type = None,
     missing: Missing = None,
     units: Unit = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="An older table: tell what has changed since, instead of what is wrong.", show_default=False),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="With --against: a model folder, to tell what each change cost it.", show_default=False)
+    ] = None,
+    prove: Annotated[bool, typer.Option("--prove", help="Try each finding by its effect: the score with and without its remedy.")] = False,
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Look for what is wrong with a table: gaps, copies, leaks, odd values, rare classes."""
+    """Look for what is wrong with a table: gaps, copies, leaks, odd values, wrong labels; or for what has changed since an older one."""
     from pellucid.audit import audit as find
     from pellucid.cli.guard import FINDINGS
     from pellucid.cli.output import check_writable, write_text
     from pellucid.cli.read import read
     from pellucid.cli.screen import Bar
 
+    if model is not None and against is None:
+        raise RequestError("--model tells what changes cost a model", do="give the older table too: --against old.csv")
+    if prove and against is not None:
+        raise RequestError("--prove tries faults of one table", do="leave out --against")
     if write_schema is not None:
         check_writable(write_schema)
     with Bar({"reading the table": 2.0, "looking for faults": 8.0}, shown=not (quiet or as_json)) as bar:
@@ -49,14 +62,56 @@ def audit(
         if write_schema is not None:
             write_text(write_schema, json.dumps(table.schema.to_dict(), indent=1, ensure_ascii=False) + "\n")
         bar("looking for faults")
-        findings = find(table, seed=seed)
+        if against is not None:
+            older = read(against, target=target, schema=schema, types=types, missing=missing, units=units)
+            changes = _changes(older, data, model, seed)
+            findings = list(changes.findings)
+        else:
+            findings = find(table, seed=seed)
+        if prove:
+            from pellucid.evaluate import prove as proven
+
+            findings = proven(findings, table, random_state=seed)
     if as_json:
-        typer.echo(json.dumps(_as_dict(table, findings), indent=1, ensure_ascii=False))
+        more = {} if against is None else {"shift": changes.to_dict()}
+        typer.echo(json.dumps(_as_dict(table, findings) | more, indent=1, ensure_ascii=False))
     elif not quiet:
+        if against is not None:
+            _show_changes(changes)
         _show(table, findings)
     order = [level.value for level in Level]
     if strict is not None and any(order.index(f.severity) >= order.index(strict.value) for f in findings):
         raise typer.Exit(FINDINGS)
+
+
+def _changes(older: Table, data: Path, model: Path | None, seed: int) -> Shift:
+    """Return what changed from the older table to the file."""
+    from pellucid.audit.shift import shift
+    from pellucid.table import read_table
+
+    fitted = None
+    if model is not None:
+        from pellucid.estimators import load
+
+        fitted = load(model)
+    return shift(older, read_table(data), model=fitted, random_state=seed)
+
+
+def _show_changes(changes: Shift) -> None:
+    from pellucid.cli import screen
+
+    screen.say(changes.words)
+    frame = changes.to_frame()
+    names = ["column", "test", "effect", "effect_unit", "by_chance", "q", "psi", "psi_by_chance", "missing_old", "missing_new", "changed"]
+    lines = [[f"{v:.3g}" if isinstance(v, float) else v for v in line] for line in frame[names].itertuples(index=False)]
+    screen.table(f"{len(frame)} columns compared", names, lines)
+    if changes.cost is not None:
+        cost = changes.cost.to_frame()
+        screen.table(
+            f"mean {changes.cost.loss} ({changes.cost.unit})",
+            list(cost),
+            [[f"{v:.3g}" if isinstance(v, float) else v for v in line] for line in cost.itertuples(index=False)],
+        )
 
 
 def _as_dict(table: Table, findings: list[Finding]) -> dict[str, Any]:
@@ -81,3 +136,7 @@ def _show(table: Table, findings: list[Finding]) -> None:
         return
     columns = ["severity", "kind", "columns", "rows", "evidence", "remedy"]
     screen.table(f"{len(frame)} findings", columns, frame[columns].itertuples(index=False))
+    tried = [f for f in findings if f.trial is not None]
+    if tried:
+        lines = [(f.kind, ", ".join(f.columns[:5]), f.trial.verdict, f.trial.words) for f in tried if f.trial is not None]
+        screen.table("by their effect", ("finding", "columns", "verdict", "what the remedy does"), lines)

@@ -14,7 +14,8 @@ __all__ = ["methods"]
 
 def methods(
     kind: Annotated[
-        str | None, typer.Argument(help="backbone, encoder, explain, act, select, uncertainty, audit or trial.", show_default=False)
+        str | None,
+        typer.Argument(help="backbone, encoder, explain, act, select, uncertainty, audit, shift, remedy or trial.", show_default=False),
     ] = None,
     as_json: Json = False,
 ) -> None:

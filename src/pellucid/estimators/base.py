@@ -72,6 +72,7 @@ class TabularEstimator(BaseEstimator):
     n_features_in_: int
     row_model_: Any = None
     explainers_: Mapping[str, Any] = MappingProxyType({})
+    _snapshots = 0  # weights kept along the way of a fit, for a refit that asks for them
     _found: Mapping[str, Any] = MappingProxyType({})  # changes of the recipe that a search has found; a refit uses them again
 
     def __init__(

@@ -142,12 +142,37 @@ class NetworkEngine:
                 deadline=deadline,
                 answers_after=len(plan.certify) if plan.folds is None else len(plan.folds),
                 pretraining=cls._pretraining(estimator, training, encoder, sizes),
+                snapshots=estimator._snapshots,
             )
         learned_by = [train for train, _ in parts]
         net = sampled(fitted.net, estimator.bayes, cells, learned_by, fitted.record["batch"], integer(seed, "sampled"))
         self = cls(name, encoder, net, objective, settings, len(parts), n_samples(estimator.bayes))
         self.history, self.record = fitted.history, fitted.record | ({"samples": self.n_samples} if self.n_samples > 1 else {})
+        self.snapshots = fitted.snapshots
         return self
+
+    snapshots: tuple[tuple[int, dict[str, torch.Tensor]], ...] = ()
+
+    def at_snapshot(self, k: int) -> NetworkEngine:
+        """Return a copy with the weights of the k-th snapshot."""
+        engine = copy.copy(self)
+        engine.net, engine.snapshots = copy.deepcopy(self.net), ()
+        core = engine.net.net if hasattr(engine.net, "single") else engine.net
+        held = dict(core.named_parameters()) | dict(core.named_buffers())
+        with torch.no_grad():
+            for name, value in self.snapshots[k][1].items():
+                held[name].copy_(value)
+        return engine
+
+    def gradient_norms(self, table: Table, target: npt.NDArray[Any]) -> FloatArray:
+        """Return the norm of the gradient of each row's loss in all weights (N,); the mean over networks where there are several.
+
+        ``target`` : (N,) class numbers or (N, O) numbers.
+        """
+        from pellucid.nn.gradients.row_norms import row_norms
+
+        cells, goal = self.cells(table.select(self.encoder.columns)), self.objective.prepare(target).to(self.device)
+        return np.asarray(np.mean([row_norms(net, cells, goal, self.objective.losses) for net in self._single()], axis=0))
 
     @staticmethod
     def _parts(plan: Plan) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:

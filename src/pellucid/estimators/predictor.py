@@ -222,6 +222,17 @@ class NetworkPredictor(EnginePredictor):
         return self.engine.shown(table.select(self.columns), self.calibrator.temperature if self.classes else 1.0, self._only)
 
     _only: int | None = None
+    checkpoints: tuple[NetworkPredictor, ...] = ()  # the same network earlier in its training, where a refit was asked to keep it
+
+    def at_snapshot(self, k: int) -> NetworkPredictor:
+        """Return the network with the weights of the k-th snapshot of its training, uncalibrated, on the same scale."""
+        scale = None if self.task == "regression" else self.scale
+        engine = self.engine.at_snapshot(k)
+        return NetworkPredictor(engine, Identity(), self.columns, self.classes, self.names, self.unit, scale, self._reference)
+
+    def gradient_norms(self, table: Table, target: npt.NDArray[Any]) -> FloatArray:
+        """Return the norm of the gradient of each row's training loss in all weights (N,). ``target`` : class numbers, or numbers."""
+        return self.engine.gradient_norms(table.select(self.columns), target)
 
     def member(self, k: int) -> Predictor:
         """Return member ``k`` alone, uncalibrated, on the same scale; it too can be asked for gradients."""

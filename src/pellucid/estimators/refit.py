@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sklearn.base import clone
 
 from pellucid.errors import RequestError
+from pellucid.estimators.predictor import NetworkPredictor
 from pellucid.estimators.prepare import Training
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.table import Table
@@ -50,6 +51,7 @@ class Refitter:
         weights: FloatArray | None = None,
         seed: int | None = None,
         time_limit: float | None = None,
+        checkpoints: int = 0,
     ) -> TabularEstimator:
         """Return a fitted estimator with the same settings on other rows, targets, columns or weights.
 
@@ -60,6 +62,7 @@ class Refitter:
         target : (N,) class numbers or (N, O) numbers instead of the true ones.
         columns : the columns to use.
         time_limit : seconds, instead of the estimator's own limit.
+        checkpoints : how many copies of the weights to keep along the way (networks).
         """
         training = self._training if table is None else replace(self._training, table=table)
         if len(training.table) != self.n_rows:
@@ -75,6 +78,7 @@ class Refitter:
         model._found = self._estimator.engine_.record.get("tuning", {}).get("best", self._estimator._found)
         if time_limit is not None:
             model.set_params(time_limit=time_limit)
+        model._snapshots = checkpoints
         y = part.target.classes[values] if part.target.task == "classification" else values[:, 0] if part.target.flat else values
         fitted: TabularEstimator = model.fit(features, y, sample_weight=w, groups=part.groups)
         # an array of numbers has no name and no unit; answers are compared with the original's, on its scale
@@ -92,6 +96,10 @@ class Refitter:
         checkpoints: int = 0,
         time_limit: float | None = None,
     ) -> Predictor:
+        fitted = self.estimator(table, rows, target, columns, weights, seed, time_limit, checkpoints)
+        made = fitted.predictor()
         if checkpoints:
-            raise RequestError("checkpoints of a refit are not kept", expected="checkpoints=0")
-        return self.estimator(table, rows, target, columns, weights, seed, time_limit).predictor()
+            if not isinstance(made, NetworkPredictor):
+                raise RequestError("this kind of model does not learn step by step", expected="a network", got=str(fitted.engine_.name))
+            made.checkpoints = tuple(made.at_snapshot(k) for k in range(len(made.engine.snapshots)))
+        return made

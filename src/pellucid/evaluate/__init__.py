@@ -6,15 +6,41 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pellucid.results import Leaderboard, Trial
+    from pellucid.results import Finding, Leaderboard, LearningCurve, Trial
 
-__all__ = ["compare", "trial"]
+__all__ = ["compare", "learning_curve", "prove", "trial"]
+
+
+def prove(
+    findings: Sequence[Finding], model: Any, X: Any = None, *, refit: Any = None, budget: float = 120.0, random_state: Any = 0
+) -> list[Finding]:
+    """Return findings, each with the trial of its effect in ``.trial``, gravest first until the budget is spent.
+
+    Parameters
+    ----------
+    findings : what ``pellucid.audit`` returned. model, X : a model and the audited table, or the table alone (then boosted trees learn).
+    budget : most seconds in total. ``refit`` and ``random_state`` are those of :func:`trial`.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from pellucid.audit import audit
+    >>> from pellucid.table import read_table
+    >>> x = np.random.default_rng(0).normal(size=(300, 2))
+    >>> frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": np.where(x.sum(1) + x[:, 0] > 1, "yes", "no")})
+    >>> table = read_table(frame.assign(code=frame["y"].map({"yes": "X", "no": "Z"})), target="y")
+    >>> [f.trial.verdict for f in prove([f for f in audit(table) if f.columns == ("code",)], table)]
+    ['pass']
+    """
+    from pellucid.evaluate.effect import prove as run
+
+    return run(findings, model, X, refit=refit, budget=budget, random_state=random_state)
 
 
 def trial(
     explanation: Any,
     model: Any,
-    X: Any,
+    X: Any = None,
     y: Any = None,
     *,
     refit: Any = None,
@@ -24,14 +50,20 @@ def trial(
     background: Any = None,
     explain_again: Any = None,
 ) -> list[Trial]:
-    """Try an explanation: is it to be believed?
+    """Try an answer: is an explanation to be believed, and does a finding about the data matter?
+
+    A finding is tried by its effect: the score with and without its remedy, on the same rows, with a paired interval
+    (``trial(finding, table)`` or ``trial(finding, model, table)``); "pass" means that the score moves as it must where the finding is
+    right.
 
     Parameters
     ----------
     explanation : what ``explain`` returned: an Explanation of the N rows ``X``, an Importance, Interactions, a Curve or Rules; what a trial
-        cannot read in it is "not testable".
-    model : the model that was explained: an estimator of this package, a predictor, or a model from elsewhere (then with ``background``).
-    X, y : the N explained rows, and their labels for methods that need them.
+        cannot read in it is "not testable". Or a Finding of ``audit``.
+    model : the model that was explained: an estimator of this package, a predictor, or a model from elsewhere (then with
+    ``background``). For
+        a finding: a backbone name or an estimator, which is fitted anew, or the audited table alone (then boosted trees learn).
+    X, y : the N explained rows, and their labels for methods that need them. For a finding: the audited table, with its target.
     refit : a :class:`~pellucid.protocols.Refit`, or True: the model's own, or for one from elsewhere a clone fitted on
         ``X`` and ``y``; without it, tests that retrain are not testable.
     budget : most seconds in total (120). Tests take fewer rows where the time is short, and say "not testable" where it does not reach.
@@ -48,6 +80,16 @@ def trial(
     ------
     RequestError : ``X`` are not the rows that were explained, or a name is unknown.
     """
+    from pellucid.results import Finding
+
+    if isinstance(explanation, Finding):
+        from pellucid.evaluate.effect import run as effect
+
+        return [effect(explanation, model, X, refit=refit, budget=budget, random_state=random_state)]
+    if X is None:
+        from pellucid.errors import ArgumentError
+
+        raise ArgumentError("an explanation is tried on the rows that were explained", do="pass X=")
     from pellucid.evaluate.case import run
 
     return run(
@@ -100,3 +142,49 @@ def compare(
     return run(
         table, models, test=test, target=target, n_boot=n_boot, random_state=random_state, time_limit=time_limit, explain_rows=explain_rows
     )
+
+
+def learning_curve(
+    table: Any,
+    models: Sequence[Any] = ("auto", "linear"),
+    *,
+    sizes: Sequence[int] | None = None,
+    noise: Sequence[float] = (0.0,),
+    repeats: int = 3,
+    test: Any = None,
+    target: str | None = None,
+    budget: float = 300.0,
+    random_state: Any = 0,
+) -> LearningCurve:
+    """Score models by number of training rows and share of wrong labels: would more rows, or better labels, help?
+
+    Parameters
+    ----------
+    table : a Table with a target (or a frame with ``target=``).
+    models : backbone names, estimators, or (name, estimator) pairs. "linear" is the reference where it is among them, else the last one.
+    sizes : numbers of training rows; five from 100 to all by default. Larger sets hold the smaller ones.
+    noise : shares of training labels made wrong: another class at random, or the number of another row. Test labels stay.
+    repeats : draws of rows and of noise. test : rows to score on; a fifth of the table by default.
+    budget : most seconds; what the time does not reach is left out, which the record says.
+
+    Returns
+    -------
+    LearningCurve: scores with 95 % intervals (test rows and draws of training rows), paired gains over the reference, and the size from
+    which on each model is better.
+
+    Raises
+    ------
+    RequestError : sizes beyond the table, or shares outside [0, 1). Cost: one fit per model, size, share and repeat.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> x = np.random.default_rng(0).normal(size=(600, 2))
+    >>> frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": x[:, 0] * x[:, 1]})
+    >>> curve = learning_curve(frame, ["hist_gb", "linear"], target="y", sizes=[200, 450], repeats=1)
+    >>> curve.overtakes["hist_gb", 0.0]
+    200
+    """
+    from pellucid.evaluate.curves import run
+
+    return run(table, models, sizes=sizes, noise=noise, repeats=repeats, test=test, target=target, budget=budget, random_state=random_state)

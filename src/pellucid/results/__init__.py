@@ -8,11 +8,14 @@ from pellucid.results.account import Account
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
+from pellucid.results.groups import Gap, GroupTable, Rate
 from pellucid.results.inside import AttentionMaps, UnitMaps
+from pellucid.results.learning import LearningCurve
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.selection import Selection
 from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules, Words
+from pellucid.results.shift import CostOfShift, Shift, Weights
 from pellucid.results.verdicts import SEVERITIES, VERDICTS, Finding, Leaderboard, Trial, stack_findings
 
 __all__ = [
@@ -21,26 +24,33 @@ __all__ = [
     "Account",
     "Actions",
     "AttentionMaps",
+    "CostOfShift",
     "Curve",
     "Decision",
     "Explanation",
     "Finding",
     "FloatArray",
     "FoundRows",
+    "Gap",
+    "GroupTable",
     "Heads",
     "Importance",
     "Inquiry",
     "Interactions",
     "Leaderboard",
+    "LearningCurve",
     "Neighbours",
     "Prediction",
+    "Rate",
     "Result",
     "Rule",
     "Rules",
     "RunRecord",
     "Selection",
+    "Shift",
     "Trial",
     "UnitMaps",
+    "Weights",
     "Words",
     "plain",
     "stack_findings",

@@ -67,7 +67,9 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         checks_embedding,
         checks_explainer,
         checks_regularizer,
+        checks_remedy,
         checks_select,
+        checks_shift,
         checks_trial,
         checks_uncertainty,
     )  # fmt: skip
@@ -80,6 +82,8 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         "uncertainty": checks_uncertainty,
         "audit": checks_audit,
         "trial": checks_trial,
+        "shift": checks_shift,
+        "remedy": checks_remedy,
         "select": checks_select,
         "encoder": checks_embedding,
     }

@@ -1,0 +1,173 @@
+"""Wrong labels: rows whose given label a model that has not seen them finds hardly possible, and numbers far from what it expects.
+
+Confident learning: Northcutt, Jiang, Chuang 2021, doi:10.1613/jair.1.12125. Letters: n rows, O classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.audit.scores import design, fit_out_of_fold, folds_of, score
+from pellucid.audit.view import ALPHA, FloatArray, IntArray, Target, View, share
+from pellucid.random import stream
+from pellucid.results import Finding
+from pellucid.table import ColumnType
+
+__all__ = ["Suspects", "confident", "find", "out_of_sample", "suspicion"]
+
+ROWS = 20_000
+UNDECIDED = 0.75  # a model that is less sure than this of any class cannot accuse a label
+OVERLAP = 0.10  # share of such rows above which classes overlap, and a rare label is no wrong one
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """Rows whose label is doubted.
+
+    Attributes
+    ----------
+    rows : positions, most suspected first. given, likely : (n,) class numbers. likely_share : (n,) probability of the likely class.
+    joint : (O, O) estimated share of rows with given class i and true class j.
+    """
+
+    rows: IntArray
+    given: IntArray
+    likely: IntArray
+    likely_share: FloatArray
+    joint: FloatArray
+
+
+def confident(given: IntArray, probabilities: FloatArray) -> Suspects:
+    """Return the suspects by confident learning.
+
+    A row with label i counts as class j where its probability of j reaches the mean such probability among rows with label j; of several
+    classes the most probable. Off-diagonal rows are suspects, ordered by how much more probable the other class is.
+
+    Parameters
+    ----------
+    given : (n,) class numbers. probabilities : (n, O), of each row by a model that did not learn from it.
+
+    Examples
+    --------
+    >>> p = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.9, 0.1]])
+    >>> confident(np.array([0, 0, 1, 1, 1]), p).rows.tolist()
+    [4]
+    """
+    n, o = probabilities.shape
+    mine = given[:, None] == np.arange(o)
+    size = mine.sum(0)
+    limit = np.divide((probabilities * mine).sum(0), size, out=np.full(o, np.inf), where=size > 0)
+    reached = np.where(probabilities >= limit - 1e-12, probabilities, -1.0)
+    counts = reached.max(1) >= 0
+    likely = np.where(counts, reached.argmax(1), given)
+    count = np.zeros((o, o))
+    np.add.at(count, (given[counts], likely[counts]), 1)
+    # each row of counts is brought to the number of rows that have the label, as those below the limits are not counted
+    told = count.sum(1, keepdims=True)
+    joint = np.divide(count, told, out=np.eye(o), where=told > 0) * size[:, None] / n
+    doubt = suspicion(given, probabilities)
+    # NOTE[DIFF] of a rare class the limit is low, and rows that are still more probably what they are called would be listed: they are not
+    rows = np.flatnonzero((likely != given) & (doubt > 0))
+    rows = rows[np.argsort(-doubt[rows], kind="stable")]
+    return Suspects(rows, given[rows], likely[rows], probabilities[rows, likely[rows]], joint)
+
+
+def suspicion(given: IntArray, probabilities: FloatArray) -> FloatArray:
+    """Return how much a label is doubted (n,), from -1 to 1: the largest probability of another class minus that of the given one."""
+    own = np.take_along_axis(probabilities, given[:, None], 1)[:, 0]
+    others = probabilities.copy()
+    np.put_along_axis(others, given[:, None], -np.inf, 1)
+    return np.asarray(others.max(1) - own)
+
+
+def out_of_sample(view: View, target: Target, rows: IntArray) -> FloatArray:
+    """Return the answers of boosted trees for rows they did not learn from: probabilities (n, O) or numbers (n, 1). Five folds; copies of
+    a row stay in one."""
+    names = tuple(n for n in view.features if n != target.name and view.kind(n) is not ColumnType.TEXT)
+    matrix, is_level = design(view, names, rows)
+    answer: npt.NDArray[np.int64] | FloatArray = target.codes[rows] if target.is_classes else target.values[rows]
+    return fit_out_of_fold(matrix, is_level, answer, folds_of(view, rows, names), view.seed, iterations=50, leaves=15)
+
+
+def find(view: View) -> list[Finding]:
+    """Return rows with suspected labels (classes) or targets (numbers).
+
+    Where classes overlap in these columns, a rare label is not a wrong one, and nothing in the table tells them apart; that is said, and
+    the finding is of low severity. Cost: 5 fits of small boosted trees on at most 20,000 rows.
+    """
+    target = view.target
+    if target is None or target.n_distinct < 2:
+        return []
+    rows = view.sample[target.present[view.sample]]
+    rows = rows if len(rows) <= ROWS else np.sort(stream(view.seed, "audit", "labels").choice(rows, ROWS, replace=False))
+    if len(rows) < 100 or len(target.labels) > 20 or not [n for n in view.features if n != target.name]:
+        return []
+    answers = out_of_sample(view, target, rows)
+    return list(_classes(view, target, rows, answers) if target.is_classes else _numbers(view, target, rows, answers[:, 0]))
+
+
+def _classes(view: View, target: Target, rows: IntArray, p: FloatArray) -> Iterator[Finding]:
+    found = confident(target.codes[rows], p)
+    knows = score(target.matrix(rows), p, True)
+    if not len(found.rows) or not knows > 0.6:
+        return
+    overlap = float((p.max(1) < UNDECIDED).mean())
+    pairs, count = np.unique(np.column_stack([found.given, found.likely]), axis=0, return_counts=True)
+    shown = [
+        f"{count[i]:,} with '{target.labels[pairs[i, 0]]}' that look like '{target.labels[pairs[i, 1]]}'" for i in np.argsort(-count)[:3]
+    ]
+    words = f"{share(len(found.rows), len(rows))} have a label that a model fitted on the other rows doubts: {', '.join(shown)}"
+    apart = overlap <= OVERLAP
+    told = f"AUC {knows:.3f}, {100 * overlap:.0f} % undecided rows"
+    words += (
+        f"; the classes are told apart ({told}), so that many of these labels may be wrong"
+        if apart
+        else f"; the classes overlap in these columns ({told}), so that most may be right: cannot tell"
+    )
+    grave = "medium" if apart and len(found.rows) > max(2, 0.002 * len(rows)) else "low"
+    remedy = (
+        "look at the first of them (rows are in order of doubt); correct what is wrong, and try what leaving them out changes (pld.trial)"
+    )
+    figures = {
+        "AUC": knows, "undecided": overlap, "joint": found.joint.round(5).tolist(), "likely": [target.labels[k] for k in found.likely],
+        "doubt": suspicion(target.codes[rows], p)[found.rows].round(4).tolist(), "labels": list(target.labels),
+    }  # fmt: skip
+    yield view.finding("label errors", grave, (target.name,), words, remedy, rows=rows[found.rows], figures=figures, sampled=True)
+
+
+def _numbers(view: View, target: Target, rows: IntArray, answers: FloatArray) -> Iterator[Finding]:
+    from scipy.stats import norm
+
+    y = target.values[rows]
+    miss, scale = y - answers, _local_scale(answers, y - answers)
+    size = np.abs(miss) / scale
+    limit = 1.5 * float(norm.isf(ALPHA / (2 * len(rows))))
+    at = np.flatnonzero(size > limit)
+    if not len(at) or len(at) > 0.05 * len(rows):
+        return
+    at = at[np.argsort(-size[at], kind="stable")]
+    # a fair share of large misses beyond half the limit is a heavy tail, not wrong numbers
+    tail = int(((size > limit / 2) & (size <= limit)).sum())
+    heavy = tail > 3 * len(at) + 10 * norm.sf(limit / 2) * 2 * len(rows)
+    unit = f" {target.unit}" if target.unit else ""
+    some = ", ".join(f"{y[i]:.4g}{unit} where about {answers[i]:.4g} was expected" for i in at[:3])
+    words = f"{share(len(at), len(rows))} have a target more than {limit:.0f} times the usual miss away from what a model of "
+    words += f"the other rows expects: {some}"
+    words += "; misses of every size occur, so that the target has a heavy tail and these may be right: cannot tell" if heavy else ""
+    remedy = "check these values (unit, decimal point, row mixed up); try what leaving them out changes (pld.trial)"
+    figures = {"expected": answers[at].tolist(), "size": size[at].round(3).tolist()}
+    severity = "low" if heavy else "medium"
+    yield view.finding("label errors", severity, (target.name,), words, remedy, rows=rows[at], figures=figures, sampled=True)
+
+
+def _local_scale(answers: FloatArray, miss: FloatArray) -> FloatArray:
+    """Return the usual size of a miss (n,) as a standard deviation, from the median of |miss| in ten bins of equal mass of the answer."""
+    bins = np.minimum((np.argsort(np.argsort(answers, kind="stable")) * 10) // max(len(answers), 1), 9)
+    whole = float(np.median(np.abs(miss)))
+    per_bin = np.array([np.median(np.abs(miss[bins == b])) if (bins == b).sum() >= 10 else whole for b in range(10)])
+    return np.asarray(np.maximum(per_bin, max(0.2 * whole, 1e-300))[bins] / 0.6745)

@@ -1,0 +1,117 @@
+"""Rates by group: the published ones of the COMPAS table, closed forms, gaps beside chance, and another package."""
+
+import numpy as np
+import pytest
+
+import pellucid as pld
+from pellucid.audit.by_group import logistic
+from pellucid.audit.groups import gap_null
+from pellucid.errors import ColumnError, RequestError
+from pellucid.table import read_table
+
+PUBLISHED = {"African-American": (3696, 0.4485, 0.2799, 0.6297), "Caucasian": (2454, 0.2345, 0.4772, 0.5913)}
+
+
+@pytest.fixture(scope="module")
+def compas(tables):
+    return read_table(tables / "compas.csv.gz", target="two_year_recid")
+
+
+@pytest.fixture(scope="module")
+def by_race(compas):
+    return pld.by_group(compas.numbers("decile_score") >= 5, compas, by="race")
+
+
+@pytest.mark.parametrize("group", PUBLISHED)
+def test_the_published_rates_of_the_compas_table(by_race, group):
+    n, *rates = PUBLISHED[group]
+    assert by_race.rows[group] == n
+    assert [round(by_race.rates[m][group].value, 4) for m in ("fpr", "fnr", "ppv")] == rates
+
+
+def test_error_rates_differ_beyond_chance_and_small_groups_are_named(by_race):
+    assert by_race.gaps["fpr"].beyond_chance
+    assert by_race.gaps["fpr"].low > by_race.gaps["fpr"].by_chance_95
+    assert not by_race.rates["tpr"]["Native American"].told
+    assert "Cannot tell (fewer than 30 rows): 'Native American' (18)" in by_race.words
+    assert by_race.gaps["equalized_odds"].value == max(by_race.gaps["tpr"].value, by_race.gaps["fpr"].value)
+
+
+def test_rates_are_bound_to_each_other(by_race):
+    for g in by_race.groups:
+        p, ppv, tpr, fpr = (by_race.rates[m][g].value for m in ("prevalence", "ppv", "tpr", "fpr"))
+        assert fpr == pytest.approx(p / (1 - p) * (1 - ppv) / ppv * tpr)
+
+
+@pytest.mark.parametrize(("groups", "rows", "expected"), [(2, 200, 0.037), (5, 100, 0.107), (10, 50, 0.198)])
+def test_gaps_of_equal_groups_are_those_of_the_closed_form(groups, rows, expected):
+    values = np.zeros(groups * rows, np.int64)
+    values[: round(0.3 * len(values))] = 1
+    gap = np.ptp(gap_null(np.full(groups, rows), values, 0, 4000), axis=1)
+    assert gap.mean() == pytest.approx(expected, abs=4 * gap.std() / np.sqrt(len(gap)) + 0.002)
+    if groups == 10:
+        assert np.quantile(gap, 0.95) == pytest.approx(0.28, abs=0.021)
+
+
+def test_equal_groups_are_called_unequal_at_the_stated_rate():
+    draw, found = np.random.default_rng(0), []
+    for seed in range(100):
+        t = read_table({"g": draw.choice(list("abc"), 240), "y": draw.integers(0, 2, 240)}, target="y", types={"y": "category"})
+        found.append(pld.by_group(draw.random(240) < 0.4, t, by="g", seed=seed).gaps["accuracy"].p)
+    share = np.mean(np.array(found) < 0.1)
+    assert abs(share - 0.1) < 4 * np.sqrt(0.1 * 0.9 / 100)
+
+
+def test_calibration_by_group_is_a_logistic_regression():
+    from sklearn.linear_model import LogisticRegression
+
+    draw = np.random.default_rng(1)
+    x = draw.normal(size=500)
+    y = draw.random(500) < 1 / (1 + np.exp(-(0.3 + 0.8 * x)))
+    theirs = LogisticRegression(C=1e8, tol=1e-10, max_iter=1000).fit(x[:, None], y)
+    (a, b), errors = logistic(x, y)
+    assert (a, b) == pytest.approx((theirs.intercept_[0], theirs.coef_[0, 0]), abs=1e-4)
+    assert abs(b - 0.8) < 4 * errors[1]
+
+
+def test_numbers_and_models_are_compared_too():
+    draw = np.random.default_rng(2)
+    t = read_table({"g": ["a", "b"] * 150, "x": draw.normal(size=300), "y": draw.normal(10, 1, 300)}, target="y").with_units(y="days")
+    off = np.where(np.arange(300) % 2, 12.0, 10.0)
+    made = pld.by_group(off, t, by="g")
+    assert made.rates["bias"]["b"].value - made.rates["bias"]["a"].value == pytest.approx(made.gaps["bias"].value)
+    assert made.gaps["bias"].beyond_chance
+    assert "days" in made.words
+    assert set(made.to_frame()["group"]) == {"a", "b"}
+
+
+def test_certainty_by_group():
+    draw = np.random.default_rng(3)
+    frame = {"g": draw.choice(["a", "b"], 300), "x": draw.normal(size=300)}
+    t = read_table(frame | {"y": frame["x"] + draw.normal(size=300)}, target="y")
+    model = pld.TabularRegressor(backbone="linear", verbose=0, random_state=0).fit(t)
+    made = pld.by_group(model, t, by="g", level=0.9)
+    assert set(made.rates) >= {"coverage", "width", "abstain_rate", "mae"}
+    assert 0.8 < made.rates["coverage"]["a"].value <= 1
+
+
+def test_wrong_requests_are_refused(compas):
+    with pytest.raises(ColumnError, match="no such column"):
+        pld.by_group(np.ones(len(compas), bool), compas, by="colour")
+    with pytest.raises(RequestError, match="shape"):
+        pld.by_group(np.ones(3, bool), compas, by="race")
+    with pytest.raises(RequestError, match="target"):
+        pld.by_group(np.ones(len(compas), bool), compas.with_roles(target=None), by="race")
+    with pytest.raises(RequestError, match="no class"):
+        pld.by_group(np.ones(len(compas), bool), compas, by="race", positive="maybe")
+
+
+@pytest.mark.peer
+def test_another_package_counts_the_same(compas, by_race):
+    metrics = pytest.importorskip("fairlearn.metrics")
+    y, decided = compas.numbers("two_year_recid").astype(int), (compas.numbers("decile_score") >= 5).astype(int)
+    names = {"tpr": metrics.true_positive_rate, "fpr": metrics.false_positive_rate, "selection_rate": metrics.selection_rate}
+    theirs = metrics.MetricFrame(metrics=names, y_true=y, y_pred=decided, sensitive_features=compas.texts("race")).by_group
+    for measure in names:
+        for group in by_race.groups:
+            assert by_race.rates[measure][group].value == pytest.approx(theirs.loc[group, measure])

@@ -1,0 +1,74 @@
+"""Wrong labels: the counts by hand, planted flips in real tables, overlap that cannot tell, and numbers far off."""
+
+import numpy as np
+import pytest
+
+from pellucid.audit.label_errors import confident, find, suspicion
+from pellucid.audit.scores import auc
+from pellucid.audit.view import View
+from pellucid.table import read_table
+
+
+def test_confident_counts_by_hand():
+    given = np.array([0, 0, 0, 1, 1, 1])
+    p = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.3, 0.7], [0.7, 0.3]])
+    # limits: mean p of class 0 among rows called 0 is 0.6, of class 1 among those called 1 is 0.6
+    found = confident(given, p)
+    assert found.rows.tolist() == [2, 5]  # the more doubted one first
+    assert found.likely.tolist() == [1, 0]
+    np.testing.assert_allclose(found.joint, np.array([[2, 1], [1, 2]]) / 6)
+    np.testing.assert_allclose(suspicion(given, p)[[2, 5]], [0.8, 0.4])
+
+
+def flipped(table, share, seed=0):
+    """Return (table with a share of its labels made wrong, which)."""
+    draw, goal = np.random.default_rng(seed), table.target
+    codes, labels = View(table).target.codes.copy(), View(table).target.labels
+    wrong = draw.random(len(codes)) < share
+    codes[wrong] = (codes[wrong] + draw.integers(1, len(labels), int(wrong.sum()))) % len(labels)
+    return table.with_cells({goal: np.array(labels, object)[codes]}), wrong
+
+
+@pytest.mark.parametrize(("name", "share"), [("penguins", 0.10), ("a rule", 0.10), ("a rule", 0.01)])
+def test_flips_are_found_where_classes_are_told_apart(tables, clean, name, share):
+    rule = clean(2000, 0).assign(ill=lambda t: np.where(t["pressure"] > 120, "yes", "no"))
+    table = read_table(tables / "penguins.csv", target="species") if name == "penguins" else read_table(rule, target="ill")
+    table, wrong = flipped(table, share)
+    [made] = find(View(table))
+    hit = wrong[made.rows]
+    assert hit.sum() >= 0.8 * wrong.sum()
+    last = int(np.flatnonzero(hit.cumsum() >= 0.8 * wrong.sum())[0]) + 1
+    assert hit[:last].mean() >= 0.8
+    assert "told apart" in made.evidence
+
+
+@pytest.mark.parametrize("name", ["phoneme.csv", "mammography.csv.gz"])
+def test_ten_in_a_hundred_flips_are_ranked_above_the_rest(tables, name):
+    from pellucid.audit.label_errors import out_of_sample
+
+    table = read_table(tables / name, target="class", types={"class": "category"}).take(slice(0, 3000))
+    table, wrong = flipped(table, 0.10)
+    view = View(table)
+    rows = np.arange(len(table))
+    assert auc(suspicion(view.target.codes, out_of_sample(view, view.target, rows)), wrong) >= 0.8
+
+
+def test_where_classes_overlap_it_says_that_it_cannot_tell(tables):
+    [made] = find(View(read_table(tables / "compas.csv.gz", target="two_year_recid")))
+    assert made.severity == "low"
+    assert "cannot tell" in made.evidence
+
+
+def test_numbers_far_from_what_is_expected_are_named(clean):
+    t = clean(1000, 0, classes=False)
+    t.loc[[10, 500], "days"] *= 10
+    [made] = find(View(read_table(t, target="days")))
+    assert set(made.rows) == {10, 500}
+    assert made.figures["size"][0] > 5
+
+
+def test_saboteur_doubt_that_knows_nothing_ranks_no_flips():
+    draw = np.random.default_rng(0)
+    p = draw.dirichlet([1, 1], 2000)  # a model that has learned nothing
+    wrong = draw.random(2000) < 0.1
+    assert auc(suspicion(draw.integers(0, 2, 2000), p), wrong) < 0.6

@@ -1,0 +1,99 @@
+"""Near copies, order, splits, proxies and shortcuts: their statistics, and where they must stay silent."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pellucid.audit import across, near_duplicates, proxies, shortcuts
+from pellucid.audit.neighbours import nearest
+from pellucid.audit.order_dependence import gap_test
+from pellucid.audit.view import View
+from pellucid.table import read_table
+from pellucid.testing.shortcuts import bias, planted
+
+
+def test_neighbours_are_those_of_all_distances():
+    points = np.random.default_rng(0).normal(size=(60, 3))
+    points[10] = points[20]  # a copy is a neighbour, a point its own is not
+    distance, at = nearest(points, 3)
+    every = np.linalg.norm(points[:, None] - points[None], axis=2) + np.diag(np.full(60, np.inf))
+    np.testing.assert_allclose(distance, np.sort(every, 1)[:, :3], atol=1e-9)
+    assert at[10, 0] == 20
+    assert not (at == np.arange(60)[:, None]).any()
+
+
+def test_order_is_tested_at_its_level():
+    """Of 200 tables of independent rows, about 5 % lie beyond the 5 % point."""
+    draw, z = np.random.default_rng(1), []
+    for seed in range(200):
+        z.append(gap_test(nearest(draw.normal(size=(120, 2)), 5)[1], seed, 60)[2])
+    assert abs(np.mean(np.array(z) < -1.645) - 0.05) < 4 * np.sqrt(0.05 * 0.95 / 200)
+
+
+def test_near_copies_name_the_columns_that_differ(clean):
+    t = clean(600, 0)
+    again = t.iloc[:60].assign(pressure=lambda f: f["pressure"] + 0.01)
+    view = View(
+        read_table(pd.concat([t, again], ignore_index=True), target="ill"), {"train": np.arange(600), "certify": np.arange(600, 660)}
+    )
+    found = {f.kind: f for f in near_duplicates.find(view)}
+    assert found["near duplicates"].columns == ("pressure",)
+    assert len(found["near duplicates"].rows) == 120
+    assert found["near duplicates: across splits"].severity == "high"
+
+
+def test_groups_and_times_on_both_sides(clean):
+    t = clean(300, 0).assign(patient=[f"P{k // 3:04d}" for k in range(300)], day=np.arange(300))
+    table = read_table(t, target="ill").with_roles(group="patient", order="day")
+    odd = {"train": np.arange(1, 300, 2), "certify": np.arange(0, 300, 2)}
+    kinds = {f.kind: f for f in across.find(View(table, odd))}
+    assert len(kinds["across: groups"].rows) == 150
+    assert "knows" not in kinds["across: time"].evidence
+    late = {"train": np.arange(210), "certify": np.arange(210, 300)}
+    assert across.find(View(table, late)) == []
+
+
+def test_proxies_of_a_sensitive_column(clean):
+    t = clean(800, 0)
+    t["hair"] = np.where(np.random.default_rng(0).random(800) < 0.8, t["sex"].map({"F": "long", "M": "short"}), "long")
+    [found] = proxies.find(View(read_table(t, target="ill").with_roles(sensitive=["sex"])))
+    assert found.columns == ("sex", "hair")
+    assert 0.7 < found.figures["alone"]["hair"] < 0.95
+
+
+def test_known_proxies_of_german_credit(real):
+    found = {f.columns[0]: f for f in proxies.find(View(real("german_credit.csv", "risk")))}
+    assert all(f.figures["together"] > 0.6 for f in found.values())
+
+
+def test_shares_of_reliance_add_up_and_follow_the_weights():
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(4000, 2))
+    changed = np.stack([x[draw.permutation(4000), 0] + 2 * x[:, 1], x[:, 0] + 2 * x[draw.permutation(4000), 1]])
+    found = shortcuts.shares(x[:, 0] + 2 * x[:, 1], changed)
+    np.testing.assert_allclose(found, [0.2, 0.8], atol=0.03)
+
+
+@pytest.mark.parametrize("availability", [1.0, 8.0])
+def test_a_linear_model_is_nearly_unbiased_and_a_network_leans_on_what_is_easily_read(availability):
+    """Published: the longer the direction of a feature in the inputs, the more a network of one hidden layer relies on it, at equal
+    knowledge.
+
+    Here after eight passes over the rows, long before it has converged; the linear model has.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
+
+    linear, network = [], []
+    for seed in range(2):
+        made = planted(1000, core=0.9, shortcut=0.8, availability=availability, seed=seed)
+        one = LogisticRegression(C=1e4, max_iter=2000).fit(made.x, made.y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it has not converged is meant
+            two = MLPClassifier((100,), max_iter=8, random_state=seed).fit(made.x, made.y)
+        linear.append(bias(lambda x, m=one: m.predict(x) == 1, made))
+        network.append(bias(lambda x, m=two: m.predict(x) == 1, made))
+    assert abs(np.mean(linear)) < 0.05
+    assert np.mean(network) > 0.2 if availability > 1 else abs(np.mean(network)) < 0.15
