@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pellucid.evaluate import compare, trial
     from pellucid.explain import explain
     from pellucid.explain.fitting import fit_explainer
+    from pellucid.maps import map
     from pellucid.probe.grouping import propose_groups
     from pellucid.registry import Entry, register
     from pellucid.registry import entries as methods
@@ -55,6 +56,7 @@ _HOME = {
     "fit_explainer": "explain.fitting",
     "uncertainty": "uncertainty",
     "select": "select",
+    "map": "maps",
     "trial": "evaluate",
     "compare": "evaluate",
     "chart": "report",
@@ -93,6 +95,7 @@ __all__ = [
     "explain",
     "fit_explainer",
     "load",
+    "map",
     "methods",
     "propose_groups",
     "read_table",

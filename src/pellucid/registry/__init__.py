@@ -18,7 +18,7 @@ from pellucid.errors import ArgumentError, MissingExtraError, RequestError
 
 __all__ = ["KINDS", "Entry", "callable_package", "entries", "get", "methods", "names", "public", "register", "resolve"]
 
-KINDS = ("backbone", "encoder", "regularizer", "explain", "act", "select", "uncertainty", "audit", "trial")
+KINDS = ("backbone", "encoder", "regularizer", "explain", "act", "select", "uncertainty", "audit", "map", "trial")
 """The kinds of method, in the order in which a table meets them."""
 
 
@@ -99,6 +99,7 @@ def _load() -> None:
             explainers_network,
             explainers_rows,
             explainers_table,
+            maps,
             peers,
             regularizers,
             selections,
@@ -107,7 +108,7 @@ def _load() -> None:
         )
 
         why = (explainers, explainers_network, explainers_table, explainers_rows)
-        for module in (backbones, peers, encoders, regularizers, *why, acts, selections, uncertainties, audits, trials):
+        for module in (backbones, peers, encoders, regularizers, *why, acts, selections, uncertainties, audits, maps, trials):
             _TABLE.update({(e.kind, e.name): e for e in module.ENTRIES})
 
 

@@ -9,6 +9,7 @@ from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
 from pellucid.results.inside import AttentionMaps, UnitMaps
+from pellucid.results.maps import Map, Representatives, Scatter
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.selection import Selection
@@ -32,12 +33,15 @@ __all__ = [
     "Inquiry",
     "Interactions",
     "Leaderboard",
+    "Map",
     "Neighbours",
     "Prediction",
+    "Representatives",
     "Result",
     "Rule",
     "Rules",
     "RunRecord",
+    "Scatter",
     "Selection",
     "Trial",
     "UnitMaps",
