@@ -7,6 +7,8 @@ that it falls at every step. Letters: N rows.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pellucid.maps.affinities import check_perplexity, conditional
@@ -55,8 +57,8 @@ def find(ask: Ask) -> Layout:
         value, slope = divergence(flat.reshape(n, 2), p)
         return value, slope.reshape(-1)
 
-    def step(flat: FloatArray) -> None:
-        trace.append(divergence(flat.reshape(n, 2), p)[0])
+    def step(intermediate_result: Any) -> None:
+        trace.append(float(intermediate_result.fun))
 
     found = minimize(loss, start.reshape(-1), jac=True, method="L-BFGS-B", callback=step, options={"maxiter": int(ask.options["steps"])})
     places = standard(found.x.reshape(n, 2))

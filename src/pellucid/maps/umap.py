@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import umap  # the extra "umap"; the registry says how to install it
+import umap  # the extra "maps"; the registry says how to install it
 
 from pellucid.maps.ask import Ask
 from pellucid.maps.layout import Layout

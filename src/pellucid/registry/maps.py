@@ -82,7 +82,7 @@ ENTRIES: tuple[Entry, ...] = (
         options={"rows": 5000, "neighbours": 15, "min_dist": 0.1, "text": None},
         cost="N log N; the first call compiles",
         source="McInnes, Healy and Melville 2018, arXiv:1802.03426",
-        extra="umap",
+        extra="maps",
     ),
     Entry(
         "autoencoder2d",

@@ -66,6 +66,7 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         checks_backbone,
         checks_embedding,
         checks_explainer,
+        checks_map,
         checks_regularizer,
         checks_select,
         checks_trial,
@@ -81,6 +82,7 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         "audit": checks_audit,
         "trial": checks_trial,
         "select": checks_select,
+        "map": checks_map,
         "encoder": checks_embedding,
     }
     room: Any = checks_answers if entry.kind == "explain" and checks_answers.applies(entry) else rooms[entry.kind]
