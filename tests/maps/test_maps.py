@@ -430,8 +430,8 @@ def test_a_model_without_layers_or_rows_is_refused(network):
     assert pld.map(plain, X=table.frame[["x1", "x2"]]).answers["predicted"].isin(["a", "b", "c"]).all()
     with pytest.raises(RequestError, match="Pass X="):
         pld.map(network)
-    with pytest.raises(RequestError, match="no layer 'first'"):
-        pld.map(network, X=table, layer="first")
+    with pytest.raises(RequestError, match="no layer 'nowhere'"):
+        pld.map(network, X=table, layer="nowhere")
 
 
 def test_the_code_of_a_row_model_follows_a_curved_sheet_that_no_plane_follows():

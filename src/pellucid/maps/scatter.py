@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from pellucid.errors import ColumnError, RequestError, quote
 from pellucid.maps.ask import Ask
@@ -35,13 +38,24 @@ def find(ask: Ask) -> Scatter:
     _check(table, given)
     gone = {c: table.missing(c) for c in given.values()}
     left_out = gone[given["x"]] | gone[given["y"]]
-    data = table.frame.loc[~left_out, list(dict.fromkeys(given.values()))]
+    kept = np.flatnonzero(~left_out)
+    data = pd.DataFrame({c: _cells(table, c)[kept] for c in given.values()}, index=table.frame.index[kept])
     record = RunRecord(ask.method, dict(ask.settings), ask.seed, table.fingerprint(), time.perf_counter() - began, caveats=ask.caveats)
     schema = table.schema
     return Scatter(
         data, given, {c: str(schema[c].type) for c in data}, {c: schema[c].unit for c in data if schema[c].unit}, int(ask.settings["of_rows"]),
         {c: int(m.sum()) for c, m in gone.items()}, int(left_out.sum()), np.asarray(data.index), ask.method, record,
     )  # fmt: skip
+
+
+def _cells(table: Table, name: str) -> npt.NDArray[Any]:
+    """Return a column's cells (N,) as what is drawn: numbers, moments, or texts with None where missing."""
+    kind = table.schema[name].type
+    if kind is ColumnType.NUMBER:
+        return table.numbers(name)
+    if kind is ColumnType.DATE:
+        return pd.to_datetime(table.seconds(name), unit="s").to_numpy()
+    return table.texts(name)
 
 
 def _usual(table: Table) -> dict[str, str]:
