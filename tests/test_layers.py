@@ -21,7 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "training",
         "estimators",
         "probe",
-        "explain uncertainty audit select act",
+        "explain uncertainty audit select act maps",
         "evaluate",
         "report",
         "cli serve",
@@ -40,7 +40,7 @@ NARROW = {
 }
 """Rooms that may see less than what lies below them: a network never sees a table, a report sees results only."""
 
-BLIND_TO_ESTIMATORS = frozenset({"probe", "explain", "uncertainty", "audit", "select", "act"})
+BLIND_TO_ESTIMATORS = frozenset({"probe", "explain", "uncertainty", "audit", "select", "act", "maps"})
 """What asks a model questions sees the protocols, never the estimators."""
 
 
@@ -119,6 +119,7 @@ def test_every_room_on_disk_stands_on_a_floor():
         ("nn/mlp.py", "def f():\n    import pellucid.explain.shapley", "may only import"),
         ("table/read.py", "def f():\n    from pellucid.results import Finding", "lies above"),
         ("explain/shapley.py", "from pellucid.uncertainty import conformal", "siblings"),
+        ("maps/pca.py", "from pellucid.explain import shapley", "siblings"),
         ("random.py", "from pellucid.registry import Entry", "siblings"),
         ("probe/engine.py", "from pellucid.estimators.base import Base", "must see protocols"),
         ("explain/shapley.py", "from pellucid import TabularClassifier", "face"),

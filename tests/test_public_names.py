@@ -13,7 +13,7 @@ import pellucid
 
 PUBLIC = {
     *("TabularClassifier", "TabularRegressor", "RowModel", "Table", "Schema", "read_table", "load"),
-    *("act", "audit", "chart", "compare", "explain", "fit_explainer", "report", "select", "trial", "uncertainty"),
+    *("act", "audit", "chart", "compare", "explain", "fit_explainer", "map", "report", "select", "trial", "uncertainty"),
     *("Entry", "methods", "propose_groups", "register"),
     *("by_group", "learning_curve", "prove", "reweigh", "shift"),
     *("PellucidError", "PellucidWarning", "DataError", "SourceError", "EmptyTableError", "ColumnError", "CellError", "TargetError"),

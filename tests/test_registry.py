@@ -19,6 +19,7 @@ IN_SHORT = {
     "select": None,
     "uncertainty": None,
     "audit": None,
+    "map": ("scatter", "pca", "classical_mds", "mds", "sne", "tsne", "autoencoder2d", "representatives"),
     "trial": None,
     "shift": None,
     "remedy": None,

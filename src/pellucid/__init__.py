@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pellucid.evaluate import compare, learning_curve, prove, trial
     from pellucid.explain import explain
     from pellucid.explain.fitting import fit_explainer
+    from pellucid.maps import map
     from pellucid.probe.grouping import propose_groups
     from pellucid.registry import Entry, register
     from pellucid.registry import entries as methods
@@ -59,6 +60,7 @@ _HOME = {
     "fit_explainer": "explain.fitting",
     "uncertainty": "uncertainty",
     "select": "select",
+    "map": "maps",
     "trial": "evaluate",
     "compare": "evaluate",
     "learning_curve": "evaluate",
@@ -101,6 +103,7 @@ __all__ = [
     "fit_explainer",
     "learning_curve",
     "load",
+    "map",
     "methods",
     "propose_groups",
     "prove",

@@ -17,6 +17,7 @@ from pellucid.testing import (
     checks_embedding,
     checks_encoder,
     checks_explainer,
+    checks_map,
     checks_regularizer,
     checks_select,
     checks_trial,
@@ -139,6 +140,7 @@ def _cases() -> list[Any]:
         (checks_audit, {k: _named(v, "leakage") for k, v in AUDITS.items()}),
         (checks_trial, {k: _named(v, "completeness") for k, v in wrong.EXPLAINERS_OF_TRIALS.items()}),
         (checks_select, {k: checks_select.Selector(v, False) for k, v in checks_select.DOUBLES.items()}),
+        (checks_map, {k: checks_map.Mapper(v) for k, v in checks_map.DOUBLES.items()}),
         (checks_encoder, ENCODERS),
         (checks_embedding, {k: Encoder(v, "number") for k, v in saboteurs_networks.ENCODERS.items()}),
         *((checks_regularizer, doubles) for doubles in _regularizers()),
@@ -147,7 +149,7 @@ def _cases() -> list[Any]:
     for room, doubles in rooms:
         for check in room.CHECKS:
             assert check.name in doubles, f"{room.__name__}: the check {check.name} has no saboteur"
-            marks = [pytest.mark.long] if check.long and check.name != "it_learns_nothing_from_noise" else []
+            marks = [pytest.mark.long] if check.long and check.name != "it_learns_nothing_from_noise" and room is not checks_map else []
             out.append(pytest.param(check.function, doubles[check.name], id=f"{room.__name__.rsplit('_')[-1]}-{check.name}", marks=marks))
     return out
 
@@ -202,7 +204,7 @@ def test_the_plain_regularizer_stays_green(check):
 
 ROOMS = [
     checks_explainer, checks_backbone, checks_uncertainty, checks_audit, checks_trial, checks_encoder, checks_embedding, checks_regularizer,
-    checks_select,
+    checks_select, checks_map,
 ]  # fmt: skip
 
 

@@ -75,8 +75,4 @@ def _words(passed: bool, figure: Figure, means: FloatArray) -> str:
         f"Of models trained on planted targets, columns that give none, a third, two thirds and all of the target get {told} of the reasons; "
         f"row by row, share and step agree at {figure} (1 = always in order)"
     )
-    return (
-        f"{lead}: what matters more gets more."
-        if passed
-        else f"{lead}: what matters more does not get more."
-    )
+    return f"{lead}: what matters more gets more." if passed else f"{lead}: what matters more does not get more."

@@ -211,6 +211,17 @@ class MaskedAutoencoder(nn.Module):
         at = (self.state_start + state.clamp(min=0)).clamp(max=logits.shape[1] - 1)
         return (self.normalisers(logits) - logits.gather(1, at)).masked_fill(state < 0, 0.0)
 
+    def misplaced(self, logits: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        """Return squared distances (N, C) on the normal scale from the mean place that the logits give to that of the states (N, C).
+
+        0 in columns without order, and where the state is below 0.
+        """
+        z = self.state_z[:, 0]
+        weight = (logits - logits.detach().amax(1, keepdim=True)).clamp(min=-80).exp()
+        mean = (weight @ (self.sums * z[:, None])) / (weight @ self.sums)
+        at = (self.state_start + state.clamp(min=0)).clamp(max=logits.shape[1] - 1)
+        return (mean - z[at]).square().masked_fill(state < 0, 0.0)
+
     def columns(self) -> Sequence[slice]:
         """Return where each column's states lie."""
         starts = [*self.state_start.tolist(), int(self.out.shape[0])]

@@ -18,7 +18,7 @@ from pellucid.errors import ArgumentError, MissingExtraError, RequestError
 
 __all__ = ["KINDS", "Entry", "callable_package", "entries", "get", "methods", "names", "public", "register", "resolve"]
 
-KINDS = ("backbone", "encoder", "regularizer", "explain", "act", "select", "uncertainty", "audit", "shift", "remedy", "trial")
+KINDS = ("backbone", "encoder", "regularizer", "explain", "act", "select", "uncertainty", "audit", "shift", "remedy", "map", "trial")
 """The kinds of method, in the order in which a table meets them."""
 
 
@@ -99,6 +99,7 @@ def _load() -> None:
             explainers_network,
             explainers_rows,
             explainers_table,
+            maps,
             peers,
             regularizers,
             remedies,
@@ -109,7 +110,9 @@ def _load() -> None:
         )
 
         why = (explainers, explainers_network, explainers_table, explainers_rows)
-        for module in (backbones, peers, encoders, regularizers, *why, acts, selections, uncertainties, audits, shifts, remedies, trials):
+        for module in (
+            backbones, peers, encoders, regularizers, *why, acts, selections, uncertainties, audits, shifts, remedies, maps, trials,
+        ):  # fmt: skip
             _TABLE.update({(e.kind, e.name): e for e in module.ENTRIES})
 
 

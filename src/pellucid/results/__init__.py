@@ -11,6 +11,7 @@ from pellucid.results.decision import Decision
 from pellucid.results.groups import Gap, GroupTable, Rate
 from pellucid.results.inside import AttentionMaps, UnitMaps
 from pellucid.results.learning import LearningCurve
+from pellucid.results.maps import Map, Representatives, Scatter
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.selection import Selection
@@ -39,13 +40,16 @@ __all__ = [
     "Interactions",
     "Leaderboard",
     "LearningCurve",
+    "Map",
     "Neighbours",
     "Prediction",
     "Rate",
+    "Representatives",
     "Result",
     "Rule",
     "Rules",
     "RunRecord",
+    "Scatter",
     "Selection",
     "Shift",
     "Trial",

@@ -66,6 +66,7 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         checks_backbone,
         checks_embedding,
         checks_explainer,
+        checks_map,
         checks_regularizer,
         checks_remedy,
         checks_select,
@@ -85,6 +86,7 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         "shift": checks_shift,
         "remedy": checks_remedy,
         "select": checks_select,
+        "map": checks_map,
         "encoder": checks_embedding,
     }
     room: Any = checks_answers if entry.kind == "explain" and checks_answers.applies(entry) else rooms[entry.kind]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import ArgumentError, RequestError, quote
-from pellucid.report.charts import certainty, curves, data, global_, inside, lists, local, text, together, trials
+from pellucid.report.charts import certainty, curves, data, global_, inside, lists, local, maps, text, together, trials
 from pellucid.report.charts.certainty import reliability_chart
 from pellucid.report.charts.style import fold_title, told_trials
 from pellucid.report.facts import Calibration, MissingPattern
@@ -24,9 +24,12 @@ from pellucid.results import (
     Inquiry,
     Interactions,
     Leaderboard,
+    Map,
     Neighbours,
     Prediction,
+    Representatives,
     Rules,
+    Scatter,
     Selection,
     Trial,
     UnitMaps,
@@ -110,6 +113,20 @@ _KINDS: dict[type, dict[str, Draw]] = {
         "familiarity": _plain(certainty.familiarity),
         "row": lambda result, ask: certainty.one_row(result, ask.first),
     },
+    Map: {
+        "points": lambda result, ask: maps.points(result, ask.column, dict(ask.units)),
+        "predicted": _plain(maps.predicted),
+        "doubt": _plain(maps.doubt),
+        "kept": _plain(maps.kept),
+        "quality": _plain(maps.quality),
+        "second": lambda result, ask: maps.beside(result, "second", ask.column),
+        "perplexity": lambda result, ask: maps.beside(result, "perplexity", ask.column),
+        "noise": lambda result, ask: maps.beside(result, "noise", ask.column),
+        "loadings": _plain(maps.loadings),
+        "loss": _plain(maps.loss),
+    },
+    Scatter: {"scatter": _plain(maps.scatter)},
+    Representatives: {"representatives": _plain(maps.representatives)},
     Trial: {"badge": _plain(trials.badge_chart), "curve": _plain(trials.curve)},
     Calibration: {"reliability": _plain(reliability_chart)},
     MissingPattern: {"missing": _plain(data.missing_pattern)},
@@ -161,12 +178,15 @@ def chart(
         Inquiry       ``"asked"``
         FoundRows     ``"found"``
         Selection     ``"selection"``
+        Map           ``"points"``, ``"predicted"``, ``"doubt"``, ``"kept"``, ``"quality"``, ``"second"``,
+                      ``"perplexity"``, ``"noise"``, ``"loadings"``, ``"loss"``
+        Scatter       ``"scatter"``; Representatives ``"representatives"``
         Prediction    ``"probabilities"``, ``"interval"``, ``"doubt"``, ``"familiarity"``, ``"row"``
         Trial         ``"badge"``, ``"curve"``
         Leaderboard   ``"leaderboard"``, ``"power_readability"``
         ============= =====================================================================================
     row : position of the row, for figures of one row.
-    column : column of a dependence figure or a curve, text column of words, pair ``"a x b"`` of a halo; None takes the one that
+    column : column of a dependence figure or a curve, or that colours a map, text column of words, pair ``"a x b"`` of a halo; None takes the one that
         matters most.
     output : name or position of the output drawn; None takes the first, for curves all.
     units : unit of each column that has one.
