@@ -75,4 +75,13 @@ ENTRIES: tuple[Entry, ...] = (
         cost="N x M x C differences, M kept rows (at most 1,000)",
         source="Sun, Ming, Zhu, Li 2022, arXiv:2204.06507",
     ),
+    Entry(
+        name="slips",
+        kind="audit",
+        target="pellucid.audit.slips:find",
+        summary="Numbers off by a power of ten for their row: decimal points and units that slipped.",
+        question="data",
+        cost="two small boosted trees on at most 10,000 rows for each of at most 24 number columns",
+        source="Hellerstein 2008, Quantitative data cleaning for large databases, UNECE",
+    ),
 )
