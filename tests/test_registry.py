@@ -21,6 +21,8 @@ IN_SHORT = {
     "audit": None,
     "trial": None,
     "encoder": None,
+    "fill": None,
+    "scale": None,
     "regularizer": None,
 }
 """Kinds whose long checks run by default for these entries alone: the default network, and one peer."""

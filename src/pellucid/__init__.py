@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pellucid.act import act
     from pellucid.audit import audit
+    from pellucid.audit.reduce import reduce
     from pellucid.cli.job import report
+    from pellucid.encode.filled import fill
+    from pellucid.encode.scaling import scale
     from pellucid.errors import (
         ArgumentError,
         CellError,
@@ -55,6 +58,9 @@ _HOME = {
     "fit_explainer": "explain.fitting",
     "uncertainty": "uncertainty",
     "select": "select",
+    "fill": "encode.filled",
+    "scale": "encode.scaling",
+    "reduce": "audit.reduce",
     "trial": "evaluate",
     "compare": "evaluate",
     "chart": "report",
@@ -91,13 +97,16 @@ __all__ = [
     "chart",
     "compare",
     "explain",
+    "fill",
     "fit_explainer",
     "load",
     "methods",
     "propose_groups",
     "read_table",
+    "reduce",
     "register",
     "report",
+    "scale",
     "select",
     "trial",
     "uncertainty",

@@ -17,11 +17,14 @@ from pellucid.testing import (
     checks_embedding,
     checks_encoder,
     checks_explainer,
+    checks_fill,
     checks_regularizer,
+    checks_scale,
     checks_select,
     checks_trial,
     checks_uncertainty,
     saboteurs,
+    saboteurs_fill,
     saboteurs_networks,
 )
 from pellucid.testing import saboteurs_models as wrong
@@ -140,6 +143,8 @@ def _cases() -> list[Any]:
         (checks_trial, {k: _named(v, "completeness") for k, v in wrong.EXPLAINERS_OF_TRIALS.items()}),
         (checks_select, {k: checks_select.Selector(v, False) for k, v in checks_select.DOUBLES.items()}),
         (checks_encoder, ENCODERS),
+        (checks_fill, saboteurs_fill.FILLS),
+        (checks_scale, saboteurs_fill.SCALES),
         (checks_embedding, {k: Encoder(v, "number") for k, v in saboteurs_networks.ENCODERS.items()}),
         *((checks_regularizer, doubles) for doubles in _regularizers()),
     ]
@@ -202,7 +207,7 @@ def test_the_plain_regularizer_stays_green(check):
 
 ROOMS = [
     checks_explainer, checks_backbone, checks_uncertainty, checks_audit, checks_trial, checks_encoder, checks_embedding, checks_regularizer,
-    checks_select,
+    checks_select, checks_fill, checks_scale,
 ]  # fmt: skip
 
 

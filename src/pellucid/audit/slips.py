@@ -56,8 +56,9 @@ def find(view: View) -> list[Finding]:
 
 def _finding(view: View, slip: PointSlip) -> Finding:
     x, unit = view.numbers(slip.column), view.table.schema[slip.column].unit
-    shown = [f"{amount(float(x[r]), unit)} where the row says about {amount(float(f'{e:.2g}'), unit)}" for r, e in zip(slip.rows, slip.expected)]
-    words = f"'{slip.column}' has {share(len(slip.rows), len(view))} off by a power of ten, as the other columns have it: {listed(shown, 3)}"
+    told = [amount(float(f"{e:.2g}"), unit) for e in slip.expected]
+    shown = [f"{amount(float(x[r]), unit)} where the row says about {e}" for r, e in zip(slip.rows, told)]
+    words = f"'{slip.column}' has {share(len(slip.rows), len(view))} off by a power of ten for their row: {listed(shown, 3)}"
     words += f"; the others lie within a factor of {10 ** (2 * slip.spread):.3g} of what their rows say (95 %)"
     remedy = "look for a decimal point or a unit that slipped, and correct the cells at the source"
     figures = {"powers": {int(r): int(p) for r, p in zip(slip.rows[:1000], slip.powers)}, "spread": slip.spread}

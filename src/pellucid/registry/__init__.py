@@ -18,7 +18,7 @@ from pellucid.errors import ArgumentError, MissingExtraError, RequestError
 
 __all__ = ["KINDS", "Entry", "callable_package", "entries", "get", "methods", "names", "public", "register", "resolve"]
 
-KINDS = ("backbone", "encoder", "regularizer", "explain", "act", "select", "uncertainty", "audit", "trial")
+KINDS = ("backbone", "fill", "scale", "encoder", "regularizer", "explain", "act", "select", "uncertainty", "audit", "trial")
 """The kinds of method, in the order in which a table meets them."""
 
 

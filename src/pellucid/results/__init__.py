@@ -8,9 +8,11 @@ from pellucid.results.account import Account
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
+from pellucid.results.fills import Fills
 from pellucid.results.inside import AttentionMaps, UnitMaps
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
+from pellucid.results.scaled import Reduction, Scaled
 from pellucid.results.selection import Selection
 from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules, Words
 from pellucid.results.verdicts import SEVERITIES, VERDICTS, Finding, Leaderboard, Trial, stack_findings
@@ -24,6 +26,7 @@ __all__ = [
     "Curve",
     "Decision",
     "Explanation",
+    "Fills",
     "Finding",
     "FloatArray",
     "FoundRows",
@@ -34,10 +37,12 @@ __all__ = [
     "Leaderboard",
     "Neighbours",
     "Prediction",
+    "Reduction",
     "Result",
     "Rule",
     "Rules",
     "RunRecord",
+    "Scaled",
     "Selection",
     "Trial",
     "UnitMaps",

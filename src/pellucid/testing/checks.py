@@ -66,7 +66,9 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         checks_backbone,
         checks_embedding,
         checks_explainer,
+        checks_fill,
         checks_regularizer,
+        checks_scale,
         checks_select,
         checks_trial,
         checks_uncertainty,
@@ -82,6 +84,8 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         "trial": checks_trial,
         "select": checks_select,
         "encoder": checks_embedding,
+        "fill": checks_fill,
+        "scale": checks_scale,
     }
     room: Any = checks_answers if entry.kind == "explain" and checks_answers.applies(entry) else rooms[entry.kind]
     subject = room.subject(entry)
