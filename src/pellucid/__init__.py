@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pellucid.act import act
     from pellucid.audit import audit
     from pellucid.audit.reduce import reduce
+    from pellucid.audit.repair import repair
     from pellucid.cli.job import report
     from pellucid.encode.filled import fill
     from pellucid.encode.scaling import scale
@@ -61,6 +62,7 @@ _HOME = {
     "fill": "encode.filled",
     "scale": "encode.scaling",
     "reduce": "audit.reduce",
+    "repair": "audit.repair",
     "trial": "evaluate",
     "compare": "evaluate",
     "chart": "report",
@@ -105,6 +107,7 @@ __all__ = [
     "read_table",
     "reduce",
     "register",
+    "repair",
     "report",
     "scale",
     "select",

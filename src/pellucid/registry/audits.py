@@ -84,4 +84,13 @@ ENTRIES: tuple[Entry, ...] = (
         cost="two small boosted trees on at most 10,000 rows for each of at most 24 number columns",
         source="Hellerstein 2008, Quantitative data cleaning for large databases, UNECE",
     ),
+    Entry(
+        name="dependencies",
+        kind="audit",
+        target="pellucid.audit.dependencies:find",
+        summary="Columns that decide each other, sums and products of columns, and the few rows that break them.",
+        question="data",
+        cost="counts of pairs of at most 60 columns; sums of pairs of at most 40 number columns on 400 rows",
+        source="Kivinen, Mannila 1995, doi:10.1016/0304-3975(95)00028-U",
+    ),
 )

@@ -12,6 +12,7 @@ from pellucid.results.fills import Fills
 from pellucid.results.inside import AttentionMaps, UnitMaps
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
+from pellucid.results.repairs import Repairs, RepairTrace
 from pellucid.results.scaled import Reduction, Scaled
 from pellucid.results.selection import Selection
 from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules, Words
@@ -38,6 +39,8 @@ __all__ = [
     "Neighbours",
     "Prediction",
     "Reduction",
+    "RepairTrace",
+    "Repairs",
     "Result",
     "Rule",
     "Rules",
