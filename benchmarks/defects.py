@@ -60,7 +60,9 @@ def clean_tables() -> dict[str, tuple[pd.DataFrame, str, dict[str, tuple[str, ..
     }
 
 
-def planted(name: str, frame: pd.DataFrame, target: str, columns: dict[str, tuple[str, ...]], seed: int) -> Iterator[Planted]:
+def planted(
+    name: str, frame: pd.DataFrame, target: str, columns: dict[str, tuple[str, ...]], seed: int, **options: float
+) -> Iterator[Planted]:
     """Yield the defect in each column of the table it can go into."""
     defect = DEFECTS[name]
     if defect.needs == "":
@@ -69,7 +71,7 @@ def planted(name: str, frame: pd.DataFrame, target: str, columns: dict[str, tupl
         yield defect.plant(frame, target, seed, **defect.options)
     else:
         for column in columns[defect.needs]:
-            yield defect.plant(frame, column, seed, **defect.options)
+            yield defect.plant(frame, column, seed, **{**defect.options, **options})
 
 
 def findings(frame: pd.DataFrame, target: str, plan: object = None, kinds: tuple[str, ...] = ()) -> list:

@@ -15,7 +15,7 @@ PUBLIC = {
     *("TabularClassifier", "TabularRegressor", "RowModel", "Table", "Schema", "read_table", "load"),
     *("act", "audit", "chart", "compare", "explain", "fit_explainer", "report", "select", "trial", "uncertainty"),
     *("Entry", "methods", "propose_groups", "register"),
-    *("fill", "scale", "reduce", "repair"),
+    *("fill", "scale", "reduce", "repair", "trace_repairs"),
     *("PellucidError", "PellucidWarning", "DataError", "SourceError", "EmptyTableError", "ColumnError", "CellError", "TargetError"),
     *("RequestError", "MissingExtraError", "ArgumentError", "NotFittedError", "ModelFileError"),
     "__version__",

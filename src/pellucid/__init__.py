@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from pellucid.estimators import RowModel, TabularClassifier, TabularRegressor, load
     from pellucid.evaluate import compare, trial
+    from pellucid.evaluate.repaired import trace_repairs
     from pellucid.explain import explain
     from pellucid.explain.fitting import fit_explainer
     from pellucid.probe.grouping import propose_groups
@@ -63,6 +64,7 @@ _HOME = {
     "scale": "encode.scaling",
     "reduce": "audit.reduce",
     "repair": "audit.repair",
+    "trace_repairs": "evaluate.repaired",
     "trial": "evaluate",
     "compare": "evaluate",
     "chart": "report",
@@ -111,6 +113,7 @@ __all__ = [
     "report",
     "scale",
     "select",
+    "trace_repairs",
     "trial",
     "uncertainty",
 ]

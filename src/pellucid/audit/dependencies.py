@@ -1,6 +1,6 @@
 """Columns that depend on each other, and the rows that break it: one column decides another, or a number is the sum or product of two.
 
-Dependencies that hold in all but a few rows are looked for; the few are named. Which of the cells is wrong cannot be told from the rule alone.
+Dependencies that hold in all but a few rows are looked for, and the few are named. Which cell is wrong the rule alone cannot tell.
 Kivinen, Mannila 1995, doi:10.1016/0304-3975(95)00028-U (approximate dependencies).
 """
 
@@ -63,13 +63,10 @@ def _decided(view: View) -> Iterator[Finding]:
             continue
         seen.add(frozenset((d.by, d.of)))
         levels = view.levels(d.of)
-        first = [
-            f"{view.table.frame[d.by].iloc[r]} with {view.table.frame[d.of].iloc[r]}, elsewhere {levels[1][u]}"
-            for r, u in zip(d.rows[:3], d.usual)
-        ]
-        words = (
-            f"'{d.by}' decides '{d.of}' in {100 * d.holds:.2f} % of the rows, but not in {share(len(d.rows), len(view))}: {listed(first)}"
-        )
+        cells = [[view.table.frame[c].iloc[r] for c in (d.by, d.of)] for r in d.rows[:3]]
+        first = [f"{a} with {b}, elsewhere {levels[1][u]}" for (a, b), u in zip(cells, d.usual)]
+        words = f"'{d.by}' decides '{d.of}' in {100 * d.holds:.2f} % of the rows, but not in "
+        words += f"{share(len(d.rows), len(view))}: {listed(first)}"
         remedy = "one of the two cells is probably wrong: look at these rows"
         yield view.finding("dependencies: broken", "medium", (d.by, d.of), words, remedy, rows=d.rows, figures={"holds": d.holds})
 
@@ -89,8 +86,8 @@ def _made(view: View) -> Iterator[Finding]:
 def decided(view: View) -> list[Decides]:
     """Return which level column is decided by which other; at most 60 columns are looked at.
 
-    A column decides another where in at least 99 % of the rows whose level of the first occurs three times or more the second has the level
-    most usual there, no level of the second makes up more than 80 % of all rows, and every level of the first recurs often enough to say so.
+    A column decides another where in at least 99 % of the rows (those whose level of the first occurs three times or more, nine tenths of
+    all at least) the second has the level most usual there, and no level of the second makes up more than 80 % of all rows.
 
     Notes
     -----

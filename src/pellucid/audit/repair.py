@@ -26,9 +26,9 @@ MOST_MISSING = 0.5
 def repair(table: Any, *, row_model: RowModel | None = None, target: str | None = None, seed: int = 0) -> Repairs:
     """Propose what wrong cells should be.
 
-    Rules: rare spellings of frequent levels, levels that a column of its name cannot have, letters of another alphabet, numbers with a typing
-    slip, slipped decimal points and units, impossible values, broken sums and dependencies between columns, codes that may mean missing,
-    and with ``row_model`` cells unlike the rest of their row.
+    Rules: rare spellings of frequent levels, levels that a column of its name cannot have, letters of another alphabet, numbers mistyped,
+    slipped decimal points and units, impossible values, broken sums and dependencies between columns, codes that may mean missing, and
+    with ``row_model`` cells unlike the rest of their row.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def repair(table: Any, *, row_model: RowModel | None = None, target: str | None 
 
     Notes
     -----
-    Frequent levels are never merged, nor levels that differ only in digits. Cost: edit distances of rare to frequent levels, two small trees
-    for each of at most 24 number columns, counts of pairs of columns; fits use at most 50,000 rows.
+    Frequent levels are never merged, nor levels that differ only in digits. Cost: edit distances of rare to frequent levels, two small
+    trees for each of at most 24 number columns, counts of pairs of columns; fits use at most 50,000 rows.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def repair(table: Any, *, row_model: RowModel | None = None, target: str | None 
     return Repairs(
         np.array([p.row for p in found], np.int64),
         _objects([p.column for p in found]),
-        _objects([table.frame[p.column].iloc[p.row] for p in found]),
+        _objects([_plain(table.frame[p.column].iloc[p.row]) for p in found]),
         _objects([p.new for p in found]),
         _objects([p.rule for p in found]),
         np.array([p.confidence for p in found], np.float64),
@@ -87,6 +87,10 @@ def _objects(values: list[Any]) -> Any:
     out = np.empty(len(values), object)
     out[:] = values
     return out
+
+
+def _plain(cell: Any) -> Any:
+    return cell.item() if isinstance(cell, np.generic) else cell
 
 
 def _read_as_missing(table: Table) -> dict[str, dict[str, int]]:

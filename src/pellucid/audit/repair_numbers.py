@@ -57,7 +57,7 @@ def _reread(text: str, decimal: str) -> float | None:
     if not re.search(r"\d", text):
         return None
     other = "," if decimal == "." else "."
-    for tried in (text.translate(KEYS), text.replace(other, decimal), re.sub(r"[^\d.,+-]+$|^[^\d.,+-]+", "", text), text.replace(" ", "")):
+    for tried in (text.translate(KEYS), text.replace(other, decimal), re.sub(r"[^\w.,+-]+$|^[^\w.,+-]+", "", text), text.replace(" ", "")):
         bare = tried.strip().replace(decimal, ".")
         if tried != text and re.fullmatch(r"[+-]?\d+\.?\d*|[+-]?\.\d+", bare):
             return float(bare)
@@ -128,4 +128,5 @@ def _power(x: FloatArray, wanted: FloatArray) -> FloatArray:
     """Return which numbers are the wanted ones but for their decimal point."""
     with np.errstate(divide="ignore", invalid="ignore"):
         power = np.log10(x / wanted)
-    return np.asarray(np.isfinite(power) & (np.abs(power - np.round(power)) < 1e-6) & (np.abs(np.round(power)) >= 1))
+    power = np.where(np.isfinite(power), power, 0.0)
+    return np.asarray((np.abs(power - np.round(power)) < 1e-6) & (np.abs(np.round(power)) >= 1))

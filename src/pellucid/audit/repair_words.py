@@ -1,7 +1,7 @@
-"""Proposals for misspelt levels. The policy: what is frequent is never merged, nor what differs only in digits; in doubt nothing is changed.
+"""Proposals for misspelt levels. Frequent levels are never merged, nor those that differ only in digits; in doubt nothing is changed.
 
-A slip is rare (at most 3 rows or 0.01 %), a letter or two away from a level that is 20 times as frequent, nearer to it than to any other by two
-letters, and its rows look like rows of that level. Damerau 1964, doi:10.1145/363958.363994.
+A slip is rare (at most 3 rows or 0.01 %), a letter or two away from a level that is 20 times as frequent, nearer to it than to any other
+by two letters, and its rows look like rows of that level. Damerau 1964, doi:10.1145/363958.363994.
 """
 
 from __future__ import annotations
@@ -23,15 +23,11 @@ __all__ = ["propose"]
 LOOKS = {"А": "A", "В": "B", "С": "C", "Е": "E", "Н": "H", "К": "K", "М": "M", "О": "O", "Р": "P", "Т": "T", "Х": "X", "а": "a", "с": "c"}
 LOOKS |= {"е": "e", "о": "o", "р": "p", "х": "x", "у": "y", "Α": "A", "Β": "B", "Ε": "E", "Ζ": "Z", "Η": "H", "Ι": "I", "Κ": "K", "Μ": "M"}
 """Cyrillic and Greek letters that look like Latin ones."""
+SEXES = ("f", "m", "female", "male", "w", "woman", "man", "d", "diverse", "x", "other", "nonbinary", "unknown", "u", "i")
+ANSWERS = ("y", "n", "yes", "no", "true", "false", "t", "f", "0", "1", "unknown")
 DOMAINS = (
-    (
-        r"gender|sex",
-        frozenset(["f", "m", "female", "male", "w", "woman", "man", "d", "diverse", "x", "other", "nonbinary", "unknown", "u", "i"]),
-    ),
-    (
-        r"(is|has)?_?(smoker|married|employed|active|approved|default)",
-        frozenset(["y", "n", "yes", "no", "true", "false", "t", "f", "0", "1", "unknown"]),
-    ),
+    (r"gender|sex", frozenset(SEXES)),
+    (r"(is|has)?_?(smoker|married|employed|active|approved|default)", frozenset(ANSWERS)),
 )
 """Columns whose name says what their levels can be."""
 VOTERS, VOTING_ROWS = 8, 20_000
@@ -83,7 +79,7 @@ def _misspelt(view: View, name: str, codes: IntArray, levels: tuple[str, ...], c
     out = {}
     for i, j in pairs:
         sure = _sureness(i, j, levels, count)
-        against = sure >= 0.9 and _disagree(voters, codes, i, j)
+        against = sure >= 0.9 and (_disagree(voters, codes, i, j) or _elsewhere(view, codes, i, j))
         why = f"{levels[i]!r} stands in {count[i]:,} rows and is spelt almost like {levels[j]!r} in {count[j]:,}"
         why += "; but its rows do not look like those" if against else ""
         out[i] = (j, "spelling", 0.7 if against else sure, why)
@@ -131,7 +127,18 @@ def _disagree(voters: list[IntArray], codes: IntArray, i: int, j: int) -> bool:
         inside = (np.bincount(bins[its], minlength=size) + 0.5) / (its.sum() + 0.5 * size)
         overall = (np.bincount(bins, minlength=size) + 0.5) / (len(bins) + 0.5 * size)
         score += float(np.log(inside[bins[mine]] / overall[bins[mine]]).mean())
-    return score < np.log(0.05)
+    return bool(score < np.log(0.05))
+
+
+def _elsewhere(view: View, codes: IntArray, i: int, j: int) -> bool:
+    """Return whether some number of all rows of level i lies beyond all those of j, which chance gives once in n / 2 rows."""
+    mine, its = codes == i, codes == j
+    for name in [c for c in view.features if view.is_number(c)][:40]:
+        x = view.numbers(name)
+        here, there = x[mine][~np.isnan(x[mine])], x[its]
+        if len(here) and (here.min() > np.nanmax(there, initial=-np.inf) or here.max() < np.nanmin(there, initial=np.inf)):
+            return True
+    return False
 
 
 def _same_letters(levels: tuple[str, ...], count: IntArray) -> dict[int, tuple[int, str, float, str]]:

@@ -11,7 +11,7 @@ import typer
 from pellucid.cli.options import Json, Level, Missing, Quiet, SchemaFile, Seed, Source, Target, Type, Unit
 
 if TYPE_CHECKING:
-    from pellucid.results import Finding
+    from pellucid.results import Finding, Repairs
     from pellucid.table import Table
 
 __all__ = ["audit"]
@@ -27,6 +27,9 @@ def audit(
     strict: Annotated[
         Level | None, typer.Option("--strict", help="Leave with exit code 4 where a finding is this grave or graver.")
     ] = None,
+    repairs: Annotated[
+        Path | None, typer.Option("--repairs", help="Write proposed repairs of cells here, as CSV or Parquet; the data stay as they are.")
+    ] = None,
     types: Type = None,
     missing: Missing = None,
     units: Unit = None,
@@ -37,23 +40,36 @@ def audit(
     """Look for what is wrong with a table: gaps, copies, leaks, odd values, rare classes."""
     from pellucid.audit import audit as find
     from pellucid.cli.guard import FINDINGS
-    from pellucid.cli.output import check_writable, write_text
+    from pellucid.cli.output import FRAMES, check_writable, write_frame, write_text
     from pellucid.cli.read import read
     from pellucid.cli.screen import Bar
 
     if write_schema is not None:
         check_writable(write_schema)
-    with Bar({"reading the table": 2.0, "looking for faults": 8.0}, shown=not (quiet or as_json)) as bar:
+    if repairs is not None:
+        check_writable(repairs, FRAMES)
+    stages = {"reading the table": 2.0, "looking for faults": 8.0} | ({} if repairs is None else {"proposing repairs": 5.0})
+    with Bar(stages, shown=not (quiet or as_json)) as bar:
         bar("reading the table")
         table = read(data, target=target, schema=schema, types=types, missing=missing, units=units)
         if write_schema is not None:
             write_text(write_schema, json.dumps(table.schema.to_dict(), indent=1, ensure_ascii=False) + "\n")
         bar("looking for faults")
         findings = find(table, seed=seed)
+        proposals = None
+        if repairs is not None:
+            from pellucid.audit.repair import repair
+
+            bar("proposing repairs")
+            proposals = repair(table, seed=seed)
+            write_frame(repairs, proposals.to_frame())
     if as_json:
-        typer.echo(json.dumps(_as_dict(table, findings), indent=1, ensure_ascii=False))
+        told = _as_dict(table, findings) | ({} if proposals is None else {"repairs": proposals.to_dict()})
+        typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
     elif not quiet:
         _show(table, findings)
+        if proposals is not None:
+            _show_repairs(proposals, repairs)
     order = [level.value for level in Level]
     if strict is not None and any(order.index(f.severity) >= order.index(strict.value) for f in findings):
         raise typer.Exit(FINDINGS)
@@ -81,3 +97,14 @@ def _show(table: Table, findings: list[Finding]) -> None:
         return
     columns = ["severity", "kind", "columns", "rows", "evidence", "remedy"]
     screen.table(f"{len(frame)} findings", columns, frame[columns].itertuples(index=False))
+
+
+def _show_repairs(found: Repairs, path: Path | None) -> None:
+    from pellucid.cli import screen
+
+    sure = int((found.confidence >= 0.9).sum())
+    screen.say(f"{len(found)} repairs are proposed, {sure} of them with a confidence of 0.9 or more: {path}. Nothing was changed.")
+    frame = found.to_frame().head(10)
+    if len(frame):
+        columns = ["row", "column", "old", "new", "rule", "confidence", "reason"]
+        screen.table("the surest", columns, frame[columns].itertuples(index=False))

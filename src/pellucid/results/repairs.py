@@ -28,7 +28,7 @@ class Repairs(Result):
 
     Attributes
     ----------
-    rows, columns : (M,) position and column of each cell. old, new : (M,) what is written there, and what probably should be; None: missing.
+    rows, columns : (M,) position and column of each cell. old, new : (M,) what is written there, and what it should be; None: missing.
     rules : (M,) by what rule. confidence : (M,) 0 to 1: how sure the rule is; from 0.9 on they are applied.
     reasons : (M,) in plain words.
     read_as_missing : by column the words that are already read as missing (``"?"``), with their number; no cell needs to change for them.
@@ -127,7 +127,7 @@ class RepairTrace(Result):
     ----------
     rows : (M,) positions of the touched rows. before, after : (M, O) answers, probabilities or numbers. outputs : their O names.
     changed : (M,) the decision is another one (classes), or the number differs.
-    values_before, values_after : (M, C) contributions to the explained output; None where the model was not explained. columns : their names.
+    values_before, values_after : (M, C) contributions to the explained output; None where there are none. columns : their names.
     intervals : (M,) each: "low before", "high before", "low after", "high after"; empty for classes and for models that give none.
     words : what it comes to.
     """
