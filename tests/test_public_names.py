@@ -16,6 +16,7 @@ PUBLIC = {
     *("act", "audit", "chart", "compare", "explain", "fit_explainer", "map", "report", "select", "trial", "uncertainty"),
     *("Entry", "methods", "propose_groups", "register"),
     *("by_group", "learning_curve", "prove", "reweigh", "shift"),
+    *("fill", "scale", "reduce", "repair", "trace_repairs"),
     *("PellucidError", "PellucidWarning", "DataError", "SourceError", "EmptyTableError", "ColumnError", "CellError", "TargetError"),
     *("RequestError", "MissingExtraError", "ArgumentError", "NotFittedError", "ModelFileError"),
     "__version__",

@@ -24,6 +24,8 @@ IN_SHORT = {
     "shift": None,
     "remedy": None,
     "encoder": None,
+    "fill": None,
+    "scale": None,
     "regularizer": None,
 }
 """Kinds whose long checks run by default for these entries alone: the default network, and one peer."""

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from pellucid.act import act
     from pellucid.audit import audit
     from pellucid.audit.by_group import by_group
+    from pellucid.audit.reduce import reduce
+    from pellucid.audit.repair import repair
     from pellucid.audit.shift import reweigh, shift
     from pellucid.cli.job import report
+    from pellucid.encode.filled import fill
+    from pellucid.encode.scaling import scale
     from pellucid.errors import (
         ArgumentError,
         CellError,
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     )
     from pellucid.estimators import RowModel, TabularClassifier, TabularRegressor, load
     from pellucid.evaluate import compare, learning_curve, prove, trial
+    from pellucid.evaluate.repaired import trace_repairs
     from pellucid.explain import explain
     from pellucid.explain.fitting import fit_explainer
     from pellucid.maps import map
@@ -61,6 +66,11 @@ _HOME = {
     "uncertainty": "uncertainty",
     "select": "select",
     "map": "maps",
+    "fill": "encode.filled",
+    "scale": "encode.scaling",
+    "reduce": "audit.reduce",
+    "repair": "audit.repair",
+    "trace_repairs": "evaluate.repaired",
     "trial": "evaluate",
     "compare": "evaluate",
     "learning_curve": "evaluate",
@@ -100,6 +110,7 @@ __all__ = [
     "chart",
     "compare",
     "explain",
+    "fill",
     "fit_explainer",
     "learning_curve",
     "load",
@@ -108,11 +119,15 @@ __all__ = [
     "propose_groups",
     "prove",
     "read_table",
+    "reduce",
     "register",
+    "repair",
     "report",
     "reweigh",
+    "scale",
     "select",
     "shift",
+    "trace_repairs",
     "trial",
     "uncertainty",
 ]

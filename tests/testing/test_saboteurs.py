@@ -17,12 +17,15 @@ from pellucid.testing import (
     checks_embedding,
     checks_encoder,
     checks_explainer,
+    checks_fill,
     checks_map,
     checks_regularizer,
+    checks_scale,
     checks_select,
     checks_trial,
     checks_uncertainty,
     saboteurs,
+    saboteurs_fill,
     saboteurs_networks,
 )
 from pellucid.testing import saboteurs_models as wrong
@@ -142,6 +145,8 @@ def _cases() -> list[Any]:
         (checks_select, {k: checks_select.Selector(v, False) for k, v in checks_select.DOUBLES.items()}),
         (checks_map, {k: checks_map.Mapper(v) for k, v in checks_map.DOUBLES.items()}),
         (checks_encoder, ENCODERS),
+        (checks_fill, saboteurs_fill.FILLS),
+        (checks_scale, saboteurs_fill.SCALES),
         (checks_embedding, {k: Encoder(v, "number") for k, v in saboteurs_networks.ENCODERS.items()}),
         *((checks_regularizer, doubles) for doubles in _regularizers()),
     ]
@@ -204,7 +209,7 @@ def test_the_plain_regularizer_stays_green(check):
 
 ROOMS = [
     checks_explainer, checks_backbone, checks_uncertainty, checks_audit, checks_trial, checks_encoder, checks_embedding, checks_regularizer,
-    checks_select, checks_map,
+    checks_select, checks_map, checks_fill, checks_scale,
 ]  # fmt: skip
 
 

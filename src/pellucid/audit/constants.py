@@ -90,8 +90,8 @@ def _counts_rows(view: View, name: str) -> bool:
     return not np.isnan(x).any() and bool(np.all(x == np.round(x))) and bool((np.diff(x) > 0).all() or (np.diff(x) < 0).all())
 
 
-def _same_twice(view: View) -> Iterator[Finding]:
-    """Tell columns whose cells determine each other one to one."""
+def same_twice(view: View) -> list[list[str]]:
+    """Return groups of columns whose cells determine each other one to one, in table order."""
     seen: dict[bytes, list[str]] = {}
     for name in view.features:
         codes = view.codes(name)
@@ -104,20 +104,24 @@ def _same_twice(view: View) -> Iterator[Finding]:
             first = np.unique(codes, return_index=True, return_inverse=True)
             key = first[1][first[2].reshape(-1)]  # each cell's first row: equal for columns that are renamings of each other
         seen.setdefault(key.astype(np.int64).tobytes() + (codes < 0).tobytes(), []).append(name)
-    for names in seen.values():
-        if len(names) > 1:
-            equal = all(view.table.frame[n].equals(view.table.frame[names[0]]) for n in names[1:])
-            how = "hold the same cells" if equal else "say the same: each value of one goes with exactly one value of the other"
-            remedy = f"keep one ({listed(names[:1])}); importance is shared out between twins at random"
-            yield view.finding("constants: doubled column", "medium" if equal else "low", names, f"{listed(names)} {how}", remedy)
+    return [names for names in seen.values() if len(names) > 1]
 
 
-def _nearly_the_same(view: View) -> Iterator[Finding]:
-    """Tell pairs of number columns that are almost a straight line of each other."""
+def _same_twice(view: View) -> Iterator[Finding]:
+    """Tell columns whose cells determine each other one to one."""
+    for names in same_twice(view):
+        equal = all(view.table.frame[n].equals(view.table.frame[names[0]]) for n in names[1:])
+        how = "hold the same cells" if equal else "say the same: each value of one goes with exactly one value of the other"
+        remedy = f"keep one ({listed(names[:1])}); importance is shared out between twins at random"
+        yield view.finding("constants: doubled column", "medium" if equal else "low", names, f"{listed(names)} {how}", remedy)
+
+
+def nearly_same(view: View) -> list[tuple[str, str, float]]:
+    """Return pairs of number columns that are almost a straight line of each other, with their correlation."""
     names = [n for n in view.features if view.kind(n) is ColumnType.NUMBER and n != view.table.target]
     names = [n for n in names if np.unique(view.codes(n)[view.sample]).size > 2]
     if len(names) < 2 or len(view) < 30:
-        return
+        return []
     x = np.stack([view.numbers(n)[view.sample] for n in names])
     x = x - np.nanmean(x, axis=1, keepdims=True)
     there = ~np.isnan(x)
@@ -126,10 +130,18 @@ def _nearly_the_same(view: View) -> Iterator[Finding]:
     with np.errstate(divide="ignore", invalid="ignore"):
         r = (x @ x.T) / (norm * norm.T)
     both = there.astype(float) @ there.T.astype(float)
+    found = []
     for i, j in np.argwhere(np.triu((np.abs(r) > TWINS) & (both >= 30), 1)):
         a, b = names[i], names[j]
         if np.array_equal(np.unique(view.codes(a), return_inverse=True)[1], np.unique(view.codes(b), return_inverse=True)[1]):
             continue  # already told as doubled
-        words = f"'{a}' and '{b}' are nearly a straight line of each other (correlation {r[i, j]:.4f})"
+        found.append((a, b, float(r[i, j])))
+    return found
+
+
+def _nearly_the_same(view: View) -> Iterator[Finding]:
+    """Tell pairs of number columns that are almost a straight line of each other."""
+    for a, b, r in nearly_same(view):
+        words = f"'{a}' and '{b}' are nearly a straight line of each other (correlation {r:.4f})"
         remedy = "consider keeping one; importance is shared out between twins at random"
-        yield view.finding("constants: nearly doubled", "low", (a, b), words, remedy, figures={"correlation": float(r[i, j])}, sampled=True)
+        yield view.finding("constants: nearly doubled", "low", (a, b), words, remedy, figures={"correlation": r}, sampled=True)

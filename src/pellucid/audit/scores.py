@@ -117,8 +117,12 @@ def fit_out_of_fold(
     seed: int,
     iterations: int = 60,
     leaves: int = 31,
+    learn: tuple[int, ...] | None = None,
 ) -> FloatArray:
-    """Return out-of-fold answers of small histogram trees: class probabilities (n, O) for integer answers 0.., else numbers (n, 1)."""
+    """Return out-of-fold answers of small histogram trees: class probabilities (n, O) for integer answers 0.., else numbers (n, 1).
+
+    ``learn`` names the folds that are learned from: a fold outside it is answered by trees on all of these. None: all are.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     options = {
@@ -133,12 +137,13 @@ def fit_out_of_fold(
     out = np.full((len(answer), o), np.nan)
     for k in np.unique(fold):
         held = fold == k
+        taught = ~held if learn is None else ~held & np.isin(fold, learn)
         kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
-        seen = np.unique(answer[~held])
+        seen = np.unique(answer[taught])
         if classes and len(seen) < 2:
             out[held] = np.eye(o)[int(seen[0])] if len(seen) else 1 / o
             continue
-        model = kind(categorical_features=is_level, **options).fit(matrix[~held], answer[~held])
+        model = kind(categorical_features=is_level, **options).fit(matrix[taught], answer[taught])
         if classes:
             out[held] = 0.0
             out[np.ix_(held, model.classes_.astype(int))] = model.predict_proba(matrix[held])

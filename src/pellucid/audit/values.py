@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from pellucid.audit.view import FloatArray, IntArray, View, amount, listed, more
 from pellucid.results import Finding
 from pellucid.table import ColumnType
 
-__all__ = ["edit_distance", "find", "rare_spellings", "unit_slip"]
+__all__ = ["edit_distance", "find", "fold", "may_be_slip", "range_of", "rare_spellings", "slips", "unit_slip"]
 
 RANGES: tuple[tuple[str, float, float, str], ...] = (
     (r"age|ages", 0, 120, "an age in years"),
@@ -62,14 +64,22 @@ def _rule(name: str) -> tuple[str, float, float, str] | None:
     return next((r for r in RANGES if re.search(rf"(^| )({r[0]})( |$)", text)), None)
 
 
+def range_of(view: View, name: str) -> tuple[float, float] | None:
+    """Return the range that the name of a column of numbers implies, in its unit; None where it implies none."""
+    rule = _rule(name)
+    if rule is None or (rule[3].startswith("an age") and view.table.schema[name].unit not in ("", "years", "year")):
+        return None
+    return rule[1], rule[2]
+
+
 def _impossible(view: View, name: str) -> Iterator[Finding]:
     if view.kind(name) is ColumnType.DATE:
         low, high, what = -2.2e9, 4.102e9, "a date between 1900 and 2100"
     else:
-        rule = _rule(name)
-        if rule is None or (rule[3].startswith("an age") and view.table.schema[name].unit not in ("", "years", "year")):
+        bounds, rule = range_of(view, name), _rule(name)
+        if bounds is None or rule is None:
             return
-        _, low, high, what = rule
+        (low, high), what = bounds, rule[3]
     x = view.numbers(name)
     rows = np.flatnonzero((x < low) | (x > high))
     if not len(rows) or len(rows) > 0.2 * len(x):  # so many: the name means something else (standardised, in months)
@@ -178,6 +188,17 @@ def _tails(view: View, numbers: list[str]) -> Iterator[Finding]:
         yield view.finding("values: heavy tail", "low", heavy, words, remedy, figures={n: far[n] for n in heavy})
 
 
+@functools.cache
+def _fast() -> Callable[..., Any] | None:
+    """Return rapidfuzz's distance, or None where the package is not installed; it counts the same and is faster."""
+    try:
+        from rapidfuzz.distance import OSA
+    except ImportError:
+        return None
+    distance: Callable[..., Any] = OSA.distance
+    return distance
+
+
 def edit_distance(a: str, b: str, most: int = 2) -> int:
     """Return how many insertions, deletions, changes or swaps of neighbours turn ``a`` into ``b``; ``most`` + 1 where more.
 
@@ -188,6 +209,12 @@ def edit_distance(a: str, b: str, most: int = 2) -> int:
     """
     if abs(len(a) - len(b)) > most:
         return most + 1
+    fast = _fast()
+    return int(fast(a, b, score_cutoff=most)) if fast is not None else _counted(a, b, most)
+
+
+def _counted(a: str, b: str, most: int) -> int:
+    """Return the edit distance by its recurrence; most + 1 where it is more."""
     before: list[int] = []
     last = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
@@ -212,21 +239,22 @@ def rare_spellings(levels: tuple[str, ...], count: IntArray) -> list[tuple[int, 
     n = int(count.sum())
     rare = [i for i in range(len(levels)) if 0 < count[i] <= max(3, RARE_SHARE * n)][:MOST_LEVELS]
     frequent = [i for i in np.argsort(-count, kind="stable") if count[i] >= TIMES][:200]
-    pairs, text = [], {int(i): _fold(levels[i]) for i in (*rare, *frequent)}
+    pairs, text = [], {int(i): fold(levels[i]) for i in (*rare, *frequent)}
     for i in rare:
-        others = [j for j in frequent if count[j] >= TIMES * count[i] and _may_be_slip(text[i], text[j], len(levels))]
-        near = [(_slips(text[i], text[j]), -int(count[j]), j) for j in others]
+        others = [j for j in frequent if count[j] >= TIMES * count[i] and may_be_slip(text[i], text[j], len(levels))]
+        near = [(slips(text[i], text[j]), -int(count[j]), j) for j in others]
         near = [t for t in near if 0 < t[0] <= 2]
         if near:
             pairs.append((i, int(min(near)[2])))
     return pairs
 
 
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
+    """Return a level without what slips of the hand change most: case, blanks, points, hyphens."""
     return re.sub(r"[\s_\-.]+", " ", text.casefold()).strip()
 
 
-def _slips(a: str, b: str) -> int:
+def slips(a: str, b: str) -> int:
     """Return the edit distance, word by word where the words are as many; 3 where a word is changed beyond a slip."""
     mine, its = a.split(), b.split()
     if len(mine) != len(its):
@@ -238,7 +266,7 @@ def _slips(a: str, b: str) -> int:
     return min(total, 3)
 
 
-def _may_be_slip(a: str, b: str, n_levels: int) -> bool:
+def may_be_slip(a: str, b: str, n_levels: int) -> bool:
     """Return whether the folded text ``a`` is worth an edit distance to ``b``; the cheap tests come first."""
     if abs(len(a) - len(b)) > 2 or len(set(a) ^ set(b)) > 4:  # two slips change at most four letters
         return False
@@ -274,7 +302,7 @@ def _same_letters(view: View, name: str) -> Iterator[Finding]:
     same: dict[str, list[int]] = {}
     for i, level in enumerate(levels):
         if re.search(r"[^\W\d_]", level):  # '-1' and '1' are two numbers, not two spellings
-            same.setdefault(_fold(level), []).append(i)
+            same.setdefault(fold(level), []).append(i)
     groups = [g for g in same.values() if len(g) > 1]
     if not groups:
         return

@@ -12,7 +12,7 @@ from pellucid.cli.options import Json, Level, Missing, Quiet, SchemaFile, Seed, 
 from pellucid.errors import RequestError
 
 if TYPE_CHECKING:
-    from pellucid.results import Finding, Shift
+    from pellucid.results import Finding, Repairs, Shift
     from pellucid.table import Table
 
 __all__ = ["audit"]
@@ -27,6 +27,9 @@ def audit(
     ] = None,
     strict: Annotated[
         Level | None, typer.Option("--strict", help="Leave with exit code 4 where a finding is this grave or graver.")
+    ] = None,
+    repairs: Annotated[
+        Path | None, typer.Option("--repairs", help="Write proposed repairs of cells here, as CSV or Parquet; the data stay as they are.")
     ] = None,
     types: Type = None,
     missing: Missing = None,
@@ -46,7 +49,7 @@ def audit(
     """Look for what is wrong with a table: gaps, copies, leaks, odd values, wrong labels; or for what has changed since an older one."""
     from pellucid.audit import audit as find
     from pellucid.cli.guard import FINDINGS
-    from pellucid.cli.output import check_writable, write_text
+    from pellucid.cli.output import FRAMES, check_writable, write_frame, write_text
     from pellucid.cli.read import read
     from pellucid.cli.screen import Bar
 
@@ -56,7 +59,10 @@ def audit(
         raise RequestError("--prove tries faults of one table", do="leave out --against")
     if write_schema is not None:
         check_writable(write_schema)
-    with Bar({"reading the table": 2.0, "looking for faults": 8.0}, shown=not (quiet or as_json)) as bar:
+    if repairs is not None:
+        check_writable(repairs, FRAMES)
+    stages = {"reading the table": 2.0, "looking for faults": 8.0} | ({} if repairs is None else {"proposing repairs": 5.0})
+    with Bar(stages, shown=not (quiet or as_json)) as bar:
         bar("reading the table")
         table = read(data, target=target, schema=schema, types=types, missing=missing, units=units)
         if write_schema is not None:
@@ -72,13 +78,23 @@ def audit(
             from pellucid.evaluate import prove as proven
 
             findings = proven(findings, table, random_state=seed)
+        proposals = None
+        if repairs is not None:
+            from pellucid.audit.repair import repair
+
+            bar("proposing repairs")
+            proposals = repair(table, seed=seed)
+            write_frame(repairs, proposals.to_frame())
     if as_json:
         more = {} if against is None else {"shift": changes.to_dict()}
-        typer.echo(json.dumps(_as_dict(table, findings) | more, indent=1, ensure_ascii=False))
+        told = _as_dict(table, findings) | more | ({} if proposals is None else {"repairs": proposals.to_dict()})
+        typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
     elif not quiet:
         if against is not None:
             _show_changes(changes)
         _show(table, findings)
+        if proposals is not None:
+            _show_repairs(proposals, repairs)
     order = [level.value for level in Level]
     if strict is not None and any(order.index(f.severity) >= order.index(strict.value) for f in findings):
         raise typer.Exit(FINDINGS)
@@ -140,3 +156,14 @@ def _show(table: Table, findings: list[Finding]) -> None:
     if tried:
         lines = [(f.kind, ", ".join(f.columns[:5]), f.trial.verdict, f.trial.words) for f in tried if f.trial is not None]
         screen.table("by their effect", ("finding", "columns", "verdict", "what the remedy does"), lines)
+
+
+def _show_repairs(found: Repairs, path: Path | None) -> None:
+    from pellucid.cli import screen
+
+    sure = int((found.confidence >= 0.9).sum())
+    screen.say(f"{len(found)} repairs are proposed, {sure} of them with a confidence of 0.9 or more: {path}. Nothing was changed.")
+    frame = found.to_frame().head(10)
+    if len(frame):
+        columns = ["row", "column", "old", "new", "rule", "confidence", "reason"]
+        screen.table("the surest", columns, frame[columns].itertuples(index=False))

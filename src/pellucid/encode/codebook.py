@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.encode.text import hashed
+from pellucid.encode.written import joining, put
 from pellucid.errors import ColumnError, ModelFileError, quote
 from pellucid.random import stream
 from pellucid.table import ColumnType, Table
@@ -212,12 +213,12 @@ class NumberCodes(_Codes):
             blank = np.isnan(values)
             return pd.Series(values if blank.any() or like.dtype.kind == "f" else values.astype(like.dtype))
         if not len(self.written_at):
-            return _joining([None if np.isnan(v) else float(v) for v in values], like)
+            return joining([None if np.isnan(v) else float(v) for v in values], like)
         right = np.clip(np.searchsorted(self.written_at, values), 1, max(len(self.written_at) - 1, 1))
         right = np.minimum(right, len(self.written_at) - 1)
         nearer = np.abs(self.written_at[right - 1] - values) <= np.abs(self.written_at[right] - values)
         cells = [*self.written, None]
-        return _joining([cells[i] for i in np.where(np.isnan(values), len(self.written), np.where(nearer, right - 1, right))], like)
+        return joining([cells[i] for i in np.where(np.isnan(values), len(self.written), np.where(nearer, right - 1, right))], like)
 
     def typical(self, weights: FloatArray) -> tuple[Ints, FloatArray]:
         """Return (state, share) of the median under probabilities (N, S) of the states; missing only where it is more likely than not."""
@@ -276,7 +277,7 @@ class LevelCodes(_Codes):
 
     def cells(self, state: Ints, share: FloatArray, like: pd.Series) -> pd.Series:
         """Return drawn cells as a series that joins ``like``."""
-        return _joining(_from_pools(self.pools, state, share), like)
+        return joining(_from_pools(self.pools, state, share), like)
 
     def typical(self, weights: FloatArray) -> tuple[Ints, FloatArray]:
         """Return (most likely state, 0) under probabilities (N, S) of the states."""
@@ -375,7 +376,7 @@ class Codebook:
                 continue
             old = frame[codes.name]
             new = codes.cells(state[rows, j], share[rows, j], old)
-            changed[codes.name] = _put(old, rows, new)
+            changed[codes.name] = put(old, rows, new)
         return frame.assign(**changed)[list(frame.columns)] if changed else frame
 
     def state(self) -> dict[str, Any]:
@@ -478,38 +479,3 @@ def _from_pools(pools: Sequence[Sequence[Any]], state: Ints, share: FloatArray) 
     at = np.cumsum(sizes) - sizes
     pick = at[state] + np.minimum((share * sizes[state]).astype(np.int64), sizes[state] - 1)
     return [flat[i] for i in pick]
-
-
-def _joining(cells: list[Any], like: pd.Series) -> pd.Series:
-    """Return cells as a series of the dtype of ``like`` where that dtype can hold them."""
-    dtype = like.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        kinds = {type(c) for c in dtype.categories}
-        if kinds and not any(issubclass(k, str) for k in kinds):
-            by_text = {str(c): c for c in dtype.categories}
-            cells = [c if c is None else by_text.get(str(c), c) for c in cells]
-        more = pd.Index([c for c in dict.fromkeys(cells) if c is not None and c not in dtype.categories], dtype=object)
-        categories = dtype.categories.append(more) if len(more) else dtype.categories
-        return pd.Series(pd.Categorical(cells, categories, ordered=dtype.ordered))
-    if isinstance(dtype, np.dtype) and dtype.kind == "b":
-        return pd.Series([None if c is None else str(c) in ("True", "1", "1.0") for c in cells], dtype=object if None in cells else bool)
-    if pd.api.types.is_datetime64_any_dtype(dtype):
-        moments = pd.to_datetime(pd.Series(cells, dtype=object), utc=getattr(dtype, "tz", None) is not None)
-        return moments.astype(dtype)
-    if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
-        return pd.Series(pd.to_numeric(pd.Series(cells, dtype=object)))
-    return pd.Series(cells, dtype=object if isinstance(dtype, np.dtype) else dtype)
-
-
-def _put(old: pd.Series, rows: Ints, new: pd.Series) -> pd.Series:
-    """Return ``old`` with the cells at ``rows`` replaced, in a dtype that holds both."""
-    if isinstance(old.dtype, np.dtype) and old.dtype == new.dtype:
-        values = old.to_numpy(copy=True)
-        values[rows] = new.to_numpy()
-        return pd.Series(values, index=old.index, name=old.name)
-    if isinstance(old.dtype, pd.CategoricalDtype) and old.dtype != new.dtype:
-        old = old.cat.set_categories(new.cat.categories)
-    both = pd.concat([old, new], ignore_index=True)
-    at = np.arange(len(old))
-    at[rows] = len(old) + np.arange(len(rows))
-    return pd.Series(both.array.take(at), index=old.index, name=old.name)

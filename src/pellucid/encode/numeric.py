@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pellucid import registry
+from pellucid.encode.scales import quantile
 from pellucid.errors import DataError
 
 __all__ = ["NumberEncoder"]
@@ -20,7 +22,6 @@ F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 
-MOST_REFERENCES = 1000
 TREE_ROWS = 100_000
 BLOCK = 1 << 17
 """Numbers scaled at once: the dozen arrays of a step then stay in the processor's cache, and memory does not grow with the table."""
@@ -31,10 +32,9 @@ SEARCHED = 4
 class NumberEncoder:
     """Robust scaling to a normal shape, and bins for piecewise-linear embeddings.
 
-    A number is mapped to the normal quantile of its place among the training values, by straight lines between reference points:
-    every value that holds a large share of the rows, and ``min(max(n // 30, 10), 1000)`` quantiles of the n other distinct values
-    (the count is that of Gorishniy and others 2021, arXiv:2106.11959). Outside the training range the map goes on rising towards
-    a bound one unit away. In range the map has an exact inverse.
+    A number is mapped to the normal quantile of its place among the training values, by straight lines between reference points
+    (:func:`pellucid.encode.scales.quantile`), or by the scale that was asked for. Outside the training range the map goes on rising
+    towards a bound one unit away. In range the map has an exact inverse.
 
     Parameters
     ----------
@@ -42,6 +42,7 @@ class NumberEncoder:
     kind : ``"quantile"`` (equal shares of the rows), ``"tree"`` (leaves of one decision tree per column on the target; follows the
         target where values pile up) or ``"both"`` (the edges of both; ``n_bins`` of each).
     min_leaf : fewest rows in a leaf of the tree.
+    scale : a registered scale (``"quantile"``, ``"zscore"``, ``"minmax"``, ``"robust"``) for all slots, or one for each of the Sn.
 
     Attributes
     ----------
@@ -56,8 +57,8 @@ class NumberEncoder:
     ([0.0, 0.0], [False, True])
     """
 
-    def __init__(self, n_bins: int = 48, kind: str = "quantile", min_leaf: int = 3) -> None:
-        self.n_bins, self.kind, self.min_leaf = n_bins, kind, min_leaf
+    def __init__(self, n_bins: int = 48, kind: str = "quantile", min_leaf: int = 3, scale: str | Sequence[str] = "quantile") -> None:
+        self.n_bins, self.kind, self.min_leaf, self.scale = n_bins, kind, min_leaf, scale
         self.bins: tuple[F32, ...] = ()
         self._set_references([], [])
 
@@ -84,15 +85,16 @@ class NumberEncoder:
         answers = None if target is None or self.kind == "quantile" else _answers(np.asarray(target), weight, task)
         rng = np.random.default_rng(seed)
         # one column after the other: the distinct values of all of them at once would be several times the table
-        fitted = [self._fit_column(column, weight, answers, rng) for column in numbers.T]
+        scales = [self.scale] * numbers.shape[1] if isinstance(self.scale, str) else self.scale
+        fitted = [self._fit_column(column, weight, answers, rng, name) for column, name in zip(numbers.T, scales)]
         self._set_references([x for x, _, _ in fitted], [z for _, z, _ in fitted])
         self.bins = tuple(bins for _, _, bins in fitted)
         return self
 
-    def _fit_column(self, column: F64, weight: F64, answers: F64 | None, rng: np.random.Generator) -> tuple[F64, F64, F32]:
+    def _fit_column(self, column: F64, weight: F64, answers: F64 | None, rng: np.random.Generator, scale: str) -> tuple[F64, F64, F32]:
         """Return one column's reference points, their normal quantiles, and its bins."""
         values, mass, place = _distribution(column, weight)
-        x, z = _references(values, mass)
+        x, z = quantile(values, mass) if scale == "quantile" else registry.resolve(registry.get("scale", scale))(values, mass)
         # the distinct values as the network will see them
         scaled = np.interp(values, x, z).astype(np.float32).astype(np.float64) if len(values) else values
         edges = [] if answers is not None and self.kind == "tree" else [_quantile_edges(scaled, mass, self.n_bins)]
@@ -147,12 +149,13 @@ class NumberEncoder:
         """Return the fitted state as numbers and lists of arrays."""
         references, scaled = ([v[:n].copy() for v, n in zip(side.T, self._count)] for side in (self._x, self._z))
         fitted = {"bins": list(self.bins), "references": references, "scaled": scaled}
-        return {"n_bins": self.n_bins, "kind": self.kind, "min_leaf": self.min_leaf, **fitted}
+        scale = self.scale if isinstance(self.scale, str) else list(self.scale)
+        return {"n_bins": self.n_bins, "kind": self.kind, "min_leaf": self.min_leaf, "scale": scale, **fitted}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> NumberEncoder:
         """Return the encoder that gave this state."""
-        encoder = cls(int(state["n_bins"]), str(state["kind"]), int(state["min_leaf"]))
+        encoder = cls(int(state["n_bins"]), str(state["kind"]), int(state["min_leaf"]), state.get("scale", "quantile"))
         encoder.bins = tuple(np.asarray(b, np.float32) for b in state["bins"])
         encoder._set_references(
             [np.asarray(x, np.float64) for x in state["references"]], [np.asarray(z, np.float64) for z in state["scaled"]]
@@ -213,24 +216,6 @@ def _distribution(column: F64, weight: F64) -> tuple[F64, F64, npt.NDArray[np.in
     place = np.full(len(column), -1)
     place[known] = at
     return values, mass / max(float(mass.sum()), np.finfo(np.float64).tiny), place
-
-
-def _references(values: F64, mass: F64) -> tuple[F64, F64]:
-    """Return reference points and their normal quantiles."""
-    from scipy.special import ndtri
-
-    if not len(values):
-        return values, values
-    middle = np.clip(np.cumsum(mass) - mass / 2, 1e-7, 1 - 1e-7)
-    heavy = mass > 1 / MOST_REFERENCES
-    light = np.flatnonzero(~heavy)
-    picked = heavy.copy()
-    picked[[0, -1]] = True
-    if len(light):
-        n = min(max(len(light) // 30, 10), MOST_REFERENCES)
-        share = np.cumsum(mass[light])
-        picked[light[np.searchsorted(share, np.linspace(0, 1, n) * share[-1]).clip(0, len(light) - 1)]] = True
-    return values[picked], ndtri(middle[picked])
 
 
 def _quantile_edges(scaled: F64, mass: F64, n_bins: int) -> F64:

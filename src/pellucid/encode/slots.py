@@ -23,7 +23,8 @@ class Slot:
     column : name of the source column.
     kind : ``"number"``, ``"code"`` or ``"vector"``: the tensor it lies in.
     position : its position on that tensor's slot axis.
-    transform : what made it: ``"scaled"``, ``"rank"``, ``"level"``, ``"elapsed"``, ``"calendar"``, ``"n-grams"``.
+    transform : what made it: ``"scaled"``, ``"rank"``, ``"level"``, ``"elapsed"``, ``"calendar"``, ``"n-grams"``,
+        ``"gap"`` (whether the cell was filled).
     """
 
     column: str

@@ -12,18 +12,21 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.encode.categories import UNSEEN, LevelEncoder
+from pellucid.encode.categories import MISSING, UNSEEN, LevelEncoder
 from pellucid.encode.dates import CALENDAR, calendar
+from pellucid.encode.filling import TableFill, fill_options
 from pellucid.encode.numeric import NumberEncoder
 from pellucid.encode.slots import Slot, SlotMap
 from pellucid.encode.text import N_BUCKETS, TextVectors, hashed
-from pellucid.errors import ColumnError, ModelFileError
+from pellucid.errors import ColumnError, ModelFileError, quote
 from pellucid.table import ColumnType, Table
 
 __all__ = ["EncodedTable", "TableEncoder"]
 
 FloatArray = npt.NDArray[np.float64]
 FORMAT = 1
+GAP = 2
+"""Code of a cell that was known, in the slot that marks filled cells; the next one means filled."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class TableEncoder:
     ----------
     columns : the C source columns. ``levels`` : their level encoders by name. ``numeric`` : the fitted number encoder.
     slots : the slot map. ``units`` : the columns' units, empty where none was declared.
+    fill : the rules by which missing cells are filled before they are encoded; None where missing stays a state of its own.
     """
 
     columns: tuple[str, ...]
@@ -80,6 +84,7 @@ class TableEncoder:
     levels: dict[str, LevelEncoder]
     numeric: NumberEncoder
     slots: SlotMap
+    fill: TableFill | None = None
 
     def __init__(self, text: Callable[..., Any] | None = None) -> None:
         self.text = None if text is None else TextVectors(text)
@@ -93,6 +98,8 @@ class TableEncoder:
         weights: FloatArray | None = None,
         bins: Mapping[str, Any] | None = None,
         seed: int = 0,
+        fill: Any = None,
+        scale: Any = None,
     ) -> Self:
         """Learn levels, scales and bins from the training rows.
 
@@ -102,6 +109,9 @@ class TableEncoder:
         task : ``"classification"`` or ``"regression"``.
         weights : (N,) row weights; a weight of 2 counts as the row twice.
         bins : options of :class:`NumberEncoder`.
+        fill : rules for missing cells, see :func:`~pellucid.encode.filling.fill_options`; those that copy from other rows are for whole
+            tables and not applied here.
+        scale : a registered scale for all number columns, or a mapping of columns to scales; None: by type.
         """
         self.columns = table.features
         if not self.columns:
@@ -112,12 +122,30 @@ class TableEncoder:
             )
         self.types = {c: table.schema[c].type for c in self.columns}
         self.units = {c: table.schema[c].unit for c in self.columns}
+        rules = TableFill.fit(table, fill, seed=seed, ordered=False) if fill_options(fill) else None
+        self.fill = rules if rules is not None and rules.rules else None
         self.levels = {c: LevelEncoder.fit(table, c) for c in self.columns if self.types[c].is_level}
+        self.levels |= {} if self.fill is None else {c: e for c, e in self.fill.levels.items() if c in self.levels}
         if self.text is not None:
             self.text.fit([table.levels(c) for c in self.columns if self.types[c] is ColumnType.TEXT])
         self.slots = self._map()
-        self.numeric = NumberEncoder(**(bins or {})).fit(self.raw_numbers(table), target, weights=weights, task=task, seed=seed)
+        wanted = self._scales(scale)
+        self.numeric = NumberEncoder(**{**(bins or {}), "scale": wanted}).fit(
+            self.raw_numbers(table), target, weights=weights, task=task, seed=seed
+        )
         return self
+
+    def _scales(self, asked: Any) -> str | list[str]:
+        """Return one scale for all number slots, or one for each."""
+        if asked is None or isinstance(asked, str):
+            return asked or "quantile"
+        numbers = [s.column for s in self.slots if s.kind == "number"]
+        unknown = [c for c in asked if c not in numbers]
+        if unknown:
+            raise ColumnError(
+                f"{unknown[0]!r} cannot be scaled", expected=f"a column of numbers, dates or ordered levels: {quote(numbers, 8)}"
+            )
+        return [str(asked.get(c, "quantile")) for c in numbers]
 
     def _map(self) -> SlotMap:
         kinds: dict[ColumnType, tuple[tuple[str, str], ...]] = {
@@ -131,15 +159,21 @@ class TableEncoder:
         count = {"number": 0, "code": 0, "vector": 0}
         slots = []
         for column in self.columns:
-            for kind, transform in kinds[self.types[column]]:
-                slots.append(Slot(column, kind, count[kind], transform))  # type: ignore[arg-type]
+            marked = self.fill is not None and column in self.fill.indicated
+            for kind, transform in (*kinds[self.types[column]], *((("code", "gap"),) if marked else ())):
+                slots.append(Slot(column, kind, count[kind], transform))
                 count[kind] += 1
         return SlotMap(self.columns, tuple(slots))
 
     def raw_numbers(self, table: Table) -> FloatArray:
         """Return the unscaled number slots, (N, Sn), NaN where missing."""
 
+        filled = self._filled(table)
+
         def column(slot: Slot) -> FloatArray:
+            if slot.column in filled:
+                values = filled[slot.column]
+                return values if slot.transform != "rank" else np.where(values < len(self.levels[slot.column].levels), values, np.nan)
             if slot.transform == "scaled":
                 return table.numbers(slot.column)
             if slot.transform == "elapsed":
@@ -152,7 +186,19 @@ class TableEncoder:
 
     def codes(self, table: Table) -> npt.NDArray[np.int64]:
         """Return the code slots, (N, Sc)."""
-        parts = [self.levels[s.column].transform(table) for s in self.slots if s.kind == "code"]
+        filled = self._filled(table)
+
+        def coded(slot: Slot) -> npt.NDArray[np.int64]:
+            if slot.transform == "gap":
+                return np.where(table.missing(slot.column), GAP + 1, GAP)
+            own = self.levels[slot.column]
+            if slot.column not in filled:
+                return own.transform(table)
+            place = filled[slot.column]
+            code = np.where(place < len(own.levels), np.nan_to_num(place) + 2, UNSEEN)
+            return np.where(np.isnan(place), MISSING, code).astype(np.int64)
+
+        parts = [coded(s) for s in self.slots if s.kind == "code"]
         return np.column_stack(parts) if parts else np.zeros((len(table), 0), np.int64)
 
     def vectors(self, table: Table) -> npt.NDArray[np.float32]:
@@ -161,7 +207,10 @@ class TableEncoder:
         out = np.zeros((len(table), len(slots), self.vector_width), np.float32)
         for slot in slots:
             read = hashed if self.text is None else self.text
-            part = calendar(table.seconds(slot.column)) if slot.transform == "calendar" else read(*table.levels(slot.column))
+            if slot.transform == "calendar":
+                part = calendar(self._filled(table).get(slot.column, table.seconds(slot.column)))
+            else:
+                part = read(*table.levels(slot.column))
             out[:, slot.position, : part.shape[1]] = part
         return out
 
@@ -175,7 +224,25 @@ class TableEncoder:
     @property
     def cardinalities(self) -> tuple[int, ...]:
         """Number of codes of each code slot."""
-        return tuple(self.levels[s.column].cardinality for s in self.slots if s.kind == "code")
+        return tuple(GAP + 2 if s.transform == "gap" else self.levels[s.column].cardinality for s in self.slots if s.kind == "code")
+
+    def code_text(self, slot: Slot, code: int) -> str:
+        """Return the level behind a code of a code slot."""
+        return ("(missing)", "(unseen)", "known", "filled")[code] if slot.transform == "gap" else self.levels[slot.column].text(code)
+
+    def _filled(self, table: Table) -> dict[str, FloatArray]:
+        """Return the columns that rules fill, as numbers, seconds or places among levels; computed once per table."""
+        if self.fill is None:
+            return {}
+        rules = self.fill
+
+        def make() -> dict[str, FloatArray]:
+            values, _ = rules.complete(table)
+            at = {c: j for j, c in enumerate(rules.columns.names)}
+            return {c: values[:, at[c]] for c in rules.filled if c in self.columns}
+
+        found: dict[str, FloatArray] = table._cached("filled", str(id(rules)), make)
+        return found
 
     def transform(self, table: Table) -> EncodedTable:
         """Encode a table of the same columns. Cells that cannot be read raise :class:`CellError`; nothing else does."""
@@ -189,7 +256,8 @@ class TableEncoder:
 
     def _per_column(self, flags: npt.NDArray[np.bool_], kind: Any) -> npt.NDArray[np.bool_]:
         out = np.zeros((len(flags), len(self.columns)), bool)
-        out[:, list(self.slots.source(kind))] = flags
+        for column, flag in zip(self.slots.source(kind), flags.T):
+            out[:, column] |= flag
         return out
 
     def state(self) -> dict[str, Any]:
@@ -200,6 +268,7 @@ class TableEncoder:
             "text": self.text.state() if self.text is not None and self.text.width else None,
             "levels": [e.state() for e in self.levels.values()],
             "numeric": self.numeric.state(),
+            "fill": None if self.fill is None else self.fill.state(),
         }
 
     @classmethod
@@ -214,6 +283,7 @@ class TableEncoder:
             self.units = {c["name"]: c.get("unit", "") for c in state["columns"]}
             encoders = [LevelEncoder.from_state(s) for s in state["levels"]]
             self.levels = {e.column: e for e in encoders}
+            self.fill = TableFill.from_state(state["fill"]) if state.get("fill") else None
             self.slots = self._map()
             self.numeric = NumberEncoder.from_state(state["numeric"])
         except (KeyError, TypeError, ValueError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import registry
+from pellucid.encode.filling import fill_options
 from pellucid.errors import RequestError
 
 __all__ = ["check_arguments"]
@@ -72,6 +73,21 @@ def _tune() -> tuple[Callable[[Any], bool], str]:
     return test, 'a mapping such as {"trials": 20, "seconds": 300, "space": {"lr": (1e-4, 1e-2, "log")}}'
 
 
+def _fill() -> tuple[Callable[[Any], bool], str]:
+    def test(v: Any) -> bool:
+        fill_options(v)  # its own error says which part of it cannot be used
+        return True
+
+    return test, "a rule for missing cells"
+
+
+def _scale() -> tuple[Callable[[Any], bool], str]:
+    def test(v: Any) -> bool:
+        return v is None or all(s in registry.names("scale") for s in (v.values() if isinstance(v, Mapping) else [v]))
+
+    return test, f"one of {', '.join(registry.names('scale'))}, or a mapping of columns to these (rows are scaled by pellucid.scale)"
+
+
 _CALLABLE = (callable, "a callable")
 _ROWS = (lambda v: hasattr(v, "columns") or hasattr(v, "__array__"), "a table of rows without an answer")
 _SENTENCES = (callable, "a callable that maps strings to vectors (N, V)")
@@ -89,8 +105,8 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "category": _either(_AUTO, _encoder("category")),
     "text": _either(_one_of(None, "ngrams"), _SENTENCES),
     "date": _one_of(None, "calendar"),
-    "fill": _one_of(None, "learned"),
-    "scale": _one_of(None, "quantile"),
+    "fill": _fill(),
+    "scale": _scale(),
     "embedding": _either(_NONE, _MAPPING),
     "head": _either(_NONE, _TEXT, _CALLABLE),
     "regularizers": _either(_NONE, _regularizers()),

@@ -20,6 +20,8 @@ from sklearn.exceptions import NotFittedError as _SklearnNotFitted
 from sklearn.utils import Tags
 
 from pellucid import registry
+from pellucid.encode.filled import effects_of
+from pellucid.encode.filling import TableFill, is_ordered
 from pellucid.errors import NotFittedError, RequestError
 from pellucid.estimators.arguments import check_arguments
 from pellucid.estimators.certainty import Certainty, certify
@@ -71,6 +73,7 @@ class TabularEstimator(BaseEstimator):
     target_: Target
     n_features_in_: int
     row_model_: Any = None
+    ordered_fill_: TableFill | None = None
     explainers_: Mapping[str, Any] = MappingProxyType({})
     _snapshots = 0  # weights kept along the way of a fit, for a refit that asks for them
     _found: Mapping[str, Any] = MappingProxyType({})  # changes of the recipe that a search has found; a refit uses them again
@@ -196,6 +199,7 @@ class TabularEstimator(BaseEstimator):
         if not is_array(X):
             self._name_columns(training.table)
         split = self._split(training, eval_set, seed)
+        split = self._along_the_rows(split, seed)
         with limit_threads(self.threads) as threads:
             ends = None if self.time_limit is None else time.monotonic() + self.time_limit - (time.perf_counter() - started)
             engine = make_engine(self, split.training, split.plan, seed, resume, ends)
@@ -208,6 +212,16 @@ class TabularEstimator(BaseEstimator):
         self._training: Training | None = training
         self.record_ = self._record(training, split, seed, threads, time.perf_counter() - started)
         return self
+
+    def _along_the_rows(self, split: _Split, seed: int) -> _Split:
+        """Fill by the rules that look at neighbouring rows, before anything reads single rows."""
+        self.ordered_fill_ = None
+        if not is_ordered(self.fill):
+            return split
+        learned = split.plan.train if len(split.plan.train) else np.arange(len(split.training.table))
+        rules = TableFill.fit(split.training.table.take(learned), self.fill, seed=integer(seed, "bins"), ordered=True)
+        self.ordered_fill_ = rules
+        return replace(split, training=replace(split.training, table=rules.apply(split.training.table)))
 
     def _name_columns(self, table: Table) -> None:
         self.feature_names_in_ = np.asarray(table.columns, object)
@@ -285,11 +299,20 @@ class TabularEstimator(BaseEstimator):
             "data": training.table.fingerprint(),
             "seconds": round(seconds, 3),
             "split": split.plan.words,
+            "filled": self._effects(split),
             "kept_rows": 0 if self.reference_ is None else len(self.reference_),
             "caveats": list(training.caveats),
             "versions": versions(),
             "training": self.engine_.record,
         }
+
+    def _effects(self, split: _Split) -> list[dict[str, Any]]:
+        """Return what the rules of filling did to each column of the training rows."""
+        rules = self.engine_.encoder.fill
+        if rules is None:
+            return []
+        learned = split.plan.train if len(split.plan.train) else np.arange(len(split.training.table))
+        return effects_of(rules, split.training.table.take(learned))
 
     # ------------------------------------------------------------------ answers
 
@@ -301,7 +324,10 @@ class TabularEstimator(BaseEstimator):
             return self.engine_.members(self._table(X), precision)
 
     def _table(self, X: Any) -> Table:
-        return new_table(self, X).select(self.engine_.encoder.columns)
+        table = new_table(self, X)
+        if self.ordered_fill_ is not None:
+            table = self.ordered_fill_.apply(table)
+        return table.select(self.engine_.encoder.columns)
 
     def cell_notes(self, X: Any) -> pd.DataFrame:
         """Return per row and column what the model had to deal with.

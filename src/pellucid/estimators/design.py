@@ -76,7 +76,7 @@ class Design:
         if form == "codes":
             names = [*label, *(s.column for s in coded), *vectors]
         else:
-            levels = [f"{s.column} = {encoder.levels[s.column].text(c)}" for s, k in zip(coded, kept) for c in k]
+            levels = [f"{s.column} = {encoder.code_text(s, int(c))}" for s, k in zip(coded, kept) for c in k]
             names = [*label, *(f"{n} is missing" for n in label), *levels, *vectors]
         flags = np.zeros(len(names), bool)
         if form == "codes":

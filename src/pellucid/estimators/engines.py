@@ -123,6 +123,8 @@ class FoldedPeer:
             task=training.target.task,
             weights=None if weights is None else weights[learned],
             seed=integer(seed, "bins"),
+            fill=estimator.fill,
+            scale=estimator.scale,
         )
         fit = lambda rows, stop: self.kind(options).fit(  # noqa: E731
             self.encoder, training.table, training.target, weights, stop, rows, seed=integer(seed, "peer")

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid import registry
+from pellucid.encode.filling import TableFill
 from pellucid.encode.table_encoder import TableEncoder
 from pellucid.errors import ArgumentError, ModelFileError, PellucidError, RequestError, SourceError
 from pellucid.estimators.certainty import Certainty
@@ -83,6 +84,7 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
         "record": estimator.record_,
         "plan": _out(estimator.plan_.to_dict(), "plan", arrays),
         "decision": estimator.decision_.to_dict() if hasattr(estimator, "decision_") else None,
+        "ordered_fill": None if estimator.ordered_fill_ is None else _lists(estimator.ordered_fill_.state()),
         "certainty": _out(estimator.certainty_.state(), "certainty", arrays),
     }
     folder = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
@@ -268,6 +270,7 @@ def _rebuild(folder: Path, main: Mapping[str, Any], callables: Mapping[str, Any]
     if main.get("decision") is not None:
         model.decision_ = Decision.from_dict(main["decision"], [c.item() if isinstance(c, np.generic) else c for c in model.classes_])
     model.record_ = dict(main["record"])
+    model.ordered_fill_ = TableFill.from_state(main["ordered_fill"]) if main.get("ordered_fill") else None
     model.engine_ = _engine(engine, encoder, arrays, callables.get("backbone"))
     model.history_ = model.engine_.history
     reference = folder / REFERENCE

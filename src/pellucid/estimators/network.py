@@ -115,6 +115,8 @@ class NetworkEngine:
             weights=None if weights is None else weights[learned],
             bins={"n_bins": settings.bins, "kind": settings.bin_kind, "min_leaf": settings.bin_leaf},
             seed=integer(seed, "bins"),
+            fill=estimator.fill,
+            scale=estimator.scale,
         )
         cells = as_cells(encoder.transform(training.table))
         sizes = cell_sizes(encoder, settings)

@@ -74,6 +74,11 @@ def to_onnx(estimator: TabularEstimator) -> onnx.ModelProto:
             expected="a network",
             do="fit a network, or export the library's own model with its own tool",
         )
+    if engine.encoder.fill is not None or estimator.ordered_fill_ is not None:
+        raise RequestError(
+            "a model that fills missing cells by rules cannot be exported", got=f"fill={estimator.fill!r}",
+            do="leave fill out: missing is then a state that the network reads, inside the graph",
+        )  # fmt: skip
     answering = Answering(engine).eval()
     prefix = _free("net/", engine.encoder.columns)
     front = Front(engine.encoder, estimator.schema_, prefix)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils.validation import _check_sample_weight, check_array, check_consistent_length, column_or_1d, validate_data
 
+from pellucid.encode.filling import is_ordered
 from pellucid.errors import ArgumentError, DataError, EmptyTableError, PellucidError, RequestError, TargetError, quote
 from pellucid.table import Column, ColumnType, Role, Schema, Table, apply_schema, read_table
 
@@ -153,7 +154,8 @@ def training_data(estimator: Any, X: Any, y: Any, *, task: str, sample_weight: A
     weight_column, group_column, order_column = (table.schema.role(r) for r in (Role.WEIGHT, Role.GROUP, Role.ORDER))
     weights = table.numbers(weight_column) if sample_weight is None and weight_column else sample_weight
     whole = _target_of_table(table, task) if y is None else _target_of_y(y, table, task)
-    features = table.drop([c for c in (table.target, weight_column, group_column) if c])
+    kept_group = group_column if is_ordered(estimator.fill) else None  # rows are filled within their group
+    features = table.drop([c for c in (table.target, weight_column, group_column) if c and c != kept_group])
     n = len(table)
     training = Training(
         features,

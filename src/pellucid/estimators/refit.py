@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
+from pellucid.encode.filling import is_ordered
 from pellucid.errors import RequestError
 from pellucid.estimators.predictor import NetworkPredictor
 from pellucid.estimators.prepare import Training
 from pellucid.protocols import FloatArray, Predictor
-from pellucid.table import Table
+from pellucid.table import Role, Table
 
 if TYPE_CHECKING:
     from pellucid.estimators.base import TabularEstimator
@@ -71,10 +72,11 @@ class Refitter:
         part = training.take(at)
         values = part.target.values if target is None else np.asarray(target)[at if len(target) == self.n_rows else slice(None)]
         w = part.weights if weights is None else np.asarray(weights)[at if len(weights) == self.n_rows else slice(None)]
-        features = part.table if columns is None else part.table.select(columns)
+        features = part.table if columns is None else part.table.select([*columns, *self._beside(part.table, columns)])
         model = clone(self._estimator).set_params(
-            schema=features.schema, verbose=0, tune=False, random_state=self._estimator.record_["seed"] if seed is None else seed
-        )
+            schema=features.schema, verbose=0, tune=False, random_state=self._estimator.record_["seed"] if seed is None else seed,
+            fill=self._of(self._estimator.fill, features), scale=self._of(self._estimator.scale, features),
+        )  # fmt: skip
         model._found = self._estimator.engine_.record.get("tuning", {}).get("best", self._estimator._found)
         if time_limit is not None:
             model.set_params(time_limit=time_limit)
@@ -84,6 +86,16 @@ class Refitter:
         # an array of numbers has no name and no unit; answers are compared with the original's, on its scale
         fitted.target_ = replace(fitted.target_, names=part.target.names, unit=part.target.unit)
         return fitted
+
+    def _beside(self, table: Table, columns: Sequence[str]) -> list[str]:
+        """Return the columns that order and group the rows, where cells are filled along them."""
+        roles = [table.schema.role(r) for r in (Role.ORDER, Role.GROUP)] if is_ordered(self._estimator.fill) else []
+        return [c for c in roles if c is not None and c not in columns]
+
+    @staticmethod
+    def _of(asked: Any, table: Table) -> Any:
+        """Return what was asked for column by column, for the columns that are left."""
+        return {c: rule for c, rule in asked.items() if c == "*" or c in table.columns} if isinstance(asked, Mapping) else asked
 
     def __call__(
         self,

@@ -172,4 +172,22 @@ ENTRIES: tuple[Entry, ...] = (
         cost="2 fits, shared; 20 backward passes per row",
         source="Agarwal, D'souza and Hooker 2022, arXiv:2008.11600",
     ),
+    Entry(
+        name="slips",
+        kind="audit",
+        target="pellucid.audit.slips:find",
+        summary="Numbers off by a power of ten for their row: decimal points and units that slipped.",
+        question="data",
+        cost="two small boosted trees on at most 10,000 rows for each of at most 24 number columns",
+        source="Hellerstein 2008, Quantitative data cleaning for large databases, UNECE",
+    ),
+    Entry(
+        name="dependencies",
+        kind="audit",
+        target="pellucid.audit.dependencies:find",
+        summary="Columns that decide each other, sums and products of columns, and the few rows that break them.",
+        question="data",
+        cost="counts of pairs of at most 60 columns; sums of pairs of at most 40 number columns on 400 rows",
+        source="Kivinen, Mannila 1995, doi:10.1016/0304-3975(95)00028-U",
+    ),
 )

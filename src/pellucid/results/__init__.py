@@ -8,12 +8,15 @@ from pellucid.results.account import Account
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
+from pellucid.results.fills import Fills
 from pellucid.results.groups import Gap, GroupTable, Rate
 from pellucid.results.inside import AttentionMaps, UnitMaps
 from pellucid.results.learning import LearningCurve
 from pellucid.results.maps import Map, Representatives, Scatter
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
+from pellucid.results.repairs import Repairs, RepairTrace
+from pellucid.results.scaled import Reduction, Scaled
 from pellucid.results.selection import Selection
 from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules, Words
 from pellucid.results.shift import CostOfShift, Shift, Weights
@@ -29,6 +32,7 @@ __all__ = [
     "Curve",
     "Decision",
     "Explanation",
+    "Fills",
     "Finding",
     "FloatArray",
     "FoundRows",
@@ -44,11 +48,15 @@ __all__ = [
     "Neighbours",
     "Prediction",
     "Rate",
+    "Reduction",
+    "RepairTrace",
+    "Repairs",
     "Representatives",
     "Result",
     "Rule",
     "Rules",
     "RunRecord",
+    "Scaled",
     "Scatter",
     "Selection",
     "Shift",

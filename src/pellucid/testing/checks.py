@@ -66,9 +66,11 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         checks_backbone,
         checks_embedding,
         checks_explainer,
+        checks_fill,
         checks_map,
         checks_regularizer,
         checks_remedy,
+        checks_scale,
         checks_select,
         checks_shift,
         checks_trial,
@@ -88,6 +90,8 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         "select": checks_select,
         "map": checks_map,
         "encoder": checks_embedding,
+        "fill": checks_fill,
+        "scale": checks_scale,
     }
     room: Any = checks_answers if entry.kind == "explain" and checks_answers.applies(entry) else rooms[entry.kind]
     subject = room.subject(entry)

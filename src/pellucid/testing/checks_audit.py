@@ -178,11 +178,22 @@ def _strange(t: pd.DataFrame) -> pd.DataFrame:
     return t.assign(age=t["age"].where(np.arange(len(t)) % 10 > 0, t["age"] + 400))
 
 
+def _slipped_points(t: pd.DataFrame) -> pd.DataFrame:
+    return t.assign(pressure=t["pressure"].where(np.arange(len(t)) % 100 > 0, t["pressure"] * 10))
+
+
+def _broken_sum(t: pd.DataFrame) -> pd.DataFrame:
+    total = (t["age"] + t["dose"]).where(np.arange(len(t)) % 250 > 0, 3.0)
+    return t.assign(total=total)
+
+
 FAULTS: Mapping[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "leakage": (_leak, "code"),
     "duplicates": (_copies, ""),
     "missing": (_gaps, "dose"),
     "values": (_other_unit, "pressure"),
+    "slips": (_slipped_points, "pressure"),
+    "dependencies": (_broken_sum, "total"),
     "classes": (_rare_class, "ill"),
     "groups": (_small_group, "region"),
     "constants": (_constant, "clinic"),
