@@ -11,6 +11,7 @@ from pellucid.results.decision import Decision
 from pellucid.results.inside import AttentionMaps, UnitMaps
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
+from pellucid.results.promises import Coverage, NextRows, RiskCoverage, Watch
 from pellucid.results.selection import Selection
 from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules, Words
 from pellucid.results.verdicts import SEVERITIES, VERDICTS, Finding, Leaderboard, Trial, stack_findings
@@ -21,6 +22,7 @@ __all__ = [
     "Account",
     "Actions",
     "AttentionMaps",
+    "Coverage",
     "Curve",
     "Decision",
     "Explanation",
@@ -33,14 +35,17 @@ __all__ = [
     "Interactions",
     "Leaderboard",
     "Neighbours",
+    "NextRows",
     "Prediction",
     "Result",
+    "RiskCoverage",
     "Rule",
     "Rules",
     "RunRecord",
     "Selection",
     "Trial",
     "UnitMaps",
+    "Watch",
     "Words",
     "plain",
     "stack_findings",
