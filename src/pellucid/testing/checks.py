@@ -66,6 +66,7 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         checks_backbone,
         checks_embedding,
         checks_explainer,
+        checks_promise,
         checks_regularizer,
         checks_select,
         checks_trial,
@@ -84,5 +85,6 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         "encoder": checks_embedding,
     }
     room: Any = checks_answers if entry.kind == "explain" and checks_answers.applies(entry) else rooms[entry.kind]
+    room = checks_promise if entry.kind == "uncertainty" and checks_promise.applies(entry) else room
     subject = room.subject(entry)
     return tuple(Bound(c, entry, subject, entry.exempt.get(c.name, "")) for c in room.CHECKS if c.applies(entry))
