@@ -60,7 +60,7 @@ class ResidualForest:
 
         x, size = _dense(x), np.abs(residual)
         leaf = int(np.clip(len(x) // 60, 10, 40))
-        forest = RandomForestRegressor(TREES, min_samples_leaf=leaf, max_features=1 / 3, oob_score=False, random_state=seed, n_jobs=1)
+        forest = RandomForestRegressor(TREES, min_samples_leaf=leaf, max_features=0.7, oob_score=False, random_state=seed, n_jobs=1)
         forest.fit(x, size)
         trees = [t.tree_ for t in forest.estimators_]
         most = max(t.node_count for t in trees)
