@@ -57,10 +57,10 @@ def false_alarms(n_reference: int, percent: float, within: float = 0.9) -> tuple
 def cell_strangeness(tail: FloatArray) -> FloatArray:
     """Return how strange a row is, (N,), from how rare each of its cells is given the others, nats (N, C): the rarest cell counts most.
 
-    log sum exp of the cells' nats: about their maximum, a little more where several are odd.
+    2 log sum exp(nats / 2): about their maximum, more where several are odd, for an odd cell also makes the others look rare.
     """
     top = tail.max(axis=1)
-    return np.asarray(top + np.log(np.exp(tail - top[:, None]).sum(axis=1)))
+    return np.asarray(top + 2 * np.log(np.exp(0.5 * (tail - top[:, None])).sum(axis=1)))
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def ask(
     predictor: MemberPredictor = model.predictor()
     certainty: Certainty = model.certainty_
     held = model.promises() if hasattr(model, "promises") and certainty.conformals else None
-    score = choose(score, predictor.task, certainty, held)
+    score = choose(score, predictor.task, certainty, held, shift is not None)
     whole = apply_schema(X, model.schema_)
     table = whole.select(predictor.columns)
     group, shares = stated_shift(groups, shift)

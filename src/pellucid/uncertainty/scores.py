@@ -44,11 +44,12 @@ class Asked:
         return {"group": self.group, "labels": self.labels, "shares": self.shares}
 
 
-def choose(score: str, task: str, certainty: Certainty, promises: Any) -> str:
+def choose(score: str, task: str, certainty: Certainty, promises: Any, shifted: bool = False) -> str:
     """Return the score to use; ``"auto"`` chooses.
 
     Classes: ``"lac"``, the smallest sets. Numbers: ``"normalised"`` where, on the rows that taught the sizes of the errors, its intervals
-    at 90 % are at least 2 % narrower on average than those of one width; else ``"absolute"``. No held-out row is looked at.
+    at 90 % are at least 2 % narrower on average than those of one width; else ``"absolute"``. No held-out row is looked at. ``shifted``, a
+    promise for a stated mixture: ``"absolute"`` where the sizes of errors were learned in folds.
 
     Raises
     ------
@@ -57,7 +58,8 @@ def choose(score: str, task: str, certainty: Certainty, promises: Any) -> str:
     known = CLASS_SCORES if task == "classification" else NUMBER_SCORES
     if score == "auto":
         local = getattr(promises, "local", None)
-        return known[0] if task == "classification" or local is None or local.width > GAIN else "normalised"
+        plain = task == "classification" or local is None or local.width > GAIN
+        return known[0] if plain or (shifted and promises.conformals["normalised"][0].fold is not None) else "normalised"
     if score not in known:
         raise RequestError(f"there is no score {score!r} for this model", expected=f"'auto' or one of {quote(known)}")
     if score != known[0] and score not in promises.conformals:
