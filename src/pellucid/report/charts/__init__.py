@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import ArgumentError, RequestError, quote
-from pellucid.report.charts import certainty, curves, data, global_, inside, lists, local, text, together, trials
+from pellucid.report.charts import certainty, curves, data, global_, inside, lists, local, promises, text, together, trials
 from pellucid.report.charts.certainty import reliability_chart
 from pellucid.report.charts.style import fold_title, told_trials
 from pellucid.report.facts import Calibration, MissingPattern
 from pellucid.results import (
     Actions,
     AttentionMaps,
+    Coverage,
     Curve,
     Decision,
     Explanation,
@@ -25,11 +26,14 @@ from pellucid.results import (
     Interactions,
     Leaderboard,
     Neighbours,
+    NextRows,
     Prediction,
+    RiskCoverage,
     Rules,
     Selection,
     Trial,
     UnitMaps,
+    Watch,
     Words,
 )
 
@@ -110,6 +114,10 @@ _KINDS: dict[type, dict[str, Draw]] = {
         "familiarity": _plain(certainty.familiarity),
         "row": lambda result, ask: certainty.one_row(result, ask.first),
     },
+    Coverage: {"coverage": _plain(promises.coverage)},
+    RiskCoverage: {"selective": _plain(promises.selective)},
+    Watch: {"watch": _plain(promises.watch)},
+    NextRows: {"next_rows": _plain(promises.next_rows)},
     Trial: {"badge": _plain(trials.badge_chart), "curve": _plain(trials.curve)},
     Calibration: {"reliability": _plain(reliability_chart)},
     MissingPattern: {"missing": _plain(data.missing_pattern)},
@@ -162,6 +170,10 @@ def chart(
         FoundRows     ``"found"``
         Selection     ``"selection"``
         Prediction    ``"probabilities"``, ``"interval"``, ``"doubt"``, ``"familiarity"``, ``"row"``
+        Coverage      ``"coverage"``
+        RiskCoverage  ``"selective"``
+        Watch         ``"watch"``
+        NextRows      ``"next_rows"``
         Trial         ``"badge"``, ``"curve"``
         Leaderboard   ``"leaderboard"``, ``"power_readability"``
         ============= =====================================================================================
