@@ -8,6 +8,7 @@ import pandas as pd
 from pellucid.results import (
     Actions,
     AttentionMaps,
+    Coverage,
     Curve,
     Decision,
     Explanation,
@@ -17,11 +18,14 @@ from pellucid.results import (
     Inquiry,
     Interactions,
     Neighbours,
+    NextRows,
+    RiskCoverage,
     Rule,
     Rules,
     RunRecord,
     Selection,
     UnitMaps,
+    Watch,
     Words,
 )
 
@@ -231,9 +235,38 @@ def decision() -> Decision:
     return Decision(("no", BAD), costs, *told, record("d"))
 
 
+def coverage() -> Coverage:
+    lines = [("all rows", 400, 0.9, "kept"), (BAD, 90, 0.7, "broken"), ("b & c", 12, 0.5, "cannot tell")]
+    table = pd.DataFrame(lines, columns=["group", "n", "share", "verdict"]).assign(level=0.9, size=1.3, held_out=200)
+    ends = {"low": table["share"] - 0.05, "high": table["share"] + 0.05, "expected_low": 0.85, "expected_high": [0.94, 0.95, np.nan]}
+    return Coverage(table.assign(covered=table["n"], **ends), BAD, False, "lac", "labels", "one promise is broken", record("coverage"))
+
+
+def silence() -> RiskCoverage:
+    at = np.linspace(0.01, 1, 100)
+    groups = pd.DataFrame(
+        {"group": [BAD, BAD], "n": 9, "coverage": [0.5, 1.0], "accepted": [0.4, 1.0], "risk": 0.1, "low": 0.0, "high": 0.2}
+    )
+    figures = (0.1, (0.08, 0.12), 0.02, 0.08, 0.06, 0.2, 0.1, (0.08, 0.12))
+    words = ("share of wrong answers", "", "doubt", 400, "what silence wins")
+    return RiskCoverage(at, 0.2 * at, 0.15 * at, 0.25 * at, *figures, *words, record("selective"), groups)
+
+
+def watch() -> Watch:
+    path = np.exp(np.linspace(0, 5, 300))
+    return Watch(np.arange(300) % 3 > 0, path, 1 / path, (0.85, 0.95), 0.9, 40.0, "below", 222, "no longer kept", record("watch"))
+
+
+def next_rows() -> NextRows:
+    some = frame(3)
+    return NextRows(
+        np.arange(3), np.array([BAD, "b", "c"]), np.array([3.0, 2, 1]), np.array([np.inf, 1, 2]), "epistemic", "nats", some, record("n")
+    )
+
+
 def everything() -> list[object]:
     return [
         explanation(), importance(), importance().seats(30), interactions(), rashomon(), curve(), rules(), words(), heads(), attention(),
         unit_maps(), unit_maps(levels=True), neighbours(), actions(), found(), inquiry(), selection(), selection(rows=True),
-        decision(),
+        decision(), coverage(), silence(), watch(), next_rows(),
     ]  # fmt: skip

@@ -19,6 +19,7 @@ from pellucid.testing import (
     checks_explainer,
     checks_fill,
     checks_map,
+    checks_promise,
     checks_regularizer,
     checks_scale,
     checks_select,
@@ -33,6 +34,7 @@ from pellucid.testing.checks_backbone import Backbone
 from pellucid.testing.checks_embedding import Encoder
 from pellucid.testing.checks_explainer import Explainer
 from pellucid.testing.checks_regularizer import Regularized
+from pellucid.testing.saboteurs_promise import PROMISES
 
 
 def _misnames(predictor: Any, X: Any, **options: Any) -> Any:
@@ -140,6 +142,7 @@ def _cases() -> list[Any]:
         (checks_explainer, {k: Explainer(v) for k, v in EXPLAINERS.items()}),
         (checks_backbone, {k: Backbone(v) for k, v in wrong.BACKBONES.items()} | {"it_learns_nothing_from_noise": _Peeks()}),
         (checks_uncertainty, UNCERTAINTIES),
+        (checks_promise, PROMISES),
         (checks_audit, {k: _named(v, "leakage") for k, v in AUDITS.items()}),
         (checks_trial, {k: _named(v, "completeness") for k, v in wrong.EXPLAINERS_OF_TRIALS.items()}),
         (checks_select, {k: checks_select.Selector(v, False) for k, v in checks_select.DOUBLES.items()}),
@@ -210,6 +213,7 @@ def test_the_plain_regularizer_stays_green(check):
 ROOMS = [
     checks_explainer, checks_backbone, checks_uncertainty, checks_audit, checks_trial, checks_encoder, checks_embedding, checks_regularizer,
     checks_select, checks_map, checks_fill, checks_scale,
+    checks_select, checks_promise,
 ]  # fmt: skip
 
 

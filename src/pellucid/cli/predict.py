@@ -29,6 +29,21 @@ def predict(
         str | None, typer.Option("--cost", metavar="COSTS", help="Add the cheapest answers: yes/no=5,no/yes=1 (true/answered=cost).")
     ] = None,
     level: Annotated[float, typer.Option("--level", help="The share of intervals or sets that must hold the truth.")] = 0.9,
+    score: Annotated[
+        str, typer.Option("--score", help="How intervals or sets are made: auto, absolute, normalised, quantile; lac, aps, raps.")
+    ] = "auto",
+    groups: Annotated[
+        str | None, typer.Option("--groups", help="Keep the promise in each group of this column.", show_default=False)
+    ] = None,
+    max_risk: Annotated[
+        float | None, typer.Option("--max-risk", help="Refuse answers until at most this share of the others is wrong.", show_default=False)
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option("--tolerance", help="With --max-risk: a number farther off than this is wrong.", show_default=False)
+    ] = None,
+    familiarity: Annotated[
+        str, typer.Option("--familiarity", help="The measure of familiarity: neighbours, or one fitted with the model.")
+    ] = "neighbours",
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -47,7 +62,8 @@ def predict(
         fitted = load(model)
         table = new_rows(data)
         bar("predicting")
-        frame = answers(fitted, table, level if certainty else None)
+        asked = {"score": score, "groups": groups, "max_risk": max_risk, "tolerance": tolerance, "familiarity": familiarity}
+        frame, guarantee = answers(fitted, table, level if certainty else None, **asked)
         if cost is not None:
             frame.insert(1, "decision", decided(fitted, table, cost))
         frame = identified(fitted, table, frame)
@@ -60,9 +76,15 @@ def predict(
         if reasons is not None:
             write_frame(reasons_beside(out), reasons)
     if as_json:
-        typer.echo(to_json({"answers": frame} | ({} if reasons is None else {"reasons": reasons})))
+        typer.echo(
+            to_json(
+                {"answers": frame} | ({} if reasons is None else {"reasons": reasons}) | ({"guarantee": guarantee} if certainty else {})
+            )
+        )
     elif not quiet:
         say(f"Written: {out} ({len(frame)} rows)" + ("" if reasons is None or out is None else f" and {reasons_beside(out)}"))
+        for promise in guarantee:
+            say(f"  {promise}")
 
 
 def reasons_beside(out: Path) -> Path:
@@ -87,16 +109,17 @@ def decided(fitted: Any, table: Table, cost: str) -> Any:
     return fitted.decide(table, cost=read_costs(cost, fitted.classes_))
 
 
-def answers(fitted: Any, table: Table, level: float | None) -> pd.DataFrame:
-    """Return one line per row: prediction, ``p_<class>``, and what :class:`Prediction` holds where ``level`` is given."""
+def answers(fitted: Any, table: Table, level: float | None, **asked: Any) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return (one line per row, what is promised): prediction, ``p_<class>``, and what a Prediction holds where ``level`` is given."""
     import numpy as np
     import pandas as pd
 
     if level is not None:
-        return fitted.uncertainty(table, level=level).to_frame().reset_index(drop=True)  # type: ignore[no-any-return]
+        found = fitted.uncertainty(table, level=level, **asked)
+        return found.to_frame().reset_index(drop=True), found.guarantee
     point = np.asarray(fitted.predict(table))
     out = {"prediction": point} if point.ndim == 1 else {f"prediction_{j}": point[:, j] for j in range(point.shape[1])}
     if hasattr(fitted, "predict_proba"):
         probabilities = fitted.predict_proba(table)
         out |= {f"p_{c}": probabilities[:, j] for j, c in enumerate(fitted.classes_)}
-    return pd.DataFrame(out)
+    return pd.DataFrame(out), ()

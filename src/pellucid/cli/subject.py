@@ -193,7 +193,21 @@ class Subject:
             out["refused_share"] = float(np.mean(every.refused))
         if every.familiarity is not None:
             out["unfamiliar_share"] = float(np.mean(every.familiarity < 1))
+        out |= self._promises(known, seed)
         return {k: v for k, v in out.items() if v is not None}
+
+    def _promises(self, known: npt.NDArray[np.bool_], seed: int) -> dict[str, Any]:
+        """Return for whom the promise is kept, and what silence wins; nothing where no row was held out."""
+        from pellucid.uncertainty import coverage, selective
+
+        if not known.any() or not self.model.certainty_.conformals or self.answers().ndim > 1 and self.task == "regression":
+            return {}
+        rows, truth = self.rows(), self.truth()
+        name = next(iter(gather.group_columns(self.test.drop([self.target]))), None)
+        return {
+            "promise": coverage(self.model, rows, truth, levels=(LEVEL,), groups=name, by_group=False),
+            "silence": selective(self.model, rows, truth, groups=name, random_state=seed),
+        }
 
     def _uncalibrated(self) -> FloatArray | None:
         members = self.model.predictor().members_raw(self.rows())

@@ -25,9 +25,11 @@ from pellucid.encode.filling import TableFill, is_ordered
 from pellucid.errors import NotFittedError, RequestError
 from pellucid.estimators.arguments import check_arguments
 from pellucid.estimators.certainty import Certainty, certify
+from pellucid.estimators.doubt_views import FamiliarityView, WidthView
 from pellucid.estimators.engines import Engine, make_engine, row_weights
 from pellucid.estimators.predictor import EnginePredictor, EpistemicView, NetworkPredictor
 from pellucid.estimators.prepare import Target, Training, is_array, new_table, stopping_data, training_data
+from pellucid.estimators.promises import Promises, fit_promises, with_strangeness
 from pellucid.execution import limit_threads
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.random import as_seed, integer, stream
@@ -76,6 +78,8 @@ class TabularEstimator(BaseEstimator):
     ordered_fill_: TableFill | None = None
     explainers_: Mapping[str, Any] = MappingProxyType({})
     _snapshots = 0  # weights kept along the way of a fit, for a refit that asks for them
+    _promises: Promises | None = None
+    _split_rows: Any = None  # the rows of the fit, while they are in memory
     _found: Mapping[str, Any] = MappingProxyType({})  # changes of the recipe that a search has found; a refit uses them again
 
     def __init__(
@@ -193,7 +197,7 @@ class TabularEstimator(BaseEstimator):
         check_arguments(self)
         seed = as_seed(self.random_state)
         training = training_data(self, X, y, task=self._task, sample_weight=sample_weight, groups=groups, target=target)
-        for stale in ("engine_", "decision_", "row_model_", "explainers_"):  # what was fitted to the model of before
+        for stale in ("engine_", "decision_", "row_model_", "explainers_", "_promises"):  # what was fitted to the model of before
             self.__dict__.pop(stale, None)
         self.schema_ = training.table.schema
         if not is_array(X):
@@ -203,7 +207,7 @@ class TabularEstimator(BaseEstimator):
         with limit_threads(self.threads) as threads:
             ends = None if self.time_limit is None else time.monotonic() + self.time_limit - (time.perf_counter() - started)
             engine = make_engine(self, split.training, split.plan, seed, resume, ends)
-            self.engine_, self.history_ = engine, engine.history
+            self.engine_, self.history_, self._split_rows = engine, engine.history, split
             self.plan_, self.target_ = split.plan, replace(split.training.target, values=np.zeros(0))
             self.reference_, self.reference_target_ = self._reference(split, seed)
             self.certainty_ = self._certainty(split, seed)
@@ -371,7 +375,8 @@ class TabularEstimator(BaseEstimator):
         Parameters
         ----------
         scale : ``"log-odds"`` (default) or ``"probability"`` for classes; the target's unit for numbers.
-        of : ``"prediction"``, or ``"epistemic"``: the doubt that members have among each other.
+        of : ``"prediction"``, or a doubt: ``"epistemic"``, what members disagree on; ``"width"``, the size of the interval or set at 90 %;
+            ``"familiarity"``, the distance to the kept training rows.
         """
         self._check_fitted()
         kind = NetworkPredictor if self.engine_.differentiable else EnginePredictor
@@ -397,7 +402,11 @@ class TabularEstimator(BaseEstimator):
                     do="use a backbone with members, such as 'tabm'",
                 )
             return EpistemicView(whole)
-        raise RequestError(f"cannot explain {of!r}", expected="'prediction' or 'epistemic'")
+        if of == "width":
+            return WidthView(whole, self)
+        if of == "familiarity":
+            return FamiliarityView(whole, self.certainty_.familiarity)
+        raise RequestError(f"cannot explain {of!r}", expected="'prediction', 'epistemic', 'width' or 'familiarity'")
 
     def module(self, scale: str | None = None) -> Any:
         """Return the fitted network as a torch module on embedded cells, ``module(module.tokens(X))``, for captum and its like.
@@ -416,9 +425,41 @@ class TabularEstimator(BaseEstimator):
         """Return why: the same as ``pellucid.explain(model, X, ...)``."""
         return registry.public("explain", "explain")(self, X, **options)
 
-    def uncertainty(self, X: Any, *, level: float = 0.9, groups: Any = None) -> Any:
+    def uncertainty(self, X: Any, *, level: float = 0.9, groups: Any = None, **options: Any) -> Any:
         """Return how certain: the same as ``pellucid.uncertainty(model, X, ...)``."""
-        return registry.public("uncertainty", "uncertainty")(self, X, level=level, groups=groups)
+        return registry.public("uncertainty", "uncertainty")(self, X, level=level, groups=groups, **options)
+
+    def promises(self) -> Promises:
+        """Return what further promises need; made when first asked for, while the training rows are in memory, then kept and saved."""
+        self._check_fitted()
+        if self._promises is None:
+            if self._split_rows is None:
+                return Promises()
+            with limit_threads(self.threads):
+                self._promises = fit_promises(self)
+        return self._promises
+
+    def fit_familiarity(self, *methods: str, **options: Any) -> Self:
+        """Fit further measures of familiarity and keep them: ``uncertainty(X, familiarity="mahalanobis")`` then asks one of them.
+
+        Parameters
+        ----------
+        methods : ``"mahalanobis"``, ``"hidden_neighbours"``, ``"conjnorm"`` (of hidden states), ``"row_model"``, ``"text_surprise"``.
+        options : of the measure, such as ``power`` of ``"conjnorm"`` or ``max_steps`` of ``"row_model"``.
+
+        Raises
+        ------
+        RequestError : the model was loaded and its training rows are gone, or it has nothing that the measure looks at.
+        """
+        self._check_fitted()
+        if self._split_rows is None:
+            raise RequestError(
+                "this model no longer has its training rows, so no familiarity can be fitted", do="fit it again, then save it"
+            )
+        with limit_threads(self.threads):
+            for method in methods:
+                self._promises = with_strangeness(self, self.promises(), method, options)
+        return self
 
     def refitter(self) -> Any:
         """Return a :class:`~pellucid.protocols.Refit`: train this kind of model again on changed rows, columns or labels.
@@ -480,6 +521,9 @@ class TabularEstimator(BaseEstimator):
         return export(self, path, force=force)
 
     def __getstate__(self) -> dict[str, Any]:
+        if self.__sklearn_is_fitted__():
+            self.promises()  # they are made of rows that stay behind
         state = dict(super().__getstate__())
-        state.pop("_training", None)  # the training table does not travel with pickles and copies
+        for rows in ("_training", "_split_rows"):  # the training table does not travel with pickles and copies
+            state.pop(rows, None)
         return state

@@ -20,6 +20,7 @@ from pellucid.encode.table_encoder import TableEncoder
 from pellucid.errors import ArgumentError, ModelFileError, PellucidError, RequestError, SourceError
 from pellucid.estimators.certainty import Certainty
 from pellucid.estimators.prepare import Target
+from pellucid.estimators.promises import Promises
 from pellucid.estimators.tuning import read, written
 from pellucid.protocols import FittedExplainer
 from pellucid.results import Decision
@@ -86,6 +87,7 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
         "decision": estimator.decision_.to_dict() if hasattr(estimator, "decision_") else None,
         "ordered_fill": None if estimator.ordered_fill_ is None else _lists(estimator.ordered_fill_.state()),
         "certainty": _out(estimator.certainty_.state(), "certainty", arrays),
+        "promises": _out(estimator.promises().state(), "promises", arrays),
     }
     folder = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
     try:
@@ -267,6 +269,8 @@ def _rebuild(folder: Path, main: Mapping[str, Any], callables: Mapping[str, Any]
     model.target_ = Target(target["task"], np.zeros(0), classes, tuple(target["names"]), target["unit"], bool(target["flat"]))
     model.plan_ = Plan.from_dict(_in(main["plan"], arrays))
     model.certainty_ = Certainty.from_state(_in(main["certainty"], arrays))
+    if main.get("promises") is not None:  # models of earlier versions do not have them
+        model._promises = Promises.from_state(_in(main["promises"], arrays))
     if main.get("decision") is not None:
         model.decision_ = Decision.from_dict(main["decision"], [c.item() if isinstance(c, np.generic) else c for c in model.classes_])
     model.record_ = dict(main["record"])

@@ -109,11 +109,13 @@ def _load() -> None:
             shifts,
             trials,
             uncertainties,
+            uncertainties_promises,
         )
 
         why = (explainers, explainers_network, explainers_table, explainers_rows)
         for module in (
-            backbones, peers, encoders, regularizers, *why, acts, selections, uncertainties, audits, shifts, remedies, maps, trials,
+            backbones, peers, encoders, regularizers, *why, acts, selections, uncertainties, uncertainties_promises, audits, shifts, remedies,
+            maps, trials,
         ):  # fmt: skip
             _TABLE.update({(e.kind, e.name): e for e in module.ENTRIES})
 

@@ -40,6 +40,8 @@ def _weaknesses(data: ReportData) -> Iterator[tuple[int, str]]:
         yield {"fail": 88, "caution": 50}[certainty.status], certainty.words
     yield from _rival_weakness(data)
     yield from _group_weakness(data)
+    if data.silence is not None and data.silence.gain_interval[0] <= 0 and data.silence.overall > 0:
+        yield 45, f"The doubt does not measurably tell where the errors are: {clean(data.silence.words, 300)}"
     if data.refused_share > 0.05:
         yield 40, f"{percent(data.refused_share)} of test rows are refused an answer."
     if data.unfamiliar_share > 0.05:
@@ -58,6 +60,13 @@ def _rival_weakness(data: ReportData) -> Iterator[tuple[int, str]]:
 
 def _group_weakness(data: ReportData) -> Iterator[tuple[int, str]]:
     """Yield the group whose interval lies furthest on the wrong side of the overall figure, or of the promised coverage."""
+    if data.promise is not None:
+        lines = data.promise.table
+        bad = lines[(lines["verdict"] == "broken") & (lines["group"] != "all rows")]
+        yield from (
+            (68, f"The promise of {percent(v, 0)} is not kept for {clean(data.promise.grouping)} = {clean(g)}: {percent(s)} of {n:,} rows.")
+            for g, v, s, n in bad[["group", "level", "share", "n"]].itertuples(index=False)
+        )
     far: list[tuple[float, Score, float]] = []
     for g in data.groups:
         whole = g.null if g.metric == "coverage" else next((s.value for s in data.scores if s.metric == g.metric), math.nan)

@@ -18,6 +18,7 @@ from pellucid.errors import RequestError
 from pellucid.results import (
     Actions,
     AttentionMaps,
+    Coverage,
     Curve,
     Explanation,
     Finding,
@@ -26,6 +27,7 @@ from pellucid.results import (
     Leaderboard,
     Neighbours,
     Prediction,
+    RiskCoverage,
     Rules,
     Trial,
     UnitMaps,
@@ -185,6 +187,8 @@ class ReportData:
     coverage : conformal coverage on all test rows (``null`` = the promised level); None where unknown.
     set_size : mean number of labels in the set, or mean width of the interval, on all test rows.
     refused_share, unfamiliar_share : share of test rows whose answer should be withheld, and whose familiarity is below 1 %.
+    promise : coverage on all test rows, in groups too; None where unknown.
+    silence : the error among fewer and fewer answers, on all test rows; None where unknown.
     findings : remarks about the data.
     missing : missing pattern; None where nothing is missing or it was not computed.
     versions : package -> version, with ``python``.
@@ -237,6 +241,8 @@ class ReportData:
     set_size: Score | None = None
     refused_share: float = np.nan
     unfamiliar_share: float = np.nan
+    promise: Coverage | None = None
+    silence: RiskCoverage | None = None
     findings: tuple[Finding, ...] = ()
     missing: MissingPattern | None = None
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -280,6 +280,8 @@ def context(data: ReportData) -> dict[str, Any]:
         "groups": [_score_line(s) for s in _with_whole(data)],
         "coverage": None if data.coverage is None else _score_line(data.coverage),
         "set_size": None if data.set_size is None else _score_line(data.set_size),
+        "guarantee": [] if data.prediction is None else [w.clean(g, 300) for g in data.prediction.guarantee],
+        "silence": "" if data.silence is None else w.capital(w.clean(data.silence.words, 500)),
         "calibration": _calibration(data),
         "board": board_of(data),
         "findings": _findings(data),

@@ -136,6 +136,7 @@ def _certain_plots(data: ReportData) -> dict[str, Plot]:
         rows = [(w.number(a), w.ranged(b, lo, hi, brackets=""), f"{int(n):,}") for a, b, lo, hi, n in ends]
         alt = f"Points: observed share against predicted probability in {len(rows)} bins, with the band of a perfectly calibrated model."
         out["reliability"] = _plot("reliability", chart(curve), alt, ("predicted", "observed, 95 % interval", "rows"), rows)
+    out |= _promise_plots(data)
     if p is None or p.point.ndim > 1:
         return out
     if p.low is not None and p.high is not None:
@@ -152,6 +153,22 @@ def _certain_plots(data: ReportData) -> dict[str, Plot]:
         out["familiarity"] = _plot(
             "familiarity", chart(p, "familiarity"), f"Histogram: {w.percent(low)} of the rows are less familiar than 95 % of training rows."
         )
+    return out
+
+
+def _promise_plots(data: ReportData) -> dict[str, Plot]:
+    out: dict[str, Plot] = {}
+    if data.promise is not None and len(data.promise) > 1:
+        head = ("rows", "promised", "held", "count", "verdict")
+        rows = [
+            (w.clean(g), w.percent(v, 0), w.ranged(s, lo, hi, brackets=""), f"{int(n):,}", k)
+            for g, v, s, lo, hi, n, k in data.promise.table[["group", "level", "share", "low", "high", "n", "verdict"]].itertuples(
+                index=False
+            )
+        ]
+        out["promise"] = _plot("promise", chart(data.promise), w.clean(data.promise.words, 300), head, rows)
+    if data.silence is not None:
+        out["silence"] = _plot("silence", chart(data.silence), w.clean(data.silence.words, 400))
     return out
 
 
@@ -195,6 +212,7 @@ _SIDE_BY_SIDE = (
     ("curve2", "curve3"),
     ("reliability", "probabilities"),
     ("doubt", "familiarity"),
+    ("promise", "silence"),
     ("findings", "missing"),
     ("leaderboard", "power"),
 )

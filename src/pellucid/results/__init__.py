@@ -15,6 +15,7 @@ from pellucid.results.learning import LearningCurve
 from pellucid.results.maps import Map, Representatives, Scatter
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
+from pellucid.results.promises import Coverage, NextRows, RiskCoverage, Watch
 from pellucid.results.repairs import Repairs, RepairTrace
 from pellucid.results.scaled import Reduction, Scaled
 from pellucid.results.selection import Selection
@@ -29,6 +30,7 @@ __all__ = [
     "Actions",
     "AttentionMaps",
     "CostOfShift",
+    "Coverage",
     "Curve",
     "Decision",
     "Explanation",
@@ -46,6 +48,7 @@ __all__ = [
     "LearningCurve",
     "Map",
     "Neighbours",
+    "NextRows",
     "Prediction",
     "Rate",
     "Reduction",
@@ -53,6 +56,7 @@ __all__ = [
     "Repairs",
     "Representatives",
     "Result",
+    "RiskCoverage",
     "Rule",
     "Rules",
     "RunRecord",
@@ -62,6 +66,7 @@ __all__ = [
     "Shift",
     "Trial",
     "UnitMaps",
+    "Watch",
     "Weights",
     "Words",
     "plain",

@@ -31,6 +31,9 @@ class Prediction(Result):
     odd_column : N names of the least familiar column, or None.
     refused, reason : (N,) whether an answer should be withheld, and N texts why (empty where not).
     classes : labels behind the columns of ``probabilities``.
+    doubt : (N,) one figure to rank rows by: the chance that the label is wrong, or the size of the error to expect, in the target's unit;
+        None where unknown.
+    guarantee : what is promised of sets or intervals, and for whom it is not, in words.
     """
 
     point: npt.NDArray[Any]
@@ -48,12 +51,14 @@ class Prediction(Result):
     reason: tuple[str, ...] | None = None
     classes: tuple[Any, ...] = ()
     index: npt.NDArray[Any] | None = None
+    doubt: FloatArray | None = None
+    guarantee: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.point)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one line per row: prediction, ``p_<class>``, low, high, set, aleatoric, epistemic, familiarity, refused, reason."""
+        """Return one line per row: prediction, ``p_<class>``, low, high, set, aleatoric, epistemic, doubt, familiarity, refused, reason."""
         out: dict[str, Any] = {}
         if self.point.ndim == 1:
             out["prediction"] = self.point
@@ -63,7 +68,7 @@ class Prediction(Result):
             out |= {f"p_{c}": self.probabilities[:, j] for j, c in enumerate(self.classes)}
         if self.set is not None:
             out["set"] = [" | ".join(map(str, s)) for s in self.set]
-        for name in ("low", "high", "aleatoric", "epistemic", "familiarity", "odd_column", "refused", "reason"):
+        for name in ("low", "high", "aleatoric", "epistemic", "doubt", "familiarity", "odd_column", "refused", "reason"):
             value = getattr(self, name)
             if value is not None and np.ndim(value) == 2:
                 out |= {f"{name}_{j}": value[:, j] for j in range(value.shape[1])}

@@ -68,6 +68,7 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         checks_explainer,
         checks_fill,
         checks_map,
+        checks_promise,
         checks_regularizer,
         checks_remedy,
         checks_scale,
@@ -94,5 +95,6 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         "scale": checks_scale,
     }
     room: Any = checks_answers if entry.kind == "explain" and checks_answers.applies(entry) else rooms[entry.kind]
+    room = checks_promise if entry.kind == "uncertainty" and checks_promise.applies(entry) else room
     subject = room.subject(entry)
     return tuple(Bound(c, entry, subject, entry.exempt.get(c.name, "")) for c in room.CHECKS if c.applies(entry))

@@ -5,7 +5,6 @@ The sorted scores are kept, so any level can be asked after training. Letters: n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import ArgumentError, ModelFileError, RequestError
+from pellucid.training.coverage_law import beta_binomial_cdf, conformal_rank, coverage_range, least_rows, quantile, randomised_pit
+from pellucid.training.shifted import weighted_quantile
 
 __all__ = ["Conformal", "beta_binomial_cdf", "conformal_rank", "coverage_range", "quantile", "randomised_pit"]
 
@@ -22,31 +23,12 @@ IntArray = npt.NDArray[np.int64]
 BLOCK = 4_000_000  # numbers held at once by CV+ (rows x calibration rows)
 
 
-def conformal_rank(n: int, level: float) -> int:
-    """Return k = ceil((n + 1) * level), the rank of the score that bounds a share ``level`` of new rows; above n there is no bound.
-
-    Examples
-    --------
-    >>> [conformal_rank(n, 0.9) for n in (8, 9, 100)]
-    [9, 9, 91]
-    """
-    if not 0 < level < 1:
-        raise RequestError("level is out of range", expected="a share between 0 and 1, both excluded", got=repr(level))
-    return math.ceil(round((n + 1) * level, 9))  # rounded first: 100 * 0.07 is 7.000000000000001
-
-
-def quantile(sorted_scores: FloatArray, level: float) -> float:
-    """Return the conformal quantile of ascending scores (n,): the k-th smallest, or infinity when k > n."""
-    k = conformal_rank(len(sorted_scores), level)
-    return float(sorted_scores[k - 1]) if k <= len(sorted_scores) else math.inf
-
-
 @dataclass(frozen=True)
 class Conformal:
     """Intervals for numbers and sets for classes from the scores of rows the model never learned from.
 
-    Scores: ``"absolute"`` |y - f|; ``"normalised"`` |y - f| / s; ``"lac"`` 1 - p(label), which gives the smallest sets and may give an
-    empty one ("nothing fits"). With split rows, a share of at least ``level`` of new rows is covered on average, and at most
+    Scores: ``"absolute"`` |y - f|; ``"normalised"`` |y - f| / s; ``"quantile"`` max(low - y, y - high) of a predicted pair; ``"lac"``
+    1 - p(label), which gives the smallest sets and may give an empty one ("nothing fits"); any other by :meth:`fit_scores`. With split rows, a share of at least ``level`` of new rows is covered on average, and at most
     1/(n+1) more. With folds (CV+) the promise is 1 - 2 (1 - level), the usual share about ``level``.
 
     Attributes
@@ -132,15 +114,23 @@ class Conformal:
         else:
             kind, scores = "absolute", np.abs(y.astype(np.float64) - f)
             if spread is not None:
-                kind, scores = "normalised", scores / _positive(spread, len(y))
-        if not np.isfinite(scores).all():
-            raise ArgumentError("conformal scores must be finite", got=f"{int((~np.isfinite(scores)).sum())} missing or infinite outputs")
-        order = np.argsort(scores, kind="stable")
+                kind, scores = "normalised", scores / _positive(spread, (len(y),))
+        return cls.fit_scores(kind, scores, folds=fold, groups=groups)
+
+    @classmethod
+    def fit_scores(
+        cls, kind: str, scores: npt.ArrayLike, *, folds: npt.ArrayLike | None = None, groups: Mapping[str, npt.ArrayLike] | None = None
+    ) -> Conformal:
+        """Return the fit of any scores (n,), high for a truth that fits badly; ask :meth:`band` or :meth:`sets_of` of it."""
+        given = np.asarray(scores, np.float64)
+        if not np.isfinite(given).all():
+            raise ArgumentError("conformal scores must be finite", got=f"{int((~np.isfinite(given)).sum())} missing or infinite outputs")
+        order = np.argsort(given, kind="stable")
         named = {}
         for name, labels in (groups or {}).items():
             texts, codes = np.unique(np.asarray(labels).astype(str), return_inverse=True)
             named[name] = (codes.reshape(-1).astype(np.int64)[order], tuple(map(str, texts)))
-        return cls(kind, scores[order], None if fold is None else fold[order], named)
+        return cls(kind, given[order], None if folds is None else np.asarray(folds, np.int64)[order], named)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -166,19 +156,42 @@ class Conformal:
         if self.kind == "lac":
             raise RequestError("intervals are for numbers", do="ask sets(probabilities, level)")
         f = np.asarray(point, np.float64)
-        size = _positive(spread, len(f)) if self.kind == "normalised" else np.ones(len(f))
-        if f.ndim == 2 and self.fold is None:
-            raise ArgumentError("answers of fold models need fold scores", expected="(rows,) predictions", got=f"shape {f.shape}")
-        low, high = np.empty(len(f)), np.empty(len(f))
-        for rows, mine in self._parts(len(f), level, group, labels):
-            if f.ndim == 1:
-                half = quantile(self.scores[mine], level) * size[rows]
-                low[rows], high[rows] = f[rows] - half, f[rows] + half
-            else:
-                assert self.fold is not None
-                high[rows] = _cv_plus(f[rows], size[rows], self.scores[mine], self.fold[mine], level)
-                low[rows] = -_cv_plus(-f[rows], size[rows], self.scores[mine], self.fold[mine], level)
-        return low, high
+        return self.band(f, f, level, size=_positive(spread, f.shape) if self.kind == "normalised" else None, group=group, labels=labels)
+
+    def band(
+        self,
+        low: npt.ArrayLike,
+        high: npt.ArrayLike,
+        level: float,
+        *,
+        size: npt.ArrayLike | None = None,
+        group: str | None = None,
+        labels: npt.ArrayLike | None = None,
+        shares: Mapping[str, float] | None = None,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return (low - q size, high + q size), each (N,), q the bound of the scores at ``level``; it may be negative.
+
+        Parameters
+        ----------
+        low, high : (N,) predicted ends, or (N, K), those of the fold models in the order of their numbers: then CV+.
+        size : what a score is measured in, (N,) or as the ends; None is 1.
+        group, labels : name of a grouping and the (N,) labels of the new rows: coverage in each group.
+        shares : with ``group``, the share of each of its labels among the rows that the promise is for: a stated shift, not coverage in
+            each group.
+        """
+        a, b = np.asarray(low, np.float64), np.asarray(high, np.float64)
+        unit = np.ones(1) if size is None else np.asarray(size, np.float64)
+        if a.ndim == 1:
+            q = self.bounds(len(a), level, group=group, labels=labels, shares=shares)
+            return a - q * unit, b + q * unit
+        self._needs_folds(a.shape, shares)
+        unit = np.broadcast_to(unit[:, None] if unit.ndim == 1 and len(unit) == len(a) else unit, a.shape)
+        out_low, out_high = np.empty(len(a)), np.empty(len(a))
+        for rows, mine in self._parts(len(a), level, group, labels):
+            scores, fold = self.scores[mine], self.fold[mine]  # type: ignore[index]
+            out_high[rows] = _cv_plus(b[rows], unit[rows], scores, fold, level)
+            out_low[rows] = -_cv_plus(-a[rows], unit[rows], scores, fold, level)
+        return out_low, out_high
 
     def sets(
         self, probabilities: npt.ArrayLike, level: float, *, group: str | None = None, labels: npt.ArrayLike | None = None
@@ -189,20 +202,73 @@ class Conformal:
         """
         if self.kind != "lac":
             raise RequestError("sets are for classes", do="ask interval(point, level)")
-        p = np.asarray(probabilities, np.float64)
-        if p.ndim == 3 and self.fold is None:
-            raise ArgumentError("answers of fold models need fold scores", expected="(rows, classes) probabilities", got=f"shape {p.shape}")
-        out = np.empty((len(p), p.shape[-1]), bool)
-        for rows, mine in self._parts(len(p), level, group, labels):
-            if p.ndim == 2:
-                out[rows] = 1 - p[rows] <= quantile(self.scores[mine], level)
-                continue
+        return self.sets_of(1 - np.asarray(probabilities, np.float64), level, group=group, labels=labels)
+
+    def sets_of(
+        self,
+        scores: npt.ArrayLike,
+        level: float,
+        *,
+        group: str | None = None,
+        labels: npt.ArrayLike | None = None,
+        shares: Mapping[str, float] | None = None,
+    ) -> npt.NDArray[np.bool_]:
+        """Return which classes are in each row's set, (N, O), from the score that each class would have, (N, O) or (N, K, O)."""
+        s = np.asarray(scores, np.float64)
+        if s.ndim == 2:
+            return np.asarray(s <= self.bounds(len(s), level, group=group, labels=labels, shares=shares)[:, None])
+        self._needs_folds(s.shape, shares)
+        out = np.empty((len(s), s.shape[-1]), bool)
+        for rows, mine in self._parts(len(s), level, group, labels):
             below = np.zeros(out[rows].shape, np.int64)
             own, fold = self.scores[mine], self.fold[mine]  # type: ignore[index]
-            for k in range(p.shape[1]):
-                below += np.searchsorted(own[fold == k], 1 - p[rows, k], side="left")
+            for k in range(s.shape[1]):
+                below += np.searchsorted(own[fold == k], s[rows, k], side="left")
             out[rows] = below < conformal_rank(len(own), level)
         return out
+
+    def bounds(
+        self,
+        n: int,
+        level: float,
+        *,
+        group: str | None = None,
+        labels: npt.ArrayLike | None = None,
+        shares: Mapping[str, float] | None = None,
+    ) -> FloatArray:
+        """Return the bound of the score at ``level`` for n new rows, (n,), infinite where there are too few scores. See :meth:`band`."""
+        if shares is not None and group is not None:
+            own, new = self.shifted(group, labels, shares)
+            return weighted_quantile(self.scores, own, new, level)
+        out = np.empty(n)
+        for rows, mine in self._parts(n, level, group, labels):
+            out[rows] = quantile(self.scores[mine], level)
+        return out
+
+    def shifted(self, group: str, labels: npt.ArrayLike | None, shares: Mapping[str, float]) -> tuple[FloatArray, FloatArray]:
+        """Return the weights of the scores (n,) and of the new rows (N,) where each label of a grouping has the stated share."""
+        codes, known = self._grouping(group)
+        unknown = sorted(set(shares) - set(known))
+        if unknown or not all(np.isfinite(v) and v >= 0 for v in shares.values()) or not sum(shares.values()) > 0:
+            raise RequestError(
+                f"the stated shares of {group!r} cannot be used",
+                expected=f"a share of 0 or more for each of {', '.join(known)}",
+                got=f"levels without a held-out row: {', '.join(unknown)}" if unknown else repr(dict(shares)),
+            )
+        held = np.bincount(codes, minlength=len(known)) / max(len(codes), 1)
+        ratio = np.array([shares.get(label, 0.0) for label in known]) / sum(shares.values()) / np.where(held > 0, held, 1.0)
+        at = {label: i for i, label in enumerate(known)}
+        text = np.asarray([] if labels is None else labels).astype(str)
+        # a label that no held-out row has: nothing bounds it
+        return ratio[codes], np.append(ratio, np.inf)[[at.get(t, len(known)) for t in text]]
+
+    def _needs_folds(self, shape: tuple[int, ...], shares: Any) -> None:
+        if self.fold is None:
+            raise ArgumentError("answers of fold models need fold scores", expected="one answer for each row", got=f"shape {shape}")
+        if shares is not None:
+            raise RequestError(
+                "a promise for a stated shift needs rows that were held out", got="a model of folds", do="fit on 2,000 rows or more"
+            )
 
     def _parts(
         self, n: int, level: float, group: str | None, labels: npt.ArrayLike | None
@@ -243,7 +309,7 @@ class Conformal:
         """Return what is promised at ``level``, in words. ``by_folds``: the question was answered with the fold models (CV+)."""
         k = conformal_rank(len(self), level)
         if k > len(self):
-            least = math.ceil(round(1 / (1 - level), 9)) - 1
+            least = least_rows(level)
             return f"{len(self)} held-out rows are too few for {level:.0%}: at least {least} are needed, so nothing is excluded"
         if self.fold is None:
             low, high = coverage_range(len(self), level)
@@ -272,15 +338,17 @@ class Conformal:
             raise ModelFileError("the saved conformal scores cannot be read", got=f"{type(error).__name__}: {error}") from error
 
 
-def _positive(spread: npt.ArrayLike | None, n: int) -> FloatArray:
+def _positive(spread: npt.ArrayLike | None, shape: tuple[int, ...]) -> FloatArray:
     s = np.asarray(np.nan if spread is None else spread, np.float64)
-    if s.shape != (n,) or not (np.isfinite(s).all() and (s > 0).all()):
-        raise ArgumentError("spread cannot be used", expected=f"{n} positive numbers", got="none" if spread is None else f"shape {s.shape}")
+    if s.shape not in (shape, shape[:1]) or not (np.isfinite(s).all() and (s > 0).all()):
+        raise ArgumentError(
+            "spread cannot be used", expected=f"{shape[0]} positive numbers", got="none" if spread is None else f"shape {s.shape}"
+        )
     return s
 
 
 def _cv_plus(answers: FloatArray, size: FloatArray, scores: FloatArray, fold: IntArray, level: float) -> FloatArray:
-    """Return, for each row, the k-th smallest of answer of fold(i) + score i * size, (N,)."""
+    """Return, for each row, the k-th smallest of answer of fold(i) + score i * size of fold(i), (N,)."""
     k = conformal_rank(len(scores), level)
     if k > len(scores):
         return np.full(len(answers), np.inf)
@@ -289,47 +357,6 @@ def _cv_plus(answers: FloatArray, size: FloatArray, scores: FloatArray, fold: In
     out, step = np.empty(len(answers)), max(1, BLOCK // len(scores))
     for start in range(0, len(answers), step):
         part = slice(start, start + step)
-        values = answers[part][:, fold] + size[part, None] * scores
+        values = answers[part][:, fold] + size[part][:, fold] * scores
         out[part] = np.partition(values, k - 1, axis=1)[:, k - 1]
     return out
-
-
-def coverage_range(n_cal: int, level: float, within: float = 0.9) -> tuple[float, float]:
-    """Return between which shares the true coverage lies, in a share ``within`` of all draws of n_cal held-out rows.
-
-    The law is Beta(k, n + 1 - k).
-
-    Examples
-    --------
-    >>> [round(end, 3) for end in coverage_range(1000, 0.9)]
-    [0.884, 0.915]
-    """
-    from scipy.special import betaincinv
-
-    k = conformal_rank(n_cal, level)
-    if k > n_cal:
-        return 1.0, 1.0
-    tail = (1 - within) / 2
-    return float(betaincinv(k, n_cal + 1 - k, tail)), float(betaincinv(k, n_cal + 1 - k, 1 - tail))
-
-
-def beta_binomial_cdf(n_cal: int, level: float, n_test: int) -> FloatArray:
-    """Return P(covered <= c) for c = 0..n_test: the law of the number of covered test rows when scores have no ties.
-
-    Given the n_cal scores the coverage is Beta(k, n_cal + 1 - k); over test rows the count is Beta-binomial.
-    """
-    from scipy.stats import betabinom
-
-    k = conformal_rank(n_cal, level)
-    if k > n_cal:
-        return np.append(np.zeros(n_test), 1.0)
-    # the probabilities summed up once: the package's own cdf sums them anew for every count
-    cdf = np.minimum(np.cumsum(betabinom.pmf(np.arange(n_test + 1), n_test, k, n_cal + 1 - k)), 1.0)
-    return np.asarray(cdf, np.float64)
-
-
-def randomised_pit(covered: npt.ArrayLike, n_cal: int, level: float, n_test: int, rng: np.random.Generator) -> FloatArray:
-    """Return uniform numbers if the counts ``covered`` (R,) follow the Beta-binomial: a draw between P(X < c) and P(X <= c) for each."""
-    cdf = np.concatenate([[0.0], beta_binomial_cdf(n_cal, level, n_test)])
-    c = np.asarray(covered, np.int64)
-    return np.asarray(cdf[c] + rng.random(len(c)) * (cdf[c + 1] - cdf[c]))

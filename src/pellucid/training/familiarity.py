@@ -73,6 +73,16 @@ class RowSpace:
             out[:, self.n_numbers + j] = lookup[codes]
         return out
 
+    def state(self) -> dict[str, Any]:
+        """Return what :meth:`from_state` needs: text and arrays."""
+        return {"columns": list(self.columns), "knots": list(self.knots), "slopes": self.slopes, "levels": [list(v) for v in self.levels]}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> RowSpace:
+        """Return the space that :meth:`state` described (arrays or lists)."""
+        knots = tuple(np.asarray(k, np.float64) for k in state["knots"])
+        return cls(tuple(state["columns"]), knots, np.asarray(state["slopes"], np.float64), tuple(tuple(v) for v in state["levels"]))
+
 
 def _numbers(table: Table, name: str) -> FloatArray:
     return table.seconds(name) if table.schema[name].type is ColumnType.DATE else table.numbers(name)
@@ -169,30 +179,30 @@ class Familiarity:
             parts[block] = np.take_along_axis(each, nearest[:, :, None], axis=1).mean(axis=1)
         return parts.sum(axis=1), parts
 
+    def distance(self, table: Table) -> tuple[FloatArray, FloatArray]:
+        """Return (distance to the nearest kept rows (N,), its parts by column (N, C))."""
+        return self._measure(self.space.encode(table), False)
+
     def score(self, table: Table) -> tuple[FloatArray, FloatArray]:
         """Return (percentile (N,), excess (N, C)) of the rows of ``table``.
 
         Percentile: 100 x the share of held-out rows at least as far from their neighbours, the row itself counted with them; a row like
         those of training is below p % in p of 100 cases. Excess: how much farther than usual each column is.
         """
-        distance, parts = self._measure(self.space.encode(table), False)
+        distance, parts = self.distance(table)
         farther = len(self.reference) - np.searchsorted(self.reference, distance * (1 - 1e-12), side="left")
         return 100 * (1 + farther) / (1 + len(self.reference)), parts - self.usual
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`from_state` needs: text and arrays. It holds the kept rows."""
-        s = self.space
-        space = {"columns": list(s.columns), "knots": list(s.knots), "slopes": s.slopes, "levels": [list(v) for v in s.levels]}
         arrays = {"kept": self.kept, "reference": self.reference, "usual": self.usual}
-        return {"space": space, "neighbours": self.neighbours, **arrays}
+        return {"space": self.space.state(), "neighbours": self.neighbours, **arrays}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Familiarity:
         """Return the fit that :meth:`state` described (arrays or lists; None is NaN)."""
         try:
-            s = state["space"]
-            knots = tuple(np.asarray(k, np.float64) for k in s["knots"])
-            space = RowSpace(tuple(s["columns"]), knots, np.asarray(s["slopes"], np.float64), tuple(tuple(v) for v in s["levels"]))
+            space = RowSpace.from_state(state["space"])
             kept, reference, usual = (np.asarray(state[k], np.float64) for k in ("kept", "reference", "usual"))
             return cls(space, kept.reshape(-1, len(space.columns)), reference, usual, int(state["neighbours"]))
         except (KeyError, TypeError, ValueError) as error:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pellucid.registry import callable_package
 
 if TYPE_CHECKING:
-    from pellucid.results import Prediction
+    from pellucid.results import Coverage, NextRows, Prediction, RiskCoverage, Watch
 
-__all__ = ["uncertainty"]
+__all__ = ["coverage", "next_rows", "selective", "uncertainty", "watch"]
 
 
-def uncertainty(model: Any, X: Any, *, level: float = 0.9, groups: str | None = None) -> Prediction:
+def uncertainty(
+    model: Any,
+    X: Any,
+    *,
+    level: float = 0.9,
+    groups: str | None = None,
+    score: str = "auto",
+    shift: Mapping[str, Mapping[Any, float]] | None = None,
+    familiarity: str | None = "neighbours",
+    refuse_above: float | None = None,
+    max_risk: float | None = None,
+    tolerance: float | None = None,
+) -> Prediction:
     """Return the model's answers to the rows ``X``, each with its doubt.
 
     Parameters
@@ -21,6 +34,14 @@ def uncertainty(model: Any, X: Any, *, level: float = 0.9, groups: str | None = 
     X : N rows, frame or Table.
     level : promised share of rows whose truth lies in the set or interval; any level can be asked after training.
     groups : name of a category column: the promise is then kept in each of its groups.
+    score : how promises are made. Numbers: ``"absolute"`` (one width), ``"normalised"`` (wider where errors are larger), ``"quantile"``
+        (between two quantiles). Classes: ``"lac"`` (smallest sets), ``"aps"``, ``"raps"`` (larger where the model is less sure).
+        ``"auto"``: ``"lac"``; ``"normalised"`` where it is at least 2 % narrower than ``"absolute"`` on rows that taught the sizes of errors.
+    shift : the mixture of groups that the rows come from, ``{"sex": {"F": 0.7, "M": 0.3}}``: the promise is then for that mixture.
+    familiarity : ``"neighbours"``, a measure that ``model.fit_familiarity`` has fitted, or None.
+    refuse_above : withhold answers whose ``doubt`` is above this: chance of being wrong, or size of the error in the target's unit.
+    max_risk : withhold as few answers as keep the share of wrong ones among those given at this, with 95 % confidence.
+    tolerance : of numbers, with ``max_risk``: an answer farther from the truth is wrong.
 
     Returns
     -------
@@ -49,7 +70,38 @@ def uncertainty(model: Any, X: Any, *, level: float = 0.9, groups: str | None = 
     """
     from pellucid.uncertainty.answer import ask
 
-    return ask(model, X, level=level, groups=groups)
+    return ask(
+        model, X, level=level, groups=groups, score=score, shift=shift, familiarity=familiarity, refuse_above=refuse_above, max_risk=max_risk,
+        tolerance=tolerance,
+    )  # fmt: skip
+
+
+def coverage(model: Any, X: Any, y: Any = None, **options: Any) -> Coverage:
+    """Return how often sets or intervals hold the truth of labelled rows, over all and in groups. See :mod:`pellucid.uncertainty.covered`."""
+    from pellucid.uncertainty.covered import measure
+
+    return measure(model, X, y, **options)
+
+
+def watch(model: Any, X: Any, y: Any = None, **options: Any) -> Watch:
+    """Return whether labelled rows that came in after the fit still keep the promise. See :mod:`pellucid.uncertainty.watched`."""
+    from pellucid.uncertainty.watched import watched
+
+    return watched(model, X, y, **options)
+
+
+def selective(model: Any, X: Any, y: Any = None, **options: Any) -> RiskCoverage:
+    """Return the error among the answers given, as fewer and fewer are given. See :mod:`pellucid.uncertainty.risk_coverage`."""
+    from pellucid.uncertainty.risk_coverage import curve
+
+    return curve(model, X, y, **options)
+
+
+def next_rows(model: Any, X: Any, n: int = 10) -> NextRows:
+    """Return which rows without a label would teach the model most. See :mod:`pellucid.uncertainty.asking`."""
+    from pellucid.uncertainty.asking import chosen
+
+    return chosen(model, X, n)
 
 
 callable_package(__name__, "pellucid.uncertainty:uncertainty")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,37 @@ from pellucid.results import Prediction, RunRecord
 from pellucid.table import Table, apply_schema
 from pellucid.training.conformal import conformal_rank
 from pellucid.training.groupings import labels_of
+from pellucid.uncertainty.adaptive import penalised_sets
+from pellucid.uncertainty.adaptive import sets as adaptive_sets
 from pellucid.uncertainty.certainty import Certainty
 from pellucid.uncertainty.conformal import class_sets, intervals, is_unbounded, promises, residual_variance
-from pellucid.uncertainty.familiarity import STRICT, familiar, refusals
+from pellucid.uncertainty.familiarity import STRICT, alarm_words, familiar, refusals, strange
 from pellucid.uncertainty.members import split_classes, split_numbers
+from pellucid.uncertainty.normalised import intervals as normalised_intervals
+from pellucid.uncertainty.quantile import intervals as quantile_intervals
+from pellucid.uncertainty.risk import refused_by_doubt
+from pellucid.uncertainty.scores import Asked, choose, conformals_of, local_answers
+from pellucid.uncertainty.shift import stated_shift
 
-__all__ = ["ask"]
+__all__ = ["ask", "widths"]
 
 RAW = "aleatoric and epistemic doubt come from the members before calibration: use them to rank rows"
 ONE = "the model has one member, so lack of knowledge (epistemic) cannot be told"
 
 
-def ask(model: Any, X: Any, *, level: float, groups: str | None) -> Prediction:
+def ask(
+    model: Any,
+    X: Any,
+    *,
+    level: float,
+    groups: str | None,
+    score: str = "auto",
+    shift: Mapping[str, Mapping[Any, float]] | None = None,
+    familiarity: str | None = "neighbours",
+    refuse_above: float | None = None,
+    max_risk: float | None = None,
+    tolerance: float | None = None,
+) -> Prediction:
     """Return the answer of :func:`pellucid.uncertainty.uncertainty`."""
     started = time.perf_counter()
     conformal_rank(1, level)  # a level outside (0, 1) is named before the work
@@ -37,24 +57,57 @@ def ask(model: Any, X: Any, *, level: float, groups: str | None) -> Prediction:
         )
     predictor: MemberPredictor = model.predictor()
     certainty: Certainty = model.certainty_
+    held = model.promises() if hasattr(model, "promises") and certainty.conformals else None
+    score = choose(score, predictor.task, certainty, held, shift is not None)
     whole = apply_schema(X, model.schema_)
     table = whole.select(predictor.columns)
-    labels = _labels(certainty, whole, groups)
+    group, shares = stated_shift(groups, shift)
+    asked = Asked(level, score, group, _labels(certainty, whole, group), shares)
     members = np.asarray(predictor.members_raw(table), np.float64)
     make = _classes if predictor.task == "classification" else _numbers
-    parts = make(predictor, certainty, members, level, groups, labels)
-    percent, odd = familiar(certainty.familiarity, table) if certainty.familiarity is not None else (None, None)
-    refused, reason = refusals(
-        len(table), level, parts.pop("sets", None), parts.pop("nothing", None), is_unbounded(certainty, level), percent, odd
-    )
-    caveats = [*promises(certainty, level, groups), RAW, *([ONE] if members.shape[1] < 2 else [])]
-    if percent is None:
-        caveats.append("no training rows were kept, so familiarity is unknown")
-    settings = {"level": level, "groups": groups, "members": int(members.shape[1]), "by_folds": certainty.by_folds}
+    parts = make(predictor, certainty, held, table, members, asked)
+    percent, odd, alarms = _familiar(model, predictor, certainty, familiarity, table)
+    doubtful, rule = refused_by_doubt(held, parts["doubt"], predictor.task, refuse_above, max_risk, tolerance)
+    unbounded = is_unbounded(certainty, level)
+    refused, reason = refusals(len(table), level, parts.pop("sets", None), parts.pop("nothing", None), unbounded, percent, odd, doubtful)
+    fits = conformals_of(certainty, held, score) if certainty.conformals else ()
+    guarantee = promises(certainty, level, group, fits, shares)
+    caveats = [*guarantee, *rule, RAW, *([ONE] if members.shape[1] < 2 else []), *alarms]
+    settings = {"level": level, "groups": groups, "members": int(members.shape[1]), "by_folds": certainty.by_folds, "score": score}
+    settings |= {"shift": shift, "familiarity": familiarity, "refuse_above": refuse_above, "max_risk": max_risk, "tolerance": tolerance}
     record = RunRecord("uncertainty", settings, None, table.fingerprint(), time.perf_counter() - started, len(table), tuple(caveats))
     return Prediction(
-        level=level, record=record, familiarity=percent, odd_column=odd, refused=refused, reason=reason, index=table.index, **parts
-    )
+        level=level, record=record, familiarity=percent, odd_column=odd, refused=refused, reason=reason, index=table.index,
+        guarantee=(*guarantee, *rule), **parts,
+    )  # fmt: skip
+
+
+def widths(model: Any, predictor: MemberPredictor, table: Table, level: float) -> FloatArray:
+    """Return how wide the intervals of rows are, (N,), summed over targets; for classes how many labels are in their sets."""
+    certainty, held = model.certainty_, model.promises()
+    score = choose("auto", predictor.task, certainty, held)
+    members = np.asarray(predictor.members_raw(table), np.float64)
+    make = _classes if predictor.task == "classification" else _numbers
+    parts = make(predictor, certainty, held, table, members, Asked(level, score))
+    if predictor.task == "classification":
+        return np.asarray(parts["sets"].sum(1), np.float64)
+    wide = np.asarray(parts["high"] - parts["low"], np.float64)
+    return wide if wide.ndim == 1 else np.asarray(wide.sum(1))
+
+
+def _familiar(
+    model: Any, predictor: Any, certainty: Certainty, method: str | None, table: Table
+) -> tuple[FloatArray | None, tuple[str | None, ...] | None, list[str]]:
+    """Return (percentile, odd columns, what to say of them)."""
+    if method is None:
+        return None, None, []
+    if method != "neighbours":
+        found = strange(model, predictor, method, table)
+        return *found, [alarm_words(len(model.promises().strangeness[method].reference))]
+    if certainty.familiarity is None:
+        return None, None, ["no training rows were kept, so familiarity is unknown"]
+    found = familiar(certainty.familiarity, table)
+    return *found, [alarm_words(len(certainty.familiarity.reference))]
 
 
 def _labels(certainty: Certainty, table: Table, groups: str | None) -> npt.NDArray[Any] | None:
@@ -74,7 +127,7 @@ def _labels(certainty: Certainty, table: Table, groups: str | None) -> npt.NDArr
 
 
 def _classes(
-    predictor: MemberPredictor, certainty: Certainty, members: FloatArray, level: float, group: str | None, labels: npt.NDArray[Any] | None
+    predictor: MemberPredictor, certainty: Certainty, held: Any, table: Table, members: FloatArray, asked: Asked
 ) -> dict[str, Any]:
     averaged = members.mean(axis=1)
     calibrated = averaged if certainty.calibrator is None else certainty.calibrator.apply(averaged)
@@ -87,22 +140,41 @@ def _classes(
         "aleatoric": aleatoric,
         "epistemic": epistemic,
         "classes": tuple(predictor.classes),
+        "doubt": 1 - calibrated.max(axis=1),
     }
     if certainty.conformals:
-        sets = class_sets(certainty, members, calibrated, level, group, labels)
+        if asked.score == "lac":
+            sets = class_sets(certainty, members, calibrated, asked.level, **asked.parts)
+        else:
+            adaptive = adaptive_sets if asked.score == "aps" else penalised_sets
+            sets = adaptive(certainty, held, table, members, calibrated, asked)
         patterns, which = np.unique(sets, axis=0, return_inverse=True)
         tuples = [tuple(names[p].tolist()) for p in patterns]
         out |= {"set": tuple(tuples[i] for i in which.reshape(-1)), "sets": sets}
-        out["nothing"] = ~class_sets(certainty, members, calibrated, max(level, STRICT)).any(axis=1)
+        out["nothing"] = ~class_sets(certainty, members, calibrated, max(asked.level, STRICT)).any(axis=1)
     return out
 
 
 def _numbers(
-    predictor: MemberPredictor, certainty: Certainty, members: FloatArray, level: float, group: str | None, labels: npt.NDArray[Any] | None
+    predictor: MemberPredictor, certainty: Certainty, held: Any, table: Table, members: FloatArray, asked: Asked
 ) -> dict[str, Any]:
     aleatoric, epistemic = split_numbers(members, residual_variance(certainty))
     out: dict[str, Any] = {"point": members.mean(axis=1), "aleatoric": aleatoric, "epistemic": epistemic}
     if certainty.conformals:
-        out["low"], out["high"] = intervals(certainty, members, level, group, labels)
+        if asked.score == "absolute":
+            out["low"], out["high"] = intervals(certainty, members, asked.level, **asked.parts)
+        else:
+            ends = normalised_intervals if asked.score == "normalised" else quantile_intervals
+            out["low"], out["high"] = ends(certainty, held, table, members, asked)
     flat = members.shape[2] == 1
-    return {k: v[:, 0] if flat and v is not None else v for k, v in out.items()}
+    out = {k: v[:, 0] if flat and v is not None else v for k, v in out.items()}
+    return out | {"doubt": _size_of_error(certainty, held, table, members, out) if flat else None}
+
+
+def _size_of_error(certainty: Certainty, held: Any, table: Table, members: FloatArray, parts: dict[str, Any]) -> FloatArray | None:
+    """Return the size of the error to expect of each row, (N,): as the forest tells it, else from both kinds of doubt."""
+    if held is not None and held.local is not None:
+        _, told = local_answers(certainty, held, table, members, held.conformals["normalised"][0], 0)
+        return told[0] if told.ndim == 2 else np.asarray(told[0].mean(axis=1))
+    variances = [v for v in (parts["aleatoric"], parts["epistemic"]) if v is not None]
+    return np.sqrt(np.sum(variances, axis=0)) if variances else None

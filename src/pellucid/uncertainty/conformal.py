@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.protocols import FloatArray
 from pellucid.training.conformal import Conformal, conformal_rank
+from pellucid.training.shifted import effective_rows
 from pellucid.uncertainty.certainty import Certainty
 
-__all__ = ["class_sets", "fold_answers", "intervals", "promises", "residual_variance"]
+__all__ = ["calibrated_folds", "class_sets", "fold_answers", "intervals", "promises", "residual_variance"]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -27,13 +29,18 @@ def fold_answers(members: FloatArray, conformal: Conformal) -> FloatArray:
 
 
 def intervals(
-    certainty: Certainty, members: FloatArray, level: float, group: str | None = None, labels: npt.NDArray[Any] | None = None
+    certainty: Certainty,
+    members: FloatArray,
+    level: float,
+    group: str | None = None,
+    labels: npt.NDArray[Any] | None = None,
+    shares: Mapping[str, float] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Return (low, high), each (N, O), around member values (N, K, O); CV+ where the members are those of fold models."""
     ends = []
     for j, conformal in enumerate(certainty.conformals):
         point = fold_answers(members, conformal)[:, :, j] if certainty.by_folds else members.mean(axis=1)[:, j]
-        ends.append(conformal.interval(point, level, group=group, labels=labels))
+        ends.append(conformal.band(point, point, level, group=group, labels=labels, shares=shares))
     return np.column_stack([low for low, _ in ends]), np.column_stack([high for _, high in ends])
 
 
@@ -44,15 +51,21 @@ def class_sets(
     level: float,
     group: str | None = None,
     labels: npt.NDArray[Any] | None = None,
+    shares: Mapping[str, float] | None = None,
 ) -> BoolArray:
     """Return which classes are in each row's set, (N, O), from member probabilities (N, K, O) and the calibrated ones (N, O)."""
     conformal = certainty.conformals[0]
     if not certainty.by_folds:
-        return conformal.sets(calibrated, level, group=group, labels=labels)
+        return conformal.sets_of(1 - calibrated, level, group=group, labels=labels, shares=shares)
+    return conformal.sets_of(1 - calibrated_folds(certainty, members, conformal), level, group=group, labels=labels, shares=shares)
+
+
+def calibrated_folds(certainty: Certainty, members: FloatArray, conformal: Conformal) -> FloatArray:
+    """Return the calibrated answers of the fold models, (N, folds, O): the scores are those of calibrated answers."""
     answers = fold_answers(members, conformal)
-    if certainty.calibrator is not None:  # the scores are those of calibrated answers
-        answers = certainty.calibrator.apply(answers.reshape(-1, answers.shape[2])).reshape(answers.shape)
-    return conformal.sets(answers, level, group=group, labels=labels)
+    if certainty.calibrator is None:
+        return answers
+    return np.asarray(certainty.calibrator.apply(answers.reshape(-1, answers.shape[2])).reshape(answers.shape))
 
 
 def residual_variance(certainty: Certainty) -> FloatArray | None:
@@ -62,13 +75,23 @@ def residual_variance(certainty: Certainty) -> FloatArray | None:
     return np.array([float((c.scores**2).mean()) for c in certainty.conformals])
 
 
-def promises(certainty: Certainty, level: float, group: str | None = None) -> list[str]:
-    """Return what is promised at ``level``, and for whom it is not, in words."""
+def promises(
+    certainty: Certainty, level: float, group: str | None = None, fits: Sequence[Conformal] = (), shares: Mapping[str, float] | None = None
+) -> list[str]:
+    """Return what is promised at ``level``, and for whom it is not, in words; ``fits`` are those of the score in use."""
     if not certainty.conformals:
         return ["no rows were held out, so there are no intervals or sets with a promise"]
-    first = certainty.conformals[0]
-    words = [f"{'set' if first.kind == 'lac' else 'interval'}: {first.promise(level, by_folds=certainty.by_folds)}"]
-    if group is not None:
+    first = fits[0] if fits else certainty.conformals[0]
+    what = "set" if first.kind in ("lac", "aps", "raps") else "interval"
+    halves = first.fold is not None and certainty.conformals[0].fold is None  # only the sizes of errors were learned in turn
+    words = [f"{what}: {first.promise(level, by_folds=certainty.by_folds or halves)}"]
+    if first.kind in ("normalised", "quantile") and first.fold is not None and not halves:
+        words.append("the sizes of errors are learned from answers of all fold models: the coverage is the usual one, not proven")
+    if group is not None and shares is not None:
+        effective = effective_rows(first.shifted(group, [], shares)[0])
+        told = ", ".join(f"{k} {v:.3g}" for k, v in shares.items())
+        words.append(f"for rows among which '{group}' is {told}: the held-out rows count as {effective:.0f} of {len(first)}")
+    elif group is not None:
         words.append(f"coverage is asked in each group of '{group}'")
         short = first.fallback(level, group)
         if short:

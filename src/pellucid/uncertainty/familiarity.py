@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.errors import RequestError
 from pellucid.protocols import FloatArray
 from pellucid.table import Table
 from pellucid.training.familiarity import Familiarity, odd_columns
+from pellucid.training.strangeness import cell_strangeness, false_alarms, place
 
-__all__ = ["STRICT", "familiar", "refusals"]
+__all__ = ["STRICT", "alarm_words", "familiar", "refusals", "strange"]
 
 BoolArray = npt.NDArray[np.bool_]
 STRANGE = 1.0
@@ -28,6 +32,43 @@ def familiar(fitted: Familiarity, table: Table) -> tuple[FloatArray, tuple[str |
     return percent, tuple(name if is_odd else None for name, is_odd in zip(names, (percent < ODD).tolist()))
 
 
+def strange(model: Any, predictor: Any, method: str, table: Table) -> tuple[FloatArray, tuple[str | None, ...]]:
+    """Return (percentile (N,), odd column of each row) by one of the further measures, as :func:`familiar` does by distances.
+
+    The row model names the cell that is rarest given the others, the texts the most surprising one; hidden states name no column, so it is
+    the one that :func:`familiar` would name, where training rows are kept.
+    """
+    measures = model.promises().strangeness if hasattr(model, "promises") else {}
+    if method not in measures:
+        raise RequestError(
+            f"familiarity by {method!r} was not fitted",
+            expected=f"'neighbours'{''.join(f', {m!r}' for m in measures)}, or None for none",
+            do=f"call model.fit_familiarity({method!r}) first",
+        )
+    fitted = measures[method]
+    if method == "row_model":
+        tail = model.row_model_.score(table)["cell"]
+        scores, columns, parts = cell_strangeness(tail), model.row_model_.columns_, tail
+    elif method == "text_surprise":
+        parts = fitted.text_parts(table)
+        scores, columns = parts.max(axis=1), fitted.text_columns
+    else:
+        scores, near = fitted.measure.scores(predictor.hidden(table)), model.certainty_.familiarity
+        columns = () if near is None else near.columns
+        parts = np.zeros((len(table), 0)) if near is None else near.score(table)[1]
+    percent = place(scores, fitted.reference)
+    named = odd_columns(parts, columns)
+    return percent, tuple(name if is_odd and name else None for name, is_odd in zip(named, (percent < ODD).tolist()))
+
+
+def alarm_words(n_reference: int) -> str:
+    """Return how often an ordinary row is called strange, in words."""
+    mean, low, high = false_alarms(n_reference, STRANGE)
+    if not mean:
+        return f"{n_reference} rows to compare with are too few to call a row stranger than 99 of 100"
+    return f"of ordinary rows {mean:.1%} are refused as strange (between {low:.1%} and {high:.1%}, by {n_reference} rows to compare with)"
+
+
 def refusals(
     n: int,
     level: float,
@@ -36,12 +77,13 @@ def refusals(
     unbounded: bool,
     percent: FloatArray | None,
     odd: tuple[str | None, ...] | None,
+    doubtful: tuple[BoolArray, str] | None = None,
 ) -> tuple[BoolArray, tuple[str, ...]]:
     """Return (refused (N,), N reasons): no class fits, every class fits, nothing is bounded, or stranger than 99 of 100 training rows.
 
     ``sets`` (N, O) at ``level`` and ``nothing`` (N,), where no class fits even at 99 %, for classes; None for numbers. An empty set at a
     lower level is no reason: a model that is right more often than ``level`` must leave some sets empty to keep its promise.
-    ``percent``, ``odd`` as from :func:`familiar`, None where unknown.
+    ``percent``, ``odd`` as from :func:`familiar`, None where unknown. ``doubtful``: rows (N,) beyond the doubt that was allowed, and why.
     """
     reasons = np.full(n, "", object)
 
@@ -54,10 +96,12 @@ def refusals(
         if nothing is not None:
             add(nothing, f"no class fits, even at {max(level, STRICT):.0%}")
         add(np.asarray(sets.all(axis=1)), f"every class is possible at {level:.0%}")
+    if doubtful is not None:
+        add(*doubtful)
     if percent is not None:
-        strange = percent < STRANGE
+        unlike = percent < STRANGE
         columns = np.array([c or "" for c in odd] if odd else [""] * n, object)
-        for name in dict.fromkeys(columns[strange]):
+        for name in dict.fromkeys(columns[unlike]):
             where = f", most of all in '{name}'" if name else ""
-            add(np.logical_and(strange, columns == name), f"stranger than 99 of 100 training rows{where}")
+            add(np.logical_and(unlike, columns == name), f"stranger than 99 of 100 training rows{where}")
     return reasons != "", tuple(reasons.tolist())

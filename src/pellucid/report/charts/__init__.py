@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import ArgumentError, RequestError, quote
-from pellucid.report.charts import certainty, curves, data, global_, inside, lists, local, maps, text, together, trials
+from pellucid.report.charts import certainty, curves, data, global_, inside, lists, local, maps, promises, text, together, trials
 from pellucid.report.charts.certainty import reliability_chart
 from pellucid.report.charts.style import fold_title, told_trials
 from pellucid.report.facts import Calibration, MissingPattern
 from pellucid.results import (
     Actions,
     AttentionMaps,
+    Coverage,
     Curve,
     Decision,
     Explanation,
@@ -26,13 +27,16 @@ from pellucid.results import (
     Leaderboard,
     Map,
     Neighbours,
+    NextRows,
     Prediction,
     Representatives,
+    RiskCoverage,
     Rules,
     Scatter,
     Selection,
     Trial,
     UnitMaps,
+    Watch,
     Words,
 )
 
@@ -127,6 +131,10 @@ _KINDS: dict[type, dict[str, Draw]] = {
     },
     Scatter: {"scatter": _plain(maps.scatter)},
     Representatives: {"representatives": _plain(maps.representatives)},
+    Coverage: {"coverage": _plain(promises.coverage)},
+    RiskCoverage: {"selective": _plain(promises.selective)},
+    Watch: {"watch": _plain(promises.watch)},
+    NextRows: {"next_rows": _plain(promises.next_rows)},
     Trial: {"badge": _plain(trials.badge_chart), "curve": _plain(trials.curve)},
     Calibration: {"reliability": _plain(reliability_chart)},
     MissingPattern: {"missing": _plain(data.missing_pattern)},
@@ -182,6 +190,10 @@ def chart(
                       ``"perplexity"``, ``"noise"``, ``"loadings"``, ``"loss"``
         Scatter       ``"scatter"``; Representatives ``"representatives"``
         Prediction    ``"probabilities"``, ``"interval"``, ``"doubt"``, ``"familiarity"``, ``"row"``
+        Coverage      ``"coverage"``
+        RiskCoverage  ``"selective"``
+        Watch         ``"watch"``
+        NextRows      ``"next_rows"``
         Trial         ``"badge"``, ``"curve"``
         Leaderboard   ``"leaderboard"``, ``"power_readability"``
         ============= =====================================================================================

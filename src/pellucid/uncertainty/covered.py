@@ -1,0 +1,150 @@
+"""Does the promise hold, and for whom? Coverage of labelled rows, over all and in groups, beside what chance alone would give.
+
+Letters: N labelled rows, n held-out rows behind the promise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pellucid.results import Coverage, RunRecord
+from pellucid.training.calibration_metrics import wilson
+from pellucid.training.conformal import Conformal, beta_binomial_cdf
+from pellucid.uncertainty.answer import ask
+from pellucid.uncertainty.scores import choose, conformals_of
+from pellucid.uncertainty.truth import group_labels, held_truth, known_truth
+
+__all__ = ["ALL", "FEWEST", "expected_range", "measure"]
+
+ALL = "all rows"
+FEWEST = 30
+"""Rows below which a group's coverage is not judged."""
+
+
+def measure(
+    model: Any, X: Any, y: Any = None, *, levels: Sequence[float] = (0.8, 0.9, 0.95), groups: str | None = None, by_group: bool = True,
+    score: str = "auto",
+) -> Coverage:  # fmt: skip
+    """Return the coverage of labelled rows.
+
+    Parameters
+    ----------
+    model : a fitted estimator. X, y : N rows that it did not learn from, with their true answers (or a target column in X).
+    levels : promises to ask for. groups : a category column; every group then gets its line.
+    by_group : whether the promise itself is asked in each group (Mondrian) or over all rows. score : as in ``uncertainty``.
+
+    Returns
+    -------
+    Coverage. A promise counts as broken where the share lies below 95 of 100 shares that the law of the coverage gives for so many held-out
+    and so many labelled rows (Beta-binomial; Vovk 2012, arXiv:1209.2673); for models of folds, below what CV+ promises, 1 - 2 (1 - level),
+    by its Wilson interval. Groups of fewer than 30 rows: cannot tell.
+
+    Notes
+    -----
+    Cost: one pass of the model per level.
+
+    Examples
+    --------
+    >>> import numpy as np, pellucid
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(2600, 2))
+    >>> y = X[:, 0] + rng.normal(size=2600)
+    >>> model = pellucid.TabularRegressor(backbone="linear", random_state=0, verbose=0).fit(X[:2200], y[:2200])
+    >>> pellucid.uncertainty.coverage(model, X[2200:], y[2200:]).table["verdict"].tolist()
+    ['kept', 'kept', 'kept']
+    """
+    started = time.perf_counter()
+    truth, known = known_truth(model, X, y)
+    labels = group_labels(model, X, groups)
+    asked_in = groups if by_group else None
+    task, promises = model.predictor().task, model.promises()
+    chosen = choose(score, task, model.certainty_, promises)
+    fit = conformals_of(model.certainty_, promises, chosen)[0] if model.certainty_.conformals else None
+    rows: list[dict[str, Any]] = []
+    for level in levels:
+        answer = ask(model, X, level=level, groups=asked_in, score=chosen, familiarity=None)
+        inside, size = held_truth(answer, truth)
+        for name in [ALL, *([] if labels is None else dict.fromkeys(sorted(labels[known])))]:
+            mine = known if name == ALL or labels is None else known & (labels == name)
+            held = _held_out(fit, level, asked_in, name)
+            rows.append({"level": level, "group": name} | _line(inside[mine], size[mine], level, held, fit, asked_in))
+    table = pd.DataFrame(rows)
+    unit = "labels" if task == "classification" else str(model.target_.unit)
+    settings = {"levels": list(levels), "groups": groups, "by_group": by_group, "score": chosen}
+    caveats = tuple(_caveats(labels, by_group))
+    record = RunRecord("coverage", settings, None, "", time.perf_counter() - started, len(levels) * len(truth), caveats)
+    return Coverage(table, groups or "", bool(groups and by_group), chosen, unit, _words(table), record)
+
+
+def _held_out(fit: Conformal | None, level: float, group: str | None, name: str) -> int:
+    """Return how many held-out rows bound the rows of a group, 0 where that is not one number."""
+    if fit is None:
+        return 0
+    if group is None:
+        return len(fit)
+    codes, known = fit.groups[group]
+    if name == ALL:
+        return 0  # a mixture of promises, each with rows of its own
+    return int((codes == known.index(name)).sum()) if name in known and name not in fit.fallback(level, group) else len(fit)
+
+
+def expected_range(n_held: int, level: float, n: int, within: float = 0.95) -> tuple[float, float]:
+    """Return between which shares of n rows the coverage lies in 95 of 100 draws of held-out and of labelled rows, if the promise is kept.
+
+    Examples
+    --------
+    >>> [round(v, 3) for v in expected_range(1000, 0.9, 500)]
+    [0.866, 0.93]
+    """
+    cdf = beta_binomial_cdf(n_held, level, n)
+    tail = (1 - within) / 2
+    return float(np.searchsorted(cdf, tail) / n), float(min(np.searchsorted(cdf, 1 - tail), n) / n)
+
+
+def _line(
+    inside: npt.NDArray[np.bool_], size: npt.NDArray[np.float64], level: float, held: int, fit: Conformal | None, group: str | None
+) -> dict[str, Any]:
+    n, hits = len(inside), int(inside.sum())
+    low, high = (float(v) for v in wilson(hits, n)) if n else (np.nan, np.nan)
+    folds = fit is None or fit.fold is not None
+    expected = expected_range(held, level, n) if held and n and not folds else (np.nan, np.nan)
+    share = hits / n if n else np.nan
+    floor = max(0.0, 2 * level - 1) if folds else level
+    if n < FEWEST:
+        verdict = "cannot tell"
+    elif np.isfinite(expected[0]):
+        verdict = "broken" if share < expected[0] else "more than promised" if share > expected[1] else "kept"
+    else:
+        verdict = "broken" if high < floor else "kept"
+    finite = size[np.isfinite(size)]
+    return {
+        "n": n, "covered": hits, "share": share, "low": low, "high": high, "expected_low": expected[0], "expected_high": expected[1],
+        "held_out": held or (len(fit) if fit is not None else 0), "size": float(finite.mean()) if len(finite) else np.inf, "verdict": verdict,
+    }  # fmt: skip
+
+
+def _caveats(labels: Any, by_group: bool) -> list[str]:
+    words = ["the verdicts hold one by one: of twenty promises that are kept, one looks broken or more than kept by chance"]
+    if labels is not None and not by_group:
+        words.append("the promise was made over all rows: a group may lie below it without any fault")
+    return words
+
+
+def _words(table: pd.DataFrame) -> str:
+    judged = table[table["verdict"] != "cannot tell"]
+    bad = judged[judged["verdict"] == "broken"]
+    unclear = len(table) - len(judged)
+    rest = f" {unclear} of {len(table)} lines have too few rows to tell." if unclear else ""
+    if not len(bad):
+        return f"All {len(judged)} promises that can be judged are kept.{rest}" if len(judged) else f"Nothing can be judged.{rest}"
+    worst = bad.assign(gap=bad["level"] - bad["share"]).sort_values("gap", ascending=False).iloc[0]
+    return (
+        f"{len(bad)} of {len(judged)} promises are broken; worst: {worst['group']} at {worst['level']:.0%}, held for {worst['share']:.1%} of "
+        f"{int(worst['n']):,} rows ({worst['low']:.1%} to {worst['high']:.1%}).{rest}"
+    )
