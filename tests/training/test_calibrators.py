@@ -75,7 +75,7 @@ def test_state_comes_back_and_bad_input_is_named():
     with pytest.raises(ModelFileError):
         from_state({"method": "spline"})
     with pytest.raises(RequestError, match="one of auto"):
-        choose(np.full((3, 2), 0.5), [0, 1, 0], method="platt")
+        choose(np.full((3, 2), 0.5), [0, 1, 0], method="spline")
     with pytest.raises(ArgumentError, match="class numbers from 0 to 1"):
         Temperature.fit(np.full((3, 2), 0.5), [0, 1, 2])
     with pytest.raises(ArgumentError, match="at least two classes"):

@@ -31,6 +31,7 @@ class Prediction(Result):
     odd_column : N names of the least familiar column, or None.
     refused, reason : (N,) whether an answer should be withheld, and N texts why (empty where not).
     classes : labels behind the columns of ``probabilities``.
+    samples : (N, K, O) the members' own answers before calibration, where they were asked for.
     """
 
     point: npt.NDArray[Any]
@@ -48,6 +49,7 @@ class Prediction(Result):
     reason: tuple[str, ...] | None = None
     classes: tuple[Any, ...] = ()
     index: npt.NDArray[Any] | None = None
+    samples: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.point)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 __all__ = ["uncertainty"]
 
 
-def uncertainty(model: Any, X: Any, *, level: float = 0.9, groups: str | None = None) -> Prediction:
+def uncertainty(
+    model: Any, X: Any, *, level: float = 0.9, groups: str | None = None, source: str | None = None, samples: bool = False
+) -> Prediction:
     """Return the model's answers to the rows ``X``, each with its doubt.
 
     Parameters
@@ -21,6 +23,11 @@ def uncertainty(model: Any, X: Any, *, level: float = 0.9, groups: str | None = 
     X : N rows, frame or Table.
     level : promised share of rows whose truth lies in the set or interval; any level can be asked after training.
     groups : name of a category column: the promise is then kept in each of its groups.
+
+    source : whose disagreement is the doubt: None or ``"members"`` for the model's own members (those that ``members=`` and ``bayes=`` made
+        at fit), or ``"mc_dropout"``, which any network that was trained with dropout has. Points, probabilities, sets and intervals stay the
+        model's own.
+    samples : keep the members' answers in ``.samples``, for the histogram of one row; N x K numbers a class or target.
 
     Returns
     -------
@@ -49,7 +56,7 @@ def uncertainty(model: Any, X: Any, *, level: float = 0.9, groups: str | None = 
     """
     from pellucid.uncertainty.answer import ask
 
-    return ask(model, X, level=level, groups=groups)
+    return ask(model, X, level=level, groups=groups, source=source, samples=samples)
 
 
 callable_package(__name__, "pellucid.uncertainty:uncertainty")

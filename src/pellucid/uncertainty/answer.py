@@ -17,7 +17,7 @@ from pellucid.training.groupings import labels_of
 from pellucid.uncertainty.certainty import Certainty
 from pellucid.uncertainty.conformal import class_sets, intervals, is_unbounded, promises, residual_variance
 from pellucid.uncertainty.familiarity import STRICT, familiar, refusals
-from pellucid.uncertainty.members import split_classes, split_numbers
+from pellucid.uncertainty.sources import asked_members, chosen, doubts, told
 
 __all__ = ["ask"]
 
@@ -25,7 +25,7 @@ RAW = "aleatoric and epistemic doubt come from the members before calibration: u
 ONE = "the model has one member, so lack of knowledge (epistemic) cannot be told"
 
 
-def ask(model: Any, X: Any, *, level: float, groups: str | None) -> Prediction:
+def ask(model: Any, X: Any, *, level: float, groups: str | None, source: str | None = None, samples: bool = False) -> Prediction:
     """Return the answer of :func:`pellucid.uncertainty.uncertainty`."""
     started = time.perf_counter()
     conformal_rank(1, level)  # a level outside (0, 1) is named before the work
@@ -35,26 +35,30 @@ def ask(model: Any, X: Any, *, level: float, groups: str | None) -> Prediction:
             expected="a fitted TabularClassifier or TabularRegressor",
             got=type(model).__name__,
         )
-    predictor: MemberPredictor = model.predictor()
+    predictor: MemberPredictor = model.predictor() if source is None else model.predictor(source=source)
     certainty: Certainty = model.certainty_
     whole = apply_schema(X, model.schema_)
     table = whole.select(predictor.columns)
     labels = _labels(certainty, whole, groups)
-    members = np.asarray(predictor.members_raw(table), np.float64)
+    members, own = asked_members(predictor, table)
+    given = asked_members(model.predictor(), table)[0] if source not in (None, "members") else members  # what is promised is the model's own
     make = _classes if predictor.task == "classification" else _numbers
-    parts = make(predictor, certainty, members, level, groups, labels)
+    parts = make(predictor, certainty, given, level, groups, labels) | doubts(predictor.task, members, own, residual_variance(certainty))
     percent, odd = familiar(certainty.familiarity, table) if certainty.familiarity is not None else (None, None)
     refused, reason = refusals(
         len(table), level, parts.pop("sets", None), parts.pop("nothing", None), is_unbounded(certainty, level), percent, odd
     )
-    caveats = [*promises(certainty, level, groups), RAW, *([ONE] if members.shape[1] < 2 else [])]
+    caveats = [*promises(certainty, level, groups), RAW, *([ONE] if members.shape[1] < 2 and own is None else []), *told(members)]
     if percent is None:
         caveats.append("no training rows were kept, so familiarity is unknown")
-    settings = {"level": level, "groups": groups, "members": int(members.shape[1]), "by_folds": certainty.by_folds}
+    settings = {
+        "level": level, "groups": groups, "members": int(members.shape[1]), "by_folds": certainty.by_folds, "source": source or "members",
+    }  # fmt: skip
     record = RunRecord("uncertainty", settings, None, table.fingerprint(), time.perf_counter() - started, len(table), tuple(caveats))
     return Prediction(
-        level=level, record=record, familiarity=percent, odd_column=odd, refused=refused, reason=reason, index=table.index, **parts
-    )
+        level=level, record=record, familiarity=percent, odd_column=odd, refused=refused, reason=reason, index=table.index,
+        samples=members if samples else None, **parts,
+    )  # fmt: skip
 
 
 def _labels(certainty: Certainty, table: Table, groups: str | None) -> npt.NDArray[Any] | None:
@@ -80,12 +84,9 @@ def _classes(
     calibrated = averaged if certainty.calibrator is None else certainty.calibrator.apply(averaged)
     names = np.empty(len(predictor.classes), object)
     names[:] = predictor.classes
-    aleatoric, epistemic = split_classes(members)
     out: dict[str, Any] = {
-        "point": np.asarray(names[calibrated.argmax(axis=1)].tolist()) if len(members) else names[:0],
+        "point": np.asarray(names[chosen(certainty, calibrated)].tolist()) if len(members) else names[:0],
         "probabilities": calibrated,
-        "aleatoric": aleatoric,
-        "epistemic": epistemic,
         "classes": tuple(predictor.classes),
     }
     if certainty.conformals:
@@ -100,8 +101,7 @@ def _classes(
 def _numbers(
     predictor: MemberPredictor, certainty: Certainty, members: FloatArray, level: float, group: str | None, labels: npt.NDArray[Any] | None
 ) -> dict[str, Any]:
-    aleatoric, epistemic = split_numbers(members, residual_variance(certainty))
-    out: dict[str, Any] = {"point": members.mean(axis=1), "aleatoric": aleatoric, "epistemic": epistemic}
+    out: dict[str, Any] = {"point": members.mean(axis=1)}
     if certainty.conformals:
         out["low"], out["high"] = intervals(certainty, members, level, group, labels)
     flat = members.shape[2] == 1
