@@ -25,8 +25,8 @@ from pellucid.estimators.arguments import check_arguments
 from pellucid.estimators.certainty import Certainty, certify
 from pellucid.estimators.engines import Engine, calibrators_for, class_weights, make_engine
 from pellucid.estimators.predictor import EnginePredictor, EpistemicView, NetworkPredictor
-from pellucid.estimators.sampling import asked
 from pellucid.estimators.prepare import Target, Training, is_array, new_table, stopping_data, training_data
+from pellucid.estimators.sampling import asked
 from pellucid.execution import limit_threads
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.random import as_seed, integer, stream
@@ -357,7 +357,9 @@ class TabularEstimator(BaseEstimator):
         if source not in (None, "members"):
             own = asked(self.bayes)[0]
             if not self.engine_.differentiable:
-                raise RequestError(f"the source of doubt {source!r} is for networks", got=f"backbone {self.engine_.name!r}", do="leave it out")
+                raise RequestError(
+                    f"the source of doubt {source!r} is for networks", got=f"backbone {self.engine_.name!r}", do="leave it out"
+                )
             engine = self.engine_.asked_of(None if source == own else source)  # type: ignore[attr-defined]
         whole = kind(
             engine,

@@ -74,7 +74,9 @@ def class_weights(training: Training, class_weight: Any) -> FloatArray | None:
         weight = 1 / np.where(total > 0, total, max(float(total.max()), 1.0))
     else:
         weight = np.asarray(_class_weights(labels, training.target.classes.tolist(), None, class_weight))
-    weight = np.maximum(weight, 1e-12 * max(float(weight.max()), 1e-300))  # a class of weight 0 was never learned, and nothing brings it back
+    weight = np.maximum(
+        weight, 1e-12 * max(float(weight.max()), 1e-300)
+    )  # a class of weight 0 was never learned, and nothing brings it back
     return np.asarray(weight / weight.mean())
 
 

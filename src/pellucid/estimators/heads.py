@@ -32,13 +32,17 @@ def loss_of(estimator: TabularEstimator, task: str) -> Any:
     method, options = asked(estimator.bayes)
     if is_distribution(estimator.head):
         if task == "classification":
-            raise RequestError("this head gives the distribution of a number", got=f"head={estimator.head!r} for classes", do="leave head out")
+            raise RequestError(
+                "this head gives the distribution of a number", got=f"head={estimator.head!r} for classes", do="leave head out"
+            )
         _alone(estimator, f"head={estimator.head!r}")
         name, given = (estimator.head, {}) if isinstance(estimator.head, str) else next(iter(estimator.head.items()))
         return _head(name, dict(given or {}))
     if method == "prior_net":
         if task == "regression":
-            raise RequestError("prior_net gives a law over classes", got="numbers", do="use head='normal' with members, or bayes='mean_field'")
+            raise RequestError(
+                "prior_net gives a law over classes", got="numbers", do="use head='normal' with members, or bayes='mean_field'"
+            )
         _alone(estimator, "bayes='prior_net'")
         return PriorNet(precision=float(options["precision"]))
     if method == "mean_field":
@@ -52,7 +56,8 @@ def _head(name: str, options: dict[str, Any]) -> Any:
     unknown = sorted(set(options) - set(kind.options))
     if unknown:
         raise RequestError(f"the head {name!r} has no option {unknown[0]!r}", expected=", ".join(kind.options))
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    return kind(**given)
 
 
 def _alone(estimator: TabularEstimator, what: str) -> None:

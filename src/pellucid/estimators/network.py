@@ -14,15 +14,15 @@ import torch
 
 from pellucid import registry
 from pellucid.encode.table_encoder import EncodedTable, TableEncoder
+from pellucid.errors import RequestError
 from pellucid.estimators.engines import row_weights
-from pellucid.estimators.information import informed
 from pellucid.estimators.heads import is_distribution, loss_of
+from pellucid.estimators.information import informed
 from pellucid.estimators.names import name_vectors
 from pellucid.estimators.options import from_rows, with_monotone
 from pellucid.estimators.prepare import Training, new_table
 from pellucid.estimators.progress import progress_bar
 from pellucid.estimators.sampling import asked, check_sampled, members_of, n_samples, networks_of, sampled, trained_spread
-from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.dropout_net import DropoutNet
 from pellucid.nn.embeddings.identity import NAMED
@@ -80,7 +80,8 @@ class NetworkEngine:
     net : the ``TableNet`` or, for folds, the ``StackedNet`` whose members are the fold networks' members in turn.
     objective : turns raw outputs into answers.
     settings : of network and training. ``n_folds`` : number of fold networks, 1 for a single one.
-    n_samples : networks side by side for each of these: independent ones, snapshots or draws (``members=``, ``bayes=``); 1 where there is one.
+    n_samples : networks side by side for each of these: independent ones, snapshots or draws (``members=``, ``bayes=``); 1 where there
+        is one.
     heads : draws of the last layer in each network, 0 for the layer itself. masks : draws of dropout, 0 for none; seed : of these.
     """
 
@@ -159,7 +160,16 @@ class NetworkEngine:
         )  # fmt: skip
         nets = networks * snapshots
         self = cls(
-            name, encoder, drawn.net, objective, settings, len(parts) // networks, nets * drawn.stacked, drawn.heads, drawn.masks, drawn.seed
+            name,
+            encoder,
+            drawn.net,
+            objective,
+            settings,
+            len(parts) // networks,
+            nets * drawn.stacked,
+            drawn.heads,
+            drawn.masks,
+            drawn.seed,
         )
         told = {"networks": nets} if nets > 1 else {}
         told |= {"samples": n_samples(estimator.bayes)} if n_samples(estimator.bayes) > 1 else {}
@@ -267,7 +277,7 @@ class NetworkEngine:
     def _true_dropout(self) -> None:
         """Let a network that learned without dropout know it again after a load."""
         if self.record.get("dropout") == 0 and hasattr(self.core.backbone, "leave_out_dropout"):
-            self.core.backbone.leave_out_dropout()
+            self.core.backbone.leave_out_dropout()  # type: ignore[operator]
 
     @property
     def concurrent(self) -> bool:
@@ -307,7 +317,8 @@ class NetworkEngine:
         return self.apply(table.select(self.encoder.columns), self.objective.answers, precision)
 
     def members_and_doubt(self, table: Table) -> tuple[FloatArray, FloatArray | None]:
-        """Return :meth:`members` and what each says of its own doubt (``Objective.own_doubt``; None where they say nothing), in one pass."""
+        """Return :meth:`members` and what each says of its own doubt (``Objective.own_doubt``; None where they say nothing), in one
+        pass."""
         o = self.objective
 
         def both(raw: torch.Tensor) -> torch.Tensor:
@@ -320,9 +331,12 @@ class NetworkEngine:
     def law(self, table: Table) -> dict[str, FloatArray]:
         """Return the members' distributions of a number, (N, K, ...) each; see ``Objective.law``. Nothing where the head gives none."""
         names = [k for k in self.objective.law(torch.zeros(1, 1, self.objective.n_outputs)) if k != "levels"]
-        out: dict[str, FloatArray] = {
-            k: self.apply(table.select(self.encoder.columns), lambda raw, k=k: self.objective.law(raw.double())[k]) for k in names
-        }
+        table = table.select(self.encoder.columns)
+
+        def one(raw: torch.Tensor, name: str) -> torch.Tensor:
+            return self.objective.law(raw.double())[name]
+
+        out: dict[str, FloatArray] = {name: self.apply(table, partial(one, name=name)) for name in names}
         if "quantiles" in out:
             out["levels"] = np.asarray(self.objective.named.levels)  # type: ignore[union-attr]
         return out
@@ -381,7 +395,7 @@ class NetworkEngine:
         found |= {"bias": found["bias"] + line[1]} if "bias" in found and line[1] else {}
         if "rules" in found and self.objective.task == "regression":
             found["rules"] = found["rules"] * self.objective.scale
-        backbone = self.core.backbone
+        backbone: Any = self.core.backbone
         if found.get("pairs") is not None and found["pairs"].shape[1]:
             found["pair_columns"] = np.broadcast_to(np.asarray(backbone.pairs), (len(table), len(backbone.pairs), 2))
         attending = getattr(backbone, "attending", None)

@@ -73,7 +73,6 @@ class Back(Pieces):
         self.outputs.append(helper.make_tensor_value_info(name, kind, [ROWS]))
         self.outputs.append(helper.make_tensor_value_info(probabilities, TensorProto.DOUBLE, [ROWS, len(values)]))
 
-
     def _mapped(self, logs: str, calibrator: Any) -> str:
         """Return the logits of the calibrated probabilities."""
         if isinstance(calibrator, Temperature):

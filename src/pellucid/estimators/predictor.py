@@ -279,7 +279,8 @@ class NetworkPredictor(EnginePredictor):
             n = logp.shape[1]
             others = logp[:, None, :].expand(-1, n, -1).masked_fill(torch.eye(n, dtype=torch.bool, device=logp.device), -torch.inf)
             out = logp - torch.logsumexp(others, -1)
-        return out[:, 1:] if len(self.classes) == 2 else out
+        kept: torch.Tensor = out[:, 1:] if len(self.classes) == 2 else out
+        return kept
 
     def raw(self, table: Table) -> FloatArray:
         """Return outputs (N, O) on ``scale``, computed as :meth:`from_tokens` does, in fixed-size chunks."""

@@ -80,7 +80,8 @@ class MeanFieldHead(MemberHead):
     local: bool
 
     def __init__(
-        self, members: int, width: int, n_outputs: int, shared: bool = False, *, prior_scale: float = 1.0, start: float = 0.05, local: bool = True,
+        self, members: int, width: int, n_outputs: int, shared: bool = False, *,
+        prior_scale: float = 1.0, start: float = 0.05, local: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(members, width, n_outputs, shared)
         self.spread_by(prior_scale, start, local)
@@ -140,7 +141,8 @@ class DrawnHead(MemberHead):
         self.draws = draws
 
     def linear(self, hidden: torch.Tensor) -> torch.Tensor:
-        return super().linear(hidden).unflatten(-1, (self.draws, -1)).flatten(1, 2)
+        every: torch.Tensor = super().linear(hidden).unflatten(-1, (self.draws, -1))
+        return every.flatten(1, 2)
 
     @torch.no_grad()
     def put(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
@@ -217,7 +219,8 @@ def _gaussians(net: nn.Module) -> list[tuple[str, Any, GaussianWeight]]:
 
 
 def penalty(net: Any, options: Mapping[str, Any], done: float, tokens: torch.Tensor) -> torch.Tensor:
-    """Return what is added to the mean negative log-likelihood of a batch: KL / N times its warm-up, a scalar, or the made-up rows' part (N,).
+    """Return what is added to the mean negative log-likelihood of a batch: KL / N times its warm-up, a scalar, or the made-up rows' part
+    (N,).
 
     Parameters
     ----------

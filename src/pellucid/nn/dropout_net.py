@@ -71,7 +71,8 @@ class DropoutNet(nn.Module):
             with sharing(masks):
                 outs.append(function(given))
         every = torch.stack(outs, 1).unflatten(2, (self.n_nets, -1))  # (N, S, G, K, O)
-        return every.transpose(1, 2).flatten(1, 3)
+        joined: torch.Tensor = every.transpose(1, 2).flatten(1, 3)
+        return joined
 
     def forward(self, cells: Cells) -> torch.Tensor:
         return self.outputs_from_tokens(self.net.tokens(cells))
@@ -111,6 +112,6 @@ class DropoutNet(nn.Module):
 
         return self.net.single(g) if isinstance(self.net, StackedNet) else copy.deepcopy(self.net)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Return the weights of the one network: masks follow from the seed."""
         return dict(self.net.state_dict(*args, **kwargs))

@@ -107,7 +107,8 @@ class TableNet(nn.Module):
             self.head = _head(head)(self.n_members, width, n_outputs)
             if extra and isinstance(self.head, IdentityHead):
                 raise RequestError(
-                    "a distribution needs more outputs than this backbone's sum has", do="choose a backbone with a linear head, such as 'tabm'"
+                    "a distribution needs more outputs than this backbone's sum has",
+                    do="choose a backbone with a linear head, such as 'tabm'",
                 )
             self.spread = dict(bayes) if bayes else None
             if self.spread is not None:

@@ -242,7 +242,9 @@ def _platt(logs: FloatArray, y: Labels, w: FloatArray) -> tuple[FloatArray, Floa
     positive = float(w @ y) * n
     high, low = (positive + 1) / (positive + 2), 1 / (n - positive + 2)
     z, goal = logs[:, 1] - logs[:, 0], np.where(y == 1, high, low)
-    a, c = _minimum(lambda at: _sigmoid_loss(at, np.column_stack([z, np.ones(len(z))]), goal, w), np.array([1.0, 0.0]), [(1e-3, None), (None, None)])
+    a, c = _minimum(
+        lambda at: _sigmoid_loss(at, np.column_stack([z, np.ones(len(z))]), goal, w), np.array([1.0, 0.0]), [(1e-3, None), (None, None)]
+    )
     return np.array([[0.0, 0.0], [-a, a]]), np.array([0.0, c])
 
 

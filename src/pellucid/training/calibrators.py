@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pellucid.errors import ArgumentError, ModelFileError, RequestError
 from pellucid.random import stream
-from pellucid.training.calibration_maps import FITS, FLOOR, LogAffine, Steps, fit_map, log_softmax, logs_of, two_class_only
+from pellucid.training.calibration_maps import FITS, LogAffine, Steps, fit_map, log_softmax, logs_of, two_class_only
 
 if TYPE_CHECKING:
     import torch
@@ -288,7 +288,9 @@ def _cheapest(
         for k in range(FOLDS):
             out, rest = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
             if len(out) and w[rest].sum() > 0:
-                loss[out] = lost(shift if shift is not None and name == "prior_shift" else _fit(name, p[rest], y[rest], w[rest], shift), out)
+                loss[out] = lost(
+                    shift if shift is not None and name == "prior_shift" else _fit(name, p[rest], y[rest], w[rest], shift), out
+                )
         gain, error = _paired(best[1] - loss, w)
         if gain > max(error, 1e-9):
             best = (name, loss)
@@ -312,17 +314,17 @@ def from_state(state: Mapping[str, Any]) -> Calibrator:
     method = state.get("method")
     if method == "none":
         return Identity()
-    number = {k: float("nan") if state.get(k) is None else float(state[k]) for k in ("gain", "gain_error")}
+    gain, error = (float("nan") if state.get(k) is None else float(state[k]) for k in ("gain", "gain_error"))
     n = int(state.get("n", 0))
     try:
         if method == "isotonic":
-            knots = (tuple(np.asarray(a, np.float64) for a in state[k]) for k in ("x", "y"))
-            return Steps(*knots, np.asarray(state["offset"], np.float64), **number, n=n)
+            x, y = (tuple(np.asarray(a, np.float64) for a in state[k]) for k in ("x", "y"))
+            return Steps(x, y, np.asarray(state["offset"], np.float64), gain, error, n)
         if "weight" in state and method in (*FITS, "temperature", "prior_shift"):
             weight, bias = (np.asarray(state[k], np.float64) for k in ("weight", "bias"))
-            return LogAffine(str(method), weight, bias, **number, n=n)
+            return LogAffine(str(method), weight, bias, gain, error, n)
         if method == "temperature" and float(state.get("temperature", 0)) > 0:
-            return Temperature(float(state["temperature"]), **number, n=n)
+            return Temperature(float(state["temperature"]), gain, error, n)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError("the saved calibration cannot be read", expected="what was saved", got=repr(dict(state))[:80]) from error
     raise ModelFileError("the saved calibration cannot be read", expected=f"one of {', '.join(METHODS[1:])}", got=repr(dict(state))[:80])

@@ -61,7 +61,8 @@ class Distribution(Loss):
         """Return the variance of each member's distribution, (N, K, O), in standardised units."""
         law = self.law(raw)
         mean = (law["weights"] * law["means"]).sum(2, keepdim=True)
-        return (law["weights"] * (law["sds"].square() + (law["means"] - mean).square())).sum(2)
+        variance: torch.Tensor = (law["weights"] * (law["sds"].square() + (law["means"] - mean).square())).sum(2)
+        return variance
 
     def summary(self, raw: torch.Tensor, scale: torch.Tensor, center: torch.Tensor) -> torch.Tensor:
         """Return what training stops on, (N, 2 O): mean and variance over the members' distributions, in the target's unit."""
@@ -127,7 +128,9 @@ class Quantiles(Distribution):
     def __post_init__(self) -> None:
         given = [float(v) for v in self.levels]
         if sorted(set(given)) != given or 0.5 not in given or not 0 < given[0] < given[-1] < 1 or len(given) < 3:
-            raise RequestError("these quantiles cannot be learned", expected="rising levels between 0 and 1, 0.5 among them", got=repr(self.levels))
+            raise RequestError(
+                "these quantiles cannot be learned", expected="rising levels between 0 and 1, 0.5 among them", got=repr(self.levels)
+            )
 
     @property
     def extra(self) -> int:

@@ -64,7 +64,8 @@ def fit_posterior(phi: torch.Tensor, curvature: torch.Tensor, weights: torch.Ten
 
     Parameters
     ----------
-    phi : (N, K, H) what the head reads, a 1 for the bias included. curvature : (N, K, O) lambda of each row: p (1 - p) for classes, 1 / s^2 for
+    phi : (N, K, H) what the head reads, a 1 for the bias included. curvature : (N, K, O) lambda of each row: p (1 - p) for classes, 1 /
+        s^2 for
         numbers. weights : (N,). tau : precision of the prior.
 
     # NOTE[DIFF] Several classes are treated one by one: what their softmax couples is left out, which overstates doubt a little.
@@ -89,15 +90,14 @@ def precision_of_prior(
 
     Parameters
     ----------
-    raw : (N, K, O) outputs at the map. target : (N,) class numbers or (N, O) standardised values. noise : (O,) variance of numbers, or None.
+    raw : (N, K, O) outputs at the map. target : (N,) class numbers or (N, O) standardised values. noise : (O,) variance of numbers, or
+        None.
     """
     losses = [_held_loss(posterior.variance(phi, tau), raw, target, weights, noise) for tau in TAUS]
     return TAUS[int(np.argmin(losses))]
 
 
-def _held_loss(
-    variance: torch.Tensor, raw: torch.Tensor, target: torch.Tensor, weights: torch.Tensor, noise: torch.Tensor | None
-) -> float:
+def _held_loss(variance: torch.Tensor, raw: torch.Tensor, target: torch.Tensor, weights: torch.Tensor, noise: torch.Tensor | None) -> float:
     if noise is not None:
         total = noise + variance.mean(1) + raw.var(1, correction=0)
         loss = 0.5 * (total.log() + (target - raw.mean(1)).square() / total).mean(1)
@@ -160,8 +160,9 @@ def _features(net: TableNet, cells: Cells, rows: npt.NDArray[np.int64], objectiv
 
 def _drawn(net: TableNet, posterior: Posterior, place: int, draws: int, seed: int) -> TableNet:
     moves = posterior.draws(draws, torch.Generator().manual_seed(seed)).permute(0, 1, 3, 2).float()  # (S, K, H, O)
-    weight, bias = net.head.weight.detach(), net.head.bias.detach()  # type: ignore[union-attr]
-    every_weight, every_bias = weight.expand(draws, *weight.shape).clone(), bias.expand(draws, *bias.shape).clone()  # type: ignore[operator]
+    own: Any = net.head
+    weight, bias = own.weight.detach(), own.bias.detach()
+    every_weight, every_bias = weight.expand(draws, *weight.shape).clone(), bias.expand(draws, *bias.shape).clone()
     every_weight[..., :place] += moves[:, :, :-1]
     every_bias[..., :place] += moves[:, :, -1]
     made = net.fresh(0)

@@ -17,7 +17,7 @@ from pellucid.training.metrics import Metric
 
 __all__ = ["Objective", "classification", "regression"]
 
-HIDDEN: dict[str, type[Loss]] = {kind.name: kind for kind in (*HEADS.values(), PriorNet)}
+HIDDEN: dict[str, type[Loss]] = {"prior_net": PriorNet, **{kind.name: kind for kind in HEADS.values()}}
 """Losses that come with a head or a source of doubt, so ``loss=`` does not name them."""
 
 UserLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -124,11 +124,12 @@ class Objective:
         if not isinstance(self.named, Distribution):
             return {}
         scale, center = (torch.as_tensor(a, dtype=raw.dtype, device=raw.device) for a in (self.scale, self.center))
-        moved = {"means": (scale, center), "quantiles": (scale, center), "sds": (scale, 0.0)}
-        return {k: v * moved[k][0] + moved[k][1] if k in moved else v for k, v in self.named.law(raw).items()}
+        law = self.named.law(raw)
+        return law | {k: v * scale + (0 if k == "sds" else center) for k, v in law.items() if k in ("means", "quantiles", "sds")}
 
     def own_doubt(self, raw: torch.Tensor) -> torch.Tensor | None:
-        """Return what each member says of its own doubt, or None: the variance of its distribution (N, K, O) in squared units of the target,
+        """Return what each member says of its own doubt, or None: the variance of its distribution (N, K, O) in squared units of the
+        target,
         or the information (N, K, 1) that a Dirichlet law leaves open, in nats."""
         if isinstance(self.named, Distribution):
             return self.named.variance(raw) * torch.as_tensor(self.scale, dtype=raw.dtype, device=raw.device).square()
@@ -156,8 +157,8 @@ class Objective:
 
         Parameters
         ----------
-        loss : None; a Loss; a name of ``training.losses.LOSSES``, or a mapping of one name to its options; or a callable, which is called with raw
-            outputs (M, O) and the prepared target (M,) or (M, O) and returns one value per row, (M,).
+        loss : None; a Loss; a name of ``training.losses.LOSSES``, or a mapping of one name to its options; or a callable, which is called
+            with raw outputs (M, O) and the prepared target (M,) or (M, O) and returns one value per row, (M,).
         target, weights : of the training rows; named losses alone read them.
         """
         if loss is None or callable(loss):

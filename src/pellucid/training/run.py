@@ -105,7 +105,11 @@ class Run:
             return None
         self.net.eval()
         self.blend.share.fill_(float(self.started) * (1.0 if self.has_stop else 0.5))
-        raw = self._over_stop_rows(self._raw)[:, :, :1, : self.net.n_outputs - self.objective.extra] if self.started and self.has_stop else None
+        raw = (
+            self._over_stop_rows(self._raw)[:, :, :1, : self.net.n_outputs - self.objective.extra]
+            if self.started and self.has_stop
+            else None
+        )
         self.core.set_apart(True)
         return raw
 
@@ -296,7 +300,8 @@ class Run:
         """Return the answers (G, B, O) of the averaged members from raw outputs (G, B, K, O)."""
         flat = raw.flatten(0, 1)
         averaged: torch.Tensor = self.objective.stopping(flat) if self.own_score else self.objective.answers(flat).mean(1)
-        return averaged.unflatten(0, raw.shape[:2])
+        apart: torch.Tensor = averaged.unflatten(0, raw.shape[:2])
+        return apart
 
     def _scored(self, found: torch.Tensor) -> list[float]:
         """Return each fold's score of answers (G, R, O) to its stop rows."""

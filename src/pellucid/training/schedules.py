@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["cyclic_cosine", "cycle_length", "progress", "warm_cosine"]
+__all__ = ["cycle_length", "cyclic_cosine", "progress", "warm_cosine"]
 
 
 def progress(step: int, steps: int, since: int, done: float) -> float:

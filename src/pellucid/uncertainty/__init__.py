@@ -25,7 +25,8 @@ def uncertainty(
     groups : name of a category column: the promise is then kept in each of its groups.
 
     source : whose disagreement is the doubt: None or ``"members"`` for the model's own members (those that ``members=`` and ``bayes=`` made
-        at fit), or ``"mc_dropout"``, which any network that was trained with dropout has. Points, probabilities, sets and intervals stay the
+        at fit), or ``"mc_dropout"``, which any network that was trained with dropout has. Points, probabilities, sets and intervals stay
+        the
         model's own.
     samples : keep the members' answers in ``.samples``, for the histogram of one row; N x K numbers a class or target.
 

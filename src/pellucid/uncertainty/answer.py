@@ -41,7 +41,9 @@ def ask(model: Any, X: Any, *, level: float, groups: str | None, source: str | N
     table = whole.select(predictor.columns)
     labels = _labels(certainty, whole, groups)
     members, own = asked_members(predictor, table)
-    given = asked_members(model.predictor(), table)[0] if source not in (None, "members") else members  # what is promised is the model's own
+    given = (
+        asked_members(model.predictor(), table)[0] if source not in (None, "members") else members
+    )  # what is promised is the model's own
     make = _classes if predictor.task == "classification" else _numbers
     parts = make(predictor, certainty, given, level, groups, labels) | doubts(predictor.task, members, own, residual_variance(certainty))
     percent, odd = familiar(certainty.familiarity, table) if certainty.familiarity is not None else (None, None)

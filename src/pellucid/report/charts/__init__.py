@@ -109,6 +109,7 @@ _KINDS: dict[type, dict[str, Draw]] = {
         "doubt": _plain(certainty.doubt),
         "familiarity": _plain(certainty.familiarity),
         "row": lambda result, ask: certainty.one_row(result, ask.first),
+        "samples": lambda result, ask: certainty.samples(result, ask.first, ask.output),
     },
     Trial: {"badge": _plain(trials.badge_chart), "curve": _plain(trials.curve)},
     Calibration: {"reliability": _plain(reliability_chart)},
@@ -161,7 +162,7 @@ def chart(
         Inquiry       ``"asked"``
         FoundRows     ``"found"``
         Selection     ``"selection"``
-        Prediction    ``"probabilities"``, ``"interval"``, ``"doubt"``, ``"familiarity"``, ``"row"``
+        Prediction    ``"probabilities"``, ``"interval"``, ``"doubt"``, ``"familiarity"``, ``"row"``, ``"samples"``
         Trial         ``"badge"``, ``"curve"``
         Leaderboard   ``"leaderboard"``, ``"power_readability"``
         ============= =====================================================================================
