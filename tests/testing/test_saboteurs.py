@@ -15,6 +15,7 @@ from pellucid.testing import (
     checks_audit,
     checks_backbone,
     checks_embedding,
+    checks_doubt,
     checks_encoder,
     checks_explainer,
     checks_regularizer,
@@ -22,6 +23,7 @@ from pellucid.testing import (
     checks_trial,
     checks_uncertainty,
     saboteurs,
+    saboteurs_doubt,
     saboteurs_networks,
 )
 from pellucid.testing import saboteurs_models as wrong
@@ -136,6 +138,7 @@ def _cases() -> list[Any]:
         (checks_explainer, {k: Explainer(v) for k, v in EXPLAINERS.items()}),
         (checks_backbone, {k: Backbone(v) for k, v in wrong.BACKBONES.items()} | {"it_learns_nothing_from_noise": _Peeks()}),
         (checks_uncertainty, UNCERTAINTIES),
+        (checks_doubt, saboteurs_doubt.DOUBTS),
         (checks_audit, {k: _named(v, "leakage") for k, v in AUDITS.items()}),
         (checks_trial, {k: _named(v, "completeness") for k, v in wrong.EXPLAINERS_OF_TRIALS.items()}),
         (checks_select, {k: checks_select.Selector(v, False) for k, v in checks_select.DOUBLES.items()}),
@@ -202,7 +205,7 @@ def test_the_plain_regularizer_stays_green(check):
 
 ROOMS = [
     checks_explainer, checks_backbone, checks_uncertainty, checks_audit, checks_trial, checks_encoder, checks_embedding, checks_regularizer,
-    checks_select,
+    checks_select, checks_doubt,
 ]  # fmt: skip
 
 

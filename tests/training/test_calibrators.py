@@ -48,8 +48,8 @@ def test_weights_are_repeated_rows():
 
 
 def test_auto_leaves_a_calibrated_model_alone_in_about_95_of_100_tables():
-    kept = sum(isinstance(choose(softmax(z), y), Identity) for z, y in (draw(500, 2, s) for s in range(200)))
-    assert kept >= 200 * 0.954 - 4 * 3  # binomial: sd 3.0
+    kept = sum(isinstance(choose(softmax(z), y), Identity) for z, y in (draw(500, 2, s) for s in range(80)))
+    assert kept >= 80 * 0.954 - 4 * 1.9  # binomial: sd 1.9
     assert not all(isinstance(choose(softmax(2.5 * z), y), Identity) for z, y in (draw(500, 2, s) for s in range(5)))
 
 
