@@ -14,6 +14,7 @@ import pytest
 from pellucid.testing import (
     checks_audit,
     checks_backbone,
+    checks_doubt,
     checks_embedding,
     checks_encoder,
     checks_explainer,
@@ -26,6 +27,7 @@ from pellucid.testing import (
     checks_trial,
     checks_uncertainty,
     saboteurs,
+    saboteurs_doubt,
     saboteurs_fill,
     saboteurs_networks,
 )
@@ -143,6 +145,7 @@ def _cases() -> list[Any]:
         (checks_backbone, {k: Backbone(v) for k, v in wrong.BACKBONES.items()} | {"it_learns_nothing_from_noise": _Peeks()}),
         (checks_uncertainty, UNCERTAINTIES),
         (checks_promise, PROMISES),
+        (checks_doubt, saboteurs_doubt.DOUBTS),
         (checks_audit, {k: _named(v, "leakage") for k, v in AUDITS.items()}),
         (checks_trial, {k: _named(v, "completeness") for k, v in wrong.EXPLAINERS_OF_TRIALS.items()}),
         (checks_select, {k: checks_select.Selector(v, False) for k, v in checks_select.DOUBLES.items()}),
@@ -212,8 +215,7 @@ def test_the_plain_regularizer_stays_green(check):
 
 ROOMS = [
     checks_explainer, checks_backbone, checks_uncertainty, checks_audit, checks_trial, checks_encoder, checks_embedding, checks_regularizer,
-    checks_select, checks_map, checks_fill, checks_scale,
-    checks_select, checks_promise,
+    checks_select, checks_map, checks_fill, checks_scale, checks_promise, checks_doubt,
 ]  # fmt: skip
 
 

@@ -48,8 +48,8 @@ def test_weights_are_repeated_rows():
 
 
 def test_auto_leaves_a_calibrated_model_alone_in_about_95_of_100_tables():
-    kept = sum(isinstance(choose(softmax(z), y), Identity) for z, y in (draw(500, 2, s) for s in range(200)))
-    assert kept >= 200 * 0.954 - 4 * 3  # binomial: sd 3.0
+    kept = sum(isinstance(choose(softmax(z), y), Identity) for z, y in (draw(500, 2, s) for s in range(80)))
+    assert kept >= 80 * 0.954 - 4 * 1.9  # binomial: sd 1.9
     assert not all(isinstance(choose(softmax(2.5 * z), y), Identity) for z, y in (draw(500, 2, s) for s in range(5)))
 
 
@@ -75,7 +75,7 @@ def test_state_comes_back_and_bad_input_is_named():
     with pytest.raises(ModelFileError):
         from_state({"method": "spline"})
     with pytest.raises(RequestError, match="one of auto"):
-        choose(np.full((3, 2), 0.5), [0, 1, 0], method="platt")
+        choose(np.full((3, 2), 0.5), [0, 1, 0], method="spline")
     with pytest.raises(ArgumentError, match="class numbers from 0 to 1"):
         Temperature.fit(np.full((3, 2), 0.5), [0, 1, 2])
     with pytest.raises(ArgumentError, match="at least two classes"):

@@ -10,6 +10,9 @@ import numpy as np
 from pellucid import registry
 from pellucid.encode.filling import fill_options
 from pellucid.errors import RequestError
+from pellucid.estimators.sampling import METHODS as METHODS_OF_DOUBT
+from pellucid.estimators.sampling import SEVERAL
+from pellucid.training.calibrators import METHODS
 
 __all__ = ["check_arguments"]
 
@@ -54,12 +57,34 @@ def _regularizers() -> tuple[Callable[[Any], bool], str]:
 
 
 def _bayes() -> tuple[Callable[[Any], bool], str]:
-    def test(v: Any) -> bool:
-        given = v.get("stochastic_bn") if isinstance(v, Mapping) and set(v) == {"stochastic_bn"} else None
-        samples, _ = _whole(2)
-        return isinstance(given, Mapping) and set(given) == {"samples"} and samples(given["samples"])
+    of = {
+        "samples": _whole(2)[0], "layers": _one_of("last", "all")[0], "local": _one_of(True, False)[0], "warmup": _real(0, 1)[0],
+        **{k: _real(0, float("inf"), "neither")[0] for k in ("prior_scale", "start", "precision", "gamma")},
+    }  # fmt: skip
 
-    return test, 'a mapping such as {"stochastic_bn": {"samples": 32}}'
+    def test(v: Any) -> bool:
+        name, given = next(iter(v.items())) if isinstance(v, Mapping) and len(v) == 1 else ("", None)
+        known = METHODS_OF_DOUBT.get(name, {})
+        return isinstance(given, Mapping) and all(k in known and of[k](value) for k, value in given.items()) and name in METHODS_OF_DOUBT
+
+    return test, 'a mapping such as {"laplace": {"samples": 200}}'
+
+
+def _members() -> tuple[Callable[[Any], bool], str]:
+    several, each = _whole(2)[0], _whole(1)[0]
+
+    def test(v: Any) -> bool:
+        if not isinstance(v, Mapping) or not v or not set(v) <= {*SEVERAL, "each"}:
+            return False
+        return all(each(n) if k == "each" else several(n) for k, n in v.items()) and len(set(v) & set(SEVERAL)) == 1
+
+    return test, 'a mapping such as {"networks": 5} or {"snapshots": 5, "each": 1}'
+
+
+def _head() -> tuple[Callable[[Any], bool], str]:
+    from pellucid.estimators.heads import is_distribution
+
+    return is_distribution, 'a mapping such as {"mixture": {"components": 5}}'
 
 
 def _tune() -> tuple[Callable[[Any], bool], str]:
@@ -108,10 +133,10 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "fill": _fill(),
     "scale": _scale(),
     "embedding": _either(_NONE, _MAPPING),
-    "head": _either(_NONE, _TEXT, _CALLABLE),
+    "head": _either(_NONE, _TEXT, _CALLABLE, _head()),
     "regularizers": _either(_NONE, _regularizers()),
-    "members": _either(_AUTO, _whole(1)),
-    "bayes": _either(_one_of(False, "stochastic_bn"), _bayes()),
+    "members": _either(_AUTO, _whole(1), _members()),
+    "bayes": _either(_one_of(False, *METHODS_OF_DOUBT), _bayes()),
     "dropout": _either(_AUTO, _real(0, 1, "left")),
     "pretrain": _either(_one_of(False, True), _whole(1), _ROWS),
     "tune": _either(_one_of(False, True), _tune()),
@@ -119,7 +144,7 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "class_weight": _either(_NONE, _one_of("balanced"), _MAPPING),
     "loss": _either(_NONE, _TEXT, _MAPPING, _CALLABLE),
     "metric": _either(_NONE, _TEXT, _CALLABLE),
-    "calibration": _one_of("auto", "temperature", "none"),
+    "calibration": _one_of(None, *METHODS),
     "keep_rows": _whole(0),
     "max_steps": _either(_NONE, _whole(1)),
     "time_limit": _either(_NONE, _real(0, float("inf"), "neither")),

@@ -26,10 +26,11 @@ from pellucid.errors import NotFittedError, RequestError
 from pellucid.estimators.arguments import check_arguments
 from pellucid.estimators.certainty import Certainty, certify
 from pellucid.estimators.doubt_views import FamiliarityView, WidthView
-from pellucid.estimators.engines import Engine, make_engine, row_weights
+from pellucid.estimators.engines import Engine, calibrators_for, class_weights, make_engine, row_weights
 from pellucid.estimators.predictor import EnginePredictor, EpistemicView, NetworkPredictor
 from pellucid.estimators.prepare import Target, Training, is_array, new_table, stopping_data, training_data
 from pellucid.estimators.promises import Promises, fit_promises, with_strangeness
+from pellucid.estimators.sampling import asked
 from pellucid.execution import limit_threads
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.random import as_seed, integer, stream
@@ -105,7 +106,7 @@ class TabularEstimator(BaseEstimator):
         class_weight: Any = None,
         loss: Any = None,
         metric: Any = None,
-        calibration: str = "auto",
+        calibration: str | None = "auto",
         keep_rows: int = 1000,
         max_steps: int | None = None,
         time_limit: float | None = None,
@@ -274,13 +275,14 @@ class TabularEstimator(BaseEstimator):
         certainty = certify(
             answers,
             held.target.values,
-            row_weights(held, self.class_weight),
-            row_weights=held.weights,
+            held.weights,
             task=self._task,
             method=self.calibration,
             folds=folds,
             by_folds=folds is not None and self.engine_.n_folds > 1,
             groups=groupings(held.table),
+            lean=class_weights(split.training, self.class_weight),
+            only=calibrators_for(self.engine_),
         )
         if self.reference_ is None or len(self.reference_) < 3:
             return certainty
@@ -369,7 +371,7 @@ class TabularEstimator(BaseEstimator):
             )
         return self.engine_.parts(self._table(X))  # type: ignore[attr-defined,no-any-return]
 
-    def predictor(self, scale: str | None = None, of: str = "prediction") -> Predictor:
+    def predictor(self, scale: str | None = None, of: str = "prediction", source: str | None = None) -> Predictor:
         """Return this model as the answers see it.
 
         Parameters
@@ -377,12 +379,22 @@ class TabularEstimator(BaseEstimator):
         scale : ``"log-odds"`` (default) or ``"probability"`` for classes; the target's unit for numbers.
         of : ``"prediction"``, or a doubt: ``"epistemic"``, what members disagree on; ``"width"``, the size of the interval or set at 90 %;
             ``"familiarity"``, the distance to the kept training rows.
+        source : where members come from: None or ``"members"`` for the model's own, or ``"mc_dropout"``, which any network that was trained
+            with dropout has.
         """
         self._check_fitted()
         kind = NetworkPredictor if self.engine_.differentiable else EnginePredictor
         classes = [c.item() if isinstance(c, np.generic) else c for c in getattr(self, "classes_", ())]
+        engine: Any = self.engine_
+        if source not in (None, "members"):
+            own = asked(self.bayes)[0]
+            if not self.engine_.differentiable:
+                raise RequestError(
+                    f"the source of doubt {source!r} is for networks", got=f"backbone {self.engine_.name!r}", do="leave it out"
+                )
+            engine = self.engine_.asked_of(None if source == own else source)  # type: ignore[attr-defined]
         whole = kind(
-            self.engine_,
+            engine,
             self.certainty_.calibrator,
             self.engine_.encoder.columns,
             classes,
@@ -396,10 +408,10 @@ class TabularEstimator(BaseEstimator):
         if of == "prediction":
             return whole
         if of == "epistemic":
-            if whole.n_members < 2:
+            if whole.n_members < 2 and asked(self.bayes)[0] != "prior_net":
                 raise RequestError(
                     f"the backbone {self.engine_.name!r} has one member, so it has no epistemic doubt to explain",
-                    do="use a backbone with members, such as 'tabm'",
+                    do="use a backbone with members, such as 'tabm', or bayes='laplace'",
                 )
             return EpistemicView(whole)
         if of == "width":

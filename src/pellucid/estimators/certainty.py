@@ -28,6 +28,8 @@ class Certainty:
     by_folds : True where the fold models are part of the model, so that CV+ can be asked.
     familiarity : how like the training rows a row is; None where no rows are kept.
     held : calibrated probabilities of rows that were not learned from, with their classes; None for numbers and where there are none.
+    lean : (O,) what probabilities are multiplied by before the most probable class is answered: the class weights that the network
+        learned with, which calibration takes back out of the probabilities. None where there were none.
     """
 
     calibrator: Any
@@ -35,6 +37,11 @@ class Certainty:
     by_folds: bool = False
     familiarity: Any = None
     held: Held | None = None
+    lean: FloatArray | None = None
+
+    def chosen(self, probabilities: FloatArray) -> npt.NDArray[np.int64]:
+        """Return the class number that is answered for each line of calibrated probabilities (N, O)."""
+        return np.asarray((probabilities if self.lean is None else probabilities * self.lean).argmax(1))
 
     @property
     def conformal(self) -> Conformal | None:
@@ -49,6 +56,7 @@ class Certainty:
             "by_folds": self.by_folds,
             "familiarity": None if self.familiarity is None else self.familiarity.state(),
             "held": None if self.held is None else dict(vars(self.held)),
+            "lean": None if self.lean is None else self.lean.tolist(),
         }
 
     @classmethod
@@ -62,6 +70,7 @@ class Certainty:
             bool(state["by_folds"]),
             None if state["familiarity"] is None else Familiarity.from_state(state["familiarity"]),
             None if state.get("held") is None else Held(**state["held"]),
+            None if state.get("lean") is None else np.asarray(state["lean"], np.float64),
         )
 
 
@@ -70,12 +79,13 @@ def certify(
     truth: npt.NDArray[Any],
     weights: FloatArray | None,
     *,
-    row_weights: FloatArray | None = None,
     task: str,
-    method: str,
+    method: str | None,
     folds: npt.NDArray[np.int64] | None,
     by_folds: bool,
     groups: Mapping[str, npt.NDArray[Any]],
+    lean: FloatArray | None = None,
+    only: tuple[str, ...] | None = None,
 ) -> Certainty:
     """Return the certainty fitted on answers to rows that the model never learned from.
 
@@ -83,13 +93,14 @@ def certify(
     ----------
     answers : (n, O) averaged member probabilities or values, in the target's unit.
     truth : (n,) class numbers or (n, O) numbers.
-    weights : (n,) or None; conformal scores are unweighted, because their promise is about rows.
+    weights : (n,) or None, the weights of rows, without those of classes: probabilities mean shares of rows as they are. Conformal
+        scores are unweighted, because their promise is about rows.
     folds : (n,) which fold model answered each row, or None where rows were held out.
-    row_weights : (n,) or None, the weights of rows alone, without those of classes; costs of decisions are counted by them.
     groups : by name of a category column, (n,) labels: coverage can then be asked in each group.
+    lean : (O,) the class weights the network learned with, or None. only : what ``method="auto"`` may choose among, or None for all.
     """
     if not len(truth):
-        return Certainty(None if task == "regression" else calibrators.Identity(), (), by_folds)
+        return Certainty(None if task == "regression" else calibrators.Identity(), (), by_folds, lean=None)
 
     def conformal(values: npt.NDArray[Any], output: FloatArray) -> Conformal:
         if folds is None:
@@ -98,6 +109,10 @@ def certify(
 
     if task == "regression":
         return Certainty(None, tuple(conformal(truth[:, j], answers[:, j]) for j in range(truth.shape[1])), by_folds)
-    calibrator = calibrators.choose(answers, truth, weights, method=method)
+    offset = None if lean is None else -np.log(lean)
+    calibrator = calibrators.choose(answers, truth, weights, method=method, offset=offset, only=only)
     calibrated = calibrator.apply(answers)
-    return Certainty(calibrator, (conformal(truth, calibrated),), by_folds, held=thin(calibrated, truth, row_weights))
+    taken_back = lean is not None and not isinstance(calibrator, calibrators.Identity)
+    return Certainty(
+        calibrator, (conformal(truth, calibrated),), by_folds, held=thin(calibrated, truth, weights), lean=lean if taken_back else None
+    )

@@ -43,7 +43,9 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     loss : None (cross entropy), ``"focal"``, ``"logit_adjusted"``, a mapping of one name to its options such as
         ``{"focal": {"gamma": 1}}``, or a callable ``(raw, target)`` that gives one value per row.
     metric : None, a name or a callable; decides early stopping. None takes the log loss, the root mean squared error, or the named loss.
-    calibration : ``"auto"``, ``"temperature"`` or ``"none"``; fitted on rows that were not learned from.
+    calibration : ``"auto"``, None, or a name: ``"temperature"``, ``"platt"`` and ``"beta"`` (two classes), ``"vector"``, ``"dirichlet"``,
+        ``"isotonic"``; fitted on rows that were not learned from. ``"auto"`` takes the simplest that freer ones do not beat by a standard
+        error of the log loss. What ``class_weight`` did to the probabilities is taken back; ``predict`` still follows it.
     keep_rows : training rows kept for backgrounds, neighbours and familiarity.
     max_steps, time_limit : end of training in steps and in seconds; the best state so far is kept.
     device : ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
@@ -119,6 +121,6 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         return np.asarray(self.classes_[decision.answers(self.predict_proba(X))])
 
     def predict(self, X: Any, *, precision: str = "fp32") -> npt.NDArray[Any]:
-        """Return the most probable class of each row, (N,)."""
-        best = self.predict_proba(X, precision=precision).argmax(1)
+        """Return the most probable class of each row, (N,); with ``class_weight`` the one of most weighted probability."""
+        best = self.certainty_.chosen(self.predict_proba(X, precision=precision))
         return np.asarray(self.classes_[best])

@@ -83,7 +83,7 @@ def find(model: TabularClassifier, cost: Any) -> Decision:
         threshold, from_rows, saved, error = None, False, 0.0, 0.0
         spent = decisions.cost_of(decisions.least_cost(held.probabilities, costs), held.truth, costs)
     figures = _figures(held, costs, spent, seed)
-    caveats = [WEIGHTED] if model.class_weight is not None else []
+    caveats = [WEIGHTED] if model.class_weight is not None and model.certainty_.lean is None else []
     caveats += [UNTESTED] if not len(held) else [FEW] if len(held) < 2 * decisions.FOLDS else []
     settings = {"threshold_saved": saved, "threshold_saved_error": error, "folds": decisions.FOLDS}
     record = RunRecord("threshold", settings, seed, str(model.record_["data"]), time.perf_counter() - started, 0, tuple(caveats))

@@ -19,11 +19,12 @@ from pellucid.estimators.prepare import Training
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.table import Plan, Table
+from pellucid.training.calibrators import STRAIGHT
 
 if TYPE_CHECKING:
     from pellucid.estimators.base import TabularEstimator
 
-__all__ = ["Engine", "FoldedPeer", "make_engine", "row_weights"]
+__all__ = ["Engine", "FoldedPeer", "calibrators_for", "class_weights", "make_engine", "row_weights"]
 
 AUTO = "tabm_additive"
 
@@ -61,6 +62,35 @@ def row_weights(training: Training, class_weight: Any) -> FloatArray | None:
     if training.target.task == "regression" or class_weight is None:
         return training.weights
     return _class_weights(training.target.values, training.target.classes.tolist(), training.weights, class_weight)
+
+
+def class_weights(training: Training, class_weight: Any) -> FloatArray | None:
+    """Return (O,) the weight that each class's rows were given besides their own, mean 1 over the classes; None where none was."""
+    if training.target.task == "regression" or class_weight is None:
+        return None
+    labels = np.arange(len(training.target.classes))
+    if isinstance(class_weight, str):
+        total = np.bincount(training.target.values, weights=training.weights, minlength=len(labels))
+        weight = 1 / np.where(total > 0, total, max(float(total.max()), 1.0))
+    else:
+        weight = np.asarray(_class_weights(labels, training.target.classes.tolist(), None, class_weight))
+    weight = np.maximum(
+        weight, 1e-12 * max(float(weight.max()), 1e-300)
+    )  # a class of weight 0 was never learned, and nothing brings it back
+    return np.asarray(weight / weight.mean())
+
+
+def calibrators_for(engine: Engine) -> tuple[str, ...] | None:
+    """Return what ``calibration="auto"`` may choose among; None for all.
+
+    A network whose answer is a listed sum stays one where log-odds are only scaled. A loss that asks for shifted probabilities on
+    purpose keeps them shifted.
+    """
+    if not engine.differentiable:
+        return None
+    objective, backbone = engine.objective, engine.core.backbone  # type: ignore[attr-defined]
+    shifted = objective.named is not None and objective.named.name == "logit_adjusted"
+    return STRAIGHT if shifted or getattr(backbone, "listed", False) else None
 
 
 def make_engine(

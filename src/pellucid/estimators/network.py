@@ -14,16 +14,20 @@ import torch
 
 from pellucid import registry
 from pellucid.encode.table_encoder import EncodedTable, TableEncoder
+from pellucid.errors import RequestError
 from pellucid.estimators.engines import row_weights
+from pellucid.estimators.heads import is_distribution, loss_of
 from pellucid.estimators.information import informed
 from pellucid.estimators.names import name_vectors
 from pellucid.estimators.options import from_rows, with_monotone
 from pellucid.estimators.prepare import Training, new_table
 from pellucid.estimators.progress import progress_bar
-from pellucid.estimators.sampling import check_sampled, n_samples, sampled
+from pellucid.estimators.sampling import asked, check_sampled, members_of, n_samples, networks_of, sampled, trained_spread
 from pellucid.nn.cells import Cells, CellSizes
+from pellucid.nn.dropout_net import DropoutNet
 from pellucid.nn.embeddings.identity import NAMED
 from pellucid.nn.hidden import layer_names, layer_state
+from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NetworkEngine", "as_cells", "cell_sizes"]
 
+MASKS = 32  # draws of dropout where nobody asked for another number
 ROWS_AT_ONCE = 65_536  # encoded at once when predicting: bounds memory, not results
 
 
@@ -75,14 +80,16 @@ class NetworkEngine:
     net : the ``TableNet`` or, for folds, the ``StackedNet`` whose members are the fold networks' members in turn.
     objective : turns raw outputs into answers.
     settings : of network and training. ``n_folds`` : number of fold networks, 1 for a single one.
-    n_samples : networks drawn from each of these after training (``bayes=``), 1 where none were.
+    n_samples : networks side by side for each of these: independent ones, snapshots or draws (``members=``, ``bayes=``); 1 where there
+        is one.
+    heads : draws of the last layer in each network, 0 for the layer itself. masks : draws of dropout, 0 for none; seed : of these.
     """
 
     differentiable = True
 
     def __init__(
         self, name: str, encoder: TableEncoder, net: Any, objective: Objective, settings: TrainSettings, n_folds: int = 1,
-        n_samples: int = 1,
+        n_samples: int = 1, heads: int = 0, masks: int = 0, seed: int = 0,
     ) -> None:  # fmt: skip
         self.name, self.encoder, self.net, self.objective, self.settings, self.n_folds = (
             name,
@@ -92,7 +99,7 @@ class NetworkEngine:
             settings,
             n_folds,
         )
-        self.n_samples = n_samples
+        self.n_samples, self.heads, self.masks, self.seed = n_samples, heads, masks, seed
         self.history: list[dict[str, Any]] = []
         self.record: dict[str, Any] = {}
 
@@ -123,7 +130,11 @@ class NetworkEngine:
         settings = with_monotone(settings, encoder.columns, sizes, objective, estimator.number)
         settings = from_rows(settings, cells, sizes, target, weights, learned)
         settings = informed(settings, backbone, cells, sizes, target.values, learned, target.task, seed)
-        parts, build = cls._parts(plan), builder(sizes, settings, objective.n_outputs)
+        networks, snapshots = networks_of(estimator.members)
+        parts = [part for part in cls._parts(plan) for _ in range(networks)]
+        settings = replace(settings, bayes=trained_spread(estimator.bayes, len(parts[0][0])))
+        settings = cls._cycled(settings, snapshots, deadline, resume)
+        build = builder(sizes, settings, objective.n_outputs, objective.extra)
         check_sampled(estimator.bayes, build)
         with progress_bar(f"training {name}", bool(estimator.verbose)) as progress:
             fitted = fit_network(
@@ -146,10 +157,26 @@ class NetworkEngine:
                 pretraining=cls._pretraining(estimator, training, encoder, sizes),
                 snapshots=estimator._snapshots,
             )
-        learned_by = [train for train, _ in parts]
-        net = sampled(fitted.net, estimator.bayes, cells, learned_by, fitted.record["batch"], integer(seed, "sampled"))
-        self = cls(name, encoder, net, objective, settings, len(parts), n_samples(estimator.bayes))
-        self.history, self.record = fitted.history, fitted.record | ({"samples": self.n_samples} if self.n_samples > 1 else {})
+        drawn = sampled(
+            fitted.net, estimator.bayes, cells, [part for part in parts for _ in range(snapshots)], fitted.record["batch"],
+            integer(seed, "sampled"), target.values, weights, objective,
+        )  # fmt: skip
+        nets = networks * snapshots
+        self = cls(
+            name,
+            encoder,
+            drawn.net,
+            objective,
+            settings,
+            len(parts) // networks,
+            nets * drawn.stacked,
+            drawn.heads,
+            drawn.masks,
+            drawn.seed,
+        )
+        told = {"networks": nets} if nets > 1 else {}
+        told |= {"samples": n_samples(estimator.bayes)} if n_samples(estimator.bayes) > 1 else {}
+        self.history, self.record = fitted.history, fitted.record | told | drawn.found
         self.snapshots = fitted.snapshots
         return self
 
@@ -175,6 +202,17 @@ class NetworkEngine:
 
         cells, goal = self.cells(table.select(self.encoder.columns)), self.objective.prepare(target).to(self.device)
         return np.asarray(np.mean([row_norms(net, cells, goal, self.objective.losses) for net in self._single()], axis=0))
+
+    @staticmethod
+    def _cycled(settings: TrainSettings, snapshots: int, deadline: float | None, resume: Any) -> TrainSettings:
+        """Return the settings for a fit that keeps a network at the end of each of several cycles of the rates."""
+        if snapshots == 1:
+            return settings
+        if deadline is not None or settings.time_limit is not None or resume is not None:
+            raise RequestError(
+                "snapshots need a plan that neither a clock nor an interruption changes", do="use max_steps, or members={'networks': 5}"
+            )
+        return replace(settings, cycles=snapshots, patience=10**9)
 
     @staticmethod
     def _parts(plan: Plan) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
@@ -204,7 +242,7 @@ class NetworkEngine:
             made = objectives.classification(len(target.classes))
         else:
             made = objectives.regression(target.values[rows], weights)
-        return made.with_loss(estimator.loss, target.values[rows], weights)
+        return made.with_loss(loss_of(estimator, target.task), target.values[rows], weights)
 
     @staticmethod
     def _settings(
@@ -220,12 +258,15 @@ class NetworkEngine:
             "time_limit": estimator.time_limit,
         }
         for field in ("members", "dropout", "precision", "number", "category"):
-            if (value := getattr(estimator, field)) != "auto":
+            value = getattr(estimator, field)
+            if (value := members_of(value) if field == "members" else value) != "auto":
                 chosen[field] = value
-        if estimator.head is not None:
+        if estimator.head is not None and not is_distribution(estimator.head):
             chosen["head"] = estimator.head
-        if "dropout" in chosen:
+        if "dropout" in chosen or asked(estimator.bayes)[0] == "mc_dropout":
             chosen["free_dropout"] = False
+        if asked(estimator.bayes)[0] == "mean_field":
+            chosen["weight_decay"] = 0.0  # the prior is in the loss
         return replace(recipe(n_rows, n_columns, objective.task, chosen["backbone"]), **chosen)
 
     # ------------------------------------------------------------------ answers
@@ -236,9 +277,39 @@ class NetworkEngine:
         return int(self.net.n_members)
 
     @property
+    def inner(self) -> Any:
+        """The network or stack itself, without the masks of ``mc_dropout``."""
+        return self.net.net if isinstance(self.net, DropoutNet) else self.net
+
+    @property
+    def core(self) -> TableNet:
+        """One network of the build; in a stack it holds the weights of all."""
+        return self.inner.net if isinstance(self.inner, StackedNet) else self.inner
+
+    def asked_of(self, source: str | None, draws: int = MASKS) -> NetworkEngine:
+        """Return the engine whose members are those of another source of doubt, which needs nothing from the fit: ``"mc_dropout"``."""
+        if source is None or source == "members" or (source == "mc_dropout" and self.masks):
+            return self
+        if source != "mc_dropout":
+            raise RequestError(
+                f"the doubt {source!r} was not prepared when this model was fitted", expected="'members' or 'mc_dropout'",
+                do=f"fit with bayes={source!r}",
+            )  # fmt: skip
+        self._true_dropout()
+        net = DropoutNet(self.net, draws, integer(self.seed, "mc_dropout"))
+        return NetworkEngine(
+            self.name, self.encoder, net, self.objective, self.settings, self.n_folds, self.n_samples, self.heads, draws, self.seed
+        )
+
+    def _true_dropout(self) -> None:
+        """Let a network that learned without dropout know it again after a load."""
+        if self.record.get("dropout") == 0 and hasattr(self.core.backbone, "leave_out_dropout"):
+            self.core.backbone.leave_out_dropout()  # type: ignore[operator]
+
+    @property
     def concurrent(self) -> bool:
         """Whether several threads may ask at once: a stack puts its networks' weights into one of them in turn."""
-        return isinstance(self.net, TableNet)
+        return isinstance(self.inner, TableNet)
 
     @property
     def size(self) -> int:
@@ -271,6 +342,31 @@ class NetworkEngine:
     def members(self, table: Table, precision: str = "fp32") -> FloatArray:
         """Return (N, K, O): probabilities, or values in the target's unit."""
         return self.apply(table.select(self.encoder.columns), self.objective.answers, precision)
+
+    def members_and_doubt(self, table: Table) -> tuple[FloatArray, FloatArray | None]:
+        """Return :meth:`members` and what each says of its own doubt (``Objective.own_doubt``; None where they say nothing), in one
+        pass."""
+        o = self.objective
+
+        def both(raw: torch.Tensor) -> torch.Tensor:
+            own = o.own_doubt(raw.double())
+            return o.answers(raw) if own is None else torch.cat([o.answers(raw), own], 2)
+
+        found = self.apply(table.select(self.encoder.columns), both)
+        return (found, None) if found.shape[2] == o.n_answers else (found[..., : o.n_answers], found[..., o.n_answers :])
+
+    def law(self, table: Table) -> dict[str, FloatArray]:
+        """Return the members' distributions of a number, (N, K, ...) each; see ``Objective.law``. Nothing where the head gives none."""
+        names = [k for k in self.objective.law(torch.zeros(1, 1, self.objective.n_outputs)) if k != "levels"]
+        table = table.select(self.encoder.columns)
+
+        def one(raw: torch.Tensor, name: str) -> torch.Tensor:
+            return self.objective.law(raw.double())[name]
+
+        out: dict[str, FloatArray] = {name: self.apply(table, partial(one, name=name)) for name in names}
+        if "quantiles" in out:
+            out["levels"] = np.asarray(self.objective.named.levels)  # type: ignore[union-attr]
+        return out
 
     def out_of_fold(self, table: Table, folds: npt.NDArray[np.int64]) -> FloatArray:
         """Return for each planned row (N, O) the answer of the fold network that did not learn from it."""
@@ -314,15 +410,19 @@ class NetworkEngine:
             out["bias"] = out["bias"] + self.objective.center
         return out
 
-    def shown(self, table: Table, temperature: float, only: int | None = None) -> dict[str, npt.NDArray[Any]]:
-        """Return :meth:`parts` as answers read them: one network (the mean, or the one of member ``only``), terms over ``temperature``."""
+    def shown(self, table: Table, line: tuple[float, float], only: int | None = None) -> dict[str, npt.NDArray[Any]]:
+        """Return :meth:`parts` as answers read them: one network (the mean, or the one of member ``only``).
+
+        Terms are multiplied by the first number of ``line``, and the second one is added to their constant.
+        """
         found, nets = self.parts(table), self.n_folds * self.n_samples
         if nets > 1:
             found = {k: v.mean(1) if only is None else v[:, only * nets // self.n_members] for k, v in found.items()}
-        found |= {k: found[k] / temperature for k in ("contributions", "pairs", "bias", "rules") if k in found}
+        found |= {k: found[k] * line[0] for k in ("contributions", "pairs", "bias", "rules") if k in found}
+        found |= {"bias": found["bias"] + line[1]} if "bias" in found and line[1] else {}
         if "rules" in found and self.objective.task == "regression":
             found["rules"] = found["rules"] * self.objective.scale
-        backbone = getattr(self.net, "net", self.net).backbone
+        backbone: Any = self.core.backbone
         if found.get("pairs") is not None and found["pairs"].shape[1]:
             found["pair_columns"] = np.broadcast_to(np.asarray(backbone.pairs), (len(table), len(backbone.pairs), 2))
         attending = getattr(backbone, "attending", None)
@@ -336,6 +436,7 @@ class NetworkEngine:
 
     def logits(self, raw: torch.Tensor) -> torch.Tensor:
         """Return class logits (N, K, O') of raw outputs; two classes have one raw output, the log-odds of the second."""
+        raw = self.objective.logits(raw)
         return raw if self.objective.n_outputs > 1 or self.objective.n_answers == 1 else torch.cat([torch.zeros_like(raw), raw], 2)
 
     def values(self, raw: torch.Tensor) -> torch.Tensor:
@@ -356,7 +457,9 @@ class NetworkEngine:
     def randomised(self, layers: Sequence[str], seed: int) -> NetworkEngine:
         """Return a copy whose named layers hold fresh initial weights."""
         net = copy.deepcopy(self.net).reset(layers, seed)
-        return NetworkEngine(self.name, self.encoder, net, self.objective, self.settings, self.n_folds, self.n_samples)
+        return NetworkEngine(
+            self.name, self.encoder, net, self.objective, self.settings, self.n_folds, self.n_samples, self.heads, self.masks, self.seed
+        )
 
     # ------------------------------------------------------------------ files
 
@@ -367,6 +470,9 @@ class NetworkEngine:
             "settings": self.settings.describe(),
             "n_folds": self.n_folds,
             "n_samples": self.n_samples,
+            "heads": self.heads,
+            "masks": self.masks,
+            "seed": self.seed,
             "record": self.record,
             "history": self.history,
         }
@@ -382,22 +488,26 @@ class NetworkEngine:
         """Return the engine that :meth:`state` and :meth:`arrays` described; a backbone of the user's own is handed over again."""
         known = set(TrainSettings.__dataclass_fields__)
         fields = {k: v for k, v in state["settings"].items() if k in known}
-        for pairs in ("options", "embedding"):
-            fields[pairs] = tuple((k, v) for k, v in fields[pairs])
+        for pairs in ("options", "embedding", "bayes"):
+            fields[pairs] = tuple((k, v) for k, v in fields.get(pairs, ()))
         fields["regularizers"] = tuple((name, tuple((k, v) for k, v in given)) for name, given in fields.get("regularizers", ()))
         settings = TrainSettings(**fields | {"backbone": backbone or name})
         objective = Objective.from_state(state["objective"])
-        build = builder(cell_sizes(encoder, settings), settings, objective.n_outputs)
+        heads, masks, seed = (int(state.get(k, 0)) for k in ("heads", "masks", "seed"))
+        spread = dict(settings.bayes).get("method") == "mean_field"  # only draws of it are kept
+        plain = replace(settings, bayes=()) if spread else settings
+        build = builder(cell_sizes(encoder, settings), plain, objective.n_outputs, objective.extra, heads)
         n_folds, drawn = int(state["n_folds"]), int(state.get("n_samples", 1))
         n = n_folds * drawn
         net: Any = build(0)
         if n > 1:
-            from pellucid.nn.stack import StackedNet
-
             net = StackedNet([build(k) for k in range(n)])
         net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})
-        self = cls(name, encoder, net, objective, settings, n_folds, drawn)
+        self = cls(name, encoder, net, objective, settings, n_folds, drawn, heads, 0, seed)
         self.history, self.record = list(state["history"]), dict(state["record"])
+        if masks:
+            self._true_dropout()
+            self.net, self.masks = DropoutNet(net.eval(), masks, seed).eval(), masks
         return self
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pellucid.errors import RequestError
 from pellucid.estimators.onnx_pieces import ROWS, Pieces
-from pellucid.training.calibrators import FLOOR, Identity
+from pellucid.training.calibration_maps import FLOOR, LogAffine
+from pellucid.training.calibrators import Identity, Temperature
 
 if TYPE_CHECKING:
     import onnx
@@ -62,9 +64,7 @@ class Back(Pieces):
             self.node("Identity", [answers], output=probabilities)
         else:
             logs = self.node("Log", [self.node("Max", [answers, self.constant(np.float64(FLOOR))])])
-            self.node(
-                "Softmax", [self.node("Div", [logs, self.constant(np.float64(calibrator.temperature))])], output=probabilities, axis=1
-            )
+            self.node("Softmax", [self._mapped(logs, calibrator)], output=probabilities, axis=1)
         kind, values = labels(classes)
         held = helper.make_tensor(self._name(), kind, [len(values)], values)
         self.constants.append(held)
@@ -72,6 +72,18 @@ class Back(Pieces):
         self.node("Gather", [held.name, best], output=name, axis=0)
         self.outputs.append(helper.make_tensor_value_info(name, kind, [ROWS]))
         self.outputs.append(helper.make_tensor_value_info(probabilities, TensorProto.DOUBLE, [ROWS, len(values)]))
+
+    def _mapped(self, logs: str, calibrator: Any) -> str:
+        """Return the logits of the calibrated probabilities."""
+        if isinstance(calibrator, Temperature):
+            return self.node("Div", [logs, self.constant(np.float64(calibrator.temperature))])
+        if not isinstance(calibrator, LogAffine):
+            raise RequestError(
+                "isotonic calibration cannot be exported", expected="calibration='auto', 'temperature', 'platt', 'beta', 'vector' or None",
+                do="fit again with another calibration",
+            )  # fmt: skip
+        product = self.node("MatMul", [logs, self.constant(np.ascontiguousarray(calibrator.weight.T))])
+        return self.node("Add", [product, self.constant(calibrator.bias)])
 
 
 def _apart(name: str, taken: set[str]) -> str:

@@ -102,6 +102,11 @@ class EnginePredictor:
         """Return the members' answers (N, K, O'): uncalibrated probabilities of every class, or values in the target's unit."""
         return np.asarray(self.engine.members(table.select(self.columns)), np.float64)
 
+    def members_and_doubt(self, table: Table) -> tuple[FloatArray, FloatArray | None]:
+        """Return the members' answers and what each says of its own doubt, or None: variances (N, K, O) of numbers, or what a law over
+        classes leaves open (N, K, 1) in nats."""
+        return self.members_raw(table), None
+
     def _scaled(self, averaged: FloatArray, calibrator: Any) -> FloatArray:
         """Return averaged answers (N, O') on ``scale``, (N, O)."""
         if self.task == "regression":
@@ -159,14 +164,15 @@ class EpistemicView:
         self.scale = "nats" if whole.task == "classification" else f"({whole.scale})^2"
 
     def raw(self, table: Table) -> FloatArray:
-        members = self._whole.members_raw(table)
+        members, own = self._whole.members_and_doubt(table)
         if self._whole.task == "regression":
             return np.asarray(members.var(1).sum(1, keepdims=True))
 
         def entropy(p: FloatArray) -> FloatArray:
             return np.asarray(-(p * np.log(np.maximum(p, TINY))).sum(-1))
 
-        return np.asarray(np.maximum(entropy(members.mean(1)) - entropy(members).mean(1), 0)[:, None])
+        shared = np.maximum(entropy(members.mean(1)) - entropy(members).mean(1), 0)
+        return np.asarray((shared if own is None else shared + own[..., 0].mean(1))[:, None])
 
     def background(self) -> Table | None:
         return self._whole.background()
@@ -219,7 +225,8 @@ class NetworkPredictor(EnginePredictor):
         The terms of a listed sum are on ``scale`` (log-odds after calibration, or the target's unit). Attention among some columns is
         given among all; see :class:`~pellucid.protocols.PartsPredictor`.
         """
-        return self.engine.shown(table.select(self.columns), self.calibrator.temperature if self.classes else 1.0, self._only)
+        line = self.calibrator.line if self.classes else (1.0, 0.0)
+        return self.engine.shown(table.select(self.columns), line or (1 / self.calibrator.temperature, 0.0), self._only)
 
     _only: int | None = None
     checkpoints: tuple[NetworkPredictor, ...] = ()  # the same network earlier in its training, where a refit was asked to keep it
@@ -247,6 +254,18 @@ class NetworkPredictor(EnginePredictor):
         """K; a single member has one."""
         return 1 if self._only is not None else super().n_members
 
+    def members_and_doubt(self, table: Table) -> tuple[FloatArray, FloatArray | None]:
+        """Return the members' answers and what each says of its own doubt, in one pass."""
+        members, own = self.engine.members_and_doubt(table.select(self.columns))
+        if self._only is None:
+            return members, own
+        at = slice(self._only, self._only + 1)
+        return members[:, at], None if own is None else own[:, at]
+
+    def law(self, table: Table) -> dict[str, FloatArray]:
+        """Return the members' distributions of a number (``Objective.law``); nothing where the head gives none."""
+        return self.engine.law(table.select(self.columns))
+
     def members_raw(self, table: Table) -> FloatArray:
         """Return the members' answers (N, K, O')."""
         every = super().members_raw(table)
@@ -261,8 +280,7 @@ class NetworkPredictor(EnginePredictor):
         if self.task == "regression":
             return self.engine.values(raw).mean(1)
         logs = torch.log_softmax(self.engine.logits(raw), -1)
-        averaged = torch.logsumexp(logs, 1) / self.calibrator.temperature
-        logp = torch.log_softmax(averaged, -1)
+        logp = self.calibrator.of_logs(torch.log_softmax(torch.logsumexp(logs, 1), -1))
         if self.scale == "probability":
             out = logp.exp()
         elif logp.shape[1] == 2:
@@ -272,7 +290,8 @@ class NetworkPredictor(EnginePredictor):
             n = logp.shape[1]
             others = logp[:, None, :].expand(-1, n, -1).masked_fill(torch.eye(n, dtype=torch.bool, device=logp.device), -torch.inf)
             out = logp - torch.logsumexp(others, -1)
-        return out[:, 1:] if len(self.classes) == 2 else out
+        kept: torch.Tensor = out[:, 1:] if len(self.classes) == 2 else out
+        return kept
 
     def raw(self, table: Table) -> FloatArray:
         """Return outputs (N, O) on ``scale``, computed as :meth:`from_tokens` does, in fixed-size chunks."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pellucid.results import Finding, Leaderboard, LearningCurve, Trial
 
-__all__ = ["compare", "learning_curve", "prove", "trial"]
+__all__ = ["compare", "contest", "learning_curve", "prove", "trial"]
 
 
 def prove(
@@ -142,6 +142,49 @@ def compare(
     return run(
         table, models, test=test, target=target, n_boot=n_boot, random_state=random_state, time_limit=time_limit, explain_rows=explain_rows
     )
+
+
+def contest(
+    table: Any,
+    sources: Any = None,
+    *,
+    model: Any = None,
+    test: Any = None,
+    target: str | None = None,
+    n_boot: int = 500,
+    random_state: Any = 0,
+) -> Leaderboard:
+    """Say which source of doubt serves a table best, all on the same rows.
+
+    Parameters
+    ----------
+    table : a Table with a target (or a frame with ``target=``).
+    sources : names of ``pellucid.evaluate.doubt_contest.SOURCES``, or a mapping of names of your own to constructor arguments; None for
+        all that fit
+        the task. The first is the reference.
+    model : an estimator whose settings all sources start from; None takes the default one.
+    test : rows to score on; None cuts off a fifth of ``table`` first.
+    n_boot : bootstrap resamples of the test rows.
+
+    Returns
+    -------
+    Leaderboard: per source the proper score (log loss; CRPS in the target's unit; less is better) with its interval and the paired
+    difference
+    to the first, calibration error beside the 95 % point that a calibrated model would show, rank correlation of doubt with error, area
+    under
+    the curve by which its doubt tells made-up shifted rows, and seconds; ``words`` say what that comes to.
+
+    Raises
+    ------
+    RequestError : an unknown source, no target, or too few test rows. Sources that this backbone cannot have are named in the caveats.
+
+    Notes
+    -----
+    Cost: one fit a source (``mc_dropout`` is asked of the first model).
+    """
+    from pellucid.evaluate.doubt_contest import run
+
+    return run(table, sources, model=model, test=test, target=target, n_boot=n_boot, random_state=random_state)
 
 
 def learning_curve(

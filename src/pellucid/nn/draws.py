@@ -6,16 +6,17 @@ on when another one ran.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["draw_uniform", "dropout_mask", "seed_draws", "seed_step"]
+__all__ = ["MaskSet", "draw_normal", "draw_uniform", "dropout_mask", "seed_draws", "seed_step", "shared_mask", "sharing"]
 
 _POOL = 1 << 21
 _pools: dict[tuple[float, torch.device, torch.dtype], torch.Tensor] = {}
@@ -27,6 +28,7 @@ class _Streams(threading.local):
     def __init__(self) -> None:
         self.places = random.Random(0)
         self.uniform = torch.Generator()
+        self.shared: MaskSet | None = None
 
 
 _streams = _Streams()
@@ -53,6 +55,53 @@ def draw_uniform(shape: Sequence[int], device: torch.device) -> torch.Tensor:
     if device.type != "cpu" or torch.compiler.is_compiling():
         return torch.rand(tuple(shape), device=device)
     return torch.rand(tuple(shape), generator=_streams.uniform)
+
+
+def draw_normal(shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
+    """Return standard normal numbers of the kind and place of ``like``."""
+    if like.device.type != "cpu" or torch.compiler.is_compiling():
+        return torch.randn(tuple(shape), device=like.device, dtype=like.dtype)
+    return torch.randn(tuple(shape), generator=_streams.uniform, dtype=like.dtype)
+
+
+class MaskSet:
+    """One draw of all dropout masks of a network, the same for every row: with it the network is one function of a row.
+
+    Parameters
+    ----------
+    seed : of the draw; equal seeds give equal masks, whatever the batch.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.site, self._kept = seed, 0, dict[tuple[int, tuple[int, ...], float], torch.Tensor]()
+
+    def next(self, shape: Sequence[int], p: float, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+        """Return the mask of the next place that drops out, (1, ...)."""
+        key = (self.site, tuple(shape[1:]), p)
+        self.site += 1
+        if key not in self._kept:
+            draw = np.random.default_rng((self.seed, key[0])).random((1, *key[1]), np.float32)
+            with torch.inference_mode(False):  # numpy's: a stack of networks then shares the mask
+                self._kept[key] = torch.from_numpy(np.where(draw < p, np.float32(0), np.float32(1 / (1 - p))))
+        return self._kept[key].to(device, dtype)
+
+
+@contextlib.contextmanager
+def sharing(masks: MaskSet) -> Iterator[None]:
+    """Let this thread's dropout use these masks, in evaluation too, while all else stays as in evaluation."""
+    held = _streams.shared
+    fresh = MaskSet(masks.seed)
+    fresh._kept = masks._kept  # the place counts from 0 in every thread, what was drawn is drawn once
+    _streams.shared = fresh
+    try:
+        yield
+    finally:
+        _streams.shared = held
+
+
+def shared_mask(shape: Sequence[int], p: float, device: torch.device, dtype: torch.dtype) -> torch.Tensor | None:
+    """Return the mask for all rows of :func:`sharing`, (1, ...), or None outside of it."""
+    return None if _streams.shared is None else _streams.shared.next(shape, p, device, dtype)
 
 
 def dropout_mask(shape: Sequence[int], p: float, device: torch.device, dtype: torch.dtype) -> torch.Tensor:

@@ -32,6 +32,10 @@ class MemberHead(nn.Module):
         self.bias = nn.Parameter(torch.empty(own, n_outputs).uniform_(-bound, bound))
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.linear(hidden)
+
+    def linear(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the linear part (N, K, O), in float32."""
         with torch.autocast(hidden.device.type, enabled=False):
             if self.weight.shape[0] == 1:
                 return hidden.float() @ self.weight[0] + self.bias
@@ -61,8 +65,12 @@ class BlendHead(MemberHead):
         self.register_buffer("share", torch.zeros(()))
 
     def forward(self, hidden: torch.Tensor, parts: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
-        deep, own = super().forward(hidden), (parts or {}).get("additive")
-        return deep if own is None else torch.lerp(deep, own[:, None].float(), self.share)
+        deep, own = self.linear(hidden), (parts or {}).get("additive")
+        if own is None:
+            return deep
+        place = own.shape[1]  # outputs beyond those of the additive model are the members' alone: spreads, distances of quantiles
+        blended = torch.lerp(deep[..., :place], own[:, None].float(), self.share)
+        return blended if deep.shape[2] == place else torch.cat([blended, deep[..., place:]], 2)
 
 
 class _ByMember(torch.autograd.Function):

@@ -9,7 +9,7 @@ from torch import nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.overrides import has_torch_function_unary
 
-from pellucid.nn.draws import dropout_mask
+from pellucid.nn.draws import dropout_mask, shared_mask
 
 __all__ = [
     "EnsembleLinear",
@@ -25,7 +25,9 @@ __all__ = [
 
 
 def dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
-    """Return ``x`` with a share ``p`` of its entries set to 0 and the rest scaled up."""
+    """Return ``x`` with a share ``p`` of its entries set to 0 and the rest scaled up; the same entries of all rows within ``sharing``."""
+    if p > 0 and (shared := shared_mask(x.shape, p, x.device, x.dtype)) is not None:
+        return x * shared
     if not training or p <= 0:
         return x
     return x * dropout_mask(x.shape, p, x.device, x.dtype)

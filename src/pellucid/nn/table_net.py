@@ -11,6 +11,8 @@ from torch import nn
 from pellucid import random, registry
 from pellucid.errors import RequestError
 from pellucid.nn.bank import Bank, Memory
+from pellucid.nn.bayes import drawn_head, mean_field
+from pellucid.nn.bayes import penalty as spread_penalty
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.embeddings import CellEmbedding
 from pellucid.nn.heads import BlendHead, IdentityHead, MemberHead
@@ -41,6 +43,9 @@ class TableNet(nn.Module):
         ``(members, width, n_outputs) -> nn.Module``.
     embedding : keyword arguments of :class:`CellEmbedding`.
     regularizers : pairs (registered name, pairs of options); they act on :meth:`learn` alone.
+    bayes : weights with a spread, the options of ``nn.bayes.mean_field``; None: plain weights.
+    drawn : S draws of the last layer side by side (``nn.bayes.drawn_head``), 0 for the layer itself.
+    extra : how many of the O outputs say more than a place (spreads, distances of quantiles); backbones do not know of them.
     seed : of the initial weights; equal seeds give equal bits.
 
     Attributes
@@ -50,6 +55,7 @@ class TableNet(nn.Module):
     n_members, n_outputs, n_columns, d_token : K, O, C, D.
     part_width : W.
     bank : the training rows that the network keeps and answers by (:class:`Bank`), for backbones that remember; else None.
+    done : share of the fit that is done, which training sets.
     losses : the loss of each row (N,) from outputs and a prepared target, where training has put it; regularizers alone read it.
     plain : True where the loss is that of the outputs alone, so that :meth:`learn` need not be called.
     mixes : True where a row may have to answer for another one too.
@@ -75,12 +81,15 @@ class TableNet(nn.Module):
         head: str | Factory = "linear",
         embedding: Mapping[str, Any] | None = None,
         regularizers: Sequence[tuple[str, Sequence[tuple[str, Any]]]] = (),
+        bayes: Mapping[str, Any] | None = None,
+        drawn: int = 0,
+        extra: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self._arguments = {
+        self._arguments: dict[str, Any] = {
             "sizes": sizes, "backbone": backbone, "n_outputs": n_outputs, "d_token": d_token, "options": options, "head": head,
-            "embedding": embedding, "regularizers": regularizers,
+            "embedding": embedding, "regularizers": regularizers, "bayes": bayes, "drawn": drawn, "extra": extra,
         }  # fmt: skip
         factory = registry.resolve(registry.get("backbone", backbone)) if isinstance(backbone, str) else backbone
         front = int(getattr(factory, "front", 0))
@@ -88,7 +97,7 @@ class TableNet(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(random.integer(seed, "weights"))
             self.embedding = CellEmbedding(sizes, d_token, **(embedding or {}), front=front)
-            known = {"sizes": sizes, "n_outputs": n_outputs}
+            known = {"sizes": sizes, "n_outputs": n_outputs - extra}
             facts = {name: known[name] for name in getattr(factory, "wants", ())}
             self.backbone = factory(sizes.n_columns, d_token, **facts, **(options or {}))
             self.additive = bool(getattr(self.backbone, "additive", False))
@@ -96,10 +105,21 @@ class TableNet(nn.Module):
             self.bank = Bank(sizes, n_outputs, self.backbone.sampled) if remembers else None  # type: ignore[arg-type]
             self.n_members, width = self._shape()
             self.head = _head(head)(self.n_members, width, n_outputs)
+            if extra and isinstance(self.head, IdentityHead):
+                raise RequestError(
+                    "a distribution needs more outputs than this backbone's sum has",
+                    do="choose a backbone with a linear head, such as 'tabm'",
+                )
+            self.spread = dict(bayes) if bayes else None
+            if self.spread is not None:
+                mean_field(self, self.spread)
+            if drawn:
+                drawn_head(self, drawn)
+        self.done = 0.0
         self.regularizers = [registry.resolve(registry.get("regularizer", name))(**dict(given)) for name, given in regularizers]
         self.losses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
         self.plain = all(r.between_steps for r in self.regularizers) and not getattr(self.backbone, "penalised", False)
-        self.plain &= self.embedding.width is None
+        self.plain &= self.embedding.width is None and self.spread is None
         own = any(map(callable, (backbone, head, *(embedding or {}).values())))  # a user's own module may do anything
         self.rows_apart = self.plain and self.bank is None and not own and not norms_over_rows(self)
         self.mixes = any(type(r).mix is not Regularizer.mix for r in self.regularizers)
@@ -219,6 +239,8 @@ class TableNet(nn.Module):
         added = [p for r in self.regularizers if (p := r.penalty(self, trace)) is not None]
         if self.embedding.width is not None:
             added.append(self.embedding.width.penalty())
+        if self.spread is not None:
+            added.append(spread_penalty(self, self.spread, self.done, tokens))
         penalty = sum((p.expand(n) for p in added), parts.get("penalty", tokens.new_zeros(n)))
         return Learned(trace.outputs, penalty, partner, share)
 
@@ -252,9 +274,9 @@ class TableNet(nn.Module):
         names = ["embedding", *(f"backbone.{n}" for n in _blocks(self.backbone)), "head"]
         return tuple(n for n in reversed(names) if any(p == n or p.startswith(f"{n}.") for p, _ in self.named_parameters()))
 
-    def fresh(self, seed: int) -> TableNet:
-        """Return an untrained network of the same build."""
-        return TableNet(**self._arguments, seed=seed).to(next(self.parameters()).device)  # type: ignore[arg-type]
+    def fresh(self, seed: int, **changes: Any) -> TableNet:
+        """Return an untrained network of the same build, some arguments changed."""
+        return TableNet(**self._arguments | changes, seed=seed).to(next(self.parameters()).device)
 
     @torch.no_grad()
     def reset(self, layers: Sequence[str], seed: int) -> TableNet:

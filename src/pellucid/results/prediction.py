@@ -34,6 +34,7 @@ class Prediction(Result):
     doubt : (N,) one figure to rank rows by: the chance that the label is wrong, or the size of the error to expect, in the target's unit;
         None where unknown.
     guarantee : what is promised of sets or intervals, and for whom it is not, in words.
+    samples : (N, K, O) the members' own answers before calibration, where they were asked for.
     """
 
     point: npt.NDArray[Any]
@@ -53,6 +54,7 @@ class Prediction(Result):
     index: npt.NDArray[Any] | None = None
     doubt: FloatArray | None = None
     guarantee: tuple[str, ...] = ()
+    samples: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.point)

@@ -64,6 +64,7 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         checks_answers,
         checks_audit,
         checks_backbone,
+        checks_doubt,
         checks_embedding,
         checks_explainer,
         checks_fill,
@@ -97,4 +98,5 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
     room: Any = checks_answers if entry.kind == "explain" and checks_answers.applies(entry) else rooms[entry.kind]
     room = checks_promise if entry.kind == "uncertainty" and checks_promise.applies(entry) else room
     subject = room.subject(entry)
-    return tuple(Bound(c, entry, subject, entry.exempt.get(c.name, "")) for c in room.CHECKS if c.applies(entry))
+    further = checks_doubt.CHECKS if entry.kind == "uncertainty" else ()
+    return tuple(Bound(c, entry, subject, entry.exempt.get(c.name, "")) for c in (*room.CHECKS, *further) if c.applies(entry))

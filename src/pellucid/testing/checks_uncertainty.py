@@ -44,9 +44,17 @@ def _familiar(kept: Any, held_out: Any, new: Any) -> Any:
     return familiar(Familiarity.fit(kept, held_out), new)
 
 
+def _two_class_map(probabilities: FloatArray, labels: np.ndarray) -> Any:
+    """The map with a slope and an intercept."""
+    from pellucid.training.calibration_maps import fit_map
+
+    return fit_map("platt", probabilities, labels, np.full(len(labels), 1 / len(labels)))
+
+
 def subject(entry: Entry) -> Any:
     """Return what the checks call: fit and answer in one for conformal parts, the registered function for the others."""
-    return {"conformal_interval": _intervals, "conformal_set": _sets, "familiarity": _familiar}.get(entry.name) or registry.resolve(entry)
+    own = {"conformal_interval": _intervals, "conformal_set": _sets, "familiarity": _familiar, "calibration": _two_class_map}
+    return own.get(entry.name) or registry.resolve(entry)
 
 
 def check_intervals_cover(part: Conformalizer) -> None:
@@ -175,7 +183,7 @@ CHECKS: tuple[Check, ...] = (
     Check(check_intervals_cover, _is("conformal_interval")),
     Check(check_intervals_nest, _is("conformal_interval")),
     Check(check_sets_cover, _is("conformal_set")),
-    Check(check_it_takes_back_what_was_claimed_too_much, _is("temperature")),
+    Check(check_it_takes_back_what_was_claimed_too_much, _is("temperature", "calibration")),
     Check(check_it_leaves_calibrated_probabilities_alone, _is("temperature")),
     Check(check_equal_members_have_no_epistemic_doubt, _is("members_of_classes", "members_of_numbers")),
     Check(check_strange_rows_are_unfamiliar, _is("familiarity")),

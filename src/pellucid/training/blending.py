@@ -26,5 +26,10 @@ def best_share(
 
     Cost: one score for each of eleven shares.
     """
-    found = [(w, scores(torch.lerp(deep, additive, w))) for w in SHARES]
+    place = additive.shape[3]  # outputs beyond those of the additive model stay the members'
+
+    def blended(w: float) -> torch.Tensor:
+        return torch.cat([torch.lerp(deep[..., :place], additive, w), deep[..., place:]], 3)
+
+    found = [(w, scores(blended(w))) for w in SHARES]
     return min(found, key=lambda one: float(np.mean(one[1])))

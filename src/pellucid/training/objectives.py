@@ -11,10 +11,14 @@ import numpy.typing as npt
 import torch
 
 from pellucid.errors import ArgumentError, RequestError
+from pellucid.training.distributions import HEADS, Distribution, PriorNet, dirichlet_information
 from pellucid.training.losses import LOSSES, Loss, log_probability, named_loss
 from pellucid.training.metrics import Metric
 
 __all__ = ["Objective", "classification", "regression"]
+
+HIDDEN: dict[str, type[Loss]] = {"prior_net": PriorNet, **{kind.name: kind for kind in HEADS.values()}}
+"""Losses that come with a head or a source of doubt, so ``loss=`` does not name them."""
 
 UserLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -45,6 +49,11 @@ class Objective:
     class_weight: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     loss_function: UserLoss | None = None
     named: Loss | None = None
+
+    @property
+    def extra(self) -> int:
+        """How many raw outputs describe a distribution around its place."""
+        return self.n_outputs - self.n_answers if isinstance(self.named, Distribution) else 0
 
     @property
     def together(self) -> bool:
@@ -100,9 +109,40 @@ class Objective:
         raw = raw.double()
         if self.task == "regression":
             return self.values(raw)
+        raw = self.logits(raw)
         if self.n_outputs == 1:
             return torch.cat([torch.sigmoid(-raw), torch.sigmoid(raw)], 2)
         return torch.softmax(raw, 2)
+
+    def logits(self, raw: torch.Tensor) -> torch.Tensor:
+        """Return class scores (N, K, O) of raw outputs, as a named loss reads them."""
+        return raw if self.named is None else self.named.values(raw)
+
+    def law(self, raw: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the members' distributions in the target's unit: ``weights``, ``means``, ``sds`` (N, K, M, O), or ``quantiles``
+        (N, K, L, O) at ``levels`` (L,); nothing where the head gives none."""
+        if not isinstance(self.named, Distribution):
+            return {}
+        scale, center = (torch.as_tensor(a, dtype=raw.dtype, device=raw.device) for a in (self.scale, self.center))
+        law = self.named.law(raw)
+        return law | {k: v * scale + (0 if k == "sds" else center) for k, v in law.items() if k in ("means", "quantiles", "sds")}
+
+    def own_doubt(self, raw: torch.Tensor) -> torch.Tensor | None:
+        """Return what each member says of its own doubt, or None: the variance of its distribution (N, K, O) in squared units of the
+        target,
+        or the information (N, K, 1) that a Dirichlet law leaves open, in nats."""
+        if isinstance(self.named, Distribution):
+            return self.named.variance(raw) * torch.as_tensor(self.scale, dtype=raw.dtype, device=raw.device).square()
+        if isinstance(self.named, PriorNet):
+            return dirichlet_information(self.named.values(raw).exp())[..., None]
+        return None
+
+    def stopping(self, raw: torch.Tensor) -> torch.Tensor:
+        """Return what the own metric of a distribution reads, else the answers of the averaged members, (N, ...)."""
+        if not isinstance(self.named, Distribution):
+            return self.answers(raw).mean(1)
+        scale, center = (torch.as_tensor(a, dtype=torch.float64) for a in (self.scale, self.center))
+        return self.named.summary(raw.double(), scale, center)
 
     def values(self, raw: torch.Tensor) -> torch.Tensor:
         """Return the values in the target's unit that raw outputs (N, K, O) stand for, differentiable, in the precision of ``raw``."""
@@ -110,28 +150,31 @@ class Objective:
         return (raw if self.named is None else self.named.values(raw)) * scale + center
 
     def with_loss(
-        self, loss: UserLoss | str | Mapping[str, Any] | None, target: npt.NDArray[Any] | None = None,
+        self, loss: UserLoss | str | Mapping[str, Any] | Loss | None, target: npt.NDArray[Any] | None = None,
         weights: npt.NDArray[np.float64] | None = None,
     ) -> Objective:  # fmt: skip
         """Return the objective with another loss.
 
         Parameters
         ----------
-        loss : None; a name of ``training.losses.LOSSES``, or a mapping of one name to its options; or a callable, which is called with raw
-            outputs (M, O) and the prepared target (M,) or (M, O) and returns one value per row, (M,).
+        loss : None; a Loss; a name of ``training.losses.LOSSES``, or a mapping of one name to its options; or a callable, which is called
+            with raw outputs (M, O) and the prepared target (M,) or (M, O) and returns one value per row, (M,).
         target, weights : of the training rows; named losses alone read them.
         """
         if loss is None or callable(loss):
             return replace(self, loss_function=loss, named=None)
-        if not isinstance(loss, str | Mapping):
+        if not isinstance(loss, str | Mapping | Loss):
             raise ArgumentError("loss cannot be used", expected="a callable (raw, target) -> one value per row", got=type(loss).__name__)
-        named = named_loss(loss, self.task)
+        named = loss if isinstance(loss, Loss) else named_loss(loss, self.task)
         if target is None:
             raise RequestError("a named loss reads the training target", do="pass target=")
         values = np.asarray(target) if self.task == "classification" else np.asarray(target, np.float64).reshape(len(target), -1)
         fitted = named.fit(values, weights, self.n_answers)
         center, scale = fitted.standard(values, weights) or (self.center, self.scale)
-        return replace(self, named=fitted, center=center, scale=scale)
+        made = replace(self, named=fitted, center=center, scale=scale)
+        if isinstance(fitted, Distribution):
+            return replace(made, n_outputs=self.n_answers * (1 + fitted.extra))
+        return replace(made, n_outputs=self.n_answers) if isinstance(fitted, PriorNet) else made
 
     def state(self) -> dict[str, Any]:
         """Return the objective without the user's loss, as plain numbers and lists."""
@@ -146,7 +189,7 @@ class Objective:
         """Return the objective that gave this state."""
         center, scale, weight = (np.asarray(state[k], np.float64) for k in ("center", "scale", "class_weight"))
         loss = dict(state.get("loss") or {})
-        named = LOSSES[loss.pop("name")] if loss else None
+        named = {**LOSSES, **HIDDEN}[loss.pop("name")] if loss else None
         kept = {k: tuple(v) if isinstance(v, list) else v for k, v in loss.items()}
         made = None if named is None else named(**kept)
         return cls(state["task"], int(state["n_outputs"]), int(state["n_answers"]), center, scale, weight, named=made)

@@ -37,6 +37,8 @@ class TrainSettings:
     options : further keyword arguments of the backbone; they win over the ones above.
     head : as for ``TableNet``. number, category : encoders of numbers and of levels; embedding : further arguments of ``CellEmbedding``.
     regularizers : pairs (registered name, pairs of options).
+    bayes : pairs of options of weights with a spread (``nn.bayes``), empty for plain weights.
+    cycles : how often the rates fall to 0 and rise again; the network at the end of each fall is kept where it is more than 1.
     category_dropout : share of the levels shown as unseen while training.
     batch, epochs : rows of a step, and passes over the training rows.
     min_steps : fewest steps, for tables of few rows.
@@ -71,6 +73,8 @@ class TrainSettings:
     category: Any = "lookup"
     regularizers: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...] = ()
     embedding: tuple[tuple[str, Any], ...] = ()
+    bayes: tuple[tuple[str, Any], ...] = ()
+    cycles: int = 1
     category_dropout: float = 0.02
     batch: int = 256
     epochs: float = 24.0
@@ -158,10 +162,10 @@ def _large(n_rows: int, task: str) -> TrainSettings:
     )  # fmt: skip
 
 
-def builder(sizes: CellSizes, settings: TrainSettings, n_outputs: int) -> Callable[[int], TableNet]:
+def builder(sizes: CellSizes, settings: TrainSettings, n_outputs: int, extra: int = 0, drawn: int = 0) -> Callable[[int], TableNet]:
     """Return the function ``seed -> TableNet`` that ``fit_network`` needs, from sizes, settings and O.
 
-    A loaded model is built by the same function and then given its weights.
+    A loaded model is built by the same function and then given its weights. ``extra``, ``drawn``: as for ``TableNet``.
     """
     entry = registry.get("backbone", settings.backbone) if isinstance(settings.backbone, str) else None
     options = {} if entry is None else {argument: getattr(settings, name) for argument, name in entry.reads.items()}
@@ -180,6 +184,9 @@ def builder(sizes: CellSizes, settings: TrainSettings, n_outputs: int) -> Callab
             head=settings.head,
             embedding=embedding,
             regularizers=settings.regularizers,
+            bayes=dict(settings.bayes) or None,
+            drawn=drawn,
+            extra=extra,
             seed=seed,
         )
 

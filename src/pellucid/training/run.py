@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,7 +32,7 @@ from pellucid.training.precision import COMPILE_SECONDS, Arithmetic, choose_arit
 from pellucid.training.predict import predict_in_chunks
 from pellucid.training.pretraining import Pretraining, pretrain
 from pellucid.training.recipe import TrainSettings
-from pellucid.training.schedules import progress, warm_cosine
+from pellucid.training.schedules import cycle_length, cyclic_cosine, progress, warm_cosine
 from pellucid.training.starts import Solves, begin
 
 __all__ = ["Part", "Run"]
@@ -51,6 +52,7 @@ class Run:
     ) -> None:  # fmt: skip
         self.settings, self.objective, self.seed, self.device, self.parts = settings, objective, seed, device, parts
         self.pretraining = pretraining
+        self.own_score = stop_metric is None
         self.score_by: Metric = metric(stop_metric or objective.metric(), objective.task, objective.n_answers)
         nets = [build(random.integer(seed, "net", g)) for g in range(len(parts))]
         fill_banks(nets, cells, objective.prepare(target), [train for train, _ in parts], objective, seed)
@@ -82,6 +84,7 @@ class Run:
         self.beside = self._beside()
         g = len(parts)
         self.step, self.history, self.ended = 0, list[dict[str, float]](), ""
+        self.snapshots: list[dict[str, torch.Tensor]] = []
         self.best = {n: p.detach().clone() for n, p in self.state.items()}
         self.best_score, self.best_step, self.wait = [np.inf] * g, [0] * g, [0] * g
         self.record: dict[str, Any] = {"settings": settings.describe(), "seed": seed, "folds": g, "started": self.started}
@@ -113,7 +116,11 @@ class Run:
             return None
         self.net.eval()
         self.blend.share.fill_(float(self.started) * (1.0 if self.has_stop else 0.5))
-        raw = self._over_stop_rows(self._raw)[:, :, :1] if self.started and self.has_stop else None
+        raw = (
+            self._over_stop_rows(self._raw)[:, :, :1, : self.net.n_outputs - self.objective.extra]
+            if self.started and self.has_stop
+            else None
+        )
         self.core.set_apart(True)
         return raw
 
@@ -247,8 +254,15 @@ class Run:
     def advance(self) -> torch.Tensor:
         """Take one step; returns its loss per fold, detached."""
         loss = self.gradients()
-        self.optimizers.step(warm_cosine(self.step, self.steps, self.warmup, *self.anchor))
+        cycles = self.settings.cycles
+        self.optimizers.step(
+            warm_cosine(self.step, self.steps, self.warmup, *self.anchor)
+            if cycles == 1
+            else cyclic_cosine(self.step, self.steps, self.warmup, cycles)
+        )
         self.step += 1
+        if cycles > 1 and (self.step % cycle_length(self.steps, cycles) == 0 or self.step == self.steps):
+            self.snapshots.append({n: t.detach().clone() for n, t in self.state.items()})
         if self.average is not None:
             self.average.take(self.step, self.steps)
         return loss / len(self.parts)
@@ -259,6 +273,7 @@ class Run:
         The shards' gradients are added in their order, whichever was ready first, so that the bits do not depend on the threads.
         """
         seed = random.integer(self.seed, "step", self.step)
+        self.core.done = self.step / max(self.steps, 1)
         seed_step(seed, self.device)
         rows, valid = self.batches.rows(self.step)
         of = np.maximum(valid.sum(1), 1)
@@ -294,8 +309,10 @@ class Run:
 
     def _answers(self, raw: torch.Tensor) -> torch.Tensor:
         """Return the answers (G, B, O) of the averaged members from raw outputs (G, B, K, O)."""
-        averaged: torch.Tensor = self.objective.answers(raw.flatten(0, 1)).mean(1).unflatten(0, raw.shape[:2])
-        return averaged
+        flat = raw.flatten(0, 1)
+        averaged: torch.Tensor = self.objective.stopping(flat) if self.own_score else self.objective.answers(flat).mean(1)
+        apart: torch.Tensor = averaged.unflatten(0, raw.shape[:2])
+        return apart
 
     def _scored(self, found: torch.Tensor) -> list[float]:
         """Return each fold's score of answers (G, R, O) to its stop rows."""
@@ -378,13 +395,27 @@ class Run:
             with contextlib.nullcontext() if self.average is None else self.average.shown():
                 self.best = {n: p.detach().clone() for n, p in self.state.items()}
             self.best_step = [self.step] * len(self.parts)
-        with torch.no_grad():
-            for name, value in self.state.items():
-                value.copy_(self.best[name])
+        self._put(self.best)
         self.core.losses = None  # a user's function does not travel with the weights
         if self.blend is not None:
             self.core.set_apart(False)
-        return self.net.cpu().eval()
+        self.net.cpu().eval()
+        return self._all_snapshots() if self.snapshots else self.net
+
+    @torch.no_grad()
+    def _put(self, state: dict[str, torch.Tensor]) -> None:
+        for name, value in self.state.items():
+            value.copy_(state[name])
+
+    def _all_snapshots(self) -> StackedNet:
+        """Return the networks at the ends of the cycles side by side, each fold's together."""
+        found: list[list[TableNet]] = []
+        for state in self.snapshots:
+            self._put(state)
+            stack = self.net
+            one = [stack.single(g) for g in range(stack.n_nets)] if isinstance(stack, StackedNet) else [copy.deepcopy(stack)]
+            found.append(one)
+        return StackedNet([nets[g] for g in range(len(self.parts)) for nets in found]).eval()
 
     def held_out(self) -> npt.NDArray[np.float32]:
         """Return raw outputs (N, K, O) of each row by the network that held it out, NaN for rows that none held out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["progress", "warm_cosine"]
+__all__ = ["cycle_length", "cyclic_cosine", "progress", "warm_cosine"]
 
 
 def progress(step: int, steps: int, since: int, done: float) -> float:
@@ -32,3 +32,22 @@ def warm_cosine(step: int, steps: int, warmup: int, since: int | None = None, do
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * progress(step, steps, warmup if since is None else since, done)))
+
+
+def cycle_length(steps: int, cycles: int) -> int:
+    """Return the steps of one fall of the rates; the last one may be shorter."""
+    return -(-steps // cycles)
+
+
+def cyclic_cosine(step: int, steps: int, warmup: int, cycles: int) -> float:
+    """Return the factor on all learning rates where they fall to 0 ``cycles`` times, rising for ``warmup`` steps before each fall.
+
+    Huang, Li, Pleiss, Liu, Hopcroft, Weinberger 2017, arXiv:1704.00109.
+
+    Examples
+    --------
+    >>> [round(cyclic_cosine(s, 12, 1, 3), 2) for s in range(6)]
+    [1.0, 1.0, 0.75, 0.25, 1.0, 1.0]
+    """
+    length = cycle_length(steps, cycles)
+    return warm_cosine(step % length, length, max(1, min(warmup, length // 4)))

@@ -53,7 +53,11 @@ def begin(
     nets : one for each part. cells, target : of all rows; the target as the objective prepared it. weights : (N,).
     parts : each network's training rows. solves : how many solves each network's start may take; None for all it asks for.
     """
-    if not hasattr(nets[0].backbone, "start_from") or objective.loss_function is not None or objective.named is not None:
+    if (
+        not hasattr(nets[0].backbone, "start_from")
+        or objective.loss_function is not None
+        or (objective.named is not None and not objective.extra)
+    ):
         return False
     classes = objective.task == "classification"
     known = objective.kept(target).double().numpy()

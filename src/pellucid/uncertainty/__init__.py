@@ -25,6 +25,8 @@ def uncertainty(
     refuse_above: float | None = None,
     max_risk: float | None = None,
     tolerance: float | None = None,
+    source: str | None = None,
+    samples: bool = False,
 ) -> Prediction:
     """Return the model's answers to the rows ``X``, each with its doubt.
 
@@ -42,6 +44,10 @@ def uncertainty(
     refuse_above : withhold answers whose ``doubt`` is above this: chance of being wrong, or size of the error in the target's unit.
     max_risk : withhold as few answers as keep the share of wrong ones among those given at this, with 95 % confidence.
     tolerance : of numbers, with ``max_risk``: an answer farther from the truth is wrong.
+    source : whose disagreement is the doubt: None or ``"members"`` for the model's own members (those that ``members=`` and ``bayes=`` made
+        at fit), or ``"mc_dropout"``, which any network that was trained with dropout has. Points, probabilities, sets and intervals stay
+        the model's own.
+    samples : keep the members' answers in ``.samples``, for the histogram of one row; N x K numbers a class or target.
 
     Returns
     -------
@@ -72,7 +78,7 @@ def uncertainty(
 
     return ask(
         model, X, level=level, groups=groups, score=score, shift=shift, familiarity=familiarity, refuse_above=refuse_above, max_risk=max_risk,
-        tolerance=tolerance,
+        tolerance=tolerance, source=source, samples=samples,
     )  # fmt: skip
 
 

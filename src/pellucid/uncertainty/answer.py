@@ -20,12 +20,12 @@ from pellucid.uncertainty.adaptive import sets as adaptive_sets
 from pellucid.uncertainty.certainty import Certainty
 from pellucid.uncertainty.conformal import class_sets, intervals, is_unbounded, promises, residual_variance
 from pellucid.uncertainty.familiarity import STRICT, alarm_words, familiar, refusals, strange
-from pellucid.uncertainty.members import split_classes, split_numbers
 from pellucid.uncertainty.normalised import intervals as normalised_intervals
 from pellucid.uncertainty.quantile import intervals as quantile_intervals
 from pellucid.uncertainty.risk import refused_by_doubt
 from pellucid.uncertainty.scores import Asked, choose, conformals_of, local_answers
 from pellucid.uncertainty.shift import stated_shift
+from pellucid.uncertainty.sources import asked_members, chosen, doubts, told
 
 __all__ = ["ask", "widths"]
 
@@ -45,6 +45,8 @@ def ask(
     refuse_above: float | None = None,
     max_risk: float | None = None,
     tolerance: float | None = None,
+    source: str | None = None,
+    samples: bool = False,
 ) -> Prediction:
     """Return the answer of :func:`pellucid.uncertainty.uncertainty`."""
     started = time.perf_counter()
@@ -55,7 +57,7 @@ def ask(
             expected="a fitted TabularClassifier or TabularRegressor",
             got=type(model).__name__,
         )
-    predictor: MemberPredictor = model.predictor()
+    predictor: MemberPredictor = model.predictor() if source is None else model.predictor(source=source)
     certainty: Certainty = model.certainty_
     held = model.promises() if hasattr(model, "promises") and certainty.conformals else None
     score = choose(score, predictor.task, certainty, held, shift is not None)
@@ -63,22 +65,26 @@ def ask(
     table = whole.select(predictor.columns)
     group, shares = stated_shift(groups, shift)
     asked = Asked(level, score, group, _labels(certainty, whole, group), shares)
-    members = np.asarray(predictor.members_raw(table), np.float64)
+    members, said = asked_members(predictor, table)
+    # what is promised is the model's own, whatever the doubt is asked of
+    own = members if source in (None, "members") else asked_members(model.predictor(), table)[0]
     make = _classes if predictor.task == "classification" else _numbers
-    parts = make(predictor, certainty, held, table, members, asked)
+    split = doubts(predictor.task, members, said, residual_variance(certainty))
+    parts = make(predictor, certainty, held, table, own, asked, split)
     percent, odd, alarms = _familiar(model, predictor, certainty, familiarity, table)
     doubtful, rule = refused_by_doubt(held, parts["doubt"], predictor.task, refuse_above, max_risk, tolerance)
     unbounded = is_unbounded(certainty, level)
     refused, reason = refusals(len(table), level, parts.pop("sets", None), parts.pop("nothing", None), unbounded, percent, odd, doubtful)
     fits = conformals_of(certainty, held, score) if certainty.conformals else ()
     guarantee = promises(certainty, level, group, fits, shares)
-    caveats = [*guarantee, *rule, RAW, *([ONE] if members.shape[1] < 2 else []), *alarms]
+    caveats = [*guarantee, *rule, RAW, *([ONE] if members.shape[1] < 2 and said is None else []), *told(members), *alarms]
     settings = {"level": level, "groups": groups, "members": int(members.shape[1]), "by_folds": certainty.by_folds, "score": score}
     settings |= {"shift": shift, "familiarity": familiarity, "refuse_above": refuse_above, "max_risk": max_risk, "tolerance": tolerance}
+    settings |= {"source": source or "members"}
     record = RunRecord("uncertainty", settings, None, table.fingerprint(), time.perf_counter() - started, len(table), tuple(caveats))
     return Prediction(
         level=level, record=record, familiarity=percent, odd_column=odd, refused=refused, reason=reason, index=table.index,
-        guarantee=(*guarantee, *rule), **parts,
+        guarantee=(*guarantee, *rule), samples=members if samples else None, **parts,
     )  # fmt: skip
 
 
@@ -86,9 +92,10 @@ def widths(model: Any, predictor: MemberPredictor, table: Table, level: float) -
     """Return how wide the intervals of rows are, (N,), summed over targets; for classes how many labels are in their sets."""
     certainty, held = model.certainty_, model.promises()
     score = choose("auto", predictor.task, certainty, held)
-    members = np.asarray(predictor.members_raw(table), np.float64)
+    members, said = asked_members(predictor, table)
     make = _classes if predictor.task == "classification" else _numbers
-    parts = make(predictor, certainty, held, table, members, Asked(level, score))
+    split = doubts(predictor.task, members, said, residual_variance(certainty))
+    parts = make(predictor, certainty, held, table, members, Asked(level, score), split)
     if predictor.task == "classification":
         return np.asarray(parts["sets"].sum(1), np.float64)
     wide = np.asarray(parts["high"] - parts["low"], np.float64)
@@ -127,20 +134,18 @@ def _labels(certainty: Certainty, table: Table, groups: str | None) -> npt.NDArr
 
 
 def _classes(
-    predictor: MemberPredictor, certainty: Certainty, held: Any, table: Table, members: FloatArray, asked: Asked
+    predictor: MemberPredictor, certainty: Certainty, held: Any, table: Table, members: FloatArray, asked: Asked, split: dict[str, Any]
 ) -> dict[str, Any]:
     averaged = members.mean(axis=1)
     calibrated = averaged if certainty.calibrator is None else certainty.calibrator.apply(averaged)
     names = np.empty(len(predictor.classes), object)
     names[:] = predictor.classes
-    aleatoric, epistemic = split_classes(members)
     out: dict[str, Any] = {
-        "point": np.asarray(names[calibrated.argmax(axis=1)].tolist()) if len(members) else names[:0],
+        "point": np.asarray(names[chosen(certainty, calibrated)].tolist()) if len(members) else names[:0],
         "probabilities": calibrated,
-        "aleatoric": aleatoric,
-        "epistemic": epistemic,
         "classes": tuple(predictor.classes),
         "doubt": 1 - calibrated.max(axis=1),
+        **split,
     }
     if certainty.conformals:
         if asked.score == "lac":
@@ -156,10 +161,9 @@ def _classes(
 
 
 def _numbers(
-    predictor: MemberPredictor, certainty: Certainty, held: Any, table: Table, members: FloatArray, asked: Asked
+    predictor: MemberPredictor, certainty: Certainty, held: Any, table: Table, members: FloatArray, asked: Asked, split: dict[str, Any]
 ) -> dict[str, Any]:
-    aleatoric, epistemic = split_numbers(members, residual_variance(certainty))
-    out: dict[str, Any] = {"point": members.mean(axis=1), "aleatoric": aleatoric, "epistemic": epistemic}
+    out: dict[str, Any] = {"point": members.mean(axis=1)}
     if certainty.conformals:
         if asked.score == "absolute":
             out["low"], out["high"] = intervals(certainty, members, asked.level, **asked.parts)
@@ -167,14 +171,14 @@ def _numbers(
             ends = normalised_intervals if asked.score == "normalised" else quantile_intervals
             out["low"], out["high"] = ends(certainty, held, table, members, asked)
     flat = members.shape[2] == 1
-    out = {k: v[:, 0] if flat and v is not None else v for k, v in out.items()}
+    out = {k: v[:, 0] if flat and v is not None else v for k, v in out.items()} | split
     return out | {"doubt": _size_of_error(certainty, held, table, members, out) if flat else None}
 
 
 def _size_of_error(certainty: Certainty, held: Any, table: Table, members: FloatArray, parts: dict[str, Any]) -> FloatArray | None:
     """Return the size of the error to expect of each row, (N,): as the forest tells it, else from both kinds of doubt."""
     if held is not None and held.local is not None:
-        _, told = local_answers(certainty, held, table, members, held.conformals["normalised"][0], 0)
-        return told[0] if told.ndim == 2 else np.asarray(told[0].mean(axis=1))
+        _, sizes = local_answers(certainty, held, table, members, held.conformals["normalised"][0], 0)
+        return sizes[0] if sizes.ndim == 2 else np.asarray(sizes[0].mean(axis=1))
     variances = [v for v in (parts["aleatoric"], parts["epistemic"]) if v is not None]
     return np.sqrt(np.sum(variances, axis=0)) if variances else None

@@ -18,8 +18,11 @@ def entropy(p: FloatArray) -> FloatArray:
     return np.asarray(-(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=-1))
 
 
-def split_classes(members: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+def split_classes(members: FloatArray, own: FloatArray | None = None) -> tuple[FloatArray, FloatArray | None]:
     """Return (aleatoric (N,), epistemic (N,)) in nats from member probabilities (N, K, O).
+
+    ``own`` (N, K, 1): what each member's law over the probabilities leaves open (prior networks); it is lack of knowledge too. The parts
+    add up: entropy of the mean = aleatoric + disagreement + own, the mean over members.
 
     Aleatoric: mean entropy of the members. Epistemic: entropy of their mean less that, the mutual information of class and member, 0 to
     ln K; None for a single member, which cannot disagree.
@@ -34,17 +37,25 @@ def split_classes(members: FloatArray) -> tuple[FloatArray, FloatArray | None]:
     ([0.693, 0.0], [0.0, 0.693])
     """
     aleatoric = entropy(members).mean(axis=1)
+    if own is not None:
+        open_ = np.minimum(own[..., 0].mean(axis=1), aleatoric)
+        return aleatoric - open_, np.maximum(entropy(members.mean(axis=1)) - aleatoric, 0.0) + open_
     if members.shape[1] < 2:
         return aleatoric, None
     return aleatoric, np.maximum(entropy(members.mean(axis=1)) - aleatoric, 0.0)
 
 
-def split_numbers(members: FloatArray, noise: FloatArray | None) -> tuple[FloatArray | None, FloatArray | None]:
+def split_numbers(
+    members: FloatArray, noise: FloatArray | None, own: FloatArray | None = None
+) -> tuple[FloatArray | None, FloatArray | None]:
     """Return (aleatoric, epistemic), each (N, O), variances in squared units, from member values (N, K, O).
 
     Epistemic: variance of the members (K in the denominator); None for a single member. Aleatoric: ``noise`` (O,), the mean squared
     residual of held-out rows, the same for every row; it contains what all members get wrong alike. None where no rows were held out.
+    ``own`` (N, K, O): the variance that each member gives a row itself (``head="normal"``); its mean is then the aleatoric part.
     """
     epistemic = members.var(axis=1) if members.shape[1] > 1 else None
+    if own is not None:
+        return own.mean(axis=1), epistemic
     aleatoric = None if noise is None else np.broadcast_to(noise, (len(members), members.shape[2])).copy()
     return aleatoric, epistemic

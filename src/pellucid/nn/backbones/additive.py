@@ -72,6 +72,7 @@ class Additive(nn.Module):
 
     additive = False
     stackable = True
+    listed = True
     penalised = True
     members = 1
     wants = ("sizes", "n_outputs")

@@ -94,6 +94,7 @@ class KAN(nn.Module):
 
     additive = False
     stackable = True
+    listed = True
     penalised = True
     members = 1
     wants = ("n_outputs",)

@@ -60,6 +60,7 @@ class LEURN(nn.Module):
 
     additive = False
     stackable = True
+    listed = True
     members = 1
     wants = ("n_outputs",)
 

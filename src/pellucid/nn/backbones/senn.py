@@ -42,6 +42,7 @@ class SENN(nn.Module):
 
     additive = False
     stackable = True
+    listed = True
     penalised = True
     members = 1
     wants = ("sizes", "n_outputs")

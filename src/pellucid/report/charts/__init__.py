@@ -116,6 +116,7 @@ _KINDS: dict[type, dict[str, Draw]] = {
         "doubt": _plain(certainty.doubt),
         "familiarity": _plain(certainty.familiarity),
         "row": lambda result, ask: certainty.one_row(result, ask.first),
+        "samples": lambda result, ask: certainty.samples(result, ask.first, ask.output),
     },
     Map: {
         "points": lambda result, ask: maps.points(result, ask.column, dict(ask.units)),
@@ -189,7 +190,7 @@ def chart(
         Map           ``"points"``, ``"predicted"``, ``"doubt"``, ``"kept"``, ``"quality"``, ``"second"``,
                       ``"perplexity"``, ``"noise"``, ``"loadings"``, ``"loss"``
         Scatter       ``"scatter"``; Representatives ``"representatives"``
-        Prediction    ``"probabilities"``, ``"interval"``, ``"doubt"``, ``"familiarity"``, ``"row"``
+        Prediction    ``"probabilities"``, ``"interval"``, ``"doubt"``, ``"familiarity"``, ``"row"``, ``"samples"``
         Coverage      ``"coverage"``
         RiskCoverage  ``"selective"``
         Watch         ``"watch"``

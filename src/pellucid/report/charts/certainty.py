@@ -170,6 +170,23 @@ def familiarity(result: Prediction) -> go.Figure:
     return figure
 
 
+def samples(result: Prediction, row: int, output: int | None = None) -> go.Figure:
+    """Return how the members' answers to one row are spread: one bar a bin, the answer given as a line."""
+    if result.samples is None:
+        raise RequestError("the members' answers were not kept", do="ask for them with model.uncertainty(X, samples=True)")
+    of_classes = result.probabilities is not None
+    at = output if output is not None else int(result.probabilities[row].argmax()) if result.probabilities is not None else 0
+    values = np.asarray(result.samples[row, :, at], float)
+    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    what = f"probability of {safe(result.classes[at], 30)}, before calibration" if of_classes else "answer"
+    title = f"What {len(values)} members answer to row {row}: spread {number(spread)}"
+    figure = blank(title, what, "members", height=300)
+    count, edges = np.histogram(values, bins=int(np.clip(np.sqrt(len(values)) * 1.5, 5, 30)))
+    figure.add_bar(x=(edges[:-1] + edges[1:]) / 2, y=count, width=0.9 * np.diff(edges), marker={"color": BLUE}, hoverinfo="x+y")
+    figure.add_vline(x=float(values.mean()), line={"color": ORANGE, "width": 2}, annotation={"text": "mean", "font": {"size": 11}})
+    return figure
+
+
 def one_row(result: Prediction, row: int) -> go.Figure:
     """Return the class probabilities of one row; classes in its conformal set are plain, the others hatched."""
     if result.probabilities is None:
