@@ -244,7 +244,9 @@ def coverage() -> Coverage:
 
 def silence() -> RiskCoverage:
     at = np.linspace(0.01, 1, 100)
-    groups = pd.DataFrame({"group": [BAD, BAD], "n": 9, "coverage": [0.5, 1.0], "accepted": [0.4, 1.0], "risk": 0.1, "low": 0.0, "high": 0.2})
+    groups = pd.DataFrame(
+        {"group": [BAD, BAD], "n": 9, "coverage": [0.5, 1.0], "accepted": [0.4, 1.0], "risk": 0.1, "low": 0.0, "high": 0.2}
+    )
     figures = (0.1, (0.08, 0.12), 0.02, 0.08, 0.06, 0.2, 0.1, (0.08, 0.12))
     words = ("share of wrong answers", "", "doubt", 400, "what silence wins")
     return RiskCoverage(at, 0.2 * at, 0.15 * at, 0.25 * at, *figures, *words, record("selective"), groups)
@@ -257,7 +259,9 @@ def watch() -> Watch:
 
 def next_rows() -> NextRows:
     some = frame(3)
-    return NextRows(np.arange(3), np.array([BAD, "b", "c"]), np.array([3.0, 2, 1]), np.array([np.inf, 1, 2]), "epistemic", "nats", some, record("n"))
+    return NextRows(
+        np.arange(3), np.array([BAD, "b", "c"]), np.array([3.0, 2, 1]), np.array([np.inf, 1, 2]), "epistemic", "nats", some, record("n")
+    )
 
 
 def everything() -> list[object]:

@@ -32,7 +32,9 @@ def predict(
     score: Annotated[
         str, typer.Option("--score", help="How intervals or sets are made: auto, absolute, normalised, quantile; lac, aps, raps.")
     ] = "auto",
-    groups: Annotated[str | None, typer.Option("--groups", help="Keep the promise in each group of this column.", show_default=False)] = None,
+    groups: Annotated[
+        str | None, typer.Option("--groups", help="Keep the promise in each group of this column.", show_default=False)
+    ] = None,
     max_risk: Annotated[
         float | None, typer.Option("--max-risk", help="Refuse answers until at most this share of the others is wrong.", show_default=False)
     ] = None,
@@ -74,7 +76,11 @@ def predict(
         if reasons is not None:
             write_frame(reasons_beside(out), reasons)
     if as_json:
-        typer.echo(to_json({"answers": frame} | ({} if reasons is None else {"reasons": reasons}) | ({"guarantee": guarantee} if certainty else {})))
+        typer.echo(
+            to_json(
+                {"answers": frame} | ({} if reasons is None else {"reasons": reasons}) | ({"guarantee": guarantee} if certainty else {})
+            )
+        )
     elif not quiet:
         say(f"Written: {out} ({len(frame)} rows)" + ("" if reasons is None or out is None else f" and {reasons_beside(out)}"))
         for promise in guarantee:

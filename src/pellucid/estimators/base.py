@@ -23,8 +23,8 @@ from pellucid import registry
 from pellucid.errors import NotFittedError, RequestError
 from pellucid.estimators.arguments import check_arguments
 from pellucid.estimators.certainty import Certainty, certify
-from pellucid.estimators.engines import Engine, make_engine, row_weights
 from pellucid.estimators.doubt_views import FamiliarityView, WidthView
+from pellucid.estimators.engines import Engine, make_engine, row_weights
 from pellucid.estimators.predictor import EnginePredictor, EpistemicView, NetworkPredictor
 from pellucid.estimators.prepare import Target, Training, is_array, new_table, stopping_data, training_data
 from pellucid.estimators.promises import Promises, fit_promises, with_strangeness
@@ -426,7 +426,9 @@ class TabularEstimator(BaseEstimator):
         """
         self._check_fitted()
         if self._split_rows is None:
-            raise RequestError("this model no longer has its training rows, so no familiarity can be fitted", do="fit it again, then save it")
+            raise RequestError(
+                "this model no longer has its training rows, so no familiarity can be fitted", do="fit it again, then save it"
+            )
         with limit_threads(self.threads):
             for method in methods:
                 self._promises = with_strangeness(self, self.promises(), method, options)

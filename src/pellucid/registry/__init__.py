@@ -108,7 +108,19 @@ def _load() -> None:
         )
 
         why = (explainers, explainers_network, explainers_table, explainers_rows)
-        for module in (backbones, peers, encoders, regularizers, *why, acts, selections, uncertainties, uncertainties_promises, audits, trials):
+        for module in (
+            backbones,
+            peers,
+            encoders,
+            regularizers,
+            *why,
+            acts,
+            selections,
+            uncertainties,
+            uncertainties_promises,
+            audits,
+            trials,
+        ):
             _TABLE.update({(e.kind, e.name): e for e in module.ENTRIES})
 
 

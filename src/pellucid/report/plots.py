@@ -162,7 +162,9 @@ def _promise_plots(data: ReportData) -> dict[str, Plot]:
         head = ("rows", "promised", "held", "count", "verdict")
         rows = [
             (w.clean(g), w.percent(v, 0), w.ranged(s, lo, hi, brackets=""), f"{int(n):,}", k)
-            for g, v, s, lo, hi, n, k in data.promise.table[["group", "level", "share", "low", "high", "n", "verdict"]].itertuples(index=False)
+            for g, v, s, lo, hi, n, k in data.promise.table[["group", "level", "share", "low", "high", "n", "verdict"]].itertuples(
+                index=False
+            )
         ]
         out["promise"] = _plot("promise", chart(data.promise), w.clean(data.promise.words, 300), head, rows)
     if data.silence is not None:

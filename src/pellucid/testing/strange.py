@@ -37,7 +37,8 @@ def swapped(table: Table, seed: int = 0) -> tuple[Table, Names]:
         rows = np.flatnonzero(chosen == j)
         source = _others(codes[name], rows, draw)
         frame[name] = frame[name].to_numpy(copy=True)[_moved(len(frame), rows, source)] if len(rows) else frame[name]
-    return Table(frame, table.schema, table.library), np.asarray(usable, object)[chosen]
+    names: Names = np.asarray(usable, object)
+    return Table(frame, table.schema, table.library), names[chosen]
 
 
 def _others(code: Ints, rows: Ints, draw: np.random.Generator) -> Ints:

@@ -42,7 +42,9 @@ def adaptive_scores(probabilities: npt.ArrayLike, uniform: npt.ArrayLike | float
     return np.asarray(through - (1 - u) * p + penalty * np.maximum(rank + 1 - free, 0))
 
 
-def own_scores(probabilities: npt.ArrayLike, truth: npt.ArrayLike, uniform: npt.ArrayLike | float, penalty: float = 0.0, free: int = 0) -> FloatArray:
+def own_scores(
+    probabilities: npt.ArrayLike, truth: npt.ArrayLike, uniform: npt.ArrayLike | float, penalty: float = 0.0, free: int = 0
+) -> FloatArray:
     """Return the score of each row's true class, (N,), from probabilities (N, O) and class numbers (N,)."""
     scores = adaptive_scores(probabilities, uniform, penalty, free)
     return np.asarray(scores[np.arange(len(scores)), np.asarray(truth, np.int64)])

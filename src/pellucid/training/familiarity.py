@@ -73,7 +73,6 @@ class RowSpace:
             out[:, self.n_numbers + j] = lookup[codes]
         return out
 
-
     def state(self) -> dict[str, Any]:
         """Return what :meth:`from_state` needs: text and arrays."""
         return {"columns": list(self.columns), "knots": list(self.knots), "slopes": self.slopes, "levels": [list(v) for v in self.levels]}

@@ -95,7 +95,9 @@ def areas(doubt: npt.ArrayLike, loss: npt.ArrayLike) -> Areas:
     return Areas(area, best, area - best, float(suffered.mean() / len(d)), float(e.mean()))
 
 
-def _weighted_curve(order: npt.NDArray[np.int64], start: npt.NDArray[np.int64], loss: FloatArray, weights: FloatArray, at: FloatArray) -> FloatArray:
+def _weighted_curve(
+    order: npt.NDArray[np.int64], start: npt.NDArray[np.int64], loss: FloatArray, weights: FloatArray, at: FloatArray
+) -> FloatArray:
     """Return the risk at the coverages ``at`` (G,) of rows that count ``weights`` times."""
     w = weights[order]
     size = np.concatenate([[0.0], np.cumsum(np.add.reduceat(w, start))])

@@ -82,7 +82,13 @@ class Strangeness:
 
     @classmethod
     def of_states(
-        cls, method: str, kept: FloatArray, held: FloatArray, decoys: FloatArray, labels: npt.NDArray[Any] | None, options: Mapping[str, Any]
+        cls,
+        method: str,
+        kept: FloatArray,
+        held: FloatArray,
+        decoys: FloatArray,
+        labels: npt.NDArray[Any] | None,
+        options: Mapping[str, Any],
     ) -> Strangeness:
         """Return the fit on hidden states of rows learned from, of rows not learned from, and of the latter with their cells shuffled."""
         kind: Any = DENSITIES[method]

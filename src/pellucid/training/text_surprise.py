@@ -50,7 +50,11 @@ class CharacterModel:
         letters = np.unique(points)
         bare = cls(letters, (), (), (), (), ())
         windows, _ = bare._windows(texts)
-        grams, counts, contexts, totals, kinds = [], [], [], [], []
+        grams: list[Any] = []
+        counts: list[Any] = []
+        contexts: list[Any] = []
+        totals: list[Any] = []
+        kinds: list[Any] = []
         for n in range(1, ORDER + 1):
             gram, count = np.unique(bare._number(windows[:, -n:]), return_counts=True)
             context, at = np.unique(gram // bare._base, return_inverse=True)
@@ -78,7 +82,9 @@ class CharacterModel:
         owner = np.repeat(np.arange(len(cut)), [len(t) for t in cut])
         points = np.array([ord(c) for t in cut for c in t], np.int64)
         place = np.searchsorted(self.letters, points)
-        known = self.letters[np.minimum(place, max(len(self.letters) - 1, 0))] == points if len(self.letters) else np.zeros(len(points), bool)
+        known = (
+            self.letters[np.minimum(place, max(len(self.letters) - 1, 0))] == points if len(self.letters) else np.zeros(len(points), bool)
+        )
         code = np.where(known, place + 3, UNKNOWN)
         out = np.full((len(code), ORDER), BORDER, np.int64)
         out[:, -1] = code
@@ -111,7 +117,8 @@ class CharacterModel:
         try:
             kinds: dict[str, Any] = {"grams": np.int64, "contexts": np.int64}
             lists = {
-                k: tuple(np.asarray(v, kinds.get(k, np.float64)) for v in state[k]) for k in ("grams", "counts", "contexts", "totals", "kinds")
+                k: tuple(np.asarray(v, kinds.get(k, np.float64)) for v in state[k])
+                for k in ("grams", "counts", "contexts", "totals", "kinds")
             }
             return cls(np.asarray(state["letters"], np.int64), **lists)
         except (KeyError, TypeError, ValueError) as error:

@@ -1,4 +1,7 @@
-"""Sets that grow where the model is less sure (APS), and the same with a penalty for late ranks (RAPS). Letters: N rows, K members, O classes."""
+"""Sets that grow where the model is less sure (APS), and the same with a penalty for late ranks (RAPS).
+
+Letters: N rows, K members, O classes.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,7 @@ def uniforms_of(table: Table) -> FloatArray:
     return np.asarray((mix(hashes.sum(axis=1, dtype=np.uint64)) >> np.uint64(11)) / 2.0**53)
 
 
-def sets(
-    certainty: Certainty, promises: Any, table: Table, members: FloatArray, calibrated: FloatArray, asked: Asked
-) -> BoolArray:
+def sets(certainty: Certainty, promises: Any, table: Table, members: FloatArray, calibrated: FloatArray, asked: Asked) -> BoolArray:
     """Return which classes are in each row's set, (N, O): the most probable ones up to a mass, the last by chance.
 
     Romano, Sesia and Candes 2020, arXiv:2006.02544. Sets are larger than those of ``"lac"`` and closer to the promise in easy and in hard
@@ -57,6 +58,6 @@ def _sets(
 ) -> BoolArray:  # fmt: skip
     conformal, uniform = promises.conformals[name][0], uniforms_of(table)
     if not certainty.by_folds:
-        return conformal.sets_of(adaptive_scores(calibrated, uniform, penalty, free), asked.level, **asked.parts)
+        return np.asarray(conformal.sets_of(adaptive_scores(calibrated, uniform, penalty, free), asked.level, **asked.parts))
     answers = calibrated_folds(certainty, members, conformal)
-    return conformal.sets_of(adaptive_scores(answers, uniform[:, None], penalty, free), asked.level, **asked.parts)
+    return np.asarray(conformal.sets_of(adaptive_scores(answers, uniform[:, None], penalty, free), asked.level, **asked.parts))

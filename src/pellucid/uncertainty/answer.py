@@ -69,13 +69,17 @@ def ask(
     percent, odd, alarms = _familiar(model, predictor, certainty, familiarity, table)
     doubtful, rule = refused_by_doubt(held, parts["doubt"], predictor.task, refuse_above, max_risk, tolerance)
     unbounded = is_unbounded(certainty, level)
-    refused, reason = refusals(
-        len(table), level, parts.pop("sets", None), parts.pop("nothing", None), unbounded, percent, odd, doubtful
-    )
+    refused, reason = refusals(len(table), level, parts.pop("sets", None), parts.pop("nothing", None), unbounded, percent, odd, doubtful)
     fits = conformals_of(certainty, held, score) if certainty.conformals else ()
     guarantee = promises(certainty, level, group, fits, shares)
     caveats = [*guarantee, *rule, RAW, *([ONE] if members.shape[1] < 2 else []), *alarms]
-    settings = {"level": level, "groups": groups, "members": int(members.shape[1]), "by_folds": certainty.by_folds, "score": score}
+    settings: dict[str, Any] = {
+        "level": level,
+        "groups": groups,
+        "members": int(members.shape[1]),
+        "by_folds": certainty.by_folds,
+        "score": score,
+    }
     settings |= {"shift": shift, "familiarity": familiarity, "refuse_above": refuse_above, "max_risk": max_risk, "tolerance": tolerance}
     record = RunRecord("uncertainty", settings, None, table.fingerprint(), time.perf_counter() - started, len(table), tuple(caveats))
     return Prediction(

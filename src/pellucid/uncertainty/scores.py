@@ -92,7 +92,9 @@ def grouped_by_fold(members: FloatArray, conformal: Conformal, by_folds: bool) -
     return members.reshape(n, folds, k // folds)
 
 
-def local_answers(certainty: Certainty, promises: Any, table: Table, members: FloatArray, conformal: Conformal, j: int) -> tuple[FloatArray, FloatArray]:
+def local_answers(
+    certainty: Certainty, promises: Any, table: Table, members: FloatArray, conformal: Conformal, j: int
+) -> tuple[FloatArray, FloatArray]:
     """Return (point (N,) or (N, folds), (3, ...) spread, low and high of the error) of target j; members (N, K, O)."""
     shared = grouped_by_fold(members[:, :, j], conformal, certainty.by_folds)
     return shared.mean(axis=-1), promises.local.answers(table, shared, j)

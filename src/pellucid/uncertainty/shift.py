@@ -27,7 +27,9 @@ def stated_shift(groups: str | None, shift: Mapping[str, Mapping[Any, float]] | 
         return groups, None
     if not isinstance(shift, Mapping) or len(shift) != 1 or not all(isinstance(v, Mapping) and v for v in shift.values()):
         raise ArgumentError(
-            "shift cannot be used", expected="one column with the share of each group, such as {'sex': {'F': 0.7, 'M': 0.3}}", got=repr(shift)
+            "shift cannot be used",
+            expected="one column with the share of each group, such as {'sex': {'F': 0.7, 'M': 0.3}}",
+            got=repr(shift),
         )
     if groups is not None:
         raise ArgumentError("groups and shift cannot be asked at once", do="ask coverage in each group, or coverage of the stated mixture")

@@ -13,7 +13,12 @@ from pellucid.results import Coverage, NextRows, RiskCoverage, Watch
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-_LOOK = {"kept": (BLUE, "circle"), "broken": (RED, "x"), "more than promised": (ORANGE, "triangle-up"), "cannot tell": (GREY, "circle-open")}
+_LOOK = {
+    "kept": (BLUE, "circle"),
+    "broken": (RED, "x"),
+    "more than promised": (ORANGE, "triangle-up"),
+    "cannot tell": (GREY, "circle-open"),
+}
 
 
 def coverage(result: Coverage) -> go.Figure:
