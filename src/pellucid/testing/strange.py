@@ -67,7 +67,9 @@ def scaled(table: Table, seed: int = 0, factor: float = 1000.0) -> tuple[Table, 
     chosen, there = turn.argmax(1), turn.max(1) >= 0
     values[np.flatnonzero(there), chosen[there]] *= factor
     made = table.with_cells({name: values[:, j] for j, name in enumerate(names)})
-    return made, np.where(there, np.asarray(names, object)[chosen], None)
+    found: Names = np.asarray(names, object)[chosen]
+    found[~there] = None
+    return made, found
 
 
 def withheld(frame: pd.DataFrame, column: str, levels: Sequence[Any]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -200,13 +200,17 @@ class LocalError:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> LocalError:
         """Return the fit that :meth:`state` described (arrays or lists)."""
-        kinds: dict[str, Any] = {"feature": np.int32, "left": np.int32, "right": np.int32, "threshold": np.float32, "values": np.float64}
         try:
-            read = lambda f: {k: np.asarray(v, kinds[k]) if k in kinds else float(v) for k, v in f.items()}  # noqa: E731
-            forests = tuple(tuple(ResidualForest(**read(f)) for f in one) for one in state["forests"])
+            forests = tuple(tuple(_forest(f) for f in one) for one in state["forests"])
             return cls(RowSpace.from_state(state["space"]), forests)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError("the saved sizes of errors cannot be read", got=f"{type(error).__name__}: {error}") from error
+
+
+def _forest(state: Mapping[str, Any]) -> ResidualForest:
+    kinds: dict[str, Any] = {"feature": np.int32, "left": np.int32, "right": np.int32, "threshold": np.float32, "values": np.float64}
+    arrays: dict[str, Any] = {k: np.asarray(state[k], kind) for k, kind in kinds.items()}
+    return ResidualForest(**arrays, floor=float(state["floor"]), width=float(state["width"]))
 
 
 def _some(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
