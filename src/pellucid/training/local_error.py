@@ -125,9 +125,9 @@ def _width(samples: Sequence[Any], at: npt.NDArray[np.int64], size: FloatArray, 
     return float(quantile(np.sort(size[known] / spread), 0.9) * spread.mean() / constant) if 0 < constant < np.inf else 1.0
 
 
-def features_of(space: RowSpace, table: Table, members: FloatArray) -> FloatArray:
-    """Return what the forest of one target reads: the columns, the answer, and how far the members disagree; members (N, k)."""
-    parts = [space.encode(table), members.mean(axis=1, keepdims=True)]
+def features_of(cells: FloatArray, members: FloatArray) -> FloatArray:
+    """Return what the forest of one target reads: cells (N, C) of a row space, the answer, and how far members (N, k) disagree."""
+    parts = [cells, members.mean(axis=1, keepdims=True)]
     if members.shape[1] > 1:
         parts.append(np.log(members.std(axis=1, keepdims=True) + 1e-12))
     return np.concatenate(parts, axis=1)
@@ -158,9 +158,9 @@ class LocalError:
         if min(map(len, chosen), default=0) < FEWEST or not table.features:
             return None
         space = RowSpace.fit(table)
-        forests = []
+        cells, forests = space.encode(table), []
         for j in range(truth.shape[1]):
-            x, residual = features_of(space, table, members[:, :, j]), truth[:, j] - members[:, :, j].mean(1)
+            x, residual = features_of(cells, members[:, :, j]), truth[:, j] - members[:, :, j].mean(1)
             forests.append(tuple(ResidualForest.fit(x[rows], residual[rows], seed % 2**31) for rows in chosen))
         return cls(space, tuple(forests))
 
@@ -181,16 +181,16 @@ class LocalError:
         -------
         (3, N) for one forest or with ``folds``; else (3, N, K).
         """
-        forests = self.forests[target]
+        forests, cells = self.forests[target], self.space.encode(table)
         several = members if members.ndim == 3 else np.repeat(members[:, None], len(forests), axis=1)
         if folds is not None:
             out = np.empty((3, len(table)))
             for k, forest in enumerate(forests):
                 rows = np.flatnonzero(folds == k)
                 if len(rows):
-                    out[:, rows] = forest.answers(features_of(self.space, table.take(rows), several[rows, k]))
+                    out[:, rows] = forest.answers(features_of(cells[rows], several[rows, k]))
             return out
-        every = np.stack([np.stack(f.answers(features_of(self.space, table, several[:, k]))) for k, f in enumerate(forests)], axis=2)
+        every = np.stack([np.stack(f.answers(features_of(cells, several[:, k]))) for k, f in enumerate(forests)], axis=2)
         return every[:, :, 0] if len(forests) == 1 else every
 
     def state(self) -> dict[str, Any]:
