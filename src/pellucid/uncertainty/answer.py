@@ -66,6 +66,8 @@ def ask(
     members = np.asarray(predictor.members_raw(table), np.float64)
     make = _classes if predictor.task == "classification" else _numbers
     parts = make(predictor, certainty, held, table, members, asked)
+    parts |= _kinds(predictor.task, members, certainty)
+    parts["doubt"] = _doubt(predictor.task, certainty, held, table, members, parts)
     percent, odd, alarms = _familiar(model, predictor, certainty, familiarity, table)
     doubtful, rule = refused_by_doubt(held, parts["doubt"], predictor.task, refuse_above, max_risk, tolerance)
     unbounded = is_unbounded(certainty, level)
@@ -139,14 +141,10 @@ def _classes(
     calibrated = averaged if certainty.calibrator is None else certainty.calibrator.apply(averaged)
     names = np.empty(len(predictor.classes), object)
     names[:] = predictor.classes
-    aleatoric, epistemic = split_classes(members)
     out: dict[str, Any] = {
         "point": np.asarray(names[calibrated.argmax(axis=1)].tolist()) if len(members) else names[:0],
         "probabilities": calibrated,
-        "aleatoric": aleatoric,
-        "epistemic": epistemic,
         "classes": tuple(predictor.classes),
-        "doubt": 1 - calibrated.max(axis=1),
     }
     if certainty.conformals:
         if asked.score == "lac":
@@ -164,8 +162,7 @@ def _classes(
 def _numbers(
     predictor: MemberPredictor, certainty: Certainty, held: Any, table: Table, members: FloatArray, asked: Asked
 ) -> dict[str, Any]:
-    aleatoric, epistemic = split_numbers(members, residual_variance(certainty))
-    out: dict[str, Any] = {"point": members.mean(axis=1), "aleatoric": aleatoric, "epistemic": epistemic}
+    out: dict[str, Any] = {"point": members.mean(axis=1)}
     if certainty.conformals:
         if asked.score == "absolute":
             out["low"], out["high"] = intervals(certainty, members, asked.level, **asked.parts)
@@ -173,12 +170,27 @@ def _numbers(
             ends = normalised_intervals if asked.score == "normalised" else quantile_intervals
             out["low"], out["high"] = ends(certainty, held, table, members, asked)
     flat = members.shape[2] == 1
-    out = {k: v[:, 0] if flat and v is not None else v for k, v in out.items()}
-    return out | {"doubt": _size_of_error(certainty, held, table, members, out) if flat else None}
+    return {k: v[:, 0] if flat else v for k, v in out.items()}
 
 
-def _size_of_error(certainty: Certainty, held: Any, table: Table, members: FloatArray, parts: dict[str, Any]) -> FloatArray | None:
-    """Return the size of the error to expect of each row, (N,): as the forest tells it, else from both kinds of doubt."""
+def _kinds(task: str, members: FloatArray, certainty: Certainty) -> dict[str, Any]:
+    """Return the two kinds of doubt by name, each (N,), for several numbers (N, O), or None."""
+    if task == "classification":
+        aleatoric, epistemic = split_classes(members)
+        return {"aleatoric": aleatoric, "epistemic": epistemic}
+    both = dict(zip(("aleatoric", "epistemic"), split_numbers(members, residual_variance(certainty))))
+    return {k: v[:, 0] if members.shape[2] == 1 and v is not None else v for k, v in both.items()}
+
+
+def _doubt(task: str, certainty: Certainty, held: Any, table: Table, members: FloatArray, parts: Mapping[str, Any]) -> FloatArray | None:
+    """Return the figure that ranks rows, (N,): the chance of being wrong, or the size of the error to expect; None for several numbers.
+
+    The size is what the forest tells, else that of both kinds of doubt together.
+    """
+    if task == "classification":
+        return np.asarray(1 - parts["probabilities"].max(axis=1))
+    if members.shape[2] != 1:
+        return None
     if held is not None and held.local is not None:
         _, told = local_answers(certainty, held, table, members, held.conformals["normalised"][0], 0)
         return told[0] if told.ndim == 2 else np.asarray(told[0].mean(axis=1))
