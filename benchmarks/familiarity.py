@@ -1,12 +1,12 @@
-"""Does the model notice rows it has not learned about? Planted strangeness (``pellucid.testing.strange``) against every measure of familiarity.
+"""Does the model notice rows it has not learned about? Planted strangeness (``pellucid.testing.strange``) against every measure.
 
     python benchmarks/familiarity.py                # all tasks, some processor minutes
     python benchmarks/familiarity.py --small        # fewer rows and steps, one seed
     python benchmarks/familiarity.py cell scaled --measures neighbours row_model
 
-Tasks: ``cell`` (one cell taken from another row), ``class`` (a species of penguins, wines of quality 8), ``age`` (adults under 30 trained, over 50
-asked), ``scaled`` (one number times 1,000). Usual rows are test rows the model did not learn from. Beside the measures of the package stand
-plain nearest neighbours on scaled columns and an isolation forest.
+Tasks: ``cell`` (one cell taken from another row), ``class`` (a species of penguins, wines of quality 8), ``age`` (adults under 30 trained,
+over 50 asked), ``scaled`` (one number times 1,000). Usual rows are test rows the model did not learn from. Beside the measures of the
+package stand plain nearest neighbours on scaled columns and an isolation forest.
 """
 
 from __future__ import annotations

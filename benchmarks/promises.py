@@ -4,12 +4,12 @@
     python benchmarks/promises.py --small           # 1 fit x 20 redraws, few rows
     python benchmarks/promises.py adult compas
 
-Coverage: each fit answers a pool of rows it never saw, once; a redraw parts the pool into certify and test rows anew. The number of covered test
-rows then follows a Beta-binomial law (``trust``: k of n + 1 scores), whatever the model; the randomised places in that law are tested against
-even ones (Kolmogorov-Smirnov, p > .01). On compas the promise is made in each group of race and of sex, with p > .01 / (groups x levels).
+Coverage: each fit answers a pool of rows it never saw, once; a redraw parts the pool into certify and test rows anew. The number of
+covered test rows then follows a Beta-binomial law, whatever the model; the randomised places in that law are tested against even ones
+(Kolmogorov-Smirnov, p > .01). On compas the promise is made in each group of race and of sex, with p > .01 / (groups x levels).
 
-Risk-coverage: classes against the model's raw highest probability, numbers against one width for all rows, both paired over bootstrap draws of
-the rows; the distance to the least possible area is stated.
+Risk-coverage: classes against the model's raw highest probability, numbers against one width for all rows, both paired over bootstrap
+draws of the rows; the distance to the least possible area is stated.
 """
 
 from __future__ import annotations
@@ -122,7 +122,9 @@ def coverage(name: str, fits: int, redraws: int, small: bool) -> None:
     for (measure, of, level), values in found.items():
         p = stats.kstest(values, "uniform").pvalue
         verdict = "fits" if p > 0.01 / several else "DOES NOT FIT"
-        print(f"{name}, {measure}, {of}, {level:.0%}: {len(values)} draws, KS p = {p:.3f} (needs {0.01 / several:.2g}), {verdict}", flush=True)
+        print(
+            f"{name}, {measure}, {of}, {level:.0%}: {len(values)} draws, KS p = {p:.3f} (needs {0.01 / several:.2g}), {verdict}", flush=True
+        )
 
 
 def selective(name: str, seed: int, answers: Answers, classes: bool) -> None:

@@ -162,6 +162,21 @@ def test_fit_predict_and_explain_write_their_files(run, people_csv, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"buys.pellucid", "answers.parquet", "answers.reasons.parquet", "why.csv"}
 
 
+def test_certainty_can_be_asked_by_score_group_and_risk(run, linear_model, people_csv, tmp_path):
+    asked = ("--certainty", "--score", "aps", "--groups", "city", "--max-risk", "0.3", "--level", "0.8")
+    done = run("predict", linear_model, people_csv, "--out", tmp_path / "a.csv", *asked)
+    assert done.code == 0, done.err
+    assert "coverage is asked in each group of 'city'" in " ".join(done.err.split()) + " ".join(done.out.split())
+    frame = pd.read_csv(tmp_path / "a.csv")
+    assert {"set", "doubt", "familiarity", "odd_column", "refused", "reason"} <= set(frame.columns)
+    told = json.loads(run("predict", linear_model, people_csv, "--json", *asked).out)
+    assert told["guarantee"][0].startswith("set: covers")
+    wrong = run("predict", linear_model, people_csv, "--out", tmp_path / "b.csv", "--certainty", "--score", "quantile")
+    assert wrong.code == 1
+    assert "no score 'quantile'" in wrong.err
+    assert not (tmp_path / "b.csv").exists()
+
+
 def test_costs_add_the_cheapest_answers(run, linear_model, people_csv, tmp_path):
     done = run("predict", linear_model, people_csv, "--out", tmp_path / "a.csv", "--cost", "yes/no=9,no/yes=1")
     assert done.code == 0, done.err

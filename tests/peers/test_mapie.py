@@ -63,7 +63,7 @@ def test_class_sets(level):
 
 @pytest.mark.parametrize("level", [0.8, 0.9, 0.95])
 def test_adaptive_sets(level):
-    """Held-out scores with MAPIE's own chance; a class is in where the mass up to it does not pass the bound (MAPIE never leaves a set empty)."""
+    """Held-out scores with MAPIE's own chance; a class is in where the mass up to it does not pass the bound; MAPIE leaves no set empty."""
     from mapie.classification import SplitConformalClassifier
     from sklearn.datasets import make_classification
     from sklearn.linear_model import LogisticRegression

@@ -46,6 +46,19 @@ def test_wilson_is_scipys():
         assert (float(low), float(high)) == pytest.approx((known.low, known.high), abs=1e-12)
 
 
+def test_curves_and_errors_are_scikit_learns_on_the_same_bins():
+    from sklearn.calibration import calibration_curve
+
+    p, y = uniform(997, 5)  # no number of bins divides the rows: edges lie between them
+    curve = reliability(p[:, 1], y, bins=8)
+    share, claimed = calibration_curve(y, p[:, 1], n_bins=8, strategy="quantile")
+    np.testing.assert_allclose(curve.happened, share, atol=1e-12)
+    np.testing.assert_allclose(curve.claimed, claimed, atol=1e-12)
+    share, claimed = calibration_curve(y, p[:, 1], n_bins=15, strategy="uniform")
+    count = np.histogram(p[:, 1], bins=np.linspace(0, 1, 16))[0]
+    assert ece(p[:, 1], y, bins=15) == pytest.approx((count[count > 0] * np.abs(share - claimed)).sum() / 997, abs=1e-12)
+
+
 def test_reliability_bins_hold_every_row_once():
     p, y = uniform(1000, 4)
     curve = reliability(p[:, 1], y)

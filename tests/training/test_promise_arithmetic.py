@@ -71,7 +71,7 @@ def test_a_stated_shift_is_the_weighted_quantile_by_hand():
     labels = np.repeat(["a", "b"], [300, 100])
     score = np.r_[np.linspace(0, 1, 300), np.linspace(0, 4, 100)]
     fit = Conformal.fit_scores("absolute", score, groups={"g": labels})
-    own, new = fit.shifted("g", np.array(["a", "b", "c"]), {"a": 1.0, "b": 1.0})
+    _, new = fit.shifted("g", np.array(["a", "b", "c"]), {"a": 1.0, "b": 1.0})
     assert new.tolist() == [pytest.approx(0.5 / 0.75), pytest.approx(0.5 / 0.25), np.inf]
     bound = fit.bounds(2, 0.8, group="g", labels=np.array(["a", "b"]), shares={"a": 0.5, "b": 0.5})
     order = np.argsort(score, kind="stable")

@@ -97,7 +97,7 @@ def test_probabilities_of_characters_add_up():
 
 def test_texts_name_the_odd_column_and_miss_nothing_where_there_is_no_text():
     rng = np.random.default_rng(5)
-    words = "the red house by old sea with small garden near market street".split()
+    words = ["the", "red", "house", "by", "old", "sea", "with", "small", "garden", "near", "market", "street"]
     made = [" ".join(rng.choice(words, 7)) for _ in range(400)]
     table = read_table(pd.DataFrame({"a": made, "b": made[::-1]}), types={"a": "text", "b": "text"})
     fitted = Strangeness.of_texts(table.take(slice(0, 250)), table.take(slice(250, 400)))

@@ -14,7 +14,7 @@ LEVEL = 0.9
 
 def rows(n, seed):
     rng = np.random.default_rng(seed)
-    words = "red house old sea small garden near street".split()
+    words = ["red", "house", "old", "sea", "small", "garden", "near", "street"]
     note = [" ".join(rng.choice(words, 5)) for _ in range(n)]
     return pd.DataFrame({"signal": rng.normal(size=n), "noise": rng.uniform(0, 1, n), "town": rng.choice(["a", "b", "c"], n), "note": note})
 
@@ -130,7 +130,7 @@ def test_groups_shift_and_coverage(numbers, new):
         numbers.uncertainty(new, shift={"town": 3})
     with pytest.raises(ArgumentError, match="at once"):
         numbers.uncertainty(new, groups="town", shift={"town": {"a": 1.0}})
-    with pytest.raises(RequestError, match="'note' is no column of groups|groups"):
+    with pytest.raises(RequestError, match="'signal' is no column of groups"):
         pld.uncertainty.coverage(numbers, new, y, groups="signal")
     with pytest.raises(RequestError, match="true answers"):
         pld.uncertainty.coverage(numbers, new)
@@ -167,7 +167,8 @@ def test_a_limit_of_doubt_refuses_and_a_limit_of_risk_finds_it(classes, numbers,
     assert answered.mean() > 0.2
     assert np.mean(np.abs(near.point - y)[answered] > 1.0) <= 0.2 + 3 * np.sqrt(0.16 / answered.sum())
     for options, said in (
-        ({"max_risk": 0.1}, "from when on"), ({"max_risk": 0.1, "tolerance": 1.0, "refuse_above": 1.0}, "two ways"), ({"tolerance": 1.0}, "goes with"),
+        ({"max_risk": 0.1}, "from when on"), ({"max_risk": 0.1, "tolerance": 1.0, "refuse_above": 1.0}, "two ways"),
+        ({"tolerance": 1.0}, "goes with"),
     ):  # fmt: skip
         with pytest.raises(ArgumentError, match=said):
             numbers.uncertainty(new, **options)

@@ -200,7 +200,7 @@ class Subject:
         """Return for whom the promise is kept, and what silence wins; nothing where no row was held out."""
         from pellucid.uncertainty import coverage, selective
 
-        if not known.any() or not self.model.certainty_.conformals or self.answers().ndim > 1 and self.task == "regression":
+        if not known.any() or not self.model.certainty_.conformals or (self.answers().ndim > 1 and self.task == "regression"):
             return {}
         rows, truth = self.rows(), self.truth()
         name = next(iter(gather.group_columns(self.test.drop([self.target]))), None)

@@ -47,7 +47,7 @@ class WidthView(_View):
     Numbers: of the score with the narrowest intervals that tell rows apart. Raises RequestError where every row has the same width.
     """
 
-    outputs = ("width",)
+    outputs: tuple[str, ...] = ("width",)
 
     def __init__(self, whole: EnginePredictor, model: Any) -> None:
         super().__init__(whole)
@@ -67,7 +67,7 @@ class WidthView(_View):
 class FamiliarityView(_View):
     """How far from its nearest kept training rows a row lies: high for strange rows, in mean squared spreads summed over columns."""
 
-    outputs = ("unfamiliarity",)
+    outputs: tuple[str, ...] = ("unfamiliarity",)
     scale = "distance to training rows"
 
     def __init__(self, whole: EnginePredictor, fitted: Familiarity | None) -> None:

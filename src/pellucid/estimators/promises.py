@@ -124,8 +124,8 @@ def _local(
 ) -> tuple[LocalError | None, Ints | None]:
     """Return the sizes of errors, and the folds of the held-out rows for them.
 
-    They are learned from the rows that decided when to stop. Where there are none, or the model learned from them as well, the held-out rows
-    answer for each other in folds: those of the plan, else two.
+    They are learned from the rows that decided when to stop. Where there are none, or the model learned from them as well, the held-out
+    rows answer for each other in folds: those of the plan, else two.
     """
     stop, engine = model._split_rows.plan.stop, model.engine_
     honest = folds is None and len(stop) and (engine.differentiable or getattr(engine, "stops_early", False))
@@ -164,8 +164,8 @@ def with_strangeness(model: TabularEstimator, promises: Promises, method: str, o
             raise RequestError(
                 f"familiarity by {method!r} looks at hidden states", got=f"the backbone {model.record_['backbone']!r}, which has none"
             )
-        states = [predictor.hidden(t) for t in (kept, held, decoys)]
-        fitted = Strangeness.of_states(method, *states, labels, options)
+        inside, placed, shuffled = (predictor.hidden(t) for t in (kept, held, decoys))
+        fitted = Strangeness.of_states(method, inside, placed, shuffled, labels, options)
     elif method == "text_surprise":
         fitted = Strangeness.of_texts(kept, held)
     elif method == "row_model":

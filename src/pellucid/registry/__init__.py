@@ -114,8 +114,8 @@ def _load() -> None:
 
         why = (explainers, explainers_network, explainers_table, explainers_rows)
         for module in (
-            backbones, peers, encoders, regularizers, *why, acts, selections, uncertainties, uncertainties_promises, audits, shifts, remedies,
-            maps, trials,
+            backbones, peers, encoders, regularizers, *why, acts, selections, uncertainties, uncertainties_promises, audits, shifts,
+            remedies, maps, trials,
         ):  # fmt: skip
             _TABLE.update({(e.kind, e.name): e for e in module.ENTRIES})
 

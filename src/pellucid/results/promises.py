@@ -56,8 +56,8 @@ class RiskCoverage(Result):
     joint : mean of the loss both answered and suffered (AUGRC). overall : risk when every row is answered; also the area of random doubt.
     gain, gain_interval : overall - area, what the doubt is worth, and its 95 % interval.
     loss : what is counted, such as ``"share of wrong answers"``. unit : of the risk. doubt : what rows are ranked by.
-    groups : one line per group and coverage of 50, 80, 90, 100 %: group, n, coverage, accepted (share of the group that is answered), risk, low,
-        high (95 %); empty where no groups were asked.
+    groups : one line per group and coverage of 50, 80, 90, 100 %: group, n, coverage, accepted (share of the group that is answered), risk,
+        low, high (95 %); empty where no groups were asked.
     n : rows. words : what was found.
     """
 

@@ -37,7 +37,8 @@ def swapped(table: Table, seed: int = 0) -> tuple[Table, Names]:
         rows = np.flatnonzero(chosen == j)
         source = _others(codes[name], rows, draw)
         frame[name] = frame[name].to_numpy(copy=True)[_moved(len(frame), rows, source)] if len(rows) else frame[name]
-    return Table(frame, table.schema, table.library), np.asarray(usable, object)[chosen]
+    names: Names = np.asarray(usable, object)
+    return Table(frame, table.schema, table.library), names[chosen]
 
 
 def _others(code: Ints, rows: Ints, draw: np.random.Generator) -> Ints:
@@ -66,7 +67,9 @@ def scaled(table: Table, seed: int = 0, factor: float = 1000.0) -> tuple[Table, 
     chosen, there = turn.argmax(1), turn.max(1) >= 0
     values[np.flatnonzero(there), chosen[there]] *= factor
     made = table.with_cells({name: values[:, j] for j, name in enumerate(names)})
-    return made, np.where(there, np.asarray(names, object)[chosen], None)
+    found: Names = np.asarray(names, object)[chosen]
+    found[~there] = None
+    return made, found
 
 
 def withheld(frame: pd.DataFrame, column: str, levels: Sequence[Any]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -28,7 +28,8 @@ class Conformal:
     """Intervals for numbers and sets for classes from the scores of rows the model never learned from.
 
     Scores: ``"absolute"`` |y - f|; ``"normalised"`` |y - f| / s; ``"quantile"`` max(low - y, y - high) of a predicted pair; ``"lac"``
-    1 - p(label), which gives the smallest sets and may give an empty one ("nothing fits"); any other by :meth:`fit_scores`. With split rows, a share of at least ``level`` of new rows is covered on average, and at most
+    1 - p(label), which gives the smallest sets and may give an empty one ("nothing fits"); any other by :meth:`fit_scores`.
+    With split rows, a share of at least ``level`` of new rows is covered on average, and at most
     1/(n+1) more. With folds (CV+) the promise is 1 - 2 (1 - level), the usual share about ``level``.
 
     Attributes

@@ -105,7 +105,7 @@ class Mahalanobis(_Density):
     def of(self, z: FloatArray) -> FloatArray:
         """Return the squared distance of each row to its nearest centre, (N,)."""
         a, b = z @ self.whiten, self.centres @ self.whiten
-        return _squares(a, b).min(1)
+        return np.asarray(_squares(a, b).min(1))
 
 
 def _whitening(z: FloatArray) -> FloatArray:
@@ -171,9 +171,10 @@ class ConjNorm(_Density):
     """Minus the log density of a mixture of exponential families around the class means, its norm chosen. centres (Q, R), whiten (R, R),
     shares (Q,) of the classes, mass (Q,) log of the normaliser, power p.
 
-    Peng, Luo, Liu, Bai, Zhang and others 2024, arXiv:2402.17888. The normaliser of each class is the mean of exp(-d) over the kept states, an
-    estimate by sampling up to a factor that all classes share. # NOTE[DIFF] states are whitened first, for the units of a table's network
-    have sizes of their own; p is the one whose scores part held-out rows best from the same rows with their cells shuffled by column.
+    Peng, Luo, Liu, Bai, Zhang and others 2024, arXiv:2402.17888. The normaliser of each class is the mean of exp(-d) over the kept states,
+    an estimate by sampling up to a factor that all classes share. # NOTE[DIFF] states are whitened first, for the units of a table's
+    network have sizes of their own; p is the one whose scores part held-out rows best from the same rows with their cells shuffled
+    by column.
     """
 
     centres: FloatArray
@@ -199,15 +200,17 @@ class ConjNorm(_Density):
         whiten = _whitening(z - centres[at])
         inside, middle, shares = z @ whiten, centres @ whiten, np.bincount(at) / len(at)
 
-        def made(p: float) -> Self:
+        def made(p: float) -> Any:
             d = bregman(inside, middle, p)
             least = d.min(0)
             return cls(directions, middle, whiten, shares, np.log(np.exp(least - d).mean(0)) - least, p)
 
         if power is not None or held is None or decoys is None:
-            return made(2.0 if power is None else power)
+            chosen: Self = made(2.0 if power is None else power)
+            return chosen
         tried = [made(p) for p in POWERS]
-        return tried[int(np.argmax([_parted(one.scores(held), one.scores(decoys)) for one in tried]))]
+        best: Self = tried[int(np.argmax([_parted(one.scores(held), one.scores(decoys)) for one in tried]))]
+        return best
 
     def of(self, z: FloatArray) -> FloatArray:
         """Return minus the log density of each row, up to a constant, (N,)."""

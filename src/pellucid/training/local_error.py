@@ -3,8 +3,8 @@
 It gives two things that conformal prediction turns into promises: a spread s(x) for normalised intervals, and a pair of quantiles for
 conformalised quantile regression. It is kept as plain arrays. Letters: n rows, F features, T trees, J nodes, N new rows, K fold models.
 
-Source: quantiles of the leaves of a forest: Meinshausen 2006 (JMLR 7). # NOTE[DIFF] the leaves' quantiles are averaged over trees, instead of
-the quantile of rows weighted by how often they share a leaf: the arrays stay small, and what is lost conformal prediction puts right.
+Source: quantiles of the leaves of a forest: Meinshausen 2006 (JMLR 7). # NOTE[DIFF] the leaves' quantiles are averaged over trees, instead
+of the quantile of rows weighted by how often they share a leaf: the arrays stay small, and what is lost conformal prediction puts right.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class ResidualForest:
         """Return the forest of features (n, F) and signed errors (n,), in the target's unit. Cost: T sorts of n rows in F / 3 columns."""
         from sklearn.ensemble import RandomForestRegressor
 
-        x, size = _dense(x), np.abs(residual)
+        dense, size = _dense(x), np.abs(residual)
         leaf = int(np.clip(len(x) // 60, 10, 40))
         forest = RandomForestRegressor(TREES, min_samples_leaf=leaf, max_features=0.7, oob_score=False, random_state=seed, n_jobs=1)
-        forest.fit(x, size)
+        forest.fit(dense, size)
         trees = [t.tree_ for t in forest.estimators_]
         most = max(t.node_count for t in trees)
 
@@ -73,7 +73,7 @@ class ResidualForest:
 
         left = stacked("children_left", np.int32, -1)
         feature = np.where(left < 0, -1, stacked("feature", np.int32, -1)).astype(np.int32)
-        at = np.stack([t.apply(x) for t in trees])
+        at = np.stack([t.apply(dense) for t in trees])
         values = np.stack([_leaf_values(a, residual, most) for a in at])
         floor = 0.02 * float(size.mean()) + 1e-12 * (1 + float(size.max(initial=0.0)))
         width = _width(forest.estimators_samples_, at, size, floor)
@@ -82,11 +82,10 @@ class ResidualForest:
 
     def answers(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return (spread, low, high), each (N,): the size of the error to expect, and 5 % and 95 % quantiles of the signed one."""
-        x = _dense(x)
-        tree, rows = np.arange(len(self.feature)), np.arange(len(x))[:, None]
-        node = np.zeros((len(x), len(tree)), np.int32)
+        dense, tree = _dense(x), np.arange(len(self.feature))
+        rows, node = np.arange(len(x))[:, None], np.zeros((len(x), len(tree)), np.int32)
         while (inner := self.feature[tree, node] >= 0).any():
-            goes_left = x[rows, self.feature[tree, node].clip(0)] <= self.threshold[tree, node]
+            goes_left = dense[rows, self.feature[tree, node].clip(0)] <= self.threshold[tree, node]
             node = np.where(inner, np.where(goes_left, self.left[tree, node], self.right[tree, node]), node)
         found = self.values[tree, node].mean(axis=1)
         return np.maximum(found[:, 0], self.floor), np.minimum(found[:, 1], found[:, 2]), np.maximum(found[:, 1], found[:, 2])
@@ -126,9 +125,9 @@ def _width(samples: Sequence[Any], at: npt.NDArray[np.int64], size: FloatArray, 
     return float(quantile(np.sort(size[known] / spread), 0.9) * spread.mean() / constant) if 0 < constant < np.inf else 1.0
 
 
-def features_of(space: RowSpace, table: Table, members: FloatArray) -> FloatArray:
-    """Return what the forest of one target reads: the columns, the answer, and how far the members disagree; members (N, k)."""
-    parts = [space.encode(table), members.mean(axis=1, keepdims=True)]
+def features_of(cells: FloatArray, members: FloatArray) -> FloatArray:
+    """Return what the forest of one target reads: cells (N, C) of a row space, the answer, and how far members (N, k) disagree."""
+    parts = [cells, members.mean(axis=1, keepdims=True)]
     if members.shape[1] > 1:
         parts.append(np.log(members.std(axis=1, keepdims=True) + 1e-12))
     return np.concatenate(parts, axis=1)
@@ -159,9 +158,9 @@ class LocalError:
         if min(map(len, chosen), default=0) < FEWEST or not table.features:
             return None
         space = RowSpace.fit(table)
-        forests = []
+        cells, forests = space.encode(table), []
         for j in range(truth.shape[1]):
-            x, residual = features_of(space, table, members[:, :, j]), truth[:, j] - members[:, :, j].mean(1)
+            x, residual = features_of(cells, members[:, :, j]), truth[:, j] - members[:, :, j].mean(1)
             forests.append(tuple(ResidualForest.fit(x[rows], residual[rows], seed % 2**31) for rows in chosen))
         return cls(space, tuple(forests))
 
@@ -182,16 +181,16 @@ class LocalError:
         -------
         (3, N) for one forest or with ``folds``; else (3, N, K).
         """
-        forests = self.forests[target]
+        forests, cells = self.forests[target], self.space.encode(table)
         several = members if members.ndim == 3 else np.repeat(members[:, None], len(forests), axis=1)
         if folds is not None:
             out = np.empty((3, len(table)))
             for k, forest in enumerate(forests):
                 rows = np.flatnonzero(folds == k)
                 if len(rows):
-                    out[:, rows] = forest.answers(features_of(self.space, table.take(rows), several[rows, k]))
+                    out[:, rows] = forest.answers(features_of(cells[rows], several[rows, k]))
             return out
-        every = np.stack([np.stack(f.answers(features_of(self.space, table, several[:, k]))) for k, f in enumerate(forests)], axis=2)
+        every = np.stack([np.stack(f.answers(features_of(cells, several[:, k]))) for k, f in enumerate(forests)], axis=2)
         return every[:, :, 0] if len(forests) == 1 else every
 
     def state(self) -> dict[str, Any]:
@@ -201,15 +200,17 @@ class LocalError:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> LocalError:
         """Return the fit that :meth:`state` described (arrays or lists)."""
-        kinds = {"feature": np.int32, "left": np.int32, "right": np.int32, "threshold": np.float32, "values": np.float64}
         try:
-            forests = tuple(
-                tuple(ResidualForest(**{k: np.asarray(v, kinds[k]) if k in kinds else float(v) for k, v in f.items()}) for f in one)
-                for one in state["forests"]
-            )
+            forests = tuple(tuple(_forest(f) for f in one) for one in state["forests"])
             return cls(RowSpace.from_state(state["space"]), forests)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError("the saved sizes of errors cannot be read", got=f"{type(error).__name__}: {error}") from error
+
+
+def _forest(state: Mapping[str, Any]) -> ResidualForest:
+    kinds: dict[str, Any] = {"feature": np.int32, "left": np.int32, "right": np.int32, "threshold": np.float32, "values": np.float64}
+    arrays: dict[str, Any] = {k: np.asarray(state[k], kind) for k, kind in kinds.items()}
+    return ResidualForest(**arrays, floor=float(state["floor"]), width=float(state["width"]))
 
 
 def _some(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -1,11 +1,12 @@
 """When to keep silent: the doubt above which no answer is given, so that too many wrong ones are unlikely.
 
-Thresholds are tried from the strictest to the most lenient; each is accepted only where a binomial test says that the share of wrong answers
-among those given lies below the allowed one. The level of the test is divided among several places to start from, because the strictest
-thresholds leave too few rows to show anything; from each start the first failure ends the walk, so no further correction is needed.
+Thresholds are tried from the strictest to the most lenient; each is accepted only where a binomial test says that the share of wrong
+answers among those given lies below the allowed one. The level of the test is divided among several places to start from, because
+the strictest thresholds leave too few rows to show anything; from each start the first failure ends the walk, so no further
+correction is needed.
 
-Source: Angelopoulos, Bates, Candes, Jordan and Lei 2021, arXiv:2110.01052; the bound: Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404.
-Letters: n held-out rows, G thresholds.
+Source: Angelopoulos, Bates, Candes, Jordan and Lei 2021, arXiv:2110.01052; the bound: Clopper and Pearson 1934,
+doi:10.1093/biomet/26.4.404. Letters: n held-out rows, G thresholds.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class Control:
         if not np.isfinite(self.threshold):
             return f"no threshold of doubt could be shown to keep wrong answers at {self.risk:.3g} or less on {self.n} held-out rows"
         return (
-            f"of {self.n} held-out rows {self.answered} are answered, {self.wrong} of them wrongly; with {self.confidence:.0%} confidence at most "
-            f"{self.risk:.3g} of the answers given to rows from the same source are wrong"
+            f"of {self.n} held-out rows {self.answered} are answered, {self.wrong} of them wrongly; with {self.confidence:.0%} confidence "
+            f"at most {self.risk:.3g} of the answers given to rows from the same source are wrong"
         )
 
 

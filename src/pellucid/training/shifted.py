@@ -65,4 +65,4 @@ def weighted_quantile(sorted_scores: FloatArray, weights: npt.ArrayLike, new: np
     cumulated = np.cumsum(w)
     need = level * (cumulated[-1] + v)
     at = np.searchsorted(cumulated, need * (1 - 1e-12), side="left")  # equal weights must give the plain rank
-    return np.append(sorted_scores, np.inf)[np.minimum(at, len(sorted_scores))]
+    return np.asarray(np.append(sorted_scores, np.inf)[np.minimum(at, len(sorted_scores))])

@@ -50,7 +50,11 @@ class CharacterModel:
         letters = np.unique(points)
         bare = cls(letters, (), (), (), (), ())
         windows, _ = bare._windows(texts)
-        grams, counts, contexts, totals, kinds = [], [], [], [], []
+        grams: list[Any] = []
+        counts: list[Any] = []
+        contexts: list[Any] = []
+        totals: list[Any] = []
+        kinds: list[Any] = []
         for n in range(1, ORDER + 1):
             gram, count = np.unique(bare._number(windows[:, -n:]), return_counts=True)
             context, at = np.unique(gram // bare._base, return_inverse=True)

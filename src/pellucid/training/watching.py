@@ -1,12 +1,12 @@
 """Does a promise still hold? Wealth from bets against it, which may be looked at after every row.
 
-A promise made on n held-out rows has a true coverage that is itself drawn: Beta(k, n + 1 - k). A break is a coverage outside the central band
-of that law. Against each side a bettor stakes on every labelled row in turn; if the coverage lies in the band his wealth is a fair game or
-worse, and reaches W with a chance of at most 1 / W, whenever one stops looking (Ville 1939).
+A promise made on n held-out rows has a true coverage that is itself drawn: Beta(k, n + 1 - k). A break is a coverage outside the central
+band of that law. Against each side a bettor stakes on every labelled row in turn; if the coverage lies in the band his wealth is a fair
+game or worse, and reaches W with a chance of at most 1 / W, whenever one stops looking (Ville 1939).
 
-The bet is the likelihood ratio of all coverages beyond the band, mixed uniformly, against the edge of the band; its integral is an incomplete
-Beta function. Source: Robbins 1970, doi:10.1214/aoms/1177696786; e-values: Ramdas, Gruenwald, Vovk and Shafer 2023, arXiv:2210.01948.
-Letters: T rows in the order in which their truth came in.
+The bet is the likelihood ratio of all coverages beyond the band, mixed uniformly, against the edge of the band; its integral is an
+incomplete Beta function. Source: Robbins 1970, doi:10.1214/aoms/1177696786; e-values: Ramdas, Gruenwald, Vovk and Shafer
+2023, arXiv:2210.01948. Letters: T rows in the order in which their truth came in.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def uncertainty(
     groups : name of a category column: the promise is then kept in each of its groups.
     score : how promises are made. Numbers: ``"absolute"`` (one width), ``"normalised"`` (wider where errors are larger), ``"quantile"``
         (between two quantiles). Classes: ``"lac"`` (smallest sets), ``"aps"``, ``"raps"`` (larger where the model is less sure).
-        ``"auto"``: ``"lac"``; ``"normalised"`` where it is at least 2 % narrower than ``"absolute"`` on rows that taught the sizes of errors.
+        ``"auto"``: ``"lac"``; ``"normalised"`` where it is at least 2 % narrower than ``"absolute"`` on the rows it was learned from.
     shift : the mixture of groups that the rows come from, ``{"sex": {"F": 0.7, "M": 0.3}}``: the promise is then for that mixture.
     familiarity : ``"neighbours"``, a measure that ``model.fit_familiarity`` has fitted, or None.
     refuse_above : withhold answers whose ``doubt`` is above this: chance of being wrong, or size of the error in the target's unit.
@@ -77,13 +77,13 @@ def uncertainty(
     from pellucid.uncertainty.answer import ask
 
     return ask(
-        model, X, level=level, groups=groups, score=score, shift=shift, familiarity=familiarity, refuse_above=refuse_above, max_risk=max_risk,
-        tolerance=tolerance, source=source, samples=samples,
+        model, X, level=level, groups=groups, score=score, shift=shift, familiarity=familiarity, refuse_above=refuse_above,
+        max_risk=max_risk, tolerance=tolerance, source=source, samples=samples,
     )  # fmt: skip
 
 
 def coverage(model: Any, X: Any, y: Any = None, **options: Any) -> Coverage:
-    """Return how often sets or intervals hold the truth of labelled rows, over all and in groups. See :mod:`pellucid.uncertainty.covered`."""
+    """Return how often sets or intervals hold the truth of labelled rows, also by group. See :mod:`pellucid.uncertainty.covered`."""
     from pellucid.uncertainty.covered import measure
 
     return measure(model, X, y, **options)

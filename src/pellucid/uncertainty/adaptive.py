@@ -1,4 +1,7 @@
-"""Sets that grow where the model is less sure (APS), and the same with a penalty for late ranks (RAPS). Letters: N rows, K members, O classes."""
+"""Sets that grow where the model is less sure (APS), and the same with a penalty for late ranks (RAPS).
+
+Letters: N rows, K members, O classes.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,6 @@ def _sets(
 ) -> BoolArray:  # fmt: skip
     conformal, uniform = promises.conformals[name][0], uniforms_of(table)
     if not certainty.by_folds:
-        return conformal.sets_of(adaptive_scores(calibrated, uniform, penalty, free), asked.level, **asked.parts)
+        return np.asarray(conformal.sets_of(adaptive_scores(calibrated, uniform, penalty, free), asked.level, **asked.parts))
     answers = calibrated_folds(certainty, members, conformal)
-    return conformal.sets_of(adaptive_scores(answers, uniform[:, None], penalty, free), asked.level, **asked.parts)
+    return np.asarray(conformal.sets_of(adaptive_scores(answers, uniform[:, None], penalty, free), asked.level, **asked.parts))

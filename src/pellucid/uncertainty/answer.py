@@ -69,8 +69,9 @@ def ask(
     # what is promised is the model's own, whatever the doubt is asked of
     own = members if source in (None, "members") else asked_members(model.predictor(), table)[0]
     make = _classes if predictor.task == "classification" else _numbers
-    split = doubts(predictor.task, members, said, residual_variance(certainty))
-    parts = make(predictor, certainty, held, table, own, asked, split)
+    parts = make(predictor, certainty, held, table, own, asked)
+    parts |= doubts(predictor.task, members, said, residual_variance(certainty))
+    parts["doubt"] = _doubt(predictor.task, certainty, held, table, own, parts)
     percent, odd, alarms = _familiar(model, predictor, certainty, familiarity, table)
     doubtful, rule = refused_by_doubt(held, parts["doubt"], predictor.task, refuse_above, max_risk, tolerance)
     unbounded = is_unbounded(certainty, level)
@@ -78,9 +79,15 @@ def ask(
     fits = conformals_of(certainty, held, score) if certainty.conformals else ()
     guarantee = promises(certainty, level, group, fits, shares)
     caveats = [*guarantee, *rule, RAW, *([ONE] if members.shape[1] < 2 and said is None else []), *told(members), *alarms]
-    settings = {"level": level, "groups": groups, "members": int(members.shape[1]), "by_folds": certainty.by_folds, "score": score}
+    settings: dict[str, Any] = {
+        "level": level,
+        "groups": groups,
+        "members": int(members.shape[1]),
+        "by_folds": certainty.by_folds,
+        "score": score,
+        "source": source or "members",
+    }
     settings |= {"shift": shift, "familiarity": familiarity, "refuse_above": refuse_above, "max_risk": max_risk, "tolerance": tolerance}
-    settings |= {"source": source or "members"}
     record = RunRecord("uncertainty", settings, None, table.fingerprint(), time.perf_counter() - started, len(table), tuple(caveats))
     return Prediction(
         level=level, record=record, familiarity=percent, odd_column=odd, refused=refused, reason=reason, index=table.index,
@@ -92,10 +99,9 @@ def widths(model: Any, predictor: MemberPredictor, table: Table, level: float) -
     """Return how wide the intervals of rows are, (N,), summed over targets; for classes how many labels are in their sets."""
     certainty, held = model.certainty_, model.promises()
     score = choose("auto", predictor.task, certainty, held)
-    members, said = asked_members(predictor, table)
+    members = np.asarray(predictor.members_raw(table), np.float64)
     make = _classes if predictor.task == "classification" else _numbers
-    split = doubts(predictor.task, members, said, residual_variance(certainty))
-    parts = make(predictor, certainty, held, table, members, Asked(level, score), split)
+    parts = make(predictor, certainty, held, table, members, Asked(level, score))
     if predictor.task == "classification":
         return np.asarray(parts["sets"].sum(1), np.float64)
     wide = np.asarray(parts["high"] - parts["low"], np.float64)
@@ -134,7 +140,7 @@ def _labels(certainty: Certainty, table: Table, groups: str | None) -> npt.NDArr
 
 
 def _classes(
-    predictor: MemberPredictor, certainty: Certainty, held: Any, table: Table, members: FloatArray, asked: Asked, split: dict[str, Any]
+    predictor: MemberPredictor, certainty: Certainty, held: Any, table: Table, members: FloatArray, asked: Asked
 ) -> dict[str, Any]:
     averaged = members.mean(axis=1)
     calibrated = averaged if certainty.calibrator is None else certainty.calibrator.apply(averaged)
@@ -144,8 +150,6 @@ def _classes(
         "point": np.asarray(names[chosen(certainty, calibrated)].tolist()) if len(members) else names[:0],
         "probabilities": calibrated,
         "classes": tuple(predictor.classes),
-        "doubt": 1 - calibrated.max(axis=1),
-        **split,
     }
     if certainty.conformals:
         if asked.score == "lac":
@@ -161,7 +165,7 @@ def _classes(
 
 
 def _numbers(
-    predictor: MemberPredictor, certainty: Certainty, held: Any, table: Table, members: FloatArray, asked: Asked, split: dict[str, Any]
+    predictor: MemberPredictor, certainty: Certainty, held: Any, table: Table, members: FloatArray, asked: Asked
 ) -> dict[str, Any]:
     out: dict[str, Any] = {"point": members.mean(axis=1)}
     if certainty.conformals:
@@ -171,12 +175,18 @@ def _numbers(
             ends = normalised_intervals if asked.score == "normalised" else quantile_intervals
             out["low"], out["high"] = ends(certainty, held, table, members, asked)
     flat = members.shape[2] == 1
-    out = {k: v[:, 0] if flat and v is not None else v for k, v in out.items()} | split
-    return out | {"doubt": _size_of_error(certainty, held, table, members, out) if flat else None}
+    return {k: v[:, 0] if flat else v for k, v in out.items()}
 
 
-def _size_of_error(certainty: Certainty, held: Any, table: Table, members: FloatArray, parts: dict[str, Any]) -> FloatArray | None:
-    """Return the size of the error to expect of each row, (N,): as the forest tells it, else from both kinds of doubt."""
+def _doubt(task: str, certainty: Certainty, held: Any, table: Table, members: FloatArray, parts: Mapping[str, Any]) -> FloatArray | None:
+    """Return the figure that ranks rows, (N,): the chance of being wrong, or the size of the error to expect; None for several numbers.
+
+    The size is what the forest tells, else that of both kinds of doubt together.
+    """
+    if task == "classification":
+        return np.asarray(1 - parts["probabilities"].max(axis=1))
+    if members.shape[2] != 1:
+        return None
     if held is not None and held.local is not None:
         _, sizes = local_answers(certainty, held, table, members, held.conformals["normalised"][0], 0)
         return sizes[0] if sizes.ndim == 2 else np.asarray(sizes[0].mean(axis=1))

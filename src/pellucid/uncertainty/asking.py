@@ -24,10 +24,10 @@ MOST = 5000
 def chosen(model: Any, X: Any, n: int = 10) -> NextRows:
     """Return ``n`` rows of X in the order to label them.
 
-    Each next row is the one with the most doubt times its distance to the nearest row chosen before, the distance counted up to that of two
-    ordinary rows. Doubt is epistemic where the model has members (noise in the target cannot be labelled away), else the doubt that answers
-    are ranked by. After the greedy core sets of Sener and Savarese 2018, arXiv:1708.00489. # NOTE[DIFF] distances are weighted by doubt, and
-    taken between the cells themselves.
+    Each next row is the one with the most doubt times its distance to the nearest row chosen before, the distance counted up to that of
+    two ordinary rows. Doubt is epistemic where the model has members (noise in the target cannot be labelled away), else the doubt
+    that answers are ranked by. After the greedy core sets of Sener and Savarese 2018, arXiv:1708.00489. # NOTE[DIFF] distances are
+    weighted by doubt, and taken between the cells themselves.
 
     Raises
     ------

@@ -104,7 +104,8 @@ def expected_range(n_held: int, level: float, n: int, within: float = 0.95) -> t
     """
     cdf = beta_binomial_cdf(n_held, level, n)
     tail = (1 - within) / 2
-    return float(np.searchsorted(cdf, tail) / n), float(min(np.searchsorted(cdf, 1 - tail), n) / n)
+    low, high = int(np.searchsorted(cdf, tail)), int(np.searchsorted(cdf, 1 - tail))
+    return low / n, min(high, n) / n
 
 
 def _line(
@@ -125,7 +126,8 @@ def _line(
     finite = size[np.isfinite(size)]
     return {
         "n": n, "covered": hits, "share": share, "low": low, "high": high, "expected_low": expected[0], "expected_high": expected[1],
-        "held_out": held or (len(fit) if fit is not None else 0), "size": float(finite.mean()) if len(finite) else np.inf, "verdict": verdict,
+        "held_out": held or (len(fit) if fit is not None else 0), "size": float(finite.mean()) if len(finite) else np.inf,
+        "verdict": verdict,
     }  # fmt: skip
 
 
@@ -145,6 +147,6 @@ def _words(table: pd.DataFrame) -> str:
         return f"All {len(judged)} promises that can be judged are kept.{rest}" if len(judged) else f"Nothing can be judged.{rest}"
     worst = bad.assign(gap=bad["level"] - bad["share"]).sort_values("gap", ascending=False).iloc[0]
     return (
-        f"{len(bad)} of {len(judged)} promises are broken; worst: {worst['group']} at {worst['level']:.0%}, held for {worst['share']:.1%} of "
-        f"{int(worst['n']):,} rows ({worst['low']:.1%} to {worst['high']:.1%}).{rest}"
+        f"{len(bad)} of {len(judged)} promises are broken; worst: {worst['group']} at {worst['level']:.0%}, held for {worst['share']:.1%} "
+        f"of {int(worst['n']):,} rows ({worst['low']:.1%} to {worst['high']:.1%}).{rest}"
     )

@@ -1,4 +1,7 @@
-"""Intervals between two predicted quantiles, moved until they keep their promise. Letters: n held-out rows, N rows, K members, O targets."""
+"""Intervals between two predicted quantiles, moved until they keep their promise.
+
+Letters: n held-out rows, N rows, K members, O targets.
+"""
 
 from __future__ import annotations
 

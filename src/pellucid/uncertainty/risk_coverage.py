@@ -30,8 +30,8 @@ def curve(
     Parameters
     ----------
     model : a fitted estimator. X, y : N rows that it did not learn from, with their true answers (or a target column in X).
-    doubt : what rows are ranked by: ``"doubt"``, ``"epistemic"``, ``"aleatoric"``, ``"familiarity"`` of the answer, or (N,) figures, high for
-        rows better left alone.
+    doubt : what rows are ranked by: ``"doubt"``, ``"epistemic"``, ``"aleatoric"``, ``"familiarity"`` of the answer, or (N,) figures, high
+        for rows better left alone.
     groups : a category column: how many of each group are answered, and with what error, when 50, 80, 90 and 100 % of all are. Silence can
         widen the gap between groups.
 
