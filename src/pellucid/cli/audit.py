@@ -87,16 +87,41 @@ def _as_dict(table: Table, findings: list[Finding]) -> dict[str, Any]:
 
 def _show(table: Table, findings: list[Finding]) -> None:
     from pellucid.cli import screen
-    from pellucid.results import stack_findings
 
     lines = [(c.name, c.type, c.role, c.unit, c.evidence) for c in table.schema]
     screen.table(f"{table.n_rows} rows, {len(table.schema)} columns", ("column", "type", "role", "unit", "why this type"), lines)
-    frame = stack_findings(findings)
-    if not len(frame):
+    if findings:
+        worst = [(f.severity, f.kind, ", ".join(f.columns), _rows(f), f.evidence, f.remedy) for f in findings]
+        count = {level.value: sum(f.severity == level.value for f in findings) for level in reversed(Level)}
+        title = f"{len(findings)} finding{'s' if len(findings) > 1 else ''}: " + ", ".join(
+            f"{n} {level}" for level, n in count.items() if n
+        )
+        screen.table(title, ("severity", "kind", "columns", "rows", "evidence", "remedy"), worst)
+    else:
         screen.say("Nothing was found.")
-        return
-    columns = ["severity", "kind", "columns", "rows", "evidence", "remedy"]
-    screen.table(f"{len(frame)} findings", columns, frame[columns].itertuples(index=False))
+    screen.say(_looked_for(table))
+
+
+def _rows(finding: Finding, most: int = 3) -> str:
+    """Return how many rows a finding names, and the first of them."""
+    rows = finding.rows
+    if not len(rows):
+        return ""
+    shown = ", ".join(map(str, rows[:most].tolist()))
+    return f"{len(rows):,} ({shown}{', ...' if len(rows) > most else ''})"
+
+
+def _looked_for(table: Table) -> str:
+    """Return what was looked for and what could not be, and what to do next."""
+    from pellucid.registry import entries
+
+    needed = {e.name: e.needs for e in entries("audit")}
+    without = [name for name, needs in needed.items() if "labels" in needs and table.target is None]
+    done = [name for name, needs in needed.items() if name not in without and "training rows" not in needs]
+    text = f"Looked for: {', '.join(done)}. Rows count from 0."
+    if without:
+        text += f" Without --target COLUMN nothing can be said of: {', '.join(without)}."
+    return text + " A wrong type is corrected with --type COLUMN=TYPE; --repairs FILE proposes what wrong cells should be."
 
 
 def _show_repairs(found: Repairs, path: Path | None) -> None:
