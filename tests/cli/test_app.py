@@ -244,7 +244,7 @@ def test_audit_writes_proposed_repairs_and_changes_nothing(run, tmp_path):
     before = (tmp_path / "t.csv").read_bytes()
     done = run("audit", tmp_path / "t.csv", "--repairs", tmp_path / "r.csv")
     assert done.code == 0
-    assert "1 repairs are proposed" in done.out
+    assert "1 repair is proposed" in done.out
     assert "Without --target" in done.out
     told = pd.read_csv(tmp_path / "r.csv")
     assert told[["row", "column", "old", "new"]].to_numpy().tolist() == [[200, "gender", "FA", "F"]]

@@ -128,7 +128,8 @@ def _show_repairs(found: Repairs, path: Path | None) -> None:
     from pellucid.cli import screen
 
     sure = int((found.confidence >= 0.9).sum())
-    screen.say(f"{len(found)} repairs are proposed, {sure} of them with a confidence of 0.9 or more: {path}. Nothing was changed.")
+    are = "1 repair is" if len(found) == 1 else f"{len(found)} repairs are"
+    screen.say(f"{are} proposed, {sure} with a confidence of 0.9 or more: {path}. Nothing was changed.")
     frame = found.to_frame().head(10)
     if len(frame):
         columns = ["row", "column", "old", "new", "rule", "confidence", "reason"]
