@@ -24,7 +24,7 @@ from pellucid.testing.defects import DEFECTS, Planted, judge
 
 KINDS = {
     "leak column": ("leakage",),
-    "flipped labels": ("labels", "effect: labels"),
+    "flipped labels": ("label errors",),
     "unit slip": ("values: unit slip", "slips"),
     "copies across the split": ("duplicates: across splits",),
     "misspelt category": ("values: rare spelling", "values: same letters"),
@@ -74,10 +74,15 @@ def planted(
             yield defect.plant(frame, column, seed, **{**defect.options, **options})
 
 
+def _audit(kind: str) -> str:
+    """Return the registry name of the audit that makes findings of a kind."""
+    return kind.split(":")[0].replace(" ", "_")
+
+
 def findings(frame: pd.DataFrame, target: str, plan: object = None, kinds: tuple[str, ...] = ()) -> list:
     """Return what the audits that could name this defect find."""
     view = View(read_table(frame, target=target), plan)
-    audits = {k.split(":")[0] for k in kinds}
+    audits = {_audit(k) for k in kinds}
     return [f for e in registry.entries("audit") if e.name in audits for f in registry.resolve(e)(view)]
 
 
@@ -107,7 +112,7 @@ def main() -> None:
     for name in DEFECTS:
         if given.only not in name:
             continue
-        if not any(e.name == k.split(":")[0] for e in registry.entries("audit") for k in KINDS[name]):
+        if not any(_audit(k) in registry.names("audit") for k in KINDS[name]):
             print(f"{name:25} no audit of this kind is registered")
             continue
         for table, (frame, target, columns) in tables.items():

@@ -251,3 +251,20 @@ def test_act_refuses_in_one_line(run, linear_model, people_csv, tmp_path, rules,
     assert done.code == 1
     assert words in done.err
     assert not (tmp_path / "a.csv").exists()
+
+
+def test_audit_writes_proposed_repairs_and_changes_nothing(run, tmp_path):
+    frame = pd.DataFrame({"gender": ["F", "M"] * 100 + ["FA"], "age": list(range(20, 70)) * 4 + [30]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    before = (tmp_path / "t.csv").read_bytes()
+    done = run("audit", tmp_path / "t.csv", "--repairs", tmp_path / "r.csv")
+    assert done.code == 0
+    assert "1 repair is proposed" in done.out
+    assert "Without --target" in done.out
+    told = pd.read_csv(tmp_path / "r.csv")
+    assert told[["row", "column", "old", "new"]].to_numpy().tolist() == [[200, "gender", "FA", "F"]]
+    assert (tmp_path / "t.csv").read_bytes() == before
+    told = json.loads(run("audit", tmp_path / "t.csv", "--repairs", tmp_path / "r.parquet", "--json").out)
+    assert told["repairs"]["proposals"][0]["confidence"] >= 0.9
+    assert {f["kind"] for f in told["findings"]} >= {"values: rare spelling"}
+    assert run("audit", tmp_path / "t.csv", "--repairs", tmp_path / "r.txt").code == 1

@@ -247,3 +247,15 @@ def test_state_is_plain():
     rules = TableFill.fit(read_table(MARKS), {"mark": "mean"})
     text = json.dumps(rules.state(), default=lambda a: a.tolist())
     assert TableFill.from_state(json.loads(text)).rule_of("mark") == "mean"
+
+
+def test_the_audit_tells_what_a_models_filling_did(people):
+    X, y = people
+    table = read_table(X.assign(y=y), target="y")
+    told = {}
+    for rule in ("mean", None):
+        model = TabularClassifier(backbone="linear", fill=rule, verbose=0, random_state=0).fit(table)
+        told[rule] = [f for f in pld.audit(table, predictor=model) if f.kind == "missing: filled"]
+    assert {f.columns[0] for f in told["mean"]} >= {"age", "dose"}
+    assert "variance" in told["mean"][0].evidence
+    assert told[None] == []

@@ -22,7 +22,7 @@ FIT_ROWS = 5_000
 
 def find(view: View) -> list[Finding]:
     """Return what is missing, where, with what, and whether at random."""
-    found = list(_codes(view))
+    found = [*_codes(view), *_filled(view)]
     masks = {n: view.missing(n) for n in view.inputs}
     masks = {n: m for n, m in masks.items() if m.any() and not m.all()}
     if not masks:
@@ -200,3 +200,14 @@ def _codes(view: View) -> Iterator[Finding]:
             remedy = f"if so, read the table with missing={{'{name}': [{code if is_number else repr(code)}]}}"
             severity = "medium" if is_number else "low"
             yield view.finding("missing: code", severity, (name,), words, remedy, rows=rows, figures={"code": code, "rows": len(rows)})
+
+
+def _filled(view: View) -> Iterator[Finding]:
+    """Tell columns whose distribution or relations the model's own filling of cells has changed beyond chance."""
+    record = getattr(view.predictor, "record_", None) or {}
+    for effect in record.get("filled", ()):
+        if effect["distorted"] and effect["column"] in view.table.columns:
+            words = f"the model fills '{effect['column']}' by the rule '{effect['rule']}'"
+            words += f" in {100 * effect['share']:.1f} % of its training rows: "
+            remedy = "leave fill out: missing is then a state of its own; or take a rule that keeps relations, such as 'iterative'"
+            yield view.finding("missing: filled", "low", (effect["column"],), words + effect["words"], remedy, figures=effect)

@@ -48,9 +48,8 @@ def _column(view: View, name: str) -> Iterator[Proposal]:
     codes, levels = view.levels(name)
     count = np.bincount(codes[codes >= 0], minlength=len(levels))
     wishes: dict[int, tuple[int, str, float, str]] = {}
-    wishes |= _outside_domain(name, levels)
-    wishes |= _misspelt(view, name, codes, levels, count)
-    wishes |= _same_letters(levels, count)
+    for found in (_outside_domain(name, levels), _misspelt(view, name, codes, levels, count), _same_letters(levels, count)):
+        wishes |= {i: wish for i, wish in found.items() if i not in wishes or wishes[i][2] < wish[2]}
     for i, (j, rule, sure, why) in wishes.items():
         rows = np.flatnonzero(codes == i)
         new = view.table.frame[name].iloc[int(np.flatnonzero(codes == j)[0])]

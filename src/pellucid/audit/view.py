@@ -255,6 +255,7 @@ class View:
     ) -> Finding:
         """Return a finding with its record; ``sampled``: the figures come from ``sample``."""
         caveats = (f"computed on {len(self.sample):,} rows drawn from {len(self):,}",) if sampled and len(self.sample) < len(self) else ()
+        evidence += f" ({caveats[0]})" if caveats else ""
         settings = {"rows": len(self), "sample": len(self.sample), "alpha": ALPHA, "target": self.table.target}
         record = RunRecord(f"audit: {kind}", settings, self.seed, self.fingerprint, time.perf_counter() - self._started, caveats=caveats)
         positions = np.zeros(0, np.int64) if rows is None else np.asarray(rows, np.int64)

@@ -93,6 +93,8 @@ def audit(
         if against is not None:
             _show_changes(changes)
         _show(table, findings)
+        if against is None:
+            screen.say(_looked_for(table))
         if proposals is not None:
             _show_repairs(proposals, repairs)
     order = [level.value for level in Level]
@@ -142,27 +144,53 @@ def _as_dict(table: Table, findings: list[Finding]) -> dict[str, Any]:
 
 def _show(table: Table, findings: list[Finding]) -> None:
     from pellucid.cli import screen
-    from pellucid.results import stack_findings
 
     lines = [(c.name, c.type, c.role, c.unit, c.evidence) for c in table.schema]
     screen.table(f"{table.n_rows} rows, {len(table.schema)} columns", ("column", "type", "role", "unit", "why this type"), lines)
-    frame = stack_findings(findings)
-    if not len(frame):
+    if findings:
+        worst = [(f.severity, f.kind, ", ".join(f.columns), _rows(f), f.evidence, f.remedy) for f in findings]
+        count = {level.value: sum(f.severity == level.value for f in findings) for level in reversed(Level)}
+        title = f"{len(findings)} finding{'s' if len(findings) > 1 else ''}: " + ", ".join(
+            f"{n} {level}" for level, n in count.items() if n
+        )
+        screen.table(title, ("severity", "kind", "columns", "rows", "evidence", "remedy"), worst)
+    else:
         screen.say("Nothing was found.")
-        return
-    columns = ["severity", "kind", "columns", "rows", "evidence", "remedy"]
-    screen.table(f"{len(frame)} findings", columns, frame[columns].itertuples(index=False))
     tried = [f for f in findings if f.trial is not None]
     if tried:
         lines = [(f.kind, ", ".join(f.columns[:5]), f.trial.verdict, f.trial.words) for f in tried if f.trial is not None]
         screen.table("by their effect", ("finding", "columns", "verdict", "what the remedy does"), lines)
 
 
+def _rows(finding: Finding, most: int = 3) -> str:
+    """Return how many rows a finding names, and the first of them."""
+    rows = finding.rows
+    if not len(rows):
+        return ""
+    shown = ", ".join(map(str, rows[:most].tolist()))
+    return f"{len(rows):,} ({shown}{', ...' if len(rows) > most else ''})"
+
+
+def _looked_for(table: Table) -> str:
+    """Return what was looked for and what could not be, and what to do next."""
+    from pellucid.registry import entries
+
+    needed = {e.name: e.needs for e in entries("audit")}
+    without = [name for name, needs in needed.items() if "labels" in needs and table.target is None]
+    of_models = {"training rows", "black box", "refit", "gradients"}
+    done = [name for name, needs in needed.items() if name not in without and not of_models & set(needs)]
+    text = f"Looked for: {', '.join(done)}. Rows count from 0."
+    if without:
+        text += f" Without --target COLUMN nothing can be said of: {', '.join(without)}."
+    return text + " A wrong type is corrected with --type COLUMN=TYPE; --repairs FILE proposes what wrong cells should be."
+
+
 def _show_repairs(found: Repairs, path: Path | None) -> None:
     from pellucid.cli import screen
 
     sure = int((found.confidence >= 0.9).sum())
-    screen.say(f"{len(found)} repairs are proposed, {sure} of them with a confidence of 0.9 or more: {path}. Nothing was changed.")
+    are = "1 repair is" if len(found) == 1 else f"{len(found)} repairs are"
+    screen.say(f"{are} proposed, {sure} with a confidence of 0.9 or more: {path}. Nothing was changed.")
     frame = found.to_frame().head(10)
     if len(frame):
         columns = ["row", "column", "old", "new", "rule", "confidence", "reason"]

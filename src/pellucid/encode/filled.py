@@ -29,6 +29,7 @@ def fill(table: Any, method: Any = "median", *, fit_on: Any = None, target: str 
     table : Table, frame or path. Its features are filled; target, weights, identifiers and texts stay as they are.
     method : a rule of ``pellucid.methods("fill")``, a pair with options (``("knn", {"k": 10})``), or a mapping of columns to either;
         ``"*"`` names all other columns. Rules that copy from neighbouring rows need ``with_roles(order=...)`` and stay in the group.
+        The option ``indicator`` is for models, where it marks filled cells to the network; here every filled cell is in the list.
     fit_on : the rows that the rules learn from: a table, or positions in ``table``; None: all rows, for a table that is not split.
     target : name of the target column; overrides the table's own.
     seed : of draws.
