@@ -33,12 +33,12 @@ def audit(
     units: Unit = None,
     against: Annotated[
         Path | None,
-        typer.Option("--against", help="An older table: tell what has changed since, instead of what is wrong.", show_default=False),
+        typer.Option("--against", help="An older table: tell what has changed since then.", show_default=False),
     ] = None,
     model: Annotated[
         Path | None, typer.Option("--model", help="With --against: a model folder, to tell what each change cost it.", show_default=False)
     ] = None,
-    prove: Annotated[bool, typer.Option("--prove", help="Try each finding by its effect: the score with and without its remedy.")] = False,
+    prove: Annotated[bool, typer.Option("--prove", help="Try each finding: the score with and without its remedy.")] = False,
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
