@@ -7,7 +7,8 @@ import torch
 
 import pellucid as pld
 from pellucid.audit import el2n, grand, vog
-from pellucid.audit.training_rows import row_scores, watched
+from pellucid.audit.row_scores import row_scores
+from pellucid.audit.training_rows import watched
 from pellucid.errors import RequestError
 from pellucid.table import read_table
 from pellucid.testing.checks_audit import clean_frame

@@ -18,10 +18,13 @@ from pellucid.testing import (
     checks_encoder,
     checks_explainer,
     checks_regularizer,
+    checks_remedy,
     checks_select,
+    checks_shift,
     checks_trial,
     checks_uncertainty,
     saboteurs,
+    saboteurs_effect,
     saboteurs_networks,
 )
 from pellucid.testing import saboteurs_models as wrong
@@ -139,6 +142,8 @@ def _cases() -> list[Any]:
         (checks_audit, {k: _named(v, "leakage") for k, v in AUDITS.items()}),
         (checks_trial, {k: _named(v, "completeness") for k, v in wrong.EXPLAINERS_OF_TRIALS.items()}),
         (checks_select, {k: checks_select.Selector(v, False) for k, v in checks_select.DOUBLES.items()}),
+        (checks_shift, {k: _named(v, "drift") for k, v in saboteurs_effect.SHIFTS.items()}),
+        (checks_remedy, {k: _named(v, "leakage") for k, v in saboteurs_effect.REMEDIES.items()}),
         (checks_encoder, ENCODERS),
         (checks_embedding, {k: Encoder(v, "number") for k, v in saboteurs_networks.ENCODERS.items()}),
         *((checks_regularizer, doubles) for doubles in _regularizers()),
@@ -202,7 +207,7 @@ def test_the_plain_regularizer_stays_green(check):
 
 ROOMS = [
     checks_explainer, checks_backbone, checks_uncertainty, checks_audit, checks_trial, checks_encoder, checks_embedding, checks_regularizer,
-    checks_select,
+    checks_select, checks_shift, checks_remedy,
 ]  # fmt: skip
 
 

@@ -109,7 +109,7 @@ def _show_changes(changes: Shift) -> None:
         cost = changes.cost.to_frame()
         screen.table(
             f"mean {changes.cost.loss} ({changes.cost.unit})",
-            list(cost),
+            [str(c) for c in cost.columns],
             [[f"{v:.3g}" if isinstance(v, float) else v for v in line] for line in cost.itertuples(index=False)],
         )
 
@@ -138,5 +138,5 @@ def _show(table: Table, findings: list[Finding]) -> None:
     screen.table(f"{len(frame)} findings", columns, frame[columns].itertuples(index=False))
     tried = [f for f in findings if f.trial is not None]
     if tried:
-        lines = [(f.kind, ", ".join(f.columns[:5]), f.trial.verdict, f.trial.words) for f in tried if f.trial is not None]
-        screen.table("by their effect", ("finding", "columns", "verdict", "what the remedy does"), lines)
+        shown = [(f.kind, ", ".join(f.columns[:5]), f.trial.verdict, f.trial.words) for f in tried if f.trial is not None]
+        screen.table("by their effect", ("finding", "columns", "verdict", "what the remedy does"), shown)
