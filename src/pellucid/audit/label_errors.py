@@ -138,7 +138,8 @@ def find(view: View) -> list[Finding]:
         return []
     rows = view.sample[target.present[view.sample]]
     rows = rows if len(rows) <= ROWS else np.sort(stream(view.seed, "audit", "labels").choice(rows, ROWS, replace=False))
-    if len(rows) < 100 or len(target.labels) > 20 or not [n for n in view.features if n != target.name]:
+    names = tuple(n for n in view.features if n != target.name and view.kind(n) is not ColumnType.TEXT)
+    if len(rows) < 100 or len(target.labels) > 20 or not names or len(np.unique(folds_of(view, rows, names))) < 2:
         return []
     answers = out_of_sample(view, target, rows)
     return list(_classes(view, target, rows, answers) if target.is_classes else _numbers(view, target, rows, answers[:, 0]))
