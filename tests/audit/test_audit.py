@@ -15,8 +15,9 @@ from pellucid.table import read_table
 def test_a_clean_table_is_passed_in_silence(clean):
     tables = [clean(600, s, classes=s % 2 == 0) for s in range(20)]
     loud = [f.kind for t in tables for f in audit(read_table(t, target=t.columns[-1]))]
-    # missing, leakage and groups test hypotheses, each at 1 %: no more tables speak up than 3 % would give in 999 of 1000 runs
-    assert len(loud) <= binom.ppf(0.999, len(tables), 0.03), loud
+    # missing, leakage, groups, near duplicates, order, proxies and label errors test hypotheses, each at 1 %: no more of them speak up than
+    # 7 % would in 999 of 1000 runs
+    assert len(loud) <= binom.ppf(0.999, len(tables), 0.07), loud
 
 
 @pytest.mark.long

@@ -268,3 +268,25 @@ def test_audit_writes_proposed_repairs_and_changes_nothing(run, tmp_path):
     assert told["repairs"]["proposals"][0]["confidence"] >= 0.9
     assert {f["kind"] for f in told["findings"]} >= {"values: rare spelling"}
     assert run("audit", tmp_path / "t.csv", "--repairs", tmp_path / "r.txt").code == 1
+
+
+def test_audit_tells_what_changed_and_what_it_cost(run, people_csv, linear_model, tmp_path):
+    frame = pd.read_csv(people_csv)
+    frame.assign(age=frame["age"] + 25).to_csv(tmp_path / "later.csv", index=False)
+    done = run("audit", tmp_path / "later.csv", "--against", people_csv, "--target", "buys", "--model", linear_model)
+    assert done.code == 0
+    assert "1 of 3 columns have changed: 'age'" in " ".join(done.out.split())
+    told = json.loads(run("audit", tmp_path / "later.csv", "--against", people_csv, "--target", "buys", "--json").out)
+    assert {f["kind"] for f in told["findings"]} >= {"shift: column"}
+    assert len(told["shift"]["drift"]) == 3
+    assert run("audit", people_csv, "--model", linear_model).code == 1
+    assert run("audit", people_csv, "--against", people_csv, "--prove").code == 1
+
+
+def test_audit_tries_its_findings(run, people_csv, tmp_path):
+    frame = pd.read_csv(people_csv)
+    frame.assign(code=frame["buys"].map({"yes": "X", "no": "Z"})).to_csv(tmp_path / "leak.csv", index=False)
+    told = json.loads(run("audit", tmp_path / "leak.csv", "--target", "buys", "--prove", "--json").out)
+    [leak] = [f for f in told["findings"] if f["columns"] == ["code"]]
+    assert leak["trial"]["verdict"] == "pass"
+    assert "Leaving out 'code' lowers AUC" in leak["trial"]["words"]

@@ -23,12 +23,15 @@ from pellucid.testing import (
     checks_promise,
     checks_regularizer,
     checks_scale,
+    checks_remedy,
     checks_select,
+    checks_shift,
     checks_trial,
     checks_uncertainty,
     saboteurs,
     saboteurs_doubt,
     saboteurs_fill,
+    saboteurs_effect,
     saboteurs_networks,
 )
 from pellucid.testing import saboteurs_models as wrong
@@ -150,6 +153,8 @@ def _cases() -> list[Any]:
         (checks_trial, {k: _named(v, "completeness") for k, v in wrong.EXPLAINERS_OF_TRIALS.items()}),
         (checks_select, {k: checks_select.Selector(v, False) for k, v in checks_select.DOUBLES.items()}),
         (checks_map, {k: checks_map.Mapper(v) for k, v in checks_map.DOUBLES.items()}),
+        (checks_shift, {k: _named(v, "drift") for k, v in saboteurs_effect.SHIFTS.items()}),
+        (checks_remedy, {k: _named(v, "leakage") for k, v in saboteurs_effect.REMEDIES.items()}),
         (checks_encoder, ENCODERS),
         (checks_fill, saboteurs_fill.FILLS),
         (checks_scale, saboteurs_fill.SCALES),
@@ -216,6 +221,7 @@ def test_the_plain_regularizer_stays_green(check):
 ROOMS = [
     checks_explainer, checks_backbone, checks_uncertainty, checks_audit, checks_trial, checks_encoder, checks_embedding, checks_regularizer,
     checks_select, checks_map, checks_fill, checks_scale, checks_promise, checks_doubt,
+    checks_shift, checks_remedy,
 ]  # fmt: skip
 
 

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid import registry
 from pellucid.audit.view import FloatArray, IntArray, View
 from pellucid.errors import RequestError
 from pellucid.random import integer
 from pellucid.results import Finding
 from pellucid.table import Table
 
-__all__ = ["CHECKPOINTS", "SEEDS", "Runs", "hardest", "probabilities", "row_scores", "runs_of", "watched"]
+__all__ = ["CHECKPOINTS", "SEEDS", "Runs", "hardest", "probabilities", "runs_of", "watched"]
 
 SEEDS = 2
 CHECKPOINTS = 10
@@ -75,15 +74,6 @@ def runs_of(view: View) -> Runs | None:
             view.kept["runs"] = None  # a model that is not trained by steps has no such scores
     made: Runs | None = view.kept["runs"]
     return made
-
-
-def row_scores(refit: Any, kind: str = "el2n", *, seed: int = 0) -> FloatArray:
-    """Return a score (N,) of each training row: ``"el2n"``, ``"grand"`` or ``"vog"``; high for hard rows. Cost: two fits.
-
-    To prune, weigh or look at rows; ``refit`` is ``model.refitter()`` of a fitted network.
-    """
-    scores = registry.resolve(registry.get("audit", kind)).__globals__["scores"]
-    return np.asarray(scores(watched(refit, seed)))
 
 
 def probabilities(predictor: Any, table: Table) -> FloatArray:

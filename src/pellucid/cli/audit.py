@@ -36,12 +36,12 @@ def audit(
     units: Unit = None,
     against: Annotated[
         Path | None,
-        typer.Option("--against", help="An older table: tell what has changed since, instead of what is wrong.", show_default=False),
+        typer.Option("--against", help="An older table: tell what has changed since then.", show_default=False),
     ] = None,
     model: Annotated[
         Path | None, typer.Option("--model", help="With --against: a model folder, to tell what each change cost it.", show_default=False)
     ] = None,
-    prove: Annotated[bool, typer.Option("--prove", help="Try each finding by its effect: the score with and without its remedy.")] = False,
+    prove: Annotated[bool, typer.Option("--prove", help="Try each finding: the score with and without its remedy.")] = False,
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -127,7 +127,7 @@ def _show_changes(changes: Shift) -> None:
         cost = changes.cost.to_frame()
         screen.table(
             f"mean {changes.cost.loss} ({changes.cost.unit})",
-            list(cost),
+            [str(c) for c in cost.columns],
             [[f"{v:.3g}" if isinstance(v, float) else v for v in line] for line in cost.itertuples(index=False)],
         )
 
@@ -158,8 +158,8 @@ def _show(table: Table, findings: list[Finding]) -> None:
         screen.say("Nothing was found.")
     tried = [f for f in findings if f.trial is not None]
     if tried:
-        lines = [(f.kind, ", ".join(f.columns[:5]), f.trial.verdict, f.trial.words) for f in tried if f.trial is not None]
-        screen.table("by their effect", ("finding", "columns", "verdict", "what the remedy does"), lines)
+        shown = [(f.kind, ", ".join(f.columns[:5]), f.trial.verdict, f.trial.words) for f in tried if f.trial is not None]
+        screen.table("by their effect", ("finding", "columns", "verdict", "what the remedy does"), shown)
 
 
 def _rows(finding: Finding, most: int = 3) -> str:

@@ -15,7 +15,7 @@ __all__ = ["methods"]
 def methods(
     kind: Annotated[
         str | None,
-        typer.Argument(help="backbone, encoder, explain, act, select, uncertainty, audit, shift, remedy or trial.", show_default=False),
+        typer.Argument(help="backbone, explain, act, select, uncertainty, audit, shift, remedy, trial ...", show_default=False),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -83,7 +83,8 @@ def losses(model: Any, pair: Pair) -> tuple[FloatArray, FloatArray, str, str]:
     found = []
     for view, rows in ((pair.old, pair.rows[0]), (pair.new, pair.rows[1])):
         table = view.table.take(rows)
-        wanted = [n for n in (getattr(model, "feature_names_in_", None) or pair.old.table.features) if n != goal]
+        known = getattr(model, "feature_names_in_", None)
+        wanted = [n for n in (pair.old.table.features if known is None else map(str, known)) if n != goal]
         if any(n not in table.columns for n in wanted):
             raise NoCost(f"the new table lacks columns that the model reads: {quote([n for n in wanted if n not in table.columns])}")
         inputs = table.select(wanted)

@@ -5,6 +5,7 @@ Letters: n old rows, m new rows.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,11 +105,16 @@ def _expanded(matrix: FloatArray, is_level: np.ndarray) -> FloatArray:
 
 
 def _logistic(x: FloatArray, new: np.ndarray, fold: IntArray) -> FloatArray:
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    sd = x.std(0)
+    x = (x - x.mean(0)) / np.where(sd > 0, sd, 1.0)
     out = np.empty(len(new))
-    for k in range(FOLDS):
-        held = fold == k
-        model = LogisticRegression(C=10.0, max_iter=200).fit(x[~held], new[~held])
-        out[held] = model.predict_proba(x[held])[:, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # what it has reached is judged out of fold beside the trees
+        for k in range(FOLDS):
+            held = fold == k
+            model = LogisticRegression(C=10.0, max_iter=200).fit(x[~held], new[~held])
+            out[held] = model.predict_proba(x[held])[:, 1]
     return out
