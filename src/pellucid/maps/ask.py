@@ -18,7 +18,7 @@ from pellucid.random import as_seed, integer, stream
 from pellucid.registry import Entry
 from pellucid.table import Table
 
-__all__ = ["FEWEST", "Ask", "ask"]
+__all__ = ["FEWEST", "Ask", "Layer", "ask", "of_model"]
 
 FEWEST = 8
 """Rows below which a map says nothing."""
@@ -164,7 +164,7 @@ def ask(
     if layer is not None and not model:
         raise RequestError("only a model has layers", got=type(subject).__name__, do="pass the fitted model, and X= for the rows")
     if model:
-        predictor, table, data, target = _of_model(subject, _needed(X, "a model"))
+        predictor, table, data, target = of_model(subject, _needed(X, "a model"))
         full = X if isinstance(X, Table) else table
     else:
         if X is not None:
@@ -193,7 +193,7 @@ def _needed(X: Any, what: str) -> Any:
     return X
 
 
-def _of_model(model: Any, X: Any) -> tuple[Any, Table, pd.DataFrame, str | None]:
+def of_model(model: Any, X: Any) -> tuple[Any, Table, pd.DataFrame, str | None]:
     """Return (predictor, rows as it reads them, their cells with the target, name of the target)."""
     from pellucid.probe.foreign import as_predictor, read
 

@@ -50,7 +50,7 @@ def to_html(data: ReportData) -> str:
     """
     from markupsafe import Markup
 
-    script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
+    script = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.js", "maps.js"))
     parts: dict[str, Any] = context(data)
     drawing = _plotly() if parts["plots"] else ""
     policy = (

@@ -126,7 +126,7 @@ def beside(result: Map, which: str, column: str | None = None) -> go.Figure:
         figure.update_layout({f"xaxis{k}": light, f"yaxis{k}": light | {"scaleanchor": f"x{k}", "scaleratio": 1}})
     figure.update_annotations(font={"size": 11})
     legend_below(figure, 460)
-    return figure.update_layout(margin={"t": 92, "l": 10, "r": 10}, legend={"y": -0.04})
+    return figure.update_layout(margin={"t": 92, "l": 10, "r": 10})
 
 
 def _broken(words: str, width: int = 44) -> str:
@@ -205,10 +205,9 @@ def scatter(result: Scatter) -> go.Figure:
     unit = result.units.get(on.get("colour", ""), "")
     hover = None if len(drawn) > DENSE else _cells(result, drawn, on)
     add_points(figure, x, y, colour, name=on.get("colour", ""), unit=unit, size=diameters, shape=shape, hover=hover)
-    legend_below(figure, 600)
     if told:
         size_keys(figure, told, on["size"], result.units.get(on["size"], ""))
-    return figure
+    return legend_below(figure, 600).update_layout(legend={"itemsizing": "trace" if told else "constant"})
 
 
 def _told(result: Scatter, drawn: int, dense: bool) -> str:
