@@ -228,7 +228,9 @@ class Job:
         further, lost = stage("asking further", lambda: self._further(subject, rows, main))
         trials = stage("trying the explanations", lambda: self._trials(subject, rows, main, others))
         certain = stage("how certain", lambda: subject.certainty(rows, self.seed))
-        seen, unseen = stage("looking from above", lambda: look(self.table, subject, findings, rows, self.test is None, self.seed, self.quick))
+        seen, unseen = stage(
+            "looking from above", lambda: look(self.table, subject, findings, rows, self.test is None, self.seed, self.quick)
+        )
         parts = (
             dict(certain)
             | {

@@ -19,7 +19,9 @@ __all__ = ["map"]
 def map(
     data: Source,
     out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path("map.html"),
-    method: Annotated[str, typer.Option("--method", help="pca, tsne, mds, scatter, representatives ...: see pellucid methods map.")] = "pca",
+    method: Annotated[
+        str, typer.Option("--method", help="pca, tsne, mds, scatter, representatives ...: see pellucid methods map.")
+    ] = "pca",
     target: Target = None,
     model: Annotated[Path | None, typer.Option("--model", help="A model folder: its answers colour the rows.", show_default=False)] = None,
     layer: Annotated[str | None, typer.Option("--layer", help="With --model: map this layer, such as last.", show_default=False)] = None,
@@ -48,8 +50,8 @@ def map(
         known = target if subject is None or target is not None else _target(subject, data)
         table = read(data, target=known, schema=schema, types=types, missing=None, units=units)
         bar("mapping")
-        asked = {"method": method, "random_state": seed, "options": _options(option)}
-        made: Any = look(table, **asked) if subject is None else look(subject, X=table, layer=layer, **asked)
+        asked = {"method": method, "random_state": seed, "options": _options(option), "layer": layer}
+        made: Any = look(table, **asked) if subject is None else look(subject, X=table, **asked)
         bar("writing the page")
         head, rows = _table(made)
         title = f"{data.name}: {method}{f' of layer {layer}' if layer else ''}"
@@ -119,5 +121,5 @@ def _table(made: Any) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         return ("figure", "this map, ± 95 %", "rows with shuffled columns", "what it says"), lines
     if isinstance(made, Representatives):
         frame = made.to_frame()
-        return tuple(map(str, frame.columns)), [tuple(cell_text(v) for v in line) for line in frame.itertuples(index=False)]
+        return tuple(str(c) for c in frame.columns), [tuple(cell_text(v) for v in line) for line in frame.itertuples(index=False)]
     return ("column", "channel", "missing cells"), [(c, k, f"{made.missing[c]:,}") for k, c in made.channels.items()]

@@ -61,7 +61,9 @@ def _look(
     lost: list[str] = []
     maps, shown = _maps(points, subject, held, quick, seed, lost)
     answers = None if subject is None else _answers(subject, points)
-    reasons, explained = (None, None) if subject is None else _reasons(subject, points, np.isin(at, first), held, SECONDS[quick], seed, lost)
+    reasons, explained = (
+        (None, None) if subject is None else _reasons(subject, points, np.isin(at, first), held, SECONDS[quick], seed, lost)
+    )
     return (
         Seen(
             points.frame, at, maps, shown, None if subject is None else held, answers, reasons, explained,

@@ -239,13 +239,17 @@ def _rows(n: int, most: Any, method: str, seed: int) -> Ints:
     return np.sort(stream(seed, "rows of the map").permutation(n)[:most])
 
 
-def _points(predictor: Any, table: Table, layer: str | None, seed: int, chosen: Mapping[str, Any]) -> tuple[Any, FloatArray, str, tuple[str, ...]]:
+def _points(
+    predictor: Any, table: Table, layer: str | None, seed: int, chosen: Mapping[str, Any]
+) -> tuple[Any, FloatArray, str, tuple[str, ...]]:
     """Return (reader, points, of what the map is, caveats)."""
     if layer is None:
         space = Space(table, chosen.get("text"))
         return space, space(table), "the table", ()
     if not isinstance(predictor, HiddenPredictor):
-        raise RequestError("the model shows no hidden layers", got=type(predictor).__name__, do="leave layer out, or pass a network of this package")
+        raise RequestError(
+            "the model shows no hidden layers", got=type(predictor).__name__, do="leave layer out, or pass a network of this package"
+        )
     known = predictor.hidden_layers()
     if layer not in known:
         raise RequestError(f"there is no layer {layer!r}", expected=f"one of {quote(known, 20)}")

@@ -36,7 +36,8 @@ def find(ask: Ask) -> Layout:
     """Return the row model's codes. Cost: one pass of the network over the rows."""
     if not hasattr(ask.row_model, "code"):
         raise RequestError(
-            "this map is the code of a row model, and there is none", do="pass row_model=pellucid.RowModel().fit(table), or map(row_model, X=table)"
+            "this map is the code of a row model, and there is none",
+            do="pass row_model=pellucid.RowModel().fit(table), or map(row_model, X=table)",
         )
     put = Code(ask.row_model)
     return Layout(put(ask.points, ask.table), put)

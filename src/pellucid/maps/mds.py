@@ -88,6 +88,10 @@ def find(ask: Ask) -> Layout:
         start = stream(ask.seed, "start").standard_normal(coordinates.shape) * max(float(coordinates.std()), 1e-12)
     places, trace = majorised(distance, start, int(ask.options["steps"]), float(ask.options["tolerance"]))
     whole = float((distance**2).sum() / max(len(distance) * (len(distance) - 1), 1))
-    losses = {"stress": float(trace[-1]), "stress at the start": float(trace[0]), "stress-1": float(np.sqrt(trace[-1] / max(whole, 1e-300)))}
+    losses = {
+        "stress": float(trace[-1]),
+        "stress at the start": float(trace[0]),
+        "stress-1": float(np.sqrt(trace[-1] / max(whole, 1e-300))),
+    }
     settings = {"steps_taken": len(trace) - 1}
     return Layout(places, FewestStress(first, ask, places), trace=trace, losses=losses, random=True, settings=settings)

@@ -72,7 +72,9 @@ def _check(table: Table, given: dict[str, str]) -> None:
     for channel, column in given.items():
         kind = table.schema[column].type
         if channel == "size" and kind not in NUMBERS:
-            raise RequestError(f"{column!r} cannot be shown as a size", expected="a number or a date", got=str(kind), do="show it as colour")
+            raise RequestError(
+                f"{column!r} cannot be shown as a size", expected="a number or a date", got=str(kind), do="show it as colour"
+            )
         if channel == "shape" and (kind in NUMBERS or len(np.unique(table.levels(column)[0])) > MOST_SHAPES + 1):
             raise RequestError(
                 f"{column!r} cannot be shown as shapes", expected=f"up to {MOST_SHAPES} levels", got=str(kind), do="show it as colour"

@@ -73,9 +73,7 @@ class Space:
         self.columns = self._encoder.columns
         encoded = self._encoder.transform(table)
         self._parts = [
-            made
-            for slot in self._encoder.slots
-            if (made := self._part(slot, table.schema[slot.column].type, encoded)) is not None
+            made for slot in self._encoder.slots if (made := self._part(slot, table.schema[slot.column].type, encoded)) is not None
         ]
         at = {c: i for i, c in enumerate(self.columns)}
         self.source = np.array([at[p.column] for p in self._parts for _ in p.names], np.int64)

@@ -86,7 +86,12 @@ def _layers(data: ReportData) -> list[dict[str, str]]:
     if frame is None:
         return []
     return [
-        {"layer": w.clean(r.layer, 40), "value": w.number(r.silhouette, r.error), "pm": w.number(1.96 * r.error, r.error), "n": f"{int(r.rows):,}"}
+        {
+            "layer": w.clean(r.layer, 40),
+            "value": w.number(r.silhouette, r.error),
+            "pm": w.number(1.96 * r.error, r.error),
+            "n": f"{int(r.rows):,}",
+        }
         for r in frame.itertuples()
     ]
 

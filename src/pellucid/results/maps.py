@@ -127,7 +127,9 @@ class Map(Result):
 
     def words(self) -> tuple[str, ...]:
         """Return the map's figures in sentences, cautions first."""
-        lines = [f"{r.figure}: {r.value:.3f} ± {1.96 * r.error:.3f} (column-shuffled rows: {r.noise:.3f})" for r in self.figures.itertuples()]
+        lines = [
+            f"{r.figure}: {r.value:.3f} ± {1.96 * r.error:.3f} (column-shuffled rows: {r.noise:.3f})" for r in self.figures.itertuples()
+        ]
         own = [f"{k}: {v:.4g}" for k, v in (self.losses or {}).items()]
         more = [f"{self.second_words}: disparity {self.disparity:.3f}"] if self.second is not None else []
         more += [f"{self.other_words}: disparity {self.other_disparity:.3f}"] if self.other is not None else []
@@ -204,8 +206,6 @@ class Representatives(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one line per chosen row: row, centrality, stands_for, likeness, then its cells."""
-        head = pd.DataFrame(
-            {"row": self.index, "centrality": self.centrality, "stands_for": self.stands_for, "likeness": self.likeness}
-        )
+        head = pd.DataFrame({"row": self.index, "centrality": self.centrality, "stands_for": self.stands_for, "likeness": self.likeness})
         cells = self.data.reset_index(drop=True)
         return pd.concat([head, cells.rename(columns={c: f"{c}_cell" for c in cells.columns if c in head})], axis=1)

@@ -86,7 +86,9 @@ def predicted(result: Map) -> go.Figure:
 def doubt(result: Map) -> go.Figure:
     """Return the map coloured by the model's doubt."""
     if result.answers is None or "doubt" not in result.answers:
-        raise RequestError("no doubt is known for this map", do="make it with pellucid.map(model, X=...) of a model with members or classes")
+        raise RequestError(
+            "no doubt is known for this map", do="make it with pellucid.map(model, X=...) of a model with members or classes"
+        )
     figure = blank(_title(result, "doubt"), height=540)
     add_points(figure, *result.coordinates.T, result.answers["doubt"], name="doubt", hover=_hover(result))
     return _axes(legend_below(figure), result)
@@ -142,7 +144,12 @@ def _broken(words: str, width: int = 44) -> str:
 def quality(result: Map) -> go.Figure:
     """Return the figures of quality with 95 % intervals, beside those of column-shuffled rows."""
     frame = result.figures
-    figure = blank("How far the map is to be believed, against column-shuffled rows", "figure (1 is perfect)", height=heights(len(frame), 34, 150), legend=True)
+    figure = blank(
+        "How far the map is to be believed, against column-shuffled rows",
+        "figure (1 is perfect)",
+        height=heights(len(frame), 34, 150),
+        legend=True,
+    )
     at = np.arange(len(frame))
     for values, errors, name, colour, symbol, shift in (
         ("value", "error", "this map", BLUE, "circle", -0.12), ("noise", "noise_error", "column-shuffled rows", ORANGE, "diamond-open", 0.12),
@@ -235,5 +242,7 @@ def representatives(result: Representatives) -> go.Figure:
     )  # fmt: skip
     figure.update_layout(xaxis={"range": [0, 1.3 * float(result.stands_for.max())]}, showlegend=False)
     columns = [result.what] if result.what in result.data.columns else list(result.data.columns)[:3]
-    names = [f"row {i}: " + ", ".join(cell_text(v) for v in line) for i, line in zip(result.index, result.data[columns].itertuples(index=False))]
+    names = [
+        f"row {i}: " + ", ".join(cell_text(v) for v in line) for i, line in zip(result.index, result.data[columns].itertuples(index=False))
+    ]
     return name_lines(figure, [wrap(name, 40) for name in names])

@@ -169,7 +169,11 @@ def _along_a_scale(trace: Any, colour: pd.Series, name: str, unit: str, legend: 
     values = scaled(colour)
     known = np.flatnonzero(np.isfinite(values))
     low, high = np.quantile(values[known], [0.01, 0.99]) if len(known) else (0.0, 1.0)
-    bar: dict[str, Any] = {"title": {"text": safe(f"{name}{f' ({unit})' if unit else ''}", 30), "side": "right"}, "thickness": 12, "len": 0.8}
+    bar: dict[str, Any] = {
+        "title": {"text": safe(f"{name}{f' ({unit})' if unit else ''}", 30), "side": "right"},
+        "thickness": 12,
+        "len": 0.8,
+    }
     if pd.api.types.is_datetime64_any_dtype(colour):
         ticks = np.linspace(low, high, 4)
         bar |= {"tickvals": ticks.tolist(), "ticktext": [str(pd.Timestamp(t, unit="D").date()) for t in ticks]}
