@@ -50,7 +50,7 @@ def map(
         known = target if subject is None or target is not None else _target(subject, data)
         table = read(data, target=known, schema=schema, types=types, missing=None, units=units)
         bar("mapping")
-        asked = {"method": method, "random_state": seed, "options": _options(option), "layer": layer}
+        asked: dict[str, Any] = {"method": method, "random_state": seed, "options": _options(option), "layer": layer}
         made: Any = look(table, **asked) if subject is None else look(subject, X=table, **asked)
         bar("writing the page")
         head, rows = _table(made)
@@ -98,7 +98,8 @@ def _figures(made: Any, table: Table) -> list[Any]:
         return [chart(made)]
     units = {c.name: c.unit for c in table.schema if c.unit}
     there = {
-        "points": True, "predicted": made.answers is not None, "doubt": made.answers is not None and "doubt" in made.answers, "quality": True,
+        "points": True, "predicted": made.answers is not None, "doubt": made.answers is not None and "doubt" in made.answers,
+        "quality": True,
         "kept": True, "second": made.second is not None, "perplexity": made.other is not None, "noise": made.noise is not None,
         "loadings": made.loadings is not None, "loss": made.trace is not None and len(made.trace) > 1,
     }  # fmt: skip
@@ -115,9 +116,10 @@ def _table(made: Any) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     from pellucid.results import Map, Representatives
 
     if isinstance(made, Map):
-        lines = [(r.figure, f"{number(r.value, r.error)} ± {number(1.96 * r.error, r.error)}", number(r.noise, r.error), r.words)
-                 for r in made.figures.itertuples()]  # fmt: skip
-        lines += [(k, number(float(v)), "", "the method's own figure") for k, v in (made.losses or {}).items()]
+        each: Any = made.figures.itertuples()
+        lines: list[tuple[str, ...]] = [(r.figure, f"{number(r.value, r.error)} ± {number(1.96 * r.error, r.error)}", number(r.noise, r.error), r.words)
+                 for r in each]  # fmt: skip
+        lines += [(str(k), number(float(v)), "", "the method's own figure") for k, v in (made.losses or {}).items()]
         return ("figure", "this map, ± 95 %", "rows with shuffled columns", "what it says"), lines
     if isinstance(made, Representatives):
         frame = made.to_frame()

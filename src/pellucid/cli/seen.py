@@ -23,12 +23,12 @@ __all__ = ["look"]
 POINTS = 5000
 NAMED = 1000
 """Most points kept for rows that findings name."""
-EMBEDDED = 700
-"""Rows of a t-SNE: the four that stand beside each other take some ten seconds."""
+EMBEDDED = 400
+"""Rows of a t-SNE: the four that stand beside each other take some six seconds of a processor."""
 LENT = 5
 """Rows that lend their cells to the quick reasons."""
 FIRST = 100
-SECONDS = {True: 4.0, False: 20.0}
+SECONDS = {True: 4.0, False: 15.0}
 
 Ints = npt.NDArray[np.int64]
 

@@ -176,7 +176,8 @@ def ask(
     caveats = () if len(rows) == len(table) else (f"{len(rows):,} of {len(table):,} rows, drawn at random, are on the map",)
     table, full, data, whole = table.take(rows), full.take(rows), data.iloc[rows], len(table)
     if entry.gives == "Scatter":  # cells are drawn as they are
-        reader, points, what, more = None, np.zeros((len(rows), 0)), "the table", ()
+        reader, points, what = None, np.zeros((len(rows), 0)), "the table"
+        more: tuple[str, ...] = ()
     else:
         reader, points, what, more = _points(predictor, table, layer, seed, chosen)
     answers = None if predictor is None else _answers(predictor, table)
@@ -255,7 +256,7 @@ def _points(
         raise RequestError(f"there is no layer {layer!r}", expected=f"one of {quote(known, 20)}")
     reader = Layer(predictor, layer)
     points = reader.fit(table, seed)
-    more = ("rows that the network has learned from look apart by construction: believe this map of rows it has not seen",)
+    more: tuple[str, ...] = ("rows that the network has learned from look apart by construction: believe this map of rows it has not seen",)
     if reader.plane is not None:
         more += (f"the layer is shown by its {points.shape[1]} first principal components, {100 * reader.share:.1f} % of its variance",)
     return reader, points, f"layer {layer!r} of the model", more

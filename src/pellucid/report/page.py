@@ -85,6 +85,7 @@ def _layers(data: ReportData) -> list[dict[str, str]]:
     frame = None if data.seen is None else data.seen.layers
     if frame is None:
         return []
+    lines: Any = frame.itertuples()
     return [
         {
             "layer": w.clean(r.layer, 40),
@@ -92,7 +93,7 @@ def _layers(data: ReportData) -> list[dict[str, str]]:
             "pm": w.number(1.96 * r.error, r.error),
             "n": f"{int(r.rows):,}",
         }
-        for r in frame.itertuples()
+        for r in lines
     ]
 
 

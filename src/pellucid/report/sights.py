@@ -31,7 +31,7 @@ def points_payload(data: ReportData) -> dict[str, Any]:
         return {}
     out: dict[str, Any] = {
         "id": seen.positions.tolist(),
-        "columns": [_column(seen.data[c], c, data.unit_of.get(c, "")) for c in list(seen.data.columns)[:COLUMNS]],
+        "columns": [_column(seen.data[c], c, data.unit_of.get(c, "")) for c in [str(n) for n in seen.data.columns][:COLUMNS]],
         "target": clean(data.target, 80),
         "held": None if seen.held is None else seen.held.astype(int).tolist(),
         "maps": [_places(m, rows) for m, rows in zip(seen.maps, seen.rows)],
@@ -39,7 +39,7 @@ def points_payload(data: ReportData) -> dict[str, Any]:
         "unit": clean(data.target_unit, 20),
     }
     if seen.answers is not None:
-        out["answers"] = {k: _column(seen.answers[k], k, "") for k in seen.answers}
+        out["answers"] = {str(k): _column(seen.answers[k], str(k), "") for k in seen.answers}
     if seen.reasons is not None and seen.explained is not None:
         out["reasons"] = _reasons(data, seen)
     return out
@@ -69,7 +69,8 @@ def _places(made: Map, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
     x, y = np.round((made.coordinates - low) / size * GRID).astype(int).T.tolist()
     kept = [] if made.kept is None else np.round(100 * made.kept).astype(int).tolist()
     return {
-        "title": f"{clean(made.what, 60)}, {NAMES.get(made.method, clean(made.method, 30))}", "x": x, "y": y, "rows": rows.tolist(), "kept": kept,
+        "title": f"{clean(made.what, 60)}, {NAMES.get(made.method, clean(made.method, 30))}", "x": x, "y": y, "rows": rows.tolist(),
+        "kept": kept,
         "axes": [clean(a, 120) for a in made.axes],
     }  # fmt: skip
 
@@ -120,6 +121,7 @@ def map_lines(data: ReportData) -> list[dict[str, Any]]:
         return []
     out = []
     for made in data.seen.maps:
+        lines: Any = made.figures.itertuples()
         figures = [
             {
                 "name": r.figure,
@@ -128,7 +130,7 @@ def map_lines(data: ReportData) -> list[dict[str, Any]]:
                 "noise": number(r.noise, r.error),
                 "words": r.words,
             }
-            for r in made.figures.itertuples()
+            for r in lines
         ]
         own = [f"{clean(k, 40)} {number(float(v), abs(float(v)) / 100 or None)}" for k, v in (made.losses or {}).items()]
         beside = [
@@ -139,7 +141,7 @@ def map_lines(data: ReportData) -> list[dict[str, Any]]:
             if there is not None
         ]  # fmt: skip
         title = f"{clean(made.what, 60)}, {NAMES.get(made.method, clean(made.method, 30))}"
-        cautions = [f"{c.rstrip('.')}." for c in map(lambda c: clean(c, 300), made.caveats)]
+        cautions = [f"{clean(c, 300).rstrip('.')}." for c in made.caveats]
         axes = [f"{where}: {clean(a, 160)}" for where, a in zip(("across", "up"), made.axes) if a]
         out.append({"title": title, "n": len(made), "figures": figures, "own": own, "beside": beside, "cautions": cautions, "axes": axes})
     return out
@@ -156,5 +158,5 @@ def representative_lines(data: ReportData) -> dict[str, Any] | None:
         for i, n, c, cells in zip(r.index, r.stands_for, r.centrality, r.data[columns].itertuples(index=False))
     ]
     mean, low, high = (number(v, 0.01) for v in r.chance)
-    return {"columns": [clean(c, 60) for c in columns], "lines": lines, "coverage": number(r.coverage, 0.01), "chance": mean, "low": low, "high": high,
-            "n": len(r.all_index)}  # fmt: skip
+    return {"columns": [clean(c, 60) for c in columns], "lines": lines, "coverage": number(r.coverage, 0.01), "chance": mean, "low": low,
+            "high": high,             "n": len(r.all_index)}  # fmt: skip

@@ -119,7 +119,8 @@ def add_points(
     Parameters
     ----------
     colour : (N,) cells; None draws all in one colour. name, unit : of their column. size : diameters (N,), or None for the usual.
-    shape : (N,) cells of few levels; one that begins with a cross is drawn as a cross. hover : (N,) escaped texts. at : row and column of a subplot. legend : False leaves it out.
+    shape : (N,) cells of few levels; one that begins with a cross is drawn as a cross.
+    hover : (N,) escaped texts. at : row and column of a subplot. legend : False leaves it out.
     """
     import plotly.graph_objects as go
 
