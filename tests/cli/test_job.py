@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pellucid.cli import job
+from pellucid.cli import job, seen
 from pellucid.cli.job import hold_out, report
 from pellucid.errors import RequestError, TargetError
 from pellucid.table import read_table
@@ -24,6 +24,8 @@ def hasty(monkeypatch):
     """Give every stage that could go on a second or less: these tests look at the wiring."""
     monkeypatch.setattr(job, "Budgets", type("Hasty", (), {"of": staticmethod(lambda quick: BUDGETS)}))
     monkeypatch.setattr(job, "FEWEST", 10)
+    monkeypatch.setattr(seen, "EMBEDDED", 0)  # no map that takes seconds
+    monkeypatch.setattr(seen, "SECONDS", {True: 0.2, False: 0.2})
 
 
 BUDGETS = job.Budgets(0.5, 0.3, 0.5)

@@ -122,7 +122,7 @@ def test_pca_equals_the_decomposition_and_the_covariance(draw):
 def test_the_randomised_decomposition_of_wide_tables_finds_the_same_plane(draw):
     signal = draw.normal(size=(600, 2)) * [30, 20]
     x = signal @ ortho_group.rvs(700, random_state=1)[:2] + draw.normal(size=(600, 700))
-    centre, axes, variance, whole = principal(x, 2, 0)
+    _, axes, variance, whole = principal(x, 2, 0)
     _, s, vt = np.linalg.svd(x - x.mean(0), full_matrices=False)
     np.testing.assert_allclose(variance, s[:2] ** 2 / 599, rtol=1e-6)
     assert np.abs(np.abs((axes * vt[:2]).sum(1)) - 1).max() < 1e-6

@@ -20,6 +20,7 @@ from pellucid.cli.further import Further, ask_further, columns_of
 from pellucid.cli.keep import Stages
 from pellucid.cli.models import estimator_for, task_of, work_folder
 from pellucid.cli.output import check_writable
+from pellucid.cli.seen import look
 from pellucid.cli.subject import Subject, fitted_subject, foreign_subject
 from pellucid.errors import PellucidError, RequestError, TargetError, quote
 from pellucid.random import integer
@@ -171,6 +172,7 @@ def _plan(say: Any, job: Job) -> None:
     if job.table.target is not None or job.model is not None:
         seconds |= {"fitting": fit, "comparing models": 4 + n * 4e-4, "explaining": b.main / 2, "explaining in other ways": b.other * 1.5}
         seconds |= {"asking further": 3 * b.further}
+        seconds |= {"looking from above": 4.0 if job.quick else 40.0}
         seconds |= {"trying the explanations": b.trials * 3, "how certain": 4.0}
     say.plan.update(seconds | {"writing the page": 2.0})
 
@@ -212,7 +214,8 @@ class Job:
         """Return everything the page shows."""
         findings = stage("looking for faults", self._findings)
         if self.model is None and self.table.target is None:
-            return self._assembled(stage, findings, {})
+            seen, unseen = stage("looking from above", lambda: look(self.table, None, findings, None, True, self.seed, self.quick))
+            return self._assembled(stage, findings, {"seen": seen, "unknown": unseen})
         subject = self._subject(stage, folder)
         if subject.ours:
             findings = [*findings, *stage("looking for unfamiliar rows", lambda: self._unfamiliar(subject))]
@@ -225,6 +228,9 @@ class Job:
         further, lost = stage("asking further", lambda: self._further(subject, rows, main))
         trials = stage("trying the explanations", lambda: self._trials(subject, rows, main, others))
         certain = stage("how certain", lambda: subject.certainty(rows, self.seed))
+        seen, unseen = stage(
+            "looking from above", lambda: look(self.table, subject, findings, rows, self.test is None, self.seed, self.quick)
+        )
         parts = (
             dict(certain)
             | {
@@ -234,7 +240,8 @@ class Job:
                 "importance": next((e for e in others if isinstance(e, Importance)), None),
                 "trials": tuple(trials),
                 "positions": subject.positions(rows),
-                "unknown": (*certain.get("unknown", ()), *(e for e in (main, *others) if isinstance(e, str)), *lost),
+                "unknown": (*certain.get("unknown", ()), *(e for e in (main, *others) if isinstance(e, str)), *lost, *unseen),
+                "seen": seen,
             }
             | dict(further)
         )

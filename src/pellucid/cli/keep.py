@@ -53,7 +53,7 @@ KINDS: Mapping[str, type] = {
             results.UnitMaps,
             results.Words,
         ),
-        *(facts.Calibration, facts.ColumnFact, facts.MissingPattern, facts.Score),
+        *(facts.Calibration, facts.ColumnFact, facts.MissingPattern, facts.Score, facts.Seen),
     )
 }
 

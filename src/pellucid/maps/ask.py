@@ -18,7 +18,7 @@ from pellucid.random import as_seed, integer, stream
 from pellucid.registry import Entry
 from pellucid.table import Table
 
-__all__ = ["FEWEST", "Ask", "ask"]
+__all__ = ["FEWEST", "Ask", "Layer", "ask", "of_model"]
 
 FEWEST = 8
 """Rows below which a map says nothing."""
@@ -164,7 +164,7 @@ def ask(
     if layer is not None and not model:
         raise RequestError("only a model has layers", got=type(subject).__name__, do="pass the fitted model, and X= for the rows")
     if model:
-        predictor, table, data, target = _of_model(subject, _needed(X, "a model"))
+        predictor, table, data, target = of_model(subject, _needed(X, "a model"))
         full = X if isinstance(X, Table) else table
     else:
         if X is not None:
@@ -176,7 +176,8 @@ def ask(
     caveats = () if len(rows) == len(table) else (f"{len(rows):,} of {len(table):,} rows, drawn at random, are on the map",)
     table, full, data, whole = table.take(rows), full.take(rows), data.iloc[rows], len(table)
     if entry.gives == "Scatter":  # cells are drawn as they are
-        reader, points, what, more = None, np.zeros((len(rows), 0)), "the table", ()
+        reader, points, what = None, np.zeros((len(rows), 0)), "the table"
+        more: tuple[str, ...] = ()
     else:
         reader, points, what, more = _points(predictor, table, layer, seed, chosen)
     answers = None if predictor is None else _answers(predictor, table)
@@ -193,7 +194,7 @@ def _needed(X: Any, what: str) -> Any:
     return X
 
 
-def _of_model(model: Any, X: Any) -> tuple[Any, Table, pd.DataFrame, str | None]:
+def of_model(model: Any, X: Any) -> tuple[Any, Table, pd.DataFrame, str | None]:
     """Return (predictor, rows as it reads them, their cells with the target, name of the target)."""
     from pellucid.probe.foreign import as_predictor, read
 
@@ -255,7 +256,7 @@ def _points(
         raise RequestError(f"there is no layer {layer!r}", expected=f"one of {quote(known, 20)}")
     reader = Layer(predictor, layer)
     points = reader.fit(table, seed)
-    more = ("rows that the network has learned from look apart by construction: believe this map of rows it has not seen",)
+    more: tuple[str, ...] = ("rows that the network has learned from look apart by construction: believe this map of rows it has not seen",)
     if reader.plane is not None:
         more += (f"the layer is shown by its {points.shape[1]} first principal components, {100 * reader.share:.1f} % of its variance",)
     return reader, points, f"layer {layer!r} of the model", more

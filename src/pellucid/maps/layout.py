@@ -18,7 +18,10 @@ __all__ = ["Layout", "NearestRows", "Put", "standard"]
 class Put(Protocol):
     """Puts new rows on an old map."""
 
-    words: str
+    @property
+    def words(self) -> str:
+        """How rows are put, in words."""
+        ...
 
     def __call__(self, points: FloatArray, table: Table) -> FloatArray:
         """Return the places (M, 2) of rows with points (M, F)."""

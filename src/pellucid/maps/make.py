@@ -78,7 +78,8 @@ def make(ask: Ask, find: Find) -> Map:
         0 if ask.answers is None else len(ask), (*ask.caveats, *layout.caveats),
     )  # fmt: skip
     return Map(
-        layout.coordinates, np.asarray(ask.table.index), ask.method, ask.what, record, _frame(figures, null), ask.data, ask.target, ask.answers,
+        layout.coordinates, np.asarray(ask.table.index), ask.method, ask.what, record, _frame(figures, null), ask.data, ask.target,
+        ask.answers,
         dict(layout.losses), layout.trace, layout.axes, layout.loadings, figures.kept, pairs[0][0], words, pairs[0][1], pairs[1][0],
         other_words, pairs[1][1], noise, CAUTIONS.get(ask.method, ""), layout.put.words, placer=Place(layout, ask, usual),
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Metric scaling: places whose distances are as near to the rows' distances as can be, by majorisation.
 
-De Leeuw and Mair 2009, doi:10.18637/jss.v031.i03. The stress is the mean over pairs of the squared difference of the two distances. Letters:
-N rows, M new rows.
+De Leeuw and Mair 2009, doi:10.18637/jss.v031.i03. The stress is the mean over pairs of the squared difference of the two distances.
+Letters: N rows, M new rows.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FewestStress:
             apart = y[:, None] - x[None]
             d = np.linalg.norm(apart, axis=2)
             pull = np.where(d > 1e-12, wanted / np.maximum(d, 1e-12), 0.0)
-            moved = x.mean(0) + (pull[:, :, None] * apart).mean(1)
+            moved: FloatArray = x.mean(0) + (pull[:, :, None] * apart).mean(1)
             if np.abs(moved - y).max(initial=0.0) < 1e-6:
                 return moved
             y = moved

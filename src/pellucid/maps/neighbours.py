@@ -1,4 +1,7 @@
-"""Distances between points in blocks that fit into memory: nearest rows, and places in the order of distance. Letters: N, M rows, F slots."""
+"""Distances between points in blocks that fit into memory: nearest rows, and places in the order of distance.
+
+Letters: N, M rows, F slots.
+"""
 
 from __future__ import annotations
 

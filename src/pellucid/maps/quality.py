@@ -109,7 +109,9 @@ def _pairs(points: FloatArray, coordinates: FloatArray, seed: int) -> tuple[floa
 
 
 def aligned(fixed: FloatArray, moved: FloatArray) -> tuple[FloatArray, float]:
-    """Return (``moved`` (N, 2) shifted, turned, mirrored and scaled onto ``fixed`` (N, 2); disparity: 0 is the same map, 1 nothing in common).
+    """Return (``moved`` (N, 2) shifted, turned, mirrored and scaled onto ``fixed`` (N, 2); disparity).
+
+    A disparity of 0 is the same map, 1 has nothing in common.
 
     Gower 1975, doi:10.1007/BF02291478.
 

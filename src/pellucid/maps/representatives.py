@@ -96,7 +96,10 @@ def _rows(ask: Ask) -> FloatArray:
 
 
 def _texts(ask: Ask, column: str) -> FloatArray:
-    """Return likenesses of text cells (N, N): cosines of their n-grams weighed by rarity, 0 below the threshold; missing cells are like none."""
+    """Return likenesses of text cells (N, N): cosines of their words weighed by rarity, 0 below the threshold.
+
+    Missing cells are like none.
+    """
     table: Any = ask.table
     if column not in table.columns or table.schema[column].type is not ColumnType.TEXT:
         texts = [c for c in table.columns if table.schema[c].type is ColumnType.TEXT]

@@ -39,12 +39,15 @@ def find(ask: Ask) -> Scatter:
     gone = {c: table.missing(c) for c in given.values()}
     left_out = gone[given["x"]] | gone[given["y"]]
     kept = np.flatnonzero(~left_out)
-    data = pd.DataFrame({c: _cells(table, c)[kept] for c in given.values()}, index=table.frame.index[kept])
+    columns = list(given.values())
+    data = pd.DataFrame({c: _cells(table, c)[kept] for c in columns}, index=table.frame.index[kept])
     record = RunRecord(ask.method, dict(ask.settings), ask.seed, table.fingerprint(), time.perf_counter() - began, caveats=ask.caveats)
     schema = table.schema
     return Scatter(
-        data, given, {c: str(schema[c].type) for c in data}, {c: schema[c].unit for c in data if schema[c].unit}, int(ask.settings["of_rows"]),
-        {c: int(m.sum()) for c, m in gone.items()}, int(left_out.sum()), np.asarray(data.index), ask.method, record,
+        data, given, {c: str(schema[c].type) for c in columns}, {c: schema[c].unit for c in columns if schema[c].unit},
+        int(ask.settings["of_rows"]),
+        {c: int(m.sum()) for c, m in gone.items()}, int(left_out.sum()),
+        np.asarray(data.index), ask.method, record,
     )  # fmt: skip
 
 

@@ -84,10 +84,15 @@ def _open(library: Any, points: FloatArray, start: FloatArray, perplexity: float
     """Return (openTSNE's embedding, divergence every 50 steps after the exaggeration)."""
     trace: list[float] = []
     n = len(points)
+
+    def kept(step: int, error: float, places: Any) -> bool:
+        trace.append(float(error))
+        return False  # go on
+
     made = library.TSNE(
         perplexity=perplexity, initialization=start, early_exaggeration=EXAGGERATION, early_exaggeration_iter=EARLY, n_iter=LATE,
         learning_rate=max(n / EXAGGERATION, 10.0), negative_gradient_method="fft" if n > FFT_ROWS else "bh", random_state=seed, n_jobs=1,
-        callbacks=lambda step, error, places: bool(trace.append(float(error))), callbacks_every_iters=50,
+        callbacks=kept, callbacks_every_iters=50,
     ).fit(points)  # fmt: skip
     # while probabilities are exaggerated the loss is of other probabilities: the trace begins where that ends
     return made, np.array([*trace[EARLY // 50 :], float(made.kl_divergence)])

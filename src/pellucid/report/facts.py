@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from pellucid.errors import RequestError
 from pellucid.results import (
@@ -25,9 +26,11 @@ from pellucid.results import (
     Importance,
     Interactions,
     Leaderboard,
+    Map,
     Neighbours,
     Prediction,
     RiskCoverage,
+    Representatives,
     Rules,
     Trial,
     UnitMaps,
@@ -35,7 +38,7 @@ from pellucid.results import (
     plain,
 )
 
-__all__ = ["Calibration", "ColumnFact", "MissingPattern", "ReportData", "Score"]
+__all__ = ["Calibration", "ColumnFact", "MissingPattern", "ReportData", "Score", "Seen"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -145,6 +148,40 @@ class MissingPattern:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """The table seen from above: points that are rows, each with what the model answers to it.
+
+    Attributes
+    ----------
+    data : (N, C) cells of the points, target included. positions : (N,) their places in the file, from 0.
+    held : (N,) True for rows that the model has not learned from; None where there is no model.
+    maps : maps of some or all of the points. rows : per map, which of the N points it shows, in its order.
+    answers : predicted, doubt, and where known low, high, familiarity, one line a point; None where there is no model.
+    reasons : contributions of the columns at the points ``explained`` (M,), by a quick method; None where there are none.
+    layers : layer, silhouette, error, rows: how far the classes stand apart in each layer; None where there are no layers or classes.
+    representatives : rows that stand for the others.
+    """
+
+    data: pd.DataFrame
+    positions: npt.NDArray[np.int64]
+    maps: tuple[Map, ...]
+    rows: tuple[npt.NDArray[np.int64], ...]
+    held: npt.NDArray[np.bool_] | None = None
+    answers: pd.DataFrame | None = None
+    reasons: Explanation | None = None
+    explained: npt.NDArray[np.int64] | None = None
+    layers: pd.DataFrame | None = None
+    representatives: Representatives | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.positions)
+        wrong = {k: len(v) for k in ("data", "held", "answers") if (v := getattr(self, k)) is not None and len(v) != n}
+        wrong |= {m.method: len(m) for m, rows in zip(self.maps, self.rows) if len(m) != len(rows)}
+        if wrong or len(self.maps) != len(self.rows):
+            raise RequestError("the parts of the points do not fit together", expected=f"{n} points", got=str(wrong))
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything a report shows.
 
@@ -191,6 +228,7 @@ class ReportData:
     silence : the error among fewer and fewer answers, on all test rows; None where unknown.
     findings : remarks about the data.
     missing : missing pattern; None where nothing is missing or it was not computed.
+    seen : the table from above, its rows as points; None where it was not looked at.
     versions : package -> version, with ``python``.
     seeds : name -> seed.
     durations : stage -> wall seconds.
@@ -245,6 +283,7 @@ class ReportData:
     silence: RiskCoverage | None = None
     findings: tuple[Finding, ...] = ()
     missing: MissingPattern | None = None
+    seen: Seen | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
     durations: Mapping[str, float] = field(default_factory=dict)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import json
 import os
 import tempfile
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from pellucid.report.facts import ReportData
 from pellucid.report.page import context
 from pellucid.report.twins import to_json, to_text
+from pellucid.report.words import clean
 
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["to_html", "to_json", "to_text", "write_html", "write_whole"]
+__all__ = ["figures_html", "to_html", "to_json", "to_text", "write_html", "write_whole"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -50,7 +53,7 @@ def to_html(data: ReportData) -> str:
     """
     from markupsafe import Markup
 
-    script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
+    script = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.js", "maps.js"))
     parts: dict[str, Any] = context(data)
     drawing = _plotly() if parts["plots"] else ""
     policy = (
@@ -60,6 +63,29 @@ def to_html(data: ReportData) -> str:
     parts |= {"script": Markup(script), "drawing": Markup(drawing), "policy": Markup(policy.replace('"', "&quot;"))}
     parts["style"] = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))
     return _environment().get_template("report.html.j2").render(parts)
+
+
+def figures_html(title: str, figures: Sequence[Any], notes: Sequence[str] = (), head: Sequence[str] = (), rows: Sequence[Any] = ()) -> str:
+    """Return a page of plotly figures with notes above and one table below, as self-contained as a report.
+
+    Figures drawn by the graphics card make code of their own while they run: only for them does the policy of the page allow it.
+    """
+    from markupsafe import Markup
+
+    script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
+    by_card = " 'unsafe-eval'" if any(t.type.endswith("gl") for f in figures for t in f.data) else ""
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)} {_hash(_plotly())}{by_card}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; connect-src 'none'; form-action 'none'; base-uri 'none'"
+    )
+    shown = [(clean(f.layout.title.text or title, 300), int(f.layout.height or 360)) for f in figures]
+    parts = {
+        "title": clean(title, 200), "notes": [clean(n, 400) for n in notes], "shown": shown, "head": head,
+        "rows": [[clean(c, 200) for c in r] for r in rows], "figures": {str(k): json.loads(f.to_json()) for k, f in enumerate(figures)},
+    }  # fmt: skip
+    inline = {"script": Markup(script), "drawing": Markup(_plotly()), "policy": Markup(policy.replace('"', "&quot;"))}
+    inline["style"] = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))
+    return _environment().get_template("figures.html.j2").render(parts | inline)
 
 
 def write_whole(text: str, path: str | Path) -> Path:

@@ -17,6 +17,7 @@ from pellucid.report.definitions import GLOSSARY, METRICS, SCALES, trial_definit
 from pellucid.report.facts import ReportData, Score
 from pellucid.report.plots import Plot, plots_of
 from pellucid.report.rows import KINDS, payload
+from pellucid.report.sights import map_lines, points_payload, representative_lines
 from pellucid.report.twins import WORDS
 from pellucid.results import Explanation, Importance
 
@@ -59,7 +60,8 @@ def _score_line(s: Score) -> dict[str, Any]:
     }
 
 
-def _findings(data: ReportData) -> list[dict[str, Any]]:
+def _findings(data: ReportData, points: Mapping[str, Any]) -> list[dict[str, Any]]:
+    on_map = [len(f["points"]) for f in points.get("findings", ())] or [0] * len(data.findings)
     return [
         {
             "severity": f.severity,
@@ -70,9 +72,28 @@ def _findings(data: ReportData) -> list[dict[str, Any]]:
             "remedy": w.clean(f.remedy, 600),
             "n": len(f.rows),
             "rows": w.position_list(f.rows, 200),
+            "at": at,
+            "points": on_map[at],
             "trial": None if f.trial is None else {"status": _status(f.trial.verdict), "words": w.clean(f.trial.words, 400)},
         }
-        for f in gravest(data)
+        for at, f in enumerate(gravest(data))
+    ]
+
+
+def _layers(data: ReportData) -> list[dict[str, str]]:
+    """How far the classes stand apart, layer by layer."""
+    frame = None if data.seen is None else data.seen.layers
+    if frame is None:
+        return []
+    lines: Any = frame.itertuples()
+    return [
+        {
+            "layer": w.clean(r.layer, 40),
+            "value": w.number(r.silhouette, r.error),
+            "pm": w.number(1.96 * r.error, r.error),
+            "n": f"{int(r.rows):,}",
+        }
+        for r in lines
     ]
 
 
@@ -266,7 +287,8 @@ def _caveats(data: ReportData) -> list[str]:
 def context(data: ReportData) -> dict[str, Any]:
     """Return everything that the templates print, as texts and plain numbers."""
     plots = plots_of(data)
-    verdict, rows = assemble(data), payload(data)
+    verdict, rows, points = assemble(data), payload(data), points_payload(data)
+    quick = data.seen.reasons.record.method if data.seen is not None and data.seen.reasons is not None else ""
     return {
         "data": data,
         "title": w.clean(data.title),
@@ -284,7 +306,12 @@ def context(data: ReportData) -> dict[str, Any]:
         "silence": "" if data.silence is None else w.capital(w.clean(data.silence.words, 500)),
         "calibration": _calibration(data),
         "board": board_of(data),
-        "findings": _findings(data),
+        "findings": _findings(data, points),
+        "points": points,
+        "map_lines": map_lines(data),
+        "layers": _layers(data),
+        "representatives": representative_lines(data),
+        "quick_status": verdict.methods.get(quick, "untested") if quick else "",
         "methods": _methods(data, verdict.methods, _trials(data, plots)),
         "agreement": _agreement(data),
         "rules": _rules(data),

@@ -108,8 +108,8 @@ class Map(Result):
     def place(self, new: Any) -> pd.DataFrame:
         """Return where new rows come to lie: x, y, familiarity, by the labels of the rows; the map itself stays.
 
-        ``familiarity`` is the percentile of a row's nearness to the map among the map's own rows: near 0 is like nothing on the map, and the
-        place of such a row says nothing.
+        ``familiarity`` is the percentile of a row's nearness to the map among the map's own rows: near 0 is like nothing on the map, and
+        the place of such a row says nothing.
 
         Parameters
         ----------
@@ -127,8 +127,9 @@ class Map(Result):
 
     def words(self) -> tuple[str, ...]:
         """Return the map's figures in sentences, cautions first."""
+        each: Any = self.figures.itertuples()
         lines = [
-            f"{r.figure}: {r.value:.3f} ± {1.96 * r.error:.3f} (column-shuffled rows: {r.noise:.3f})" for r in self.figures.itertuples()
+            f"{r.figure}: {r.value:.3f} ± {1.96 * r.error:.3f} (column-shuffled rows: {r.noise:.3f})" for r in each
         ]
         own = [f"{k}: {v:.4g}" for k, v in (self.losses or {}).items()]
         more = [f"{self.second_words}: disparity {self.disparity:.3f}"] if self.second is not None else []

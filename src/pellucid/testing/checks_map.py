@@ -1,4 +1,4 @@
-"""Common checks of the ways to look at a table: planted groups are seen, noise is told from structure, rows known are put where they lie."""
+"""Common checks of the ways to look at a table: groups are seen, noise is told from structure, known rows are put where they lie."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def check_planted_groups_are_seen(mapper: Mapper) -> None:
 def check_the_figures_tell_structure_from_noise(mapper: Mapper) -> None:
     """Every figure is between its limits, and those of neighbourhoods beat the ones of column-shuffled rows by two standard errors."""
     made: Map = mapper()
-    frame = made.figures.set_index("figure")
+    frame: Any = made.figures.set_index("figure")
     assert ((frame["value"] <= 1) & (frame["value"] >= -1)).all(), "a figure lies outside its limits"
     for name in ("trustworthiness", "kNN recall"):
         value, noise = frame.loc[name, "value"], frame.loc[name, "noise"]

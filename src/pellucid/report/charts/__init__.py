@@ -199,8 +199,8 @@ def chart(
         Leaderboard   ``"leaderboard"``, ``"power_readability"``
         ============= =====================================================================================
     row : position of the row, for figures of one row.
-    column : column of a dependence figure or a curve, or that colours a map, text column of words, pair ``"a x b"`` of a halo; None takes the one that
-        matters most.
+    column : column of a dependence figure or a curve, or that colours a map, text column of words, pair ``"a x b"`` of a halo; None
+        takes the one that matters most.
     output : name or position of the output drawn; None takes the first, for curves all.
     units : unit of each column that has one.
     interactions : of the same rows; the dependence figure is then coloured by the strongest.

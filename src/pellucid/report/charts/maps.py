@@ -46,7 +46,7 @@ def _folded(words: str) -> str:
 
 def _hover(result: Map) -> list[str]:
     """Return a text for each row: its label, answer, and first cells."""
-    some = [c for c in result.data.columns][:6]
+    some = list(result.data.columns)[:6]
     columns = [[f"{safe(c, 20)}: {safe(cell_text(v), 20)}" for v in result.data[c]] for c in some]
     lead = [f"row {safe(i, 20)}" for i in result.index]
     if result.answers is not None:
@@ -61,7 +61,15 @@ def points(result: Map, column: str | None = None, units: Any = None) -> go.Figu
         raise RequestError(f"there is no column {by!r} on this map", expected=f"one of {quote(result.data.columns, 12)}")
     figure = blank(_title(result, by or ""), height=540)
     cells = None if by is None else result.data[by]
-    add_points(figure, *result.coordinates.T, cells, name=by or "", unit=(units or {}).get(by, ""), hover=_hover(result))
+    add_points(
+        figure,
+        result.coordinates[:, 0],
+        result.coordinates[:, 1],
+        cells,
+        name=by or "",
+        unit=(units or {}).get(by, ""),
+        hover=_hover(result),
+    )
     return _axes(legend_below(figure), result)
 
 
@@ -79,7 +87,7 @@ def predicted(result: Map) -> go.Figure:
         words = ("error of up to twice the median", "larger error") if numeric else ("right", "wrong")
         shape = pd.Series(np.where(truth.isna(), "truth unknown", np.where(wrong, f"× {words[1]}", words[0])), result.data.index)
     figure = blank(_title(result, "the model's answer"), height=540)
-    add_points(figure, *result.coordinates.T, answer, name="answer", hover=_hover(result), shape=shape)
+    add_points(figure, result.coordinates[:, 0], result.coordinates[:, 1], answer, name="answer", hover=_hover(result), shape=shape)
     return _axes(legend_below(figure), result)
 
 
@@ -90,7 +98,7 @@ def doubt(result: Map) -> go.Figure:
             "no doubt is known for this map", do="make it with pellucid.map(model, X=...) of a model with members or classes"
         )
     figure = blank(_title(result, "doubt"), height=540)
-    add_points(figure, *result.coordinates.T, result.answers["doubt"], name="doubt", hover=_hover(result))
+    add_points(figure, result.coordinates[:, 0], result.coordinates[:, 1], result.answers["doubt"], name="doubt", hover=_hover(result))
     return _axes(legend_below(figure), result)
 
 
@@ -99,7 +107,15 @@ def kept(result: Map) -> go.Figure:
     if result.kept is None:
         raise RequestError("what each row keeps is not known for this map")
     figure = blank(_title(result, "nearest rows kept"), height=540)
-    add_points(figure, *result.coordinates.T, pd.Series(100 * result.kept), name="nearest rows kept", unit="%", hover=_hover(result))
+    add_points(
+        figure,
+        result.coordinates[:, 0],
+        result.coordinates[:, 1],
+        pd.Series(100 * result.kept),
+        name="nearest rows kept",
+        unit="%",
+        hover=_hover(result),
+    )
     return _axes(legend_below(figure), result)
 
 
@@ -122,13 +138,15 @@ def beside(result: Map, which: str, column: str | None = None) -> go.Figure:
     figure.update_layout(**{k: house[k] for k in ("template", "title", "font", "paper_bgcolor", "plot_bgcolor", "hoverlabel")})
     for k, at in enumerate((result.coordinates, places)):
         plain = cells if k == 0 or which != "noise" else None  # a shuffled row has no target
-        add_points(figure, *at.T, plain, name=by or "", at={"row": 1, "col": k + 1}, legend=k == 0)
-    for k in ("", "2"):
+        add_points(figure, at[:, 0], at[:, 1], plain, name=by or "", at={"row": 1, "col": k + 1}, legend=k == 0)
+    for which_axis in ("", "2"):
         light = {"showgrid": True, "gridcolor": "rgba(127,127,127,.22)", "zeroline": False, "showticklabels": False}
-        figure.update_layout({f"xaxis{k}": light, f"yaxis{k}": light | {"scaleanchor": f"x{k}", "scaleratio": 1}})
+        figure.update_layout(
+            {f"xaxis{which_axis}": light, f"yaxis{which_axis}": light | {"scaleanchor": f"x{which_axis}", "scaleratio": 1}}
+        )
     figure.update_annotations(font={"size": 11})
     legend_below(figure, 460)
-    return figure.update_layout(margin={"t": 92, "l": 10, "r": 10}, legend={"y": -0.04})
+    return figure.update_layout(margin={"t": 92, "l": 10, "r": 10})
 
 
 def _broken(words: str, width: int = 44) -> str:
@@ -152,14 +170,18 @@ def quality(result: Map) -> go.Figure:
     )
     at = np.arange(len(frame))
     for values, errors, name, colour, symbol, shift in (
-        ("value", "error", "this map", BLUE, "circle", -0.12), ("noise", "noise_error", "column-shuffled rows", ORANGE, "diamond-open", 0.12),
+        ("value", "error", "this map", BLUE, "circle", -0.12),
+        ("noise", "noise_error", "column-shuffled rows", ORANGE, "diamond-open", 0.12),
     ):  # fmt: skip
         half = 1.96 * frame[errors].to_numpy()
         v = frame[values].to_numpy()
         figure.add_scatter(
             x=v, y=at + shift, mode="markers", name=name, marker={"color": colour, "symbol": symbol, "size": 10},
             error_x=bars_error(v - half, v + half, v), hoverinfo="text",
-            hovertext=[f"{f}: {number(a, h or None)} ± {number(h)}<br>{safe(w, 120)}" for f, a, h, w in zip(frame["figure"], v, half, frame["words"])],
+            hovertext=[
+                f"{f}: {number(a, h or None)} ± {number(h)}<br>{safe(w, 120)}"
+                for f, a, h, w in zip(frame["figure"], v, half, frame["words"])
+            ],
         )  # fmt: skip
     low = float(min(0.0, frame["value"].min(), frame["noise"].min()))
     figure.update_layout(xaxis={"range": [low - 0.02, 1.04]})
@@ -175,7 +197,10 @@ def loadings(result: Map, k: int = 12) -> go.Figure:
     for axis, colour, hatch in (("x", BLUE, ""), ("y", ORANGE, "/")):
         figure.add_bar(
             x=frame[axis], y=list(range(len(frame))), orientation="h", name=f"{axis} axis",
-            marker={"color": colour, "pattern": {"shape": hatch, "fillmode": "overlay", "fgcolor": "rgba(255,255,255,.85)", "solidity": 0.15}},
+            marker={
+                "color": colour,
+                "pattern": {"shape": hatch, "fillmode": "overlay", "fgcolor": "rgba(255,255,255,.85)", "solidity": 0.15},
+            },
         )  # fmt: skip
     return name_lines(figure, [wrap(f"{c} {p}".strip()) for c, p in zip(frame["column"], frame["part"])])
 
@@ -212,10 +237,9 @@ def scatter(result: Scatter) -> go.Figure:
     unit = result.units.get(on.get("colour", ""), "")
     hover = None if len(drawn) > DENSE else _cells(result, drawn, on)
     add_points(figure, x, y, colour, name=on.get("colour", ""), unit=unit, size=diameters, shape=shape, hover=hover)
-    legend_below(figure, 600)
     if told:
         size_keys(figure, told, on["size"], result.units.get(on["size"], ""))
-    return figure
+    return legend_below(figure, 600).update_layout(legend={"itemsizing": "trace" if told else "constant"})
 
 
 def _told(result: Scatter, drawn: int, dense: bool) -> str:

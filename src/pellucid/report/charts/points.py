@@ -102,9 +102,10 @@ def sizes(cells: pd.Series) -> tuple[F64, list[tuple[str, float]]]:
 
 def legend_below(figure: go.Figure, height: int = 540) -> go.Figure:
     """Put the legend below the axis, where it may grow without meeting the title."""
+    lines = -(-sum(t.showlegend is not False and bool(t.name) for t in figure.data) // 2)
     figure.update_layout(
-        showlegend=True, height=height, margin={"t": 64, "b": 40},
-        legend={"orientation": "h", "x": 0, "y": -0.14, "xanchor": "left", "yanchor": "top", "itemsizing": "constant", "tracegroupgap": 4},
+        showlegend=True, height=height, margin={"t": 64, "b": 62 + 19 * min(lines, 7)},
+        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "xanchor": "left", "yanchor": "bottom", "itemsizing": "constant"},
     )  # fmt: skip
     return figure
 
@@ -118,7 +119,8 @@ def add_points(
     Parameters
     ----------
     colour : (N,) cells; None draws all in one colour. name, unit : of their column. size : diameters (N,), or None for the usual.
-    shape : (N,) cells of few levels. hover : (N,) escaped texts. at : row and column of a subplot. legend : False leaves it out.
+    shape : (N,) cells of few levels; one that begins with a cross is drawn as a cross.
+    hover : (N,) escaped texts. at : row and column of a subplot. legend : False leaves it out.
     """
     import plotly.graph_objects as go
 
@@ -128,7 +130,8 @@ def add_points(
     opacity = 0.85 if n < 3000 else 0.6 if n < 20_000 else 0.35
     x, y = _thin(x), _thin(y)
     marks, kinds = (None, []) if shape is None else levels_of(shape, len(SYMBOLS) - 1)
-    symbol: Any = "circle" if marks is None else np.asarray([*SYMBOLS, "circle-open"], object)[marks]
+    forms = ["x" if label.startswith("×") else form for label, form in zip(kinds, (*SYMBOLS, "circle-open"))]
+    symbol: Any = "circle" if marks is None else np.asarray(forms, object)[marks]
     texts = None if hover is None else np.asarray(hover, object)
 
     def trace(rows: Any, marker: dict[str, Any], label: str, shown: bool) -> None:
@@ -145,6 +148,14 @@ def add_points(
         trace(every, {"color": CYCLE[0]}, "rows", False)
     elif is_number(colour):
         _along_a_scale(trace, colour, name, unit, legend)
+    elif n > GL_POINTS:
+        # one layer for all levels: those drawn last would hide the others
+        codes, names = levels_of(colour)
+        steps = [[e / len(names), look(names, k)] for k in range(len(names)) for e in (k, k + 1)]
+        scale = {"colorscale": steps, "cmin": -0.5, "cmax": len(names) - 0.5, "showscale": False}
+        trace(every, {"color": codes.astype(np.uint8), **scale}, safe(name, 24), False)
+        for k, label in enumerate(names if legend else []):
+            _key(figure, {"color": look(names, k), "size": 8}, f"{safe(name, 24)}: {label}" if k == 0 and name else label, at)
     else:
         codes, names = levels_of(colour)
         for k, label in enumerate(names):
@@ -152,7 +163,7 @@ def add_points(
             trace(rows, {"color": look(names, k)}, f"{safe(name, 24)}: {label}" if k == 0 and name else label, True)
     if legend:
         for k, label in enumerate(kinds):
-            _key(figure, {"symbol": [*SYMBOLS, "circle-open"][k], "color": "#555", "size": 8}, label, at)
+            _key(figure, {"symbol": forms[k], "color": "#555", "size": 8}, label, at)
 
 
 def _along_a_scale(trace: Any, colour: pd.Series, name: str, unit: str, legend: bool) -> None:
@@ -183,7 +194,6 @@ def size_keys(figure: go.Figure, told: list[tuple[str, float]], name: str, unit:
     for words, diameter in told:
         marker = {"symbol": "circle", "color": "rgba(0,0,0,0)", "size": diameter, "line": {"width": 1.2, "color": "#555"}}
         _key(figure, marker, f"{safe(name, 24)} {words}{f' {safe(unit, 12)}' if unit else ''}")
-    figure.update_layout(legend={"itemsizing": "trace"})
 
 
 def _thin(values: Any) -> npt.NDArray[Any]:

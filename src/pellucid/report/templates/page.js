@@ -369,4 +369,12 @@
   selects.forEach((s) => s.addEventListener("change", list));
   list();
   show(0, false);
+  // The maps name rows by their place among the explained ones.
+  document.addEventListener("open-row", (event) => {
+    const i = all.rows.findIndex((r) => r.at === event.detail);
+    if (i < 0) return;
+    show(i, false);
+    detail.scrollIntoView({ block: "start" });
+    detail.focus({ preventScroll: true });
+  });
 })();
