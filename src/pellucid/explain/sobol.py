@@ -18,8 +18,8 @@ from pellucid.table import Table
 __all__ = ["explain"]
 
 BLOCKS = 8
-"""Runs of the design that are left out in turn for the intervals. Each is a net of its own that avoids the places of the others, so their
-spread is at least that of the whole: the intervals err to the wide side."""
+"""Independent scramblings of the design, left out in turn for the intervals: parts of one net depend on each other, and their spread says
+little of its error (L'Ecuyer and Lemieux 2002, doi:10.1007/0-306-48102-2_20)."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -59,7 +59,8 @@ def _design(question: Question, table: Table, size: int) -> FloatArray:
     from scipy.stats import qmc
 
     p = len(question.players)
-    design = qmc.Sobol(2 * p, scramble=True, rng=np.random.default_rng(integer(question.seed, "sobol"))).random(size)
+    nets = [qmc.Sobol(2 * p, scramble=True, rng=np.random.default_rng(integer(question.seed, "sobol", r))) for r in range(BLOCKS)]
+    design = np.concatenate([net.random(size // BLOCKS) for net in nets])
     engine = CoalitionEngine(
         question.view, _drawn(question, table, design[:, :p]), _drawn(question, table, design[:, p:]), question.players
     )
