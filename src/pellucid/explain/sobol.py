@@ -18,8 +18,10 @@ from pellucid.table import Table
 __all__ = ["explain"]
 
 BLOCKS = 8
-"""Independent scramblings of the design, left out in turn for the intervals: parts of one net depend on each other, and their spread says
-little of its error (L'Ecuyer and Lemieux 2002, doi:10.1007/0-306-48102-2_20)."""
+"""Runs of the design that are left out in turn for the intervals: each is a net of its own that avoids the places of the others."""
+LARGE = 1024
+"""Samples from which the runs are cut from one net. Below, a run is too short to be a fair part of its net, and its spread says little:
+each is then scrambled by itself, at some cost in precision (L'Ecuyer and Lemieux 2002, doi:10.1007/0-306-48102-2_20)."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -59,8 +61,8 @@ def _design(question: Question, table: Table, size: int) -> FloatArray:
     from scipy.stats import qmc
 
     p = len(question.players)
-    nets = [qmc.Sobol(2 * p, scramble=True, rng=np.random.default_rng(integer(question.seed, "sobol", r))) for r in range(BLOCKS)]
-    design = np.concatenate([net.random(size // BLOCKS) for net in nets])
+    net = lambda *key: qmc.Sobol(2 * p, scramble=True, rng=np.random.default_rng(integer(question.seed, "sobol", *key)))  # noqa: E731
+    design = net().random(size) if size >= LARGE else np.concatenate([net(r).random(size // BLOCKS) for r in range(BLOCKS)])
     engine = CoalitionEngine(
         question.view, _drawn(question, table, design[:, :p]), _drawn(question, table, design[:, p:]), question.players
     )

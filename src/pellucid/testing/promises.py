@@ -350,12 +350,12 @@ def _sage() -> FloatArray:
     return _orders(worth, list(itertools.permutations(range(4))))[0]
 
 
-def _sobol(seed: int) -> Drawn:
+def _sobol(samples: int, seed: int) -> Drawn:
     """Ishigami's function of three uniform columns, whose indices are known (Saltelli et al. 2008)."""
     grid = np.pi * (2 * (np.arange(4001) + 0.5) / 4001 - 1)
     table = made_table({f"x{j}": stream(3, "shuffled", j).permutation(grid) for j in range(3)})
     model = FunctionPredictor(lambda x: np.sin(x[:, 0]) + 7 * np.sin(x[:, 1]) ** 2 + 0.1 * x[:, 2] ** 4 * np.sin(x[:, 0]), table)
-    made = explain(model, table, method="sobol", options={"samples": 512}, background=table.take(slice(0, 2)), random_state=seed)
+    made = explain(model, table, method="sobol", options={"samples": samples}, background=table.take(slice(0, 2)), random_state=seed)
     first = np.array(list(made.record.settings["first_order_interval"].values()))
     both = np.concatenate([made.interval, first])
     return Drawn(both[:, 0], both[:, 1], np.array([0.557589, 0.442411, 0.243684, 0.313905, 0.442411, 0.0]))
@@ -409,7 +409,7 @@ PROMISES: tuple[Promise, ...] = (
     Promise("sage", "sage", _table("sage", _sage, 0.5)),
     Promise("interaction_strength", "interaction_strength", _table("interaction_strength", lambda: np.array([0.2]), columns=["x1", "x2"])),
     Promise("rashomon", "rashomon", _table("rashomon", lambda: np.array([-0.5]), columns=["x1", "x2"], shuffles=6, steps=1)),
-    Promise("sobol", "sobol", _sobol),
+    *(Promise(f"sobol {n}", "sobol", functools.partial(_sobol, n)) for n in (512, 1024)),
     Promise("pdp", "pdp", _curve("pdp")),
     Promise("ale", "ale", _curve("ale")),
     Promise("mean_abs", "shapley", _mean_size),
