@@ -115,7 +115,9 @@ def fitted(kind: str, classifier: bool):
 
         def texts(frame):
             made = inner(frame)
-            return made.assign(job=made["job"].astype(object), city=made["city"].astype(object).fillna("none"), member=made["member"].astype(float))
+            return made.assign(
+                job=made["job"].astype(object), city=made["city"].astype(object).fillna("none"), member=made["member"].astype(float)
+            )
 
         return WithText(model.fit(texts(frame), y), classifier), frame, y
     codes = (y == "low").astype(int) if classifier else y

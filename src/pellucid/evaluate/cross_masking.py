@@ -68,9 +68,7 @@ def dominance(moved: FloatArray) -> FloatArray:
     return np.asarray((own - moved).sum((1, 2)) / (k * (k - 1)))  # differences first: equal reasons give 0, not its rounding
 
 
-def _moved(
-    area: Ground, model: Predictor, table: Table, rows: npt.NDArray[np.int64], sizes: list[FloatArray], k: int
-) -> FloatArray:
+def _moved(area: Ground, model: Predictor, table: Table, rows: npt.NDArray[np.int64], sizes: list[FloatArray], k: int) -> FloatArray:
     """Return how far a model's answers move (n, K) where the first ``k`` columns by each model's reasons are masked.
 
     Distances are in units of the mean distance to the answer with everything masked.
@@ -96,8 +94,4 @@ def _words(passed: bool, figure: Figure, matrix: FloatArray, k: int) -> str:
         f"Masking the {k} columns that a model's own explanation names first moves its answer by {100 * own:.0f} % of the whole distance, "
         f"masking those named for another model by {100 * other:.0f} %; the difference is {figure}"
     )
-    return (
-        f"{lead}: the explanations belong to their models."
-        if passed
-        else f"{lead}: the explanations could as well be of another model."
-    )
+    return f"{lead}: the explanations belong to their models." if passed else f"{lead}: the explanations could as well be of another model."
