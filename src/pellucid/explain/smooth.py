@@ -72,7 +72,8 @@ def noisy_gradients(
         wide = float(widening(np.array(max(1.0, share * (count - 1))))) ** 0.5
         off = (of - of.mean(0)).square()
         # few copies cross a kink, and it is those that move the mean: the farthest counts twice, as if one more had crossed
-        return wide * ((off.sum(0) + off.amax(0)) / (count - 1) / count).sqrt()
+        found: torch.Tensor = wide * ((off.sum(0) + off.amax(0)) / (count - 1) / count).sqrt()
+        return found
 
     along = mean.norm(dim=-1)
     # the error of a norm is that of the projection on its direction; of a root that of the square over twice the root

@@ -107,7 +107,7 @@ def _rows(seed: int) -> tuple[FunctionPredictor, Table, Table, FloatArray, Float
 
 
 def _coalitions(p: int) -> npt.NDArray[np.bool_]:
-    return (np.arange(2**p)[:, None] >> np.arange(p)) & 1 == 1
+    return np.asarray((np.arange(2**p)[:, None] >> np.arange(p)) & 1, bool)
 
 
 def _orders(worth: FloatArray, orders: Any) -> FloatArray:
@@ -172,7 +172,7 @@ def _game(method: str, truth: Callable[[FloatArray], FloatArray], budget: int, *
 
     def draw(seed: int) -> Drawn:
         model, rows, background, worth, _ = _rows(seed)
-        asked = {"options": options} if options else {}
+        asked: dict[str, Any] = {"options": options} if options else {}
         made = explain(model, rows, method=method, background=background, random_state=seed, budget=budget * ROWS, **asked)
         assert made.error is not None, f"{method} states no error with {budget} model rows a row"
         return Drawn.of(made.values, made.error, truth(worth))
@@ -183,7 +183,7 @@ def _game(method: str, truth: Callable[[FloatArray], FloatArray], budget: int, *
 def _sets(method: str, **options: Any) -> Callable[[int], Drawn]:
     def draw(seed: int) -> Drawn:
         model, rows, background, *_ = _rows(seed)
-        asked = {"method": method, "background": background, "options": options, "random_state": seed}
+        asked: dict[str, Any] = {"method": method, "background": background, "options": options, "random_state": seed}
         made, truth = explain(model, rows, budget=450 * ROWS, **asked), explain(model, rows, **asked)
         assert made.error is not None, "the sets were enumerated"
         assert truth.error is None, "the truth was sampled"
@@ -212,7 +212,7 @@ def _words(seed: int) -> Drawn:
     schema = Schema((Column("text", ColumnType.TEXT), Column("x", ColumnType.NUMBER)))
     table = Table(made_table({"text": text, "x": draw.normal(size=ROWS)}).frame, schema)
     model = _Reader(lambda x: x[:, 0], table, columns=("text", "x"))
-    asked = {"method": "occlusion_words", "options": {"values": "shapley"}, "background": table, "random_state": seed}
+    asked: dict[str, Any] = {"method": "occlusion_words", "options": {"values": "shapley"}, "background": table, "random_state": seed}
     made = explain(model, table, budget=100 * ROWS, **asked)
     truth = _shapley(_Reader.law(_coalitions(7).astype(float))[None])[0]
     order = [[int(w[1:]) for w in line] for line in made.words["text"]]  # the words as they stand in each text
@@ -262,7 +262,7 @@ def _drawn(method: str) -> Callable[[int], Drawn]:
             slopes, _ = law.moments(known)
             worth[:, s] = x[:, known] @ weights[known] + x[:, known] @ slopes.T @ weights[~known]
         model = FunctionPredictor(lambda a: a @ weights, background)
-        asked = {"fill": "row_model", "row_model": _NormalModel(law), "random_state": seed}
+        asked: dict[str, Any] = {"fill": "row_model", "row_model": _NormalModel(law), "random_state": seed}
         made = explain(model, rows, method=method, background=background, **asked)
         truth = {
             "shapley": lambda: _orders(worth, list(itertools.permutations(range(4)))),
@@ -285,7 +285,7 @@ def _network(method: str, many: int, kept: int = 20, **options: Any) -> Callable
         table = made_table(made_frame(kept + ROWS, 4, (3,), seed=seed))
         background, rows = table.take(slice(0, kept)), table.take(slice(kept, kept + ROWS))
         model = TinyNetwork(background, seed=seed)
-        asked = {"method": method, "background": background}
+        asked: dict[str, Any] = {"method": method, "background": background}
         made = explain(model, rows, options={"samples": 32, **options}, random_state=seed, **asked)
         truth = explain(model, rows, options={"samples": many, **options}, random_state=seed + 100_000, **asked)
         return Drawn.of(made.values, made.error, truth.values)
@@ -347,7 +347,7 @@ def _sage() -> FloatArray:
         one, two, three = (cells[:, j] if known[j] else np.full(len(cells), b[:, j].mean()) for j in range(3))
         both = one * two if known[0] or known[1] else np.full(len(cells), (b[:, 0] * b[:, 1]).mean())
         worth[0, s] = -np.square(_sum(cells) - (one + both / 2 + three)).mean()
-    return _orders(worth, list(itertools.permutations(range(4))))[0]
+    return np.asarray(_orders(worth, list(itertools.permutations(range(4))))[0])
 
 
 def _sobol(samples: int, seed: int) -> Drawn:
@@ -364,7 +364,7 @@ def _sobol(samples: int, seed: int) -> Drawn:
 def _curve(method: str) -> Callable[[int], Drawn]:
     def draw(seed: int) -> Drawn:
         model, rows, background, _ = _whole(seed)
-        asked = {"options": {"columns": ["x1"], "points": 8}, "background": background}
+        asked: dict[str, Any] = {"options": {"columns": ["x1"], "points": 8}, "background": background}
         made = explain(model, rows, method=method, random_state=seed, **asked)
         place = np.asarray(made.points["x1"], float)
         truth = place.copy()  # the other columns have mean 0
