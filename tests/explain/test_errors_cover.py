@@ -36,7 +36,7 @@ def test_errors_cover_at_their_rate(promise: Promise) -> None:
     assert 0.9 - slack <= share.mean() <= 0.97 + slack, f"{promise.name}: {100 * share.mean():.1f} % are covered"
     assert share.mean() >= 0.88
     halved = covered(promise, draws, 0.5).mean()
-    assert halved < 0.9, f"{promise.name}: errors half as large still cover {100 * halved:.1f} %"
+    assert promise.wide or halved < 0.9, f"{promise.name}: errors half as large still cover {100 * halved:.1f} %"
 
 
 def made(factor: float) -> Promise:

@@ -18,7 +18,8 @@ from pellucid.table import Table
 __all__ = ["explain"]
 
 BLOCKS = 8
-"""Runs of the design that are left out in turn for the intervals: each is a net of its own that avoids the places of the others."""
+"""Runs of the design that are left out in turn for the intervals: each is a net of its own that avoids the places of the others,
+so that intervals err to the wide side."""
 LARGE = 1024
 """Samples from which the runs are cut from one net. Below, a run is too short to be a fair part of its net, and its spread says little:
 each is then scrambled by itself, at some cost in precision (L'Ecuyer and Lemieux 2002, doi:10.1007/0-306-48102-2_20)."""
