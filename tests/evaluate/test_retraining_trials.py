@@ -230,12 +230,62 @@ def test_two_models_of_the_same_rows(linear):
     assert bad.figure == pytest.approx(0, abs=1e-9)
 
 
+def test_reasons_grow_with_what_decides(linear):
+    model, table, y = linear
+    good = one("bam_relative", saboteurs.honest, model, table, y=y, refit=linear_refit)
+    assert good.verdict == "pass", good.words
+    share = [step[1] for step in good.details["curve"]]
+    assert share[0] < 0.1 < share[1] < share[2] < 0.9 < share[3], "none, a third, two thirds and all of a linear target"
+    bad = one("bam_relative", saboteurs.ignores_the_model, model, table, y=y, refit=linear_refit)
+    assert bad.verdict == "fail"
+    assert bad.figure == 0
+
+
+def test_a_model_is_moved_by_its_own_reasons(linear):
+    model, table, y = linear
+    good = one("cross_masking", saboteurs.honest, model, table, y=y, refit=linear_refit)
+    assert good.verdict == "pass", good.words
+    matrix_ = np.array(good.details["matrix"])
+    assert matrix_.shape == (3, 3)
+    assert (matrix_.argmax(0) == np.arange(3)).all(), "each model is moved most by what was named for it"
+    bad = one("cross_masking", saboteurs.ignores_the_model, model, table, y=y, refit=linear_refit)
+    assert bad.verdict == "fail"
+    assert bad.figure == pytest.approx(0, abs=1e-9)
+
+
+class KnowsMissing(LinearPredictor):
+    learned_missing = True
+
+
+def test_hiding_agrees_with_training_again(linear):
+    """Orders from the right one to its reverse stand in the same order by both trials; hiding fits nothing."""
+    model, table, y = linear
+    knows = KnowsMissing(model.weights.tolist(), table, intercept=model.intercept)
+
+    def mixed(part):
+        def explainer(predictor, rows, **options):
+            made = saboteurs.honest(predictor, rows, **options)
+            size = np.abs(made.values)
+            wrong = np.abs(saboteurs.hides_the_largest(predictor, rows, **options).values)
+            return replace(made, values=(1 - part) * size + part * wrong)
+
+        return explainer
+
+    parts = np.linspace(0, 1, 6)
+    hidden = [one("masked", mixed(p), knows, table, y=y).figure for p in parts]
+    retrained = [one("roar", mixed(p), model, table, y=y, refit=linear_refit).figure for p in parts]
+    assert np.corrcoef(np.argsort(np.argsort(hidden)), np.argsort(np.argsort(retrained)))[0, 1] > 0.8
+    assert one("masked", mixed(0.0), knows, table, y=y).verdict == "pass"
+    assert one("masked", mixed(1.0), knows, table, y=y).verdict == "fail"
+    assert "did not learn from rows with hidden columns" in one("masked", mixed(0.0), model, table, y=y).words
+
+
 # ---------------------------------------------------------------- limits
 
 
 def test_what_is_missing_is_said(linear):
     model, table, y = linear[0], linear[1].take(slice(0, 80)), linear[2][:80]
-    for name in ("roar", "recursive_roar", "diffroar", "planted", "bam"):
+    for name in ("roar", "recursive_roar", "diffroar", "planted", "bam", "bam_relative", "cross_masking"):
         assert "give refit=" in one(name, saboteurs.honest, model, table, y=y).words
         assert "labels are not known" in one(name, saboteurs.honest, model, table, refit=linear_refit).words
         few = one(name, saboteurs.honest, model, table.take(slice(0, 20)), y=y[:20], refit=linear_refit)

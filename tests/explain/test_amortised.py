@@ -73,6 +73,7 @@ def test_rows_unlike_the_others_are_computed_by_the_engine(rows, background, fit
     np.testing.assert_allclose(made.values[[3, 7]], truth[[3, 7]], rtol=1e-6, atol=1e-9)
     assert (made.error[[3, 7]] == 0).all()
     assert made.record.settings["unlike_rows"] == 2
+    assert made.record.settings["unlike"] == [int(frame.index[k]) for k in (3, 7)]
     assert any("2 rows are unlike" in words for words in made.record.caveats)
     bare = explain(model, new, method="amortised", options={"explainer": fitted, "fallback": False}, random_state=0)
     assert np.abs(bare.values[3] - truth[3]).max() > 1

@@ -1,7 +1,8 @@
 """Growing relative importance: the more of a target comes from some columns, the more of the reasons must they get.
 
-Four targets are planted in the same rows: the columns O give none, a third, two thirds and all of what decides them, the columns S the rest.
-The share of O in the reasons of a row must grow from model to model; the figure is the mean rank agreement (Kendall) of share and step.
+Four targets are planted in the same rows: the columns O give none, a third, two thirds and all of what decides them, and other columns the
+rest. The share of O in the reasons of a row must grow from model to model; the figure is the mean rank agreement (Kendall) of share and
+step.
 
 Source: Yang and Kim 2019, "Benchmarking Attribution Methods with Relative Feature Importance", arXiv:1907.09701, the model contrast score
 over models of growing relative importance.
@@ -72,7 +73,7 @@ def growth(shares: FloatArray) -> FloatArray:
 def _words(passed: bool, figure: Figure, means: FloatArray) -> str:
     told = ", ".join(f"{100 * m:.0f} %" for m in means)
     lead = (
-        f"Of models trained on planted targets, columns that give none, a third, two thirds and all of the target get {told} of the reasons; "
+        f"Of models trained on planted targets, columns that give none, a third, two thirds and all of it get {told} of the reasons; "
         f"row by row, share and step agree at {figure} (1 = always in order)"
     )
     return f"{lead}: what matters more gets more." if passed else f"{lead}: what matters more does not get more."

@@ -4,8 +4,8 @@ Besides the model on trial, up to two models are trained on targets planted in d
 the columns named first by one model are masked before another answers. Where explanations speak of the model, the diagonal of this matrix
 dominates its columns: nothing moves a model as far as what its own explanation names.
 
-Source: masking with the word importances of one task and testing on another; for models and tables, the cross-model form of
-Samek et al. 2017, doi:10.1109/TNNLS.2016.2599820.
+Source: Javorsky, Bojar and Yvon 2023, "Assessing Word Importance Using Models Trained for Semantic Tasks", arXiv:2305.19689 (one model
+on inputs masked by the weights of the other).
 
 # NOTE[DIFF] the other tasks are planted, so that they are known to need other columns; masked cells are typical ones.
 """
@@ -64,8 +64,8 @@ def dominance(moved: FloatArray) -> FloatArray:
     [0.65]
     """
     k = moved.shape[1]
-    own = np.trace(moved, axis1=1, axis2=2) / k
-    return np.asarray(own - (moved.sum((1, 2)) - k * own) / (k * (k - 1)))
+    own = np.diagonal(moved, axis1=1, axis2=2)[:, None]
+    return np.asarray((own - moved).sum((1, 2)) / (k * (k - 1)))  # differences first: equal reasons give 0, not its rounding
 
 
 def _moved(area: Ground, model: Predictor, table: Table, rows: npt.NDArray[np.int64], sizes: list[FloatArray], k: int) -> FloatArray:

@@ -1,8 +1,8 @@
 """Masking without retraining: do the columns named first hold what a model needs, asked of a model that has learned from hidden cells?
 
 A model that was trained with hidden columns knows rows with missing cells, so that hiding a column is a fair question and nothing need be
-trained again. The columns named first are hidden, and the score on the labels is compared with that after hiding random columns: what ``roar``
-asks, at no fit.
+trained again. The columns named first are hidden, and the score on the labels is compared with that after hiding random columns: what
+``roar`` asks, at no fit.
 
 Source: Madsen, Reddy and Chandar 2024, "Faithfulness Measurable Masked Language Models", arXiv:2310.07819.
 """
@@ -80,7 +80,7 @@ def _words(passed: bool, figure: Figure, curve: list[list[float]], classes: bool
     share, own, chance = curve[len(curve) // 2]
     what = "accuracy" if classes else "share of the variance"
     lead = (
-        f"With {100 * share:.0f} % of the columns hidden, the model reaches a {what} of {own:.2f} where the columns named first were hidden and "
+        f"With {100 * share:.0f} % of the columns hidden, the model reaches a {what} of {own:.2f} where those named first were hidden and "
         f"{chance:.2f} where random ones were ({curve[0][1]:.2f} with all columns); on average over all shares the difference is {figure}"
     )
     return (

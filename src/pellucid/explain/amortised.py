@@ -40,6 +40,8 @@ CHUNK = 16_384
 BLOCK = 256
 """Rows whose games are played side by side when labels are made."""
 FEWEST = 10
+LISTED = 1000
+"""Most rows that are named as unlike those the network learned from."""
 
 Ints = npt.NDArray[np.int64]
 SETTINGS: Mapping[str, Any] = {"rows": 20_000, "pairs": 8, "steps": None, "width": 192, "test_rows": 100, "test_precision": 0.03}
@@ -72,7 +74,8 @@ def explain(question: Question) -> Explanation:
     rows = np.flatnonzero(unlike) if question.options.get("fallback", True) else np.zeros(0, np.int64)
     if len(rows):
         values[rows], error[rows] = _by_engine(question, background, rows, n)
-    facts = {"explainer": dict(fitted.state["facts"]), "unlike_rows": int(unlike.sum())}
+    labels = question.table.index[np.flatnonzero(unlike)[:LISTED]].tolist()
+    facts = {"explainer": dict(fitted.state["facts"]), "unlike_rows": int(unlike.sum()), "unlike": labels}
     return question.answer(values, base, predictions, error=error, settings=facts, caveats=_words(fitted, int(unlike.sum()), len(rows)))
 
 

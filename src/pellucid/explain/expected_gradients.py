@@ -15,6 +15,8 @@ from pellucid.results import Explanation
 __all__ = ["draws", "explain"]
 
 BATCH = 1024
+LEAST_PAIRS = 8
+"""Rows met twice from which the error within rows is told."""
 
 
 def explain(question: Question) -> Explanation:
@@ -50,16 +52,21 @@ def explain(question: Question) -> Explanation:
 def _error(each: FloatArray, rows: npt.NDArray[np.int64], n_rows: int) -> FloatArray:
     """Return the standard error (n, O, P) of the mean of samples (n, T, O, P).
 
-    Neighbours in the order of the strata differ by chance alone, so their differences measure the error that strata leave. Where every row
-    was drawn twice at the least, which row is drawn adds no error either: the neighbours are those of one row.
+    Neighbours in the order of the strata differ by chance alone, so their differences measure the error that strata leave. Rows are drawn
+    without repetition until all were drawn, so which row is drawn adds no error over full rounds: the neighbours are then those of one row,
+    and what rows differ by counts for the last round only, as a sample of a finite number.
     """
     samples = len(rows)
-    if samples >= 2 * n_rows:
-        order = np.argsort(rows, kind="stable")
-        pairs = np.diff(each[:, order], axis=1)[:, np.diff(rows[order]) == 0]
-    else:
-        pairs = np.diff(each, axis=1)
-    return np.asarray(np.sqrt(np.square(pairs).mean(1) / 2 / samples))
+    total = np.square(np.diff(each, axis=1)).mean(1) / 2
+    order = np.argsort(rows, kind="stable")
+    same = np.diff(rows[order]) == 0
+    if same.sum() < LEAST_PAIRS:
+        return np.asarray(np.sqrt(total / samples))
+    # draws of one row lie in strata far apart: what places differ by is in it, and the neighbours' differences bound it from their side
+    within = np.minimum(np.square(np.diff(each[:, order], axis=1)[:, same]).mean(1) / 2, total)
+    rest = samples % n_rows
+    between = (total - within) * rest * (1 - rest / n_rows) / samples
+    return np.asarray(np.sqrt((within + between) / samples))
 
 
 def draws(n_rows: int, samples: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

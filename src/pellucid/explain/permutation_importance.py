@@ -58,8 +58,8 @@ def explain(question: Question) -> Importance:
 def shuffling_error(own: FloatArray, lent: FloatArray, square: FloatArray, repeats: int) -> FloatArray:
     """Return the standard error (...,) over rows of means of shuffled losses; NaN for a single row.
 
-    Every row is met twice: with its own other cells, and by the cell it lends to another row. Both move the mean, so the spread of their sum
-    counts (the projection of Hoeffding 1948, doi:10.1214/aoms/1177730196); of that, what the few partners of each row add is taken off.
+    Every row is met twice: with its own other cells, and by the cell it lends to another row. Both move the mean, so the spread of their
+    sum counts (the projection of Hoeffding 1948, doi:10.1214/aoms/1177730196); of that, what the few partners of each row add is taken off.
 
     Parameters
     ----------

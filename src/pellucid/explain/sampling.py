@@ -34,6 +34,9 @@ TOLD = 32
 """Pairs of a column and a game played twice from which a row knows how far passes spread."""
 PRIOR = 4.0
 """Passes that the share of a column's disagreement is drawn towards the share of all columns by."""
+HEAVY = 0.5
+"""Share of the degrees of freedom that counts: what a column adds has heavy tails where columns act together (with an excess kurtosis of 4,
+a variance is as uncertain as one from half the draws; Box 1954, doi:10.1214/aoms/1177728786)."""
 TINY = 1e-300
 
 Ints = npt.NDArray[np.int64]
@@ -256,7 +259,7 @@ class Sampler:
         prior = PRIOR / (passes + PRIOR)
         mixed = (1 - prior) * seen + prior * overall * expected
         # Satterthwaite's degrees of freedom; + 2 because the square of an estimated variance is too large on average
-        freedom = seen**2 / np.maximum(by_row(spread**2 / (n + 1)), TINY)
+        freedom = seen**2 / np.maximum(by_row(spread**2 / (n + 1)), TINY) * HEAVY
         # one pass only: its halves' disagreement says what other games' has said, and bounds what is known while there are none
         told = by_row((doubt > 0).sum(1, keepdims=True).astype(float))
         share = np.where(told >= TOLD, overall, 1.0) if self.part is not None else 1.0

@@ -12,6 +12,7 @@ import numpy as np
 
 from pellucid.errors import RequestError
 from pellucid.explain.question import Question
+from pellucid.explain.sampling import widening
 from pellucid.nn.gradients import token_gradients
 from pellucid.random import stream
 from pellucid.results import Explanation
@@ -65,8 +66,14 @@ def noisy_gradients(
     count = len(gradient)
     tiny = torch.finfo(gradient.dtype).tiny
 
-    def error(of: torch.Tensor) -> torch.Tensor:
-        return of.std(0, correction=1) / count**0.5 if count > 1 else torch.zeros_like(of[0])
+    def error(of: torch.Tensor, share: float = 0.5) -> torch.Tensor:
+        if count < 2:
+            return torch.zeros_like(of[0])
+        wide = float(widening(np.array(max(1.0, share * (count - 1))))) ** 0.5
+        off = (of - of.mean(0)).square()
+        # few copies cross a kink, and it is those that move the mean: the farthest counts twice, as if one more had crossed
+        found: torch.Tensor = wide * ((off.sum(0) + off.amax(0)) / (count - 1) / count).sqrt()
+        return found
 
     along = mean.norm(dim=-1)
     # the error of a norm is that of the projection on its direction; of a root that of the square over twice the root
@@ -74,7 +81,8 @@ def noisy_gradients(
     for name, squares in (("square", gradient.square()), ("variance", (gradient - mean).square())):
         summed = squares.sum(-1)
         root = summed.mean(0).sqrt()
-        readings[name] = torch.stack([root, error(summed) / (2 * root).clamp(min=tiny)])
+        # squared distances from a mean have the heavier tail: a quarter of the degrees of freedom counts, of others half
+        readings[name] = torch.stack([root, error(summed, 0.25 if name == "variance" else 0.5) / (2 * root).clamp(min=tiny)])
     return {"mean": mean, "square": square, "variance": variance}, readings
 
 

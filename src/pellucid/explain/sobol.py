@@ -18,8 +18,11 @@ from pellucid.table import Table
 __all__ = ["explain"]
 
 BLOCKS = 8
-"""Runs of the design that are left out in turn for the intervals. Each is a net of its own that avoids the places of the others, so their
-spread is at least that of the whole: the intervals err to the wide side."""
+"""Runs of the design that are left out in turn for the intervals: each is a net of its own that avoids the places of the others,
+so that intervals err to the wide side."""
+LARGE = 1024
+"""Samples from which the runs are cut from one net. Below, a run is too short to be a fair part of its net, and its spread says little:
+each is then scrambled by itself, at some cost in precision (L'Ecuyer and Lemieux 2002, doi:10.1007/0-306-48102-2_20)."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -59,7 +62,8 @@ def _design(question: Question, table: Table, size: int) -> FloatArray:
     from scipy.stats import qmc
 
     p = len(question.players)
-    design = qmc.Sobol(2 * p, scramble=True, rng=np.random.default_rng(integer(question.seed, "sobol"))).random(size)
+    net = lambda *key: qmc.Sobol(2 * p, scramble=True, rng=np.random.default_rng(integer(question.seed, "sobol", *key)))  # noqa: E731
+    design = net().random(size) if size >= LARGE else np.concatenate([net(r).random(size // BLOCKS) for r in range(BLOCKS)])
     engine = CoalitionEngine(
         question.view, _drawn(question, table, design[:, :p]), _drawn(question, table, design[:, p:]), question.players
     )

@@ -207,7 +207,7 @@ ENTRIES: tuple[Entry, ...] = (
         question="why",
         needs=("refit", "labels"),
         cost="2 fits on 600 rows; 3 explanations of 40 rows",
-        source="Samek et al. 2017, doi:10.1109/TNNLS.2016.2599820",
+        source="Javorsky, Bojar and Yvon 2023, arXiv:2305.19689",
     ),
     Entry(
         "diffroar",
