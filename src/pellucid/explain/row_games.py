@@ -17,8 +17,8 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
-from pellucid.explain.question import Question
 from pellucid.explain.partial import Guess
+from pellucid.explain.question import Question
 from pellucid.explain.sampling import Plan, Sampler, Solver
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.composing import Lot

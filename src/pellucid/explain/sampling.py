@@ -135,7 +135,7 @@ class Sampler:
                 self.one_pass(turn)
 
     def _still_open(self, which: Ints, plan: Plan, mixed: bool) -> Ints:
-        """Return the games, of those given, of rows that are not yet precise and can pay for another pass; enumerates where that is cheap."""
+        """Return those of some games whose rows are not yet precise and can pay for another pass; enumerates where that is cheap."""
         rows = np.unique(self.owner[which])
         if self.part is not None:
             rows = rows[~self.part.rows[rows]]
