@@ -67,7 +67,7 @@ class Part:
         doubt = np.where(guess.open, np.inf, self._squared.sum((1, 2)))
         self._by_doubt = _ranks(-doubt.reshape(n_rows, -1))
         self._order = np.argsort(uniforms(seed, games.counters, _TURN, 0).reshape(n_rows, -1), axis=1, kind="stable")
-        self._sure = np.zeros((n_rows, self.size), bool)
+        self._sure, self._taken = np.zeros((n_rows, self.size), bool), np.zeros(n_rows, bool)
         self._found: tuple[int, tuple[FloatArray, FloatArray]] | None = None
 
     def _by_row(self, values: FloatArray) -> FloatArray:
@@ -79,6 +79,7 @@ class Part:
 
     def first(self, known: BoolArray, rows: BoolArray) -> Ints:
         """Return how many games of each of some ``rows`` (R,) are played before anything is judged."""
+        self._taken = rows
         return np.where(rows, self._open(known) + FIRST, 0)
 
     def _open(self, known: BoolArray) -> Ints:
@@ -95,7 +96,7 @@ class Part:
 
     def _sures(self, aim: Ints, known: BoolArray) -> BoolArray:
         """Return which games (R, B) are taken for their doubt; those whose guesses say nothing come first."""
-        told = self._open(known)
+        told = np.where(aim > 0, self._open(known), 0)
         return np.asarray((self._by_doubt < (told + np.maximum(aim - told, 0) // SURE)[:, None]) & ~known.reshape(self._n, -1))
 
     def play(self, aim: Ints, known: BoolArray, n: FloatArray, cost: FloatArray, budget: FloatArray) -> Ints:
@@ -113,7 +114,7 @@ class Part:
             aim = np.where(over, 0, aim)
             new = self.chosen(aim, known) & (n == 0)
         self._sure = np.where((aim > 0)[:, None], self._sures(aim, known), self._sure)
-        self.rows = ((n == 0) & ~new).reshape(self._n, -1).any(1)
+        self.rows = ((n == 0) & ~new).reshape(self._n, -1).any(1) & self._taken
         return np.flatnonzero(new)
 
     def next(self, values: FloatArray, variance: FloatArray, precision: float) -> Ints:

@@ -109,7 +109,8 @@ class RowGames:
         told = np.isfinite(values).all((1, 2)) & (total > 0).all(1)
         np.divide(left, total, out=left, where=told[:, None])
         values += left[:, None] * doubt
-        values[~told], doubt[~told] = 0.0, 0.0
+        alike = np.abs(games.end - games.start)[:, None] * active / np.maximum(games.sizes, 1)[:, None, None]
+        values[~told], doubt[~told] = 0.0, alike[~told]
         return Guess(values, doubt, ~told & games.active.any(1))
 
     def _one_per_row(self, rows: Ints) -> tuple[Games, Ints, FloatArray]:
