@@ -259,7 +259,7 @@ class Sampler:
         freedom = seen**2 / np.maximum(by_row(spread**2 / (n + 1)), TINY)
         # one pass only: its halves' disagreement says what other games' has said, and bounds what is known while there are none
         told = by_row((doubt > 0).sum(1, keepdims=True).astype(float))
-        share = np.where(told >= TOLD, overall, 1.0) if self.part is not None else 1.0
+        share = np.where((told >= TOLD) & (self.part is not None), overall, 1.0)
         single = by_row(np.where(n > 1, 0.0, half * part)) * share
         return by_row(total / n * weight), np.asarray(mixed * widening(np.maximum(freedom, 1.0)) + single)
 
