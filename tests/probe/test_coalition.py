@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from pellucid.probe.coalition import CoalitionEngine
+from pellucid.probe.composing import Lot
 from pellucid.probe.masker import Players
 from pellucid.probe.view import View
 from pellucid.testing.predictors import FunctionPredictor, fit_network, made_frame, made_table
@@ -109,3 +111,47 @@ def test_means_over_the_background(setting):
     np.testing.assert_allclose(engine.mean_over_background(row, z), np.tile(engine.empty.mean(0), (3, 1)))
     weights = np.eye(10)[[4, 5, 6]]
     np.testing.assert_allclose(engine.mean_over_background(row, z, weights), engine.empty[[4, 5, 6]])
+
+
+def some_lots(draw, p, pairs=23):
+    """Two lots: coalitions of each pair's own, and the same coalitions in all pairs."""
+    row, back = draw.integers(0, 6, pairs), draw.integers(0, 10, pairs)
+    few = np.sort(np.argsort(draw.random((pairs, p)), axis=1)[:, : p - 1], axis=1)
+    return [Lot(row, back, few, draw.random((pairs, 5, p - 1)) < 0.5), Lot(row, back, few[:, :2], np.eye(2, dtype=bool))]
+
+
+@pytest.mark.parametrize("groups", GROUPS)
+@pytest.mark.parametrize("kind", [lambda n: n, Tokens, Box])
+@pytest.mark.parametrize("memory", [2**14, 2**28])
+def test_what_is_played_is_what_is_evaluated(setting, kind, groups, memory):
+    net, rows, background = setting
+    players = Players.of(net.columns, groups)
+    lots = some_lots(np.random.default_rng(3), len(players))
+    view = View(kind(net))
+    engine, other = (CoalitionEngine(v, rows, background, players, memory=memory) for v in (view, View(kind(net))))
+    before = view.n_calls
+    for lot, values in zip(lots, engine.play(lots), strict=True):
+        z = lot.coalitions(len(players))
+        m = z.shape[1]
+        flat = other.evaluate(np.repeat(lot.row, m), np.repeat(lot.back, m), z.reshape(-1, len(players)))
+        np.testing.assert_allclose(values, flat.reshape(len(z), m, -1), atol=1e-6)
+    assert view.n_calls > before
+    assert engine.play([]) == []
+
+
+@pytest.mark.parametrize("groups", GROUPS)
+@pytest.mark.parametrize("kind", [lambda n: n, Tokens])
+def test_rises_are_slopes_times_differences(setting, kind, groups):
+    net, rows, background = setting
+    players = Players.of(net.columns, groups)
+    view = View(kind(net))
+    at_row, at_back = CoalitionEngine(view, rows, background, players).rises(np.arange(6), np.array([1, 4]))
+    parts, other = (view.parts(view.tokens(t)).detach() for t in (rows, background))
+    for p in range(len(players)):
+        mine = torch.as_tensor(players.of_column == p)[None, :, None]
+        for k, b in enumerate((1, 4)):
+            step = 1e-3 * mine * (parts - other[b])
+            for made, point in ((at_row[:, k, p], parts), (at_back[:, k, p], other[b].expand_as(parts))):
+                slope = (view.from_parts(point + step) - view.from_parts(point - step)) / 2e-3
+                np.testing.assert_allclose(made, slope.detach().numpy(), atol=2e-2 * float(np.abs(at_row).max()))
+    assert CoalitionEngine(View(Box(net)), rows, background, players).rises(np.arange(2), np.arange(2)) is None

@@ -19,13 +19,13 @@ from pellucid.encode.codebook import Codebook, CodedCells
 from pellucid.errors import RequestError
 from pellucid.explain import games as solve
 from pellucid.explain import shapley
-from pellucid.explain.games import Games
 from pellucid.explain.question import BACKGROUND_ROWS, Question
+from pellucid.explain.row_games import pair_games
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.hashing import name_hashes
 from pellucid.probe.masker import reference_rows
 from pellucid.protocols import FittedExplainer, FloatArray
-from pellucid.random import integer, mix, stream
+from pellucid.random import integer, stream
 from pellucid.results import Explanation
 from pellucid.table import Table
 
@@ -205,7 +205,7 @@ def _labels(question: Question, table: Table, rows: Ints, pairs: int) -> dict[st
         part = table.take(rows[s : s + BLOCK])
         engine = CoalitionEngine(question.view, part, question.background, question.players)
         row, other = np.repeat(np.arange(len(part)), m), back[s : s + BLOCK].ravel()
-        games = _games(engine, row, other, players)
+        games = pair_games(engine, row, other, players)
         small = games.sizes <= 2  # one order and its reverse are all there are
         made = np.zeros((len(row), len(players), engine.n_outputs))
         made[small] = solve.exact(games, np.flatnonzero(small))
@@ -214,18 +214,6 @@ def _labels(question: Question, table: Table, rows: Ints, pairs: int) -> dict[st
         full.append(engine.full)
         empty = engine.empty
     return {"back": back, "phi": np.concatenate(phi), "full": np.concatenate(full), "empty": empty}
-
-
-def _games(engine: CoalitionEngine, row: Ints, back: Ints, players: npt.NDArray[np.uint64]) -> Games:
-    """Return one game per pair of a row and a background row."""
-    return Games(
-        engine.differ(row, back),
-        engine.empty[back],
-        engine.full[row],
-        lambda g, z: engine.evaluate(row[g], back[g], z),
-        engine.row_keys[row] ^ mix(engine.back_keys[back]),
-        players,
-    )
 
 
 def _train(

@@ -118,8 +118,7 @@ def _whole_games(rows: RowGames, block: Ints, sets: npt.NDArray[np.bool_], index
 
 def _table(games: Games, g: Ints, players: Ints, d: int) -> FloatArray:
     """Return the worths (g, 2^d, O) of all coalitions."""
-    inner = np.broadcast_to(solve.subsets(d)[1:-1], (len(g), 2**d - 2, d))
-    v = solve.ask(games, g, solve.coalitions(games, players, inner))
+    ((*_, v),) = solve.ask_all(games, [(g, players, solve.subsets(d)[1:-1])])
     return np.concatenate([games.start[g][:, None], v, games.end[g][:, None]], axis=1)
 
 

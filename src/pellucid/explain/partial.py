@@ -64,10 +64,10 @@ class Part:
         self._guess, self._weight, self._n = guess, weight, n_rows
         self._total = self._by_row(guess.values * weight[:, None, None])
         self._squared = np.square(guess.doubt * weight[:, None, None])
-        doubt = self._squared.sum((1, 2)) + np.where(guess.open, np.inf, 0.0)
+        doubt = np.where(guess.open, np.inf, self._squared.sum((1, 2)))
         self._by_doubt = _ranks(-doubt.reshape(n_rows, -1))
         self._order = np.argsort(uniforms(seed, games.counters, _TURN, 0).reshape(n_rows, -1), axis=1, kind="stable")
-        self._sure = np.zeros((n_rows, self.size), bool)
+        self._sure, self._taken = np.zeros((n_rows, self.size), bool), np.zeros(n_rows, bool)
         self._found: tuple[int, tuple[FloatArray, FloatArray]] | None = None
 
     def _by_row(self, values: FloatArray) -> FloatArray:
@@ -79,21 +79,25 @@ class Part:
 
     def first(self, known: BoolArray, rows: BoolArray) -> Ints:
         """Return how many games of each of some ``rows`` (R,) are played before anything is judged."""
-        told = (self._guess.open & ~known).reshape(self._n, -1).sum(1)
-        return np.where(rows, np.where(told > 0, told * SURE, FIRST), 0)
+        self._taken = rows
+        return np.where(rows, self._open(known) + FIRST, 0)
+
+    def _open(self, known: BoolArray) -> Ints:
+        return np.asarray((self._guess.open & ~known).reshape(self._n, -1).sum(1), np.int64)
 
     def chosen(self, aim: Ints, known: BoolArray) -> BoolArray:
         """Return which games (G,) are played where so many of each row (R,) are: the most doubtful, and as many others as are left."""
-        known = known.reshape(self._n, -1)
-        sure = self._sures(aim) & ~known
-        free = np.take_along_axis(~(known | sure), self._order, 1)
+        sure = self._sures(aim, known)
+        free = np.take_along_axis(~(known.reshape(self._n, -1) | sure), self._order, 1)
         left = np.maximum(aim - sure.sum(1), np.minimum(aim, 2))
         out = np.empty_like(free)
         np.put_along_axis(out, self._order, free & (np.cumsum(free, 1) <= left[:, None]), 1)
         return (out | sure).ravel()
 
-    def _sures(self, aim: Ints) -> BoolArray:
-        return self._by_doubt < (aim // SURE)[:, None]
+    def _sures(self, aim: Ints, known: BoolArray) -> BoolArray:
+        """Return which games (R, B) are taken for their doubt; those whose guesses say nothing come first."""
+        told = np.where(aim > 0, self._open(known), 0)
+        return np.asarray((self._by_doubt < (told + np.maximum(aim - told, 0) // SURE)[:, None]) & ~known.reshape(self._n, -1))
 
     def play(self, aim: Ints, known: BoolArray, n: FloatArray, cost: FloatArray, budget: FloatArray) -> Ints:
         """Return the games to be played next so that ``aim`` (R,) are, or as many as the budget (R,) of model rows allows."""
@@ -109,8 +113,8 @@ class Part:
         else:
             aim = np.where(over, 0, aim)
             new = self.chosen(aim, known) & (n == 0)
-        self._sure = np.where((aim > 0)[:, None], self._sures(aim), self._sure)
-        self.rows = ((n == 0) & ~new).reshape(self._n, -1).any(1)
+        self._sure = np.where((aim > 0)[:, None], self._sures(aim, known), self._sure)
+        self.rows = ((n == 0) & ~new).reshape(self._n, -1).any(1) & self._taken
         return np.flatnonzero(new)
 
     def next(self, values: FloatArray, variance: FloatArray, precision: float) -> Ints:

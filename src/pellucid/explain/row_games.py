@@ -20,6 +20,7 @@ from pellucid.explain.games import Games
 from pellucid.explain.partial import Guess
 from pellucid.explain.question import Question
 from pellucid.explain.sampling import Plan, Sampler, Solver
+from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.composing import Lot
 from pellucid.probe.hashing import mix, name_hashes
 from pellucid.probe.masker import Neighbours
@@ -27,13 +28,15 @@ from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.results import Explanation
 
-__all__ = ["BLOCK", "EXACT_ROWS", "LARGEST", "MOST_ROWS", "PRECISION", "RowGames", "afford", "answer"]
+__all__ = ["BLOCK", "EXACT_ROWS", "LARGEST", "MOST_ROWS", "PRECISION", "RowGames", "afford", "answer", "pair_games"]
 
 EXACT_ROWS = 4096
 """Model rows per explained row up to which enumeration is chosen without being asked for."""
 MOST_ROWS = 20_000
 """Model rows per explained row at which sampling ends where neither budget nor precision was given; 50 times as many where one was."""
 PRECISION = 0.02
+UNEQUAL = 4.0
+"""Most that one background row may weigh, in mean weights, for a part of them to stand for all."""
 LARGEST = 20
 """Most players of one enumerated game: 2^20 evaluations."""
 BLOCK = 256
@@ -87,15 +90,7 @@ class RowGames:
         if self.neighbours is not None:
             return self._one_per_row(rows)
         back, row = np.tile(self.back, len(rows)), np.repeat(rows, len(self.back))
-        games = Games(
-            engine.differ(row, back),
-            engine.empty[back],
-            engine.full[row],
-            lambda g, z: engine.evaluate(row[g], back[g], z),
-            engine.row_keys[row] ^ mix(engine.back_keys[back]),
-            self.players,
-            lambda asked: engine.play([Lot(row[g], back[g], players, local) for g, players, local in asked]),
-        )
+        games = pair_games(engine, row, back, self.players)
         return games, np.repeat(np.arange(len(rows)), len(self.back)), np.tile(self.share, len(rows))
 
     def guess(self, rows: Ints, games: Games) -> Guess | None:
@@ -114,7 +109,8 @@ class RowGames:
         told = np.isfinite(values).all((1, 2)) & (total > 0).all(1)
         np.divide(left, total, out=left, where=told[:, None])
         values += left[:, None] * doubt
-        values[~told], doubt[~told] = 0.0, 0.0
+        alike = np.abs(games.end - games.start)[:, None] * active / np.maximum(games.sizes, 1)[:, None, None]
+        values[~told], doubt[~told] = 0.0, alike[~told]
         return Guess(values, doubt, ~told & games.active.any(1))
 
     def _one_per_row(self, rows: Ints) -> tuple[Games, Ints, FloatArray]:
@@ -154,6 +150,19 @@ class RowGames:
         """Return the caveat about seconds: every row needs its first passes, so they are a wish where rows are many."""
         late = time.perf_counter() - self.deadline
         return [f"the time budget was passed by {late:.1f} s, because every row needs its first passes"] if late > 0 else []
+
+
+def pair_games(engine: CoalitionEngine, row: Ints, back: Ints, players: npt.NDArray[np.uint64]) -> Games:
+    """Return one game per pair of a row (n,) and a background row (n,)."""
+    return Games(
+        engine.differ(row, back),
+        engine.empty[back],
+        engine.full[row],
+        lambda g, z: engine.evaluate(row[g], back[g], z),
+        engine.row_keys[row] ^ mix(engine.back_keys[back]),
+        players,
+        lambda asked: engine.play([Lot(row[g], back[g], players, local) for g, players, local in asked]),
+    )
 
 
 def afford(question: Question, rows: RowGames, per_row: float, what: str) -> None:
@@ -198,21 +207,26 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     games, owner, weight = rows.games(block)
     total = np.bincount(owner, solve.exact_cost(games.sizes) * rows.cost, len(block)).astype(float)
     budget = rows.budget()
-    is_exact = total <= min(budget, EXACT_ROWS) if rows.q.budget.rows is None else total <= budget
+    # a coarser question is worth fewer model rows: errors fall with the root of their number
+    worth = EXACT_ROWS * min(1.0, (PRECISION / (rows.precision or PRECISION)) ** 2)
+    is_exact = total <= min(budget, worth) if rows.q.budget.rows is None else total <= budget
     if way == "exact":
         _check_exact(rows, games, total)
         is_exact = np.ones(len(block), bool)
     if way in ("passes", "kernel"):
         is_exact = np.zeros(len(block), bool)
-    guess = rows.guess(block, games) if way == "auto" and solver.guessed and not is_exact.all() else None
+    some = way == "auto" and solver.guessed and not is_exact.all() and rows.share.max() * len(rows.share) <= UNEQUAL
+    guess = rows.guess(block, games) if some else None
     sampler = Sampler(
         games, owner, weight, integer(rows.q.seed, "shapley"), len(block), rows.cost, solver, drawn=rows.engine.drawn, guess=guess
     )
     sampler.enumerate(np.flatnonzero(is_exact[owner]))
     left = np.flatnonzero(~is_exact[owner])
+    if guess is not None and rows.q.budget.rows is not None:  # every row and background row has been evaluated once more, for its slopes
+        budget = max(0.0, budget - 1 - len(rows.back) / len(rows.q.table))
     plan = Plan(budget, rows.precision, rows.deadline)
     if rows.q.budget.rows is None and len(left):  # two passes show an error: they are never refused where no budget was set
-        first = np.bincount(owner[left], solver.pass_cost(games.sizes[left]) * rows.cost, len(block))  # no more than a part where guessed
+        first = np.bincount(owner[left], solver.pass_cost(games.sizes[left]) * rows.cost, len(block))
         plan.rows = max(budget, 2 * float(first.max()))
     if len(left):
         (sampler.regress if way == "kernel" else sampler.permute)(left, plan, mixed=way == "auto")

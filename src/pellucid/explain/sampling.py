@@ -138,7 +138,7 @@ class Sampler:
                 self.one_pass(turn)
 
     def _still_open(self, which: Ints, plan: Plan, mixed: bool) -> Ints:
-        """Return the games, of those given, of rows that are not yet precise and can pay for another pass; enumerates where that is cheap."""
+        """Return those of some games whose rows are not yet precise and can pay for another pass; enumerates where that is cheap."""
         rows = np.unique(self.owner[which])
         if self.part is not None:
             rows = rows[~self.part.rows[rows]]
@@ -262,7 +262,7 @@ class Sampler:
         freedom = seen**2 / np.maximum(by_row(spread**2 / (n + 1)), TINY) * HEAVY
         # one pass only: its halves' disagreement says what other games' has said, and bounds what is known while there are none
         told = by_row((doubt > 0).sum(1, keepdims=True).astype(float))
-        share = np.where(told >= TOLD, overall, 1.0) if self.part is not None else 1.0
+        share = np.where((told >= TOLD) & (self.part is not None), overall, 1.0)
         single = by_row(np.where(n > 1, 0.0, half * part)) * share
         return by_row(total / n * weight), np.asarray(mixed * widening(np.maximum(freedom, 1.0)) + single)
 

@@ -7,9 +7,9 @@ composed row twice while the memory bound holds it, counts the rows it sends to 
 * token networks: cached parts are gathered with ``where``;
 * everything else: frames are composed column by column with ``take``, which keeps every dtype.
 
-Two ways in: :meth:`CoalitionEngine.evaluate` for any triples, whose answers are kept and found again, and :meth:`CoalitionEngine.play` for many
-coalitions of each pair of rows. Networks answer the latter without any look-up: so few composed rows meet again there that finding them
-costs more than they do.
+Two ways in: :meth:`CoalitionEngine.evaluate` for any triples, whose answers are kept and found again, and :meth:`CoalitionEngine.play` for
+many coalitions of each pair of rows. Networks answer the latter without any look-up: so few composed rows meet again there that finding
+them costs more than they do.
 
 With a row model the "background rows" are numbered draws: (row, draw, coalition) is the row with its absent players' cells drawn given the
 present ones, by the random numbers of that draw. Every method that asks for pairs of rows then works on conditional games unchanged.

@@ -35,7 +35,8 @@ class Lot(NamedTuple):
 
     Attributes
     ----------
-    row, back : (g,) the pairs. players : (g, d). local : which of them take the row's cells, (g, m, d), or (m, d) where the same in all pairs.
+    row, back : (g,) the pairs. players : (g, d).
+    local : which of them take the row's cells, (g, m, d), or (m, d) where the same in all pairs.
     """
 
     row: Ints

@@ -1,0 +1,120 @@
+"""Coarse answers from part of the games: unbiased, complete, within the errors they state, and cheaper."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pellucid.errors import RequestError
+from pellucid.explain import explain
+from pellucid.explain.partial import Part
+from pellucid.explain.row_games import RowGames
+from pellucid.testing.predictors import fit_network, made_frame, made_table
+
+
+@pytest.fixture(scope="module")
+def setting():
+    """A network with interactions, 12 rows, 64 background rows, the exact values."""
+    table = made_table(made_frame(400, 6, (4, 3)))
+    x = np.stack([table.numbers(f"x{j + 1}") for j in range(6)], 1)
+    net = fit_network(table, 2 * np.sin(2 * x[:, 0]) * x[:, 1] + x[:, 2] * x[:, 3] * x[:, 4] + x[:, 5], steps=200)
+    rows, background = table.take(slice(0, 12)), table.take(slice(100, 164))
+    return net, rows, background, explain(net, rows, background=background, method="shapley_exact").values
+
+
+def asked(setting, precision=0.2, seed=0, **options):
+    net, rows, background, _ = setting
+    return explain(net, rows, background=background, precision=precision, random_state=seed, **options)
+
+
+def scores(setting, precision, seeds=12):
+    """Return how many stated errors each value is off, (seeds, N, P)."""
+    made = [asked(setting, precision, seed) for seed in range(seeds)]
+    return np.stack([(m.values - setting[3]) / m.error for m in made])
+
+
+def test_a_coarser_answer_costs_less_and_reaches_what_it_states(setting):
+    size, before = np.abs(setting[3]).mean(), np.inf
+    for precision in (0.4, 0.15, 0.06):
+        made = asked(setting, precision)
+        reached = np.sqrt((made.error**2).mean(1)) / np.abs(made.values).mean(1)
+        assert (reached <= precision).all()
+        assert np.abs(made.values - setting[3]).mean() / size < precision
+        np.testing.assert_allclose(made.gap, 0, atol=1e-6)
+        if before < np.inf:
+            assert made.n_calls > 1.3 * before
+        else:
+            assert made.n_calls < 2 * 12 * 64 * 12  # fewer than two passes of all games
+        before = made.n_calls
+
+
+@pytest.mark.parametrize("precision", [0.3, 0.15])
+def test_stated_errors_cover(setting, precision):
+    z = scores(setting, precision)
+    # 1152 values; those of a row share their draws, so as if 144: two and a half errors of a share of 95 % are .045
+    assert (np.abs(z) < 1.96).mean() >= 0.905
+    assert 0.5 < np.sqrt((z**2).mean()) < 1.25
+
+
+def test_estimates_are_unbiased(setting):
+    made = np.stack([asked(setting, 0.3, seed).values for seed in range(24)])
+    off = (made.mean(0) - setting[3]) / (made.std(0) / np.sqrt(24) + 1e-9)
+    assert np.abs(off).max() < 6  # 96 t values of 23 degrees of freedom
+    assert np.sqrt((off**2).mean()) < 1.5
+
+
+def test_any_guess_will_do(setting, monkeypatch):
+    """Wrong guesses cost accuracy, never truth: the errors say so."""
+    true = RowGames.guess
+
+    def wrong(self, rows, games):
+        guess = true(self, rows, games)
+        guess.values[:] = np.roll(guess.values, 1, axis=1)
+        return guess
+
+    monkeypatch.setattr(RowGames, "guess", wrong)
+    assert (np.abs(scores(setting, 0.3, 6)) < 1.96).mean() >= 0.9
+
+
+def test_guesses_alone_are_seen_not_to_cover(setting, monkeypatch):
+    """The saboteur: what the games played say is left out."""
+    true = Part.estimate
+
+    def sabotaged(self, known, n, total):
+        return self._total, true(self, known, n, total)[1] / 100
+
+    monkeypatch.setattr(Part, "estimate", sabotaged)
+    assert (np.abs(scores(setting, 0.3, 3)) < 1.96).mean() < 0.8
+
+
+def test_order_changes_nothing_and_seeds_do(setting):
+    net, rows, background, _ = setting
+    plain = asked(setting, 0.2, 4)
+    flipped = explain(
+        net, rows.take(slice(None, None, -1)), background=background.take(slice(None, None, -1)), precision=0.2, random_state=4
+    )
+    np.testing.assert_allclose(flipped.values[::-1], plain.values, atol=2e-5)
+    alone = explain(net, rows.take([3]), background=background, precision=0.2, random_state=4)
+    np.testing.assert_allclose(alone.values[0], plain.values[3], atol=2e-5)
+    np.testing.assert_array_equal(asked(setting, 0.2, 4).values, plain.values)
+    assert not np.allclose(asked(setting, 0.2, 5).values, plain.values)
+
+
+def test_the_budget_decides_how_many_are_played(setting):
+    net, rows, background, truth = setting
+    off = []
+    for budget in (5000, 10_000, 20_000):
+        made = explain(net, rows, background=background, budget=budget, random_state=0)
+        assert 0.6 * budget < made.n_calls <= budget
+        off.append(np.abs(made.values - truth).mean())
+    assert off[0] > off[2]
+    with pytest.raises(RequestError, match="budget is too small"):
+        explain(net, rows, background=background, budget=1500)
+
+
+def test_copies_in_the_background_weigh_what_they_are_worth(setting):
+    net, rows, background, _ = setting
+    many = background.take(np.concatenate([np.arange(64), np.arange(20), np.arange(10)]))
+    truth = explain(net, rows, background=many, method="shapley_exact").values
+    z = [(m.values - truth) / m.error for s in range(4) for m in [explain(net, rows, background=many, precision=0.3, random_state=s)]]
+    assert (np.abs(np.stack(z)) < 1.96).mean() >= 0.89
