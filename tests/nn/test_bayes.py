@@ -131,7 +131,7 @@ def test_gradients_of_draws_are_those_of_the_expected_loss(local: bool) -> None:
         exact_slope.append((expected_loss(mean, sigma + move, x, y) - expected_loss(mean, sigma - move, x, y)) / (2 * step))
     error = draws.std(0) / len(draws) ** 0.5
     off = (draws.mean(0) - torch.stack(exact_slope)).abs()
-    assert (off < 4 * error + 1e-3).all(), (off / error)
+    assert (off < 4 * error + 1e-3).all(), off / error
 
 
 def gradients(x: torch.Tensor, y: torch.Tensor, mean: torch.Tensor, sigma: torch.Tensor, local: bool, n: int) -> torch.Tensor:

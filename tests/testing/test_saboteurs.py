@@ -14,8 +14,8 @@ import pytest
 from pellucid.testing import (
     checks_audit,
     checks_backbone,
-    checks_embedding,
     checks_doubt,
+    checks_embedding,
     checks_encoder,
     checks_explainer,
     checks_regularizer,

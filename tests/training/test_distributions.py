@@ -60,7 +60,9 @@ def test_quantiles_never_cross_and_have_the_variance_of_their_broken_line() -> N
     line = np.interp(u, head.levels, q[3, 1, :, 0].numpy())
     assert head.variance(given)[3, 1, 0].item() == pytest.approx(line.var(), rel=1e-3)
     target = torch.randn(200, 2, generator=RAW, dtype=torch.float64)
-    by_hand = np.mean([scoring.pinball(target[:, j].numpy(), q[:, k, :, j].numpy(), np.asarray(head.levels)).mean(1) for j in (0, 1) for k in (0, 1)], 0)
+    by_hand = np.mean(
+        [scoring.pinball(target[:, j].numpy(), q[:, k, :, j].numpy(), np.asarray(head.levels)).mean(1) for j in (0, 1) for k in (0, 1)], 0
+    )
     np.testing.assert_allclose(head.rows(given, target).numpy(), by_hand)
     with pytest.raises(RequestError, match=r"0\.5 among them"):
         Quantiles(levels=(0.1, 0.9))
@@ -137,5 +139,7 @@ def test_the_right_law_is_called_calibrated_and_a_narrow_one_is_not() -> None:
     y = np.random.default_rng(0).normal(size=2000)
     assert scoring.check_pit(stats.norm.cdf(y)).consistent
     assert not scoring.check_pit(stats.norm.cdf(y / 0.7)).consistent
-    rejected = sum(not scoring.check_pit(stats.norm.cdf(np.random.default_rng(s).normal(size=200)), draws=100).consistent for s in range(60))
+    rejected = sum(
+        not scoring.check_pit(stats.norm.cdf(np.random.default_rng(s).normal(size=200)), draws=100).consistent for s in range(60)
+    )
     assert rejected <= 3 + 3 * (60 * 0.05 * 0.95) ** 0.5

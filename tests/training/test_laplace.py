@@ -27,7 +27,9 @@ def test_numbers_have_the_exact_posterior() -> None:
     w = torch.randint(0, 3, (50,), generator=torch.Generator().manual_seed(1)).double()
     twice = fit_posterior(phi, torch.full((50, 1, 1), 1 / s2, dtype=torch.float64), w, tau)
     rows = torch.repeat_interleave(torch.arange(50), w.long())
-    repeated = fit_posterior(phi[rows], torch.full((len(rows), 1, 1), 1 / s2, dtype=torch.float64), torch.ones(len(rows), dtype=torch.float64), tau)
+    repeated = fit_posterior(
+        phi[rows], torch.full((len(rows), 1, 1), 1 / s2, dtype=torch.float64), torch.ones(len(rows), dtype=torch.float64), tau
+    )
     torch.testing.assert_close(twice.covariance(), repeated.covariance())
 
 
