@@ -87,10 +87,8 @@ def doubling(seed: int) -> None:
             few, more = (np.asarray(getattr(a, part), float) for a in found)
             ratios = more[draw].mean(1) / few[draw].mean(1)
             low, high = np.quantile(ratios, [0.025, 0.975])
-            print(
-                f"{name}, {len(train) // 4:,} to {len(train) // 2:,} rows: {part} times {more.mean() / few.mean():.3f} ({low:.3f} to {high:.3f})",
-                flush=True,
-            )
+            what = f"{name}, {len(train) // 4:,} to {len(train) // 2:,} rows: {part} doubt"
+            print(f"{what} times {more.mean() / few.mean():.3f} ({low:.3f} to {high:.3f})", flush=True)
 
 
 def contests(seed: int) -> None:
