@@ -45,7 +45,8 @@ def calibration(seed: int) -> None:
         print(f"adult, class_weight={weight}: calibration {getattr(chosen, 'method', type(chosen).__name__.lower())}", flush=True)
         for name, p in (("before", raw), ("after", calibrated)):
             check = check_calibration(p, y)
-            print(f"  {name}: error {check.ece:.4f} (null mean {check.null_mean:.4f}, 95 % {check.null_high:.4f}), log loss {log_loss(p, y):.4f}")
+            null = f"null mean {check.null_mean:.4f}, 95 % {check.null_high:.4f}"
+            print(f"  {name}: error {check.ece:.4f} ({null}), log loss {log_loss(p, y):.4f}")
         loss = -np.log(np.maximum(raw[np.arange(len(y)), y], 1e-15)) + np.log(np.maximum(calibrated[np.arange(len(y)), y], 1e-15))
         print(f"  log loss saved {loss.mean():+.5f} (95 % {1.96 * loss.std() / len(loss) ** 0.5:.5f})", flush=True)
 
@@ -85,7 +86,8 @@ def doubling(seed: int) -> None:
             few, more = (np.asarray(getattr(a, part), float) for a in found)
             ratios = more[draw].mean(1) / few[draw].mean(1)
             low, high = np.quantile(ratios, [0.025, 0.975])
-            print(f"{name}, {len(train) // 4:,} to {len(train) // 2:,} rows: {part} times {more.mean() / few.mean():.3f} ({low:.3f} to {high:.3f})", flush=True)
+            what = f"{name}, {len(train) // 4:,} to {len(train) // 2:,} rows: {part} doubt"
+            print(f"{what} times {more.mean() / few.mean():.3f} ({low:.3f} to {high:.3f})", flush=True)
 
 
 def contests(seed: int) -> None:

@@ -221,7 +221,7 @@ def _rows(answers: Mapping[str, _Answers], seconds: Mapping[str, float], metric:
         check = a.calibration
         out.append({
             "model": name, "score": own.value, "low": own.low, "high": own.high, "difference": gain.value, "difference_low": gain.low,
-            "difference_high": gain.high, 
+            "difference_high": gain.high,
             "as_good": bool(np.quantile(scores[name].draws[metric] - best.draws[metric], 0.025) <= 0),
             "calibration_error": getattr(check, "ece", getattr(check, "error", np.nan)),
             "calibration_null": check.null_high, "calibrated": check.consistent, **_tells(a, n_boot, seed),

@@ -78,7 +78,8 @@ class Distribution(Loss):
 
     def _rest(self, raw: torch.Tensor) -> torch.Tensor:
         """Return the outputs beyond the places, (N, K, E, O)."""
-        return raw[..., self.targets :].unflatten(-1, (self.extra, self.targets))
+        rest: torch.Tensor = raw[..., self.targets :].unflatten(-1, (self.extra, self.targets))
+        return rest
 
 
 @dataclass(frozen=True)
