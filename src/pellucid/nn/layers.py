@@ -11,7 +11,17 @@ from torch.overrides import has_torch_function_unary
 
 from pellucid.nn.draws import dropout_mask
 
-__all__ = ["EnsembleLinear", "FirstStage", "dropout", "in_fp32", "look_up", "only_answers", "relu_dropout", "scaled_relu_dropout", "uniform"]
+__all__ = [
+    "EnsembleLinear",
+    "FirstStage",
+    "dropout",
+    "in_fp32",
+    "look_up",
+    "only_answers",
+    "relu_dropout",
+    "scaled_relu_dropout",
+    "uniform",
+]
 
 
 def dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
