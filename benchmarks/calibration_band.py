@@ -3,9 +3,10 @@
     python benchmarks/calibration_band.py                        # five tables, seeds 0 to 2
     python benchmarks/calibration_band.py compas --seeds 0 1 --keep answers
 
-The band of a model is the error of labels drawn from its own probabilities (``training.calibration_metrics.check_calibration``): an error
-above 95 % of such draws is one that a calibrated model would hardly show. Asked: ours is inside its band wherever CatBoost's is. Splits
-64/16/20, stratified; the 16 % end the training of both; exact copies of a row stay in one part of ``mammography``; Adult keeps its test file.
+The band of a model is the error of labels drawn from its own probabilities (``training.calibration_metrics.check_calibration``): an
+error above 95 % of such draws is one that a calibrated model would hardly show. Asked: ours is inside its band wherever CatBoost's is.
+Splits 64/16/20, stratified; the 16 % end the training of both; exact copies of a row stay in one part of ``mammography``; Adult keeps its
+test file.
 ``--keep`` stores the answers, so that a later call fits only what is missing.
 """
 

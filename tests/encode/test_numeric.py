@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from pellucid.encode.numeric import NumberEncoder
+from pellucid.encode.numeric import NumberEncoder, _searched
 from pellucid.errors import DataError
 
 
@@ -149,3 +149,13 @@ def test_scaling_in_blocks_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> No
 def test_wrong_shapes_are_named() -> None:
     with pytest.raises(DataError, match="do not fit"):
         NumberEncoder().fit(np.zeros(5))
+
+
+def test_few_rows_and_many_are_searched_to_the_same_places() -> None:
+    rng = np.random.default_rng(0)
+    knots = np.sort(rng.normal(size=(40, 5)), 0)
+    knots[20:, 2], knots[:, 3] = knots[20, 2], 1.0  # padded, and a single value
+    x = np.concatenate([knots, rng.normal(size=(60, 5)) * 2])
+    truth = np.maximum((knots[None] <= x[:, None]).sum(1) - 1, 0)
+    assert np.array_equal(_searched(x, knots), truth)
+    assert np.array_equal(np.concatenate([_searched(row[None], knots) for row in x]), truth)

@@ -152,3 +152,18 @@ def test_looked_up_bins_equal_the_product_with_the_encoding(clip: bool) -> None:
     torch.testing.assert_close(looked_up, product, rtol=1e-5, atol=1e-5)
     knots = torch.einsum("nst,std->nsd", piecewise_linear(x, edges, clip), curve)
     torch.testing.assert_close(product, knots, rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_of_looked_up_bins_are_those_of_the_encoding() -> None:
+    edges = [np.array([-1.0, 0.0, 0.25, 3.0]), np.array([0.0, 2.0]), np.array([-5.0, -4.0, 1.0])]
+    embedding = PiecewiseLinear(edges, 4)
+    draw = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(200, 3, generator=draw) * 3, torch.randn(200, 3, 4, generator=draw)
+    with torch.no_grad():
+        embedding.curve.normal_(generator=draw)
+    missing = torch.rand(200, 3, generator=draw) < 0.1
+    looked_up = torch.autograd.grad((embedding(x, missing) * weight).sum(), embedding.curve)[0]
+    encoded = torch.autograd.grad((embedding(x.clone().requires_grad_(True), missing) * weight).sum(), embedding.curve)[0]
+    used = (embedding.bins.slope != 0)[..., None]
+    assert int(used.sum()) == 3 + 1 + 2
+    torch.testing.assert_close(looked_up * used, encoded * used, rtol=1e-4, atol=1e-3)

@@ -47,6 +47,20 @@ def test_the_additive_half_is_the_additive_model_and_fits() -> None:
     assert float((out.mean(1) - y).square().mean()) < 0.1
 
 
+@pytest.mark.parametrize("n", [10, 300])
+def test_answers_alone_are_those_of_the_way_that_keeps_gradients(n: int) -> None:
+    net, _ = started(0.4)
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in net.parameters():  # scales of 1 and equal biases would hide a mistake
+            p.add_(0.1 * torch.randn(p.shape, generator=draw))
+    cells = some_cells(n, 5, seed=1)
+    plain = net(cells)
+    assert plain.requires_grad
+    with torch.no_grad():
+        torch.testing.assert_close(net(cells), plain.detach(), rtol=1e-4, atol=1e-4)
+
+
 def test_the_members_are_those_of_tabm() -> None:
     net, _ = started(0.0)
     cells = some_cells(40, 5, seed=1)

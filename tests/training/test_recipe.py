@@ -55,6 +55,7 @@ def test_very_small_tables_train(n: int) -> None:
 def test_the_rules_read_sizes_only() -> None:
     rows = [recipe(n, 10, "regression") for n in (100, 1999, 2000, 50_000, 200_000, 10**6)]
     assert [s.batch for s in rows] == [32, 199, 256, 512, 1024, 2048]
+    assert [s.members for s in rows] == [2, 2, 8, 4, 4, 4]
     large = [s.epochs for s in rows[2:]]
     assert large == sorted(large, reverse=True)
     assert large[0] > recipe(2000, 10, "classification").epochs

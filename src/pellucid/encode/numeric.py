@@ -192,7 +192,7 @@ def _interpolate(x: F64, knots: F64, values: F64) -> F64:
 
 
 def _searched(x: F64, knots: F64) -> npt.NDArray[np.int64]:
-    """Return the place (N, S) of the last knot (R, S) not above x, 0 where all are: by a call a column, or for few rows by one search of all."""
+    """Return the place (N, S) of the last knot (R, S) not above x, 0 where all are: column by column, or for few rows all at once."""
     if len(x) > SEARCHED * x.shape[1]:
         each = [np.searchsorted(k, v, side="right") for k, v in zip(np.ascontiguousarray(knots.T), x.T)]
         return np.maximum(np.stack(each, 1) - 1, 0) if each else np.zeros(x.shape, np.int64)

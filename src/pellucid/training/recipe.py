@@ -20,6 +20,8 @@ SMALL = FOLD_BELOW
 
 PASSES = ((20_000, 256, 20), (100_000, 512, 16), (400_000, 1024, 10), (float("inf"), 2048, 2))
 """(rows up to, batch, passes over the training rows)."""
+MANY = 10_000
+"""Rows from which four members tell numbers as well as eight."""
 LONGER = 1.6
 """Numbers go on gaining for longer than classes: on the stop rows of California housing 32 passes were better than 20, and 40 no better."""
 
@@ -126,8 +128,8 @@ def recipe(n_rows: int, n_columns: int, task: str, backbone: Any = "tabm") -> Tr
     """
     settings = _small(n_rows) if n_rows < SMALL else _large(n_rows, task)
     if task == "regression" and n_rows >= SMALL and _has_members(backbone):
-        # as quick as 4 members of width 256, and better on numbers (benchmarks/default_recipe)
-        settings = replace(settings, members=8, width=192)
+        # narrower than for classes; more members than four help only where rows are few (benchmarks/default_recipe)
+        settings = replace(settings, members=8 if n_rows < MANY else 4, width=192)
     if n_columns > 64:
         settings = replace(settings, d_token=8 if n_columns > 256 else 12, bins=min(settings.bins, 32))
     return replace(settings, backbone=backbone, **_own(backbone, small=n_rows < SMALL))

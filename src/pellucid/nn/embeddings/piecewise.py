@@ -6,6 +6,7 @@ Gorishniy, Rubachev, Babenko 2022, arXiv:2203.05556; version B of Gorishniy, Kot
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
