@@ -22,16 +22,16 @@ from pellucid.testing import (
     checks_map,
     checks_promise,
     checks_regularizer,
-    checks_scale,
     checks_remedy,
+    checks_scale,
     checks_select,
     checks_shift,
     checks_trial,
     checks_uncertainty,
     saboteurs,
     saboteurs_doubt,
-    saboteurs_fill,
     saboteurs_effect,
+    saboteurs_fill,
     saboteurs_networks,
 )
 from pellucid.testing import saboteurs_models as wrong

@@ -51,7 +51,7 @@ def audit(
     from pellucid.cli.guard import FINDINGS
     from pellucid.cli.output import FRAMES, check_writable, write_frame, write_text
     from pellucid.cli.read import read
-    from pellucid.cli.screen import Bar
+    from pellucid.cli.screen import Bar, say
 
     if model is not None and against is None:
         raise RequestError("--model tells what changes cost a model", do="give the older table too: --against old.csv")
@@ -94,7 +94,7 @@ def audit(
             _show_changes(changes)
         _show(table, findings)
         if against is None:
-            screen.say(_looked_for(table))
+            say(_looked_for(table))
         if proposals is not None:
             _show_repairs(proposals, repairs)
     order = [level.value for level in Level]

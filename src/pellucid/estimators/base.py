@@ -26,7 +26,7 @@ from pellucid.errors import NotFittedError, RequestError
 from pellucid.estimators.arguments import check_arguments
 from pellucid.estimators.certainty import Certainty, certify
 from pellucid.estimators.doubt_views import FamiliarityView, WidthView
-from pellucid.estimators.engines import Engine, calibrators_for, class_weights, make_engine, row_weights
+from pellucid.estimators.engines import Engine, calibrators_for, class_weights, make_engine
 from pellucid.estimators.predictor import EnginePredictor, EpistemicView, NetworkPredictor
 from pellucid.estimators.prepare import Target, Training, is_array, new_table, stopping_data, training_data
 from pellucid.estimators.promises import Promises, fit_promises, with_strangeness
@@ -78,7 +78,7 @@ class TabularEstimator(BaseEstimator):
     row_model_: Any = None
     ordered_fill_: TableFill | None = None
     explainers_: Mapping[str, Any] = MappingProxyType({})
-    _snapshots = 0  # weights kept along the way of a fit, for a refit that asks for them
+    _stages = 0  # weights kept along the way of a fit, for a refit that asks for them
     _promises: Promises | None = None
     _split_rows: Any = None  # the rows of the fit, while they are in memory
     _found: Mapping[str, Any] = MappingProxyType({})  # changes of the recipe that a search has found; a refit uses them again

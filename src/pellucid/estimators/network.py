@@ -155,7 +155,7 @@ class NetworkEngine:
                 deadline=deadline,
                 answers_after=len(plan.certify) if plan.folds is None else len(plan.folds),
                 pretraining=cls._pretraining(estimator, training, encoder, sizes),
-                snapshots=estimator._snapshots,
+                stages=estimator._stages,
             )
         drawn = sampled(
             fitted.net, estimator.bayes, cells, [part for part in parts for _ in range(snapshots)], fitted.record["batch"],
@@ -177,19 +177,19 @@ class NetworkEngine:
         told = {"networks": nets} if nets > 1 else {}
         told |= {"samples": n_samples(estimator.bayes)} if n_samples(estimator.bayes) > 1 else {}
         self.history, self.record = fitted.history, fitted.record | told | drawn.found
-        self.snapshots = fitted.snapshots
+        self.stages = fitted.stages
         return self
 
-    snapshots: tuple[tuple[int, dict[str, torch.Tensor]], ...] = ()
+    stages: tuple[tuple[int, dict[str, torch.Tensor]], ...] = ()
 
-    def at_snapshot(self, k: int) -> NetworkEngine:
-        """Return a copy with the weights of the k-th snapshot."""
+    def at_stage(self, k: int) -> NetworkEngine:
+        """Return a copy with the weights of the k-th stage."""
         engine = copy.copy(self)
-        engine.net, engine.snapshots = copy.deepcopy(self.net), ()
+        engine.net, engine.stages = copy.deepcopy(self.net), ()
         core = engine.net.net if hasattr(engine.net, "single") else engine.net
         held = dict(core.named_parameters()) | dict(core.named_buffers())
         with torch.no_grad():
-            for name, value in self.snapshots[k][1].items():
+            for name, value in self.stages[k][1].items():
                 held[name].copy_(value)
         return engine
 

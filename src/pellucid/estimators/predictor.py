@@ -231,10 +231,10 @@ class NetworkPredictor(EnginePredictor):
     _only: int | None = None
     checkpoints: tuple[NetworkPredictor, ...] = ()  # the same network earlier in its training, where a refit was asked to keep it
 
-    def at_snapshot(self, k: int) -> NetworkPredictor:
+    def at_stage(self, k: int) -> NetworkPredictor:
         """Return the network with the weights of the k-th snapshot of its training, uncalibrated, on the same scale."""
         scale = None if self.task == "regression" else self.scale
-        engine = self.engine.at_snapshot(k)
+        engine = self.engine.at_stage(k)
         return NetworkPredictor(engine, Identity(), self.columns, self.classes, self.names, self.unit, scale, self._reference)
 
     def gradient_norms(self, table: Table, target: npt.NDArray[Any]) -> FloatArray:

@@ -80,7 +80,7 @@ class Refitter:
         model._found = self._estimator.engine_.record.get("tuning", {}).get("best", self._estimator._found)
         if time_limit is not None:
             model.set_params(time_limit=time_limit)
-        model._snapshots = checkpoints
+        model._stages = checkpoints
         y = part.target.classes[values] if part.target.task == "classification" else values[:, 0] if part.target.flat else values
         fitted: TabularEstimator = model.fit(features, y, sample_weight=w, groups=part.groups)
         # an array of numbers has no name and no unit; answers are compared with the original's, on its scale
@@ -113,5 +113,5 @@ class Refitter:
         if checkpoints:
             if not isinstance(made, NetworkPredictor):
                 raise RequestError("this kind of model does not learn step by step", expected="a network", got=str(fitted.engine_.name))
-            made.checkpoints = tuple(made.at_snapshot(k) for k in range(len(made.engine.snapshots)))
+            made.checkpoints = tuple(made.at_stage(k) for k in range(len(made.engine.stages)))
         return made

@@ -19,7 +19,8 @@ from pellucid.errors import ArgumentError, MissingExtraError, RequestError
 __all__ = ["KINDS", "Entry", "callable_package", "entries", "get", "methods", "names", "public", "register", "resolve"]
 
 KINDS = (
-    "backbone", "fill", "scale", "encoder", "regularizer", "explain", "act", "select", "uncertainty", "audit", "shift", "remedy", "map", "trial",
+    "backbone", "fill", "scale", "encoder", "regularizer", "explain", "act", "select", "uncertainty", "audit", "shift", "remedy", "map",
+    "trial",
 )  # fmt: skip
 """The kinds of method, in the order in which a table meets them."""
 

@@ -47,14 +47,14 @@ class FittedNetwork:
     record : settings, seed, device, threads, precision, steps planned and done, best step per fold, why it ended, seconds, and
         ``replay``: ``dataclasses.replace(settings, **record["replay"])`` gives this fit again without a clock.
     fold_outputs : raw outputs (N, K, O) float32 of each row by the network that held it out; NaN for rows that no fold held out.
-    snapshots : pairs (step, weights by name) from along the way, where they were asked for.
+    stages : pairs (step, weights by name) from along the way, where they were asked for.
     """
 
     net: TableNet | StackedNet
     history: list[dict[str, float]]
     record: dict[str, Any]
     fold_outputs: npt.NDArray[np.float32]
-    snapshots: tuple[tuple[int, dict[str, torch.Tensor]], ...] = ()
+    stages: tuple[tuple[int, dict[str, torch.Tensor]], ...] = ()
 
 
 def choose_device(device: str = "auto") -> torch.device:
@@ -85,7 +85,7 @@ def fit_network(
     deadline: float | None = None,
     pretraining: Pretraining | None = None,
     answers_after: int = 0,
-    snapshots: int = 0,
+    stages: int = 0,
 ) -> FittedNetwork:
     """Train one network, or one per fold side by side, and return its best state.
 
@@ -108,7 +108,7 @@ def fit_network(
     deadline : ``time.monotonic()`` at which the fit must have ended; the earlier of it and ``settings.time_limit`` counts.
     answers_after : rows that the caller lets every network answer when the fit is done, before the same deadline.
     pretraining : what to learn from the cells alone before the fit, or None; at most a third of the time goes to it.
-    snapshots : how many copies of the weights to keep, evenly spread over the planned steps; a fit that ends early keeps fewer.
+    stages : how many copies of the weights to keep, evenly spread over the planned steps; a fit that ends early keeps fewer.
     """
     started = time.monotonic()
     if settings.time_limit is not None:
@@ -124,14 +124,14 @@ def fit_network(
         if saver.found is None:
             run.pretrain(np.inf if deadline is None else started + (deadline - started) / 3)
         saver.load()
-        run.mark(snapshots)
+        run.mark(stages)
         held = sum(len(stop) for _, stop in parts)
         scored = max(run.stop.shape[1], 1)  # rows of each network that a score reads
         after = SLOWER * (held + answers_after) / scored if run.has_stop else 0.0
         history = _train(run, Clock(started, deadline, after), saver, progress)
         net = run.settle()
         outputs = run.held_out()
-        return FittedNetwork(net, history, run.summary() | {"seconds": time.monotonic() - started}, outputs, tuple(run.snapshots))
+        return FittedNetwork(net, history, run.summary() | {"seconds": time.monotonic() - started}, outputs, tuple(run.stages))
 
 
 @contextlib.contextmanager

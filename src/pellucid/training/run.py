@@ -89,16 +89,16 @@ class Run:
         self.best_score, self.best_step, self.wait = [np.inf] * g, [0] * g, [0] * g
         self.record: dict[str, Any] = {"settings": settings.describe(), "seed": seed, "folds": g, "started": self.started}
         self.marks: frozenset[int] = frozenset()
-        self.snapshots: list[tuple[int, dict[str, torch.Tensor]]] = []
+        self.stages: list[tuple[int, dict[str, torch.Tensor]]] = []
 
     def mark(self, n: int) -> None:
-        """Plan n snapshots, evenly spread over the planned steps."""
+        """Plan to keep the weights n times, evenly spread over the planned steps."""
         self.marks = frozenset(max(1, round(self.last * (k + 1) / n)) for k in range(n))
 
     def look_back(self) -> None:
         """Keep the weights as they are, where this step is marked."""
         if self.step in self.marks:
-            self.snapshots.append((self.step, {n: p.detach().clone().cpu() for n, p in self.state.items()}))
+            self.stages.append((self.step, {n: p.detach().clone().cpu() for n, p in self.state.items()}))
 
     def _solves(self, seconds: float | None) -> list[Solves]:
         """Return what each network's start may take: of ``seconds`` an equal share, what time one leaves falling to the next."""
