@@ -128,9 +128,7 @@ class Map(Result):
     def words(self) -> tuple[str, ...]:
         """Return the map's figures in sentences, cautions first."""
         each: Any = self.figures.itertuples()
-        lines = [
-            f"{r.figure}: {r.value:.3f} ± {1.96 * r.error:.3f} (column-shuffled rows: {r.noise:.3f})" for r in each
-        ]
+        lines = [f"{r.figure}: {r.value:.3f} ± {1.96 * r.error:.3f} (column-shuffled rows: {r.noise:.3f})" for r in each]
         own = [f"{k}: {v:.4g}" for k, v in (self.losses or {}).items()]
         more = [f"{self.second_words}: disparity {self.disparity:.3f}"] if self.second is not None else []
         more += [f"{self.other_words}: disparity {self.other_disparity:.3f}"] if self.other is not None else []
