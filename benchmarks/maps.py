@@ -3,7 +3,8 @@
     python benchmarks/maps.py penguins adult
 
 Silhouettes are of the true classes among rows that the network has not learned from. Times are processor seconds, with all that stands
-beside a map: the map, a second one, one at another perplexity, one of column-shuffled rows. The tables are found through ``PELLUCID_TABLES``.
+beside a map: the map, a second one, one at another perplexity, one of column-shuffled rows. The tables are found through
+``PELLUCID_TABLES``.
 """
 
 from __future__ import annotations

@@ -117,8 +117,9 @@ def _table(made: Any) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 
     if isinstance(made, Map):
         each: Any = made.figures.itertuples()
-        lines: list[tuple[str, ...]] = [(r.figure, f"{number(r.value, r.error)} ± {number(1.96 * r.error, r.error)}", number(r.noise, r.error), r.words)
-                 for r in each]  # fmt: skip
+        lines: list[tuple[str, ...]] = [
+            (r.figure, f"{number(r.value, r.error)} ± {number(1.96 * r.error, r.error)}", number(r.noise, r.error), r.words) for r in each
+        ]
         lines += [(str(k), number(float(v)), "", "the method's own figure") for k, v in (made.losses or {}).items()]
         return ("figure", "this map, ± 95 %", "rows with shuffled columns", "what it says"), lines
     if isinstance(made, Representatives):
