@@ -285,8 +285,9 @@ class _PartPath(_NetPath):
     def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int) -> None:
         super().__init__(view, rows, background, players, memory)
         self._rows, self._back = _Pool(view, rows, None, memory), _Pool(view, background, None, memory)
-        # a block of attention holds about twelve copies of its tokens
-        self._step = max(1, min(2048, memory // (4 * 12 * max(1, self._back.size))))
+        # a block of attention holds about twelve copies of its tokens; one copy should stay near the cache
+        size = 4 * max(1, self._back.size)
+        self._step = max(1, min(2048, memory // (12 * size), max(64, 4 * CACHE // size)))
 
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
         import torch
