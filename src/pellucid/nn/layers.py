@@ -89,8 +89,9 @@ class _ScaledReluDropout(torch.autograd.Function):
 
 def only_answers(layer: nn.Module, x: torch.Tensor) -> bool:
     """Return whether nothing but the values is wanted: no gradient, no dropout, no operation that is recorded or batched over networks."""
-    watched = has_torch_function_unary(x) or is_functorch_wrapped_tensor(x) or torch.compiler.is_compiling()
-    return not (layer.training or torch.is_grad_enabled() or watched)
+    if layer.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return False
+    return not (has_torch_function_unary(x) or is_functorch_wrapped_tensor(x))
 
 
 def scaled_relu_dropout(x: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor, p: float, training: bool) -> torch.Tensor:
@@ -200,8 +201,9 @@ class FirstStage(nn.Module):
             bias = bias.repeat(self.members)
         else:
             matrix, bias = matrix.to(kind) * self.scale_out.to(kind).flatten()[:, None], bias.flatten()
-        out = torch.addmm(bias, tokens.flatten(1).to(kind), matrix.to(kind).T)
-        return out.relu_().unflatten(1, (self.members, self.width))
+        flat = torch.addmm(bias, tokens.flatten(1).to(kind), matrix.to(kind).T).relu_()
+        out: torch.Tensor = flat.unflatten(1, (self.members, self.width))
+        return out
 
     def activated(self, total: torch.Tensor, p: float) -> torch.Tensor:
         """Return ReLU of :meth:`forward` with dropout."""
@@ -228,7 +230,9 @@ class EnsembleLinear(nn.Module):
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``W (r_i * x)``, (N, K, out)."""
         # rows and members as one axis: batched over networks too (vmap), the product is then one call per network
-        return nn.functional.linear((x * self.scale_in.to(x.dtype)).flatten(0, -2), self.weight).unflatten(0, x.shape[:-1])
+        flat = nn.functional.linear((x * self.scale_in.to(x.dtype)).flatten(0, -2), self.weight)
+        product: torch.Tensor = flat.unflatten(0, x.shape[:-1])
+        return product
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         product = self.product(x)
@@ -242,7 +246,7 @@ class EnsembleLinear(nn.Module):
         """
         if only_answers(self, x) and not is_functorch_wrapped_tensor(self.weight) and x.ndim == 3 and len(x) >= self.weight.shape[0]:
             each = (self.weight.to(x.dtype) * self.scale_in.to(x.dtype)[:, None]).mul_(self.scale_out.to(x.dtype)[..., None])
-            out = torch.baddbmm(self.bias.to(x.dtype)[:, None], x.transpose(0, 1), each.mT)
+            out: torch.Tensor = torch.baddbmm(self.bias.to(x.dtype)[:, None], x.transpose(0, 1), each.mT)
             return out.relu_().transpose(0, 1)
         return scaled_relu_dropout(self.product(x), self.scale_out, self.bias, p, self.training)
 

@@ -186,18 +186,19 @@ class Additive(nn.Module):
         with torch.autocast(tokens.device.type, enabled=False):
             tokens = tokens.float()
             read, steps = self.curves.weights()
-            out = torch.addmm(self.bias, tokens.flatten(1), read.flatten(0, 1))
+            out: torch.Tensor = torch.addmm(self.bias, tokens.flatten(1), read.flatten(0, 1))
             if steps is not None:
                 out = out + self.curves.bins(tokens[:, self.curves.order, 0], steps).sum(1)
             if self.tables is None:
                 return out
             basis = self._basis_of_pairs(tokens[:, self.paired])
             size = len(self.paired) * self.basis_width
-            # all pairs' tables in one matrix: a product instead of one basis for either side of every pair
+            # all pairs' tables in one matrix, added up where a pair is named twice: one product in place of two bases a pair
             whole = basis.new_zeros(len(self.paired), len(self.paired), self.basis_width, self.basis_width * self.width)
-            whole[self.place_left, self.place_right] = self.curves.pace * self.tables
+            whole.index_put_((self.place_left, self.place_right), self.curves.pace * self.tables, accumulate=True)
             folded = (basis.flatten(1) @ whole.transpose(1, 2).reshape(size, size * self.width)).unflatten(1, (size, self.width))
-            return out + (folded * basis.flatten(1)[..., None]).sum(1)
+            pairs: torch.Tensor = (folded * basis.flatten(1)[..., None]).sum(1)
+            return out + pairs
 
     def _basis_of_pairs(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return the bases (N, P', B) of the columns in pairs, those of numbers first, from their tokens (N, P', D)."""

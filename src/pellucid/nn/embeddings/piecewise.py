@@ -26,7 +26,8 @@ def _on_curves(curve: torch.Tensor, at: torch.Tensor, share: torch.Tensor, used:
     rises = curve * used  # what stands in padding is never read
     below = (torch.cumsum(rises, 1) - rises).flatten(0, 1)
     out = torch.addcmul(below.index_select(0, at), curve.flatten(0, 1).index_select(0, at), share[:, None])
-    return out.unflatten(0, (len(used), -1)).transpose(0, 1)
+    placed: torch.Tensor = out.unflatten(0, (len(used), -1)).transpose(0, 1)
+    return placed
 
 
 class _OnCurves(torch.autograd.Function):
@@ -117,9 +118,10 @@ class Bins(nn.Module):
         are recorded, where their own gradient is asked for, in stacks that learn, and on accelerators, which would add gradients up in an
         order of chance.
         """
+        if torch.compiler.is_compiling() or has_torch_function_unary(numbers):
+            return torch.bmm(self.encode(numbers).transpose(0, 1), curve).transpose(0, 1)
         learned, stacked = torch.is_grad_enabled(), is_functorch_wrapped_tensor(numbers) or is_functorch_wrapped_tensor(curve)
-        recorded = has_torch_function_unary(numbers) or torch.compiler.is_compiling()
-        if recorded or (learned and (stacked or numbers.requires_grad or numbers.device.type != "cpu")):
+        if learned and (stacked or numbers.requires_grad or numbers.device.type != "cpu"):
             return torch.bmm(self.encode(numbers).transpose(0, 1), curve).transpose(0, 1)
         by_column = numbers.T.contiguous()
         if stacked:  # searching is wrong there
