@@ -115,7 +115,8 @@ def _of_classes(certainty: Any, averaged: FloatArray, truth: Ints, folds: Ints |
         "raps": Conformal.fit_scores("raps", own_scores(p, truth, uniform, PENALTY, FREE), folds=folds, groups=groups),
     }
     grid = np.linspace(0, 1 - 1 / p.shape[1], 101)[1:]
-    ranked = Ranked(1 - p.max(1), (p.argmax(1) != truth).astype(np.float64), grid)
+    answer = certainty.chosen(p)
+    ranked = Ranked(1 - p[np.arange(len(p)), answer], (answer != truth).astype(np.float64), grid)
     return Promises(None, {name: (fit,) for name, fit in made.items()}, ranked)
 
 

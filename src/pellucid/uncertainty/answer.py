@@ -184,7 +184,8 @@ def _doubt(task: str, certainty: Certainty, held: Any, table: Table, members: Fl
     The size is what the forest tells, else that of both kinds of doubt together.
     """
     if task == "classification":
-        return np.asarray(1 - parts["probabilities"].max(axis=1))
+        p = parts["probabilities"]
+        return np.asarray(1 - p[np.arange(len(p)), chosen(certainty, p)])
     if members.shape[2] != 1:
         return None
     if held is not None and held.local is not None:

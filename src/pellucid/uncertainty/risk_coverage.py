@@ -14,6 +14,7 @@ from pellucid.results import RiskCoverage, RunRecord
 from pellucid.training.calibration_metrics import wilson
 from pellucid.training.selective import areas, curve_with_band
 from pellucid.uncertainty.answer import ask
+from pellucid.uncertainty.sources import chosen
 from pellucid.uncertainty.truth import group_labels, known_truth
 
 __all__ = ["curve", "risk_coverage"]
@@ -60,7 +61,7 @@ def curve(
     task = model.predictor().task
     if task == "classification":
         assert answer.probabilities is not None
-        loss = (answer.probabilities.argmax(1) != truth).astype(np.float64)
+        loss = (chosen(model.certainty_, answer.probabilities) != truth).astype(np.float64)
         what, unit = "share of wrong answers", ""
     else:
         loss, what, unit = np.abs(np.asarray(answer.point, np.float64) - truth), "mean absolute error", str(model.target_.unit)
