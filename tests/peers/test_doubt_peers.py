@@ -43,7 +43,7 @@ def test_beta_calibration_is_betacals() -> None:
 
 @pytest.mark.parametrize("likelihood", ["regression", "classification"])
 def test_the_last_layers_posterior_is_laplace_torchs(likelihood: str) -> None:
-    laplace = pytest.importorskip("laplace")
+    laplace = pytest.importorskip("laplace", reason="laplace-torch asks for torchvision: install it and its parts with --no-deps")
     torch.manual_seed(0)
     x, n_out = torch.randn(60, 5), 1 if likelihood == "regression" else 2
     net = torch.nn.Sequential(torch.nn.Linear(5, 6), torch.nn.Tanh(), torch.nn.Linear(6, n_out))
