@@ -54,8 +54,9 @@ class FlatBackbone(nn.Module):
 
     def _at_once(self, tokens: torch.Tensor) -> bool:
         """Return whether the first stage may be one product with a matrix made for it, which pays where rows are many."""
-        plain = type(self).from_sum is FlatBackbone.from_sum and not self.first._forward_hooks and len(tokens) > self.width
-        return plain and only_answers(self, tokens) and not is_functorch_wrapped_tensor(self.first.weight)
+        if not only_answers(self, tokens) or is_functorch_wrapped_tensor(self.first.weight):  # first: a graph must not ask for the rows
+            return False
+        return type(self).from_sum is FlatBackbone.from_sum and not self.first._forward_hooks and len(tokens) > self.width
 
     def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Parts]:
         """Return (hidden (N, K, H), named parts). Columns ``masked`` (N, C) have no influence: their parts are 0."""
