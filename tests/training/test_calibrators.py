@@ -53,6 +53,22 @@ def test_auto_leaves_a_calibrated_model_alone_in_about_95_of_100_tables():
     assert not all(isinstance(choose(softmax(2.5 * z), y), Identity) for z, y in (draw(500, 2, s) for s in range(5)))
 
 
+def test_few_rows_are_drawn_towards_no_change_and_many_are_believed():
+    rng = np.random.default_rng(0)
+    far = {"plain": [], "drawn": []}
+    for _ in range(60):  # calibrated models, 300 rows to judge them by
+        z = rng.normal(size=300)
+        y = (rng.random(300) < 1 / (1 + np.exp(-z))).astype(int)
+        p = np.column_stack([1 / (1 + np.exp(z)), 1 / (1 + np.exp(-z))])
+        far["plain"].append(np.log(Temperature.fit(p, y).temperature) ** 2)
+        far["drawn"].append(np.log(choose(p, y, method="temperature").temperature) ** 2)
+    assert np.mean(far["drawn"]) < 0.5 * np.mean(far["plain"])
+    z = rng.normal(size=20_000)
+    y = (rng.random(20_000) < 1 / (1 + np.exp(-z))).astype(int)
+    claimed = np.column_stack([1 / (1 + np.exp(2.5 * z)), 1 / (1 + np.exp(-2.5 * z))])
+    assert choose(claimed, y, method="temperature").temperature == pytest.approx(Temperature.fit(claimed, y).temperature, rel=0.002)
+
+
 def test_rows_that_are_all_right_do_not_promise_certainty():
     fitted = Temperature.fit(np.tile([0.9, 0.1], (200, 1)), np.zeros(200, int))
     assert 0.9 < fitted.apply([[0.9, 0.1]])[0, 0] <= 0.999
