@@ -27,6 +27,8 @@ def quick(**options: Any) -> list[Any]:
 # 80 steps are enough for these tables; the full default runs among the long tests
 @parametrize_with_checks(quick(max_steps=80), expected_failed_checks=lambda e: EXPECTED)
 def test_default_keeps_the_contract(estimator: Any, check: Any) -> None:
+    if check.func.__name__ in EXPECTED:  # fails as it must among the long tests; forty seconds of it are not spent here
+        pytest.xfail(EXPECTED[check.func.__name__])
     check(estimator)
 
 

@@ -39,7 +39,7 @@ def _verdicts(trials):
 def test_shapley_of_our_network_passes_what_can_be_tested(model, frame):
     rows = frame.iloc[500:510]
     made = pld.explain(model, rows, method="shapley", random_state=0)
-    trials = pld.trial(made, model, rows, refit=True, budget=40)
+    trials = pld.trial(made, model, rows, refit=True, budget=25)
     verdicts = _verdicts(trials)
     assert "fail" not in verdicts.values(), [t.words for t in trials if t.verdict == "fail"]
     assert verdicts["completeness"] == verdicts["deletion"] == verdicts["weight_randomisation"] == "pass"

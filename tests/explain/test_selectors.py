@@ -192,7 +192,7 @@ def copied(n=2000):
     return made_table(frame), label
 
 
-@pytest.mark.parametrize("method", ["invase", "lex"])
+@pytest.mark.parametrize("method", ["invase", pytest.param("lex", marks=pytest.mark.long)])
 def test_of_a_column_and_its_copy_one_is_chosen_or_both_where_nothing_may_be_left(method):
     table, label = copied()
     chosen = {}

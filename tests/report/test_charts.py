@@ -42,6 +42,7 @@ def drawable(result, kind) -> bool:
         "interval": "low",
         "doubt": "aleatoric",
         "familiarity": "familiarity",
+        "samples": "samples",
     }
     if kind == "power_readability":
         return "explanation_size" in result.rows[0]

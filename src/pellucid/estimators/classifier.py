@@ -122,5 +122,5 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
 
     def predict(self, X: Any, *, precision: str = "fp32") -> npt.NDArray[Any]:
         """Return the most probable class of each row, (N,); with ``class_weight`` the one of most weighted probability."""
-        best = self.certainty_.chosen(self.predict_proba(X, precision=precision))
-        return np.asarray(self.classes_[best])
+        probabilities = self.predict_proba(X, precision=precision)
+        return np.asarray(self.classes_[self.certainty_.chosen(probabilities)])

@@ -64,7 +64,7 @@ class Space:
     >>> table = read_table(pd.DataFrame({"sex": ["F", "M", "F", "M"], "age": [30.0, 30.0, 40.0, 50.0]}), types={"sex": "category"})
     >>> space = Space(table)
     >>> points = space(table)
-    >>> float(((points[0] - points[1]) ** 2).sum())  # they differ in one level
+    >>> round(float(((points[0] - points[1]) ** 2).sum()), 6)  # they differ in one level
     1.0
     """
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["MaskSet", "draw_normal", "draw_uniform", "dropout_mask", "seed_draws", "seed_step", "shared_mask", "sharing"]
+__all__ = ["MaskSet", "draw_normal", "draw_uniform", "dropout_mask", "seed_draws", "seed_step", "shared_mask", "shares_masks", "sharing"]
 
 _POOL = 1 << 21
 _pools: dict[tuple[float, torch.device, torch.dtype], torch.Tensor] = {}
@@ -97,6 +97,11 @@ def sharing(masks: MaskSet) -> Iterator[None]:
         yield
     finally:
         _streams.shared = held
+
+
+def shares_masks() -> bool:
+    """Tell whether this thread is within :func:`sharing`."""
+    return _streams.shared is not None
 
 
 def shared_mask(shape: Sequence[int], p: float, device: torch.device, dtype: torch.dtype) -> torch.Tensor | None:

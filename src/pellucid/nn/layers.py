@@ -9,7 +9,7 @@ from torch import nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.overrides import has_torch_function_unary
 
-from pellucid.nn.draws import dropout_mask, shared_mask
+from pellucid.nn.draws import dropout_mask, shared_mask, shares_masks
 
 __all__ = [
     "EnsembleLinear",
@@ -89,7 +89,7 @@ class _ScaledReluDropout(torch.autograd.Function):
 
 def only_answers(layer: nn.Module, x: torch.Tensor) -> bool:
     """Return whether nothing but the values is wanted: no gradient, no dropout, no operation that is recorded or batched over networks."""
-    if layer.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if layer.training or shares_masks() or torch.is_grad_enabled() or torch.compiler.is_compiling():
         return False
     return not (has_torch_function_unary(x) or is_functorch_wrapped_tensor(x))
 
