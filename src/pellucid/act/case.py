@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from pellucid.act.changes import Changes
 from pellucid.act.goal import Goal
-from pellucid.errors import ArgumentError, EmptyTableError, RequestError, quote
+from pellucid.errors import ArgumentError, EmptyTableError, RequestError
 from pellucid.probe.budget import Budget
 from pellucid.probe.foreign import as_predictor
 from pellucid.probe.view import View
@@ -104,7 +103,7 @@ def ask(
     options: Mapping[str, Any] | None,
 ) -> Case:  # fmt: skip
     """Return the case, or an error that says what is wrong with it. See :func:`pellucid.act.act`."""
-    chosen = _options(entry, options)
+    chosen = entry.settled(options, "{'draws': 500}")
     view = View(as_predictor(model, X, background))
     table = view.read(X)
     if len(table) == 0:
@@ -157,18 +156,3 @@ def with_rules(schema: Schema, rules: Any) -> Schema:
             schema = with_rules(schema, rule)
         return schema
     raise ArgumentError("rules cannot be used", expected="a mapping such as {'age': 'never'}, text or a list", got=type(rules).__name__)
-
-
-def _options(entry: Entry, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return the method's own settings; unknown ones are an error."""
-    if given is not None and not isinstance(given, Mapping):
-        raise ArgumentError("options cannot be used", expected="a mapping such as {'draws': 500}", got=type(given).__name__)
-    unknown = [str(name) for name in given or {} if name not in entry.options]
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], list(entry.options), n=3)
-        raise RequestError(
-            f"{entry.name!r} has no option {unknown[0]!r}",
-            expected=f"one of {quote(entry.options, 12)}" if entry.options else "no options",
-            do=f"did you mean {' or '.join(near)}" if near else None,
-        )
-    return {**entry.options, **(given or {})}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.errors import ArgumentError, EmptyTableError, RequestError, quote
+from pellucid.errors import ArgumentError, EmptyTableError, RequestError
 from pellucid.probe.budget import Budget
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.foreign import as_predictor
@@ -148,7 +147,7 @@ def ask(
 
     Methods that need the "whole table" speak of all rows together and need no background; those that also need "labels" compare losses.
     """
-    chosen = _options(entry, options)
+    chosen = entry.settled(options, "{'order': 2}")
     whole = "whole table" in entry.needs
     alone = whole or ("explainer" in entry.needs and "background" not in entry.needs)  # nothing is compared with other rows
     model = _own(chosen) if model is None else model
@@ -234,18 +233,3 @@ def _about_missing(predictor: Any) -> str:
     if native is not None and np.dtype(native).kind in "iub":
         raise RequestError("whole numbers cannot be missing", expected="an array of floats", got=str(native), do="pass X.astype(float)")
     return ", and it did not learn from rows with hidden columns: such rows may be unlike any it knows (see regularizers='mask_columns')"
-
-
-def _options(entry: Entry, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return the method's own settings; unknown ones are an error."""
-    if given is not None and not isinstance(given, Mapping):
-        raise ArgumentError("options cannot be used", expected="a mapping such as {'order': 2}", got=type(given).__name__)
-    unknown = [str(name) for name in given or {} if name not in entry.options]
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], list(entry.options), n=3)
-        raise RequestError(
-            f"{entry.name!r} has no option {unknown[0]!r}",
-            expected=f"one of {quote(entry.options, 12)}" if entry.options else "no options",
-            do=f"did you mean {' or '.join(near)}" if near else None,
-        )
-    return {**entry.options, **(given or {})}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.errors import ArgumentError, ColumnError, EmptyTableError, RequestError, quote
+from pellucid.errors import ColumnError, EmptyTableError, RequestError, quote
 from pellucid.maps.space import Space
 from pellucid.protocols import FloatArray, HiddenPredictor, MemberPredictor
 from pellucid.random import as_seed, integer, stream
@@ -156,7 +155,7 @@ def ask(
     options: Mapping[str, Any] | None,
 ) -> Ask:
     """Return the request, or an error that says what is wrong with it. See :func:`pellucid.maps.map`."""
-    chosen, seed = _options(entry, options), as_seed(random_state)
+    chosen, seed = entry.settled(options, "{'rows': 2000}"), as_seed(random_state)
     if hasattr(subject, "code") and hasattr(subject, "sample"):  # a row model is asked about rows
         row_model, subject = subject, _needed(X, "a row model")
         X = None
@@ -275,17 +274,3 @@ def _answers(predictor: Any, table: Table) -> pd.DataFrame:
     if isinstance(predictor, MemberPredictor) and predictor.n_members > 1:
         out["doubt"] = predictor.members_raw(table).std(1)[:, 0]
     return out
-
-
-def _options(entry: Entry, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if given is not None and not isinstance(given, Mapping):
-        raise ArgumentError("options cannot be used", expected="a mapping such as {'rows': 2000}", got=type(given).__name__)
-    unknown = [str(name) for name in given or {} if name not in entry.options]
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], list(entry.options), n=3)
-        raise RequestError(
-            f"{entry.name!r} has no option {unknown[0]!r}",
-            expected=f"one of {quote(entry.options, 12)}",
-            do=f"did you mean {' or '.join(near)}" if near else None,
-        )
-    return {**entry.options, **(given or {})}

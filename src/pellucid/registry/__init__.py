@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from pellucid.errors import ArgumentError, MissingExtraError, RequestError
+from pellucid.errors import ArgumentError, MissingExtraError, RequestError, quote
 
 __all__ = ["KINDS", "Entry", "callable_package", "entries", "get", "methods", "names", "public", "register", "resolve"]
 
@@ -73,6 +73,23 @@ class Entry:
     space: Mapping[str, Any] = field(default_factory=dict)
     experimental: bool = False
     exempt: Mapping[str, str] = field(default_factory=dict)
+
+    def settled(self, given: Mapping[str, Any] | None, example: str) -> Mapping[str, Any]:
+        """Return the method's own settings, those of ``given`` in place of the defaults; unknown ones are an error.
+
+        ``example`` : what such a mapping looks like, for the error of something else.
+        """
+        if given is not None and not isinstance(given, Mapping):
+            raise ArgumentError("options cannot be used", expected=f"a mapping such as {example}", got=type(given).__name__)
+        unknown = [str(name) for name in given or {} if name not in self.options]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], list(self.options), n=3)
+            raise RequestError(
+                f"{self.name!r} has no option {unknown[0]!r}",
+                expected=f"one of {quote(self.options, 12)}" if self.options else "no options",
+                do=f"did you mean {' or '.join(near)}" if near else None,
+            )
+        return {**self.options, **(given or {})}
 
 
 _TABLE: dict[tuple[str, str], Entry] = {}

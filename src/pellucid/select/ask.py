@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -124,7 +123,7 @@ def ask(
     options: Mapping[str, Any] | None,
 ) -> Ask:
     """Return the request, or an error that says what is wrong with it. See :func:`pellucid.select.select`."""
-    chosen, seed = _options(entry, options), as_seed(random_state)
+    chosen, seed = entry.settled(options, "{'draws': 199}"), as_seed(random_state)
     if not isinstance(level, int | float) or not 0 < level < 1:
         raise RequestError("the level cannot be used", expected="a share between 0 and 1, such as 0.1", got=repr(level))
     if sampler is not None and not hasattr(sampler, "sample"):
@@ -200,17 +199,3 @@ def _codes(y: npt.NDArray[Any], classes: Sequence[Any]) -> tuple[FloatArray, int
     if unknown:
         raise RequestError("y holds labels the model does not know", expected=quote(classes), got=quote(unknown))
     return np.array([place[str(v)] for v in y.tolist()], np.float64), len(classes)
-
-
-def _options(entry: Entry, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if given is not None and not isinstance(given, Mapping):
-        raise ArgumentError("options cannot be used", expected="a mapping such as {'draws': 199}", got=type(given).__name__)
-    unknown = [str(name) for name in given or {} if name not in entry.options]
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], list(entry.options), n=3)
-        raise RequestError(
-            f"{entry.name!r} has no option {unknown[0]!r}",
-            expected=f"one of {quote(entry.options, 12)}",
-            do=f"did you mean {' or '.join(near)}" if near else None,
-        )
-    return {**entry.options, **(given or {})}
