@@ -8,9 +8,10 @@ import time
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from pellucid.errors import RequestError
-from pellucid.execution import Threads, executor, keep_memory, limit_threads
+from pellucid.execution import SMALL, Threads, default_threads, executor, few_threads, keep_memory, limit_threads
 from pellucid.nn.draws import dropout_mask, seed_draws
 from pellucid.nn.layers import dropout, relu_dropout, scaled_relu_dropout
 
@@ -27,6 +28,21 @@ def test_threads_are_restored() -> None:
     assert torch.get_num_threads() == before
     with pytest.raises(RequestError, match="too small"), limit_threads(0):
         pass
+
+
+@pytest.mark.skipif(default_threads() < 2, reason="one core")
+def test_compiled_loops_use_one_core_on_few_cells_alone() -> None:
+    import sklearn.ensemble  # noqa: F401  # brings an OpenMP library of its own
+
+    def most() -> int:
+        return max(found["num_threads"] for found in threadpool_info() if found["user_api"] == "openmp")
+
+    with threadpool_limits(2, user_api="openmp"):
+        with few_threads(SMALL):
+            assert most() == 1
+        assert most() == 2
+        with few_threads(SMALL + 1):
+            assert most() == 2
 
 
 def test_several_processes_give_what_one_gives() -> None:

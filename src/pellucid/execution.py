@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from pellucid.errors import RequestError
 
-__all__ = ["Executor", "InProcess", "Processes", "Threads", "default_threads", "executor", "keep_memory", "limit_threads"]
+__all__ = ["Executor", "InProcess", "Processes", "Threads", "default_threads", "executor", "few_threads", "keep_memory", "limit_threads"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -123,6 +123,25 @@ def limit_threads(threads: Any = "auto") -> Iterator[int]:
         yield wanted
     finally:
         torch.set_num_threads(before)
+
+
+SMALL = 2**18  # cells of a matrix below which sharing a loop between cores gains nothing
+
+
+@contextlib.contextmanager
+def few_threads(cells: int) -> Iterator[None]:
+    """Keep the compiled loops of other libraries (OpenMP) on one core inside the block where a matrix has few ``cells``.
+
+    Trees on a small table run thousands of loops of some microseconds. Their threads wait for each other by spinning: where anything else
+    runs on the machine, two cores take several times as long as one.
+    """
+    if cells > SMALL:
+        yield
+        return
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="openmp"):
+        yield
 
 
 _TRIM, _PAD, _MAP = -1, -2, -3  # names of glibc's mallopt: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD

@@ -27,8 +27,7 @@ def audit(
     plan : a split plan: then copies across its parts are found.
     target : name of the target column; overrides the table's own.
     refit : True, or a :class:`~pellucid.protocols.Refit` of a network over the rows of the table: then it is trained twice more, and the
-    rows
-        that are hard to learn are named (True: the predictor's own).
+        rows that are hard to learn are named (True: the predictor's own).
     seed : of the draws (samples, folds, permutations).
 
     Returns

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.audit.view import FloatArray, IntArray, Target, View
+from pellucid.execution import few_threads
 from pellucid.random import integer, stream
 from pellucid.table import ColumnType
 
@@ -143,12 +144,14 @@ def fit_out_of_fold(
         if classes and len(seen) < 2:
             out[held] = np.eye(o)[int(seen[0])] if len(seen) else 1 / o
             continue
-        model = kind(categorical_features=is_level, **options).fit(matrix[taught], answer[taught])
+        with few_threads(matrix.size):
+            model = kind(categorical_features=is_level, **options).fit(matrix[taught], answer[taught])
+            told = model.predict_proba(matrix[held]) if classes else model.predict(matrix[held])
         if classes:
             out[held] = 0.0
-            out[np.ix_(held, model.classes_.astype(int))] = model.predict_proba(matrix[held])
+            out[np.ix_(held, model.classes_.astype(int))] = told
         else:
-            out[held, 0] = model.predict(matrix[held])
+            out[held, 0] = told
     return out
 
 

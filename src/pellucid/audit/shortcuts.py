@@ -12,6 +12,7 @@ import numpy as np
 
 from pellucid.audit.scores import BINS, bins_of, design, folds_of, out_of_fold, score, score_words
 from pellucid.audit.view import FloatArray, IntArray, Target, View
+from pellucid.execution import few_threads
 from pellucid.random import integer, stream
 from pellucid.results import Finding
 from pellucid.table import ColumnType, Table
@@ -102,12 +103,12 @@ def _trees(view: View, target: Target, names: tuple[str, ...], rows: IntArray) -
         random_state=integer(view.seed, "audit", "shortcut trees") % 2**31,
     )  # fmt: skip
     if target.is_classes:
-        common = int(np.bincount(target.codes[rows]).argmax())
-        model.fit(matrix[half], target.codes[rows][half] == common)
+        answer: Any = target.codes[rows] == int(np.bincount(target.codes[rows]).argmax())
         ask = model.decision_function
     else:
-        model.fit(matrix[half], target.values[rows][half])
-        ask = model.predict
+        answer, ask = target.values[rows], model.predict
+    with few_threads(matrix.size):
+        model.fit(matrix[half], answer[half])
     held, order = matrix[~half], stream(view.seed, "audit", "shortcut order").permutation(int((~half).sum()))
     changed = []
     for j in range(len(names)):

@@ -17,6 +17,7 @@ from pellucid.encode.table_encoder import TableEncoder
 from pellucid.errors import ModelFileError, RequestError
 from pellucid.estimators.design import Design
 from pellucid.estimators.prepare import Target
+from pellucid.execution import few_threads
 from pellucid.table import Table
 
 __all__ = ["HistGBEngine", "KnnEngine", "LinearEngine", "PeerEngine", "TreeEngine"]
@@ -292,7 +293,8 @@ class HistGBEngine(PeerEngine):
         for j, column in enumerate(columns):
             model = kind(categorical_features=self.design.categorical, **options)
             extra = {"X_val": held[0], "y_val": held[1] if self.task == "classification" else held[1][:, j]} if early else {}
-            self.models.append(model.fit(x, column, sample_weight=weights, **extra))
+            with few_threads(x.size):
+                self.models.append(model.fit(x, column, sample_weight=weights, **extra))
 
     def _answer(self, x: FloatArray) -> FloatArray:
         if self.task == "classification":
