@@ -116,3 +116,52 @@ def test_budgets_and_bad_requests():
         explain(model, table.take(slice(0, 10)), method="surrogate_tree")
     with pytest.raises(RequestError, match="leaves"):
         explain(model, table, method="surrogate_tree", options={"leaves": 1})
+
+
+def _letters(n):
+    """A text column of three words, of which one decides, and a number; every text but a few occurs once."""
+    draw = np.random.default_rng(0)
+    titles = np.array(["Mr.", "Mrs.", "Miss"])[draw.integers(0, 3, n)]
+    texts = [f"{name}, {title} {other}" for title, name, other in zip(titles, draw.integers(0, 10**6, n), draw.integers(0, 10**6, n))]
+    frame = pd.DataFrame({"who": texts, "age": draw.normal(40, 10, n)})
+    return Table(frame, Schema((Column("who", ColumnType.TEXT), Column("age", ColumnType.NUMBER))))
+
+
+class _ByTitle:
+    """Answers by the title in a text."""
+
+    def __init__(self, table):
+        self.task, self.classes, self.columns, self.outputs, self.scale = (
+            "classification",
+            ("no", "yes"),
+            table.columns,
+            ("yes",),
+            "probability",
+        )
+        self._kept = table
+
+    def raw(self, table):
+        return np.array([[0.9 if "Mr." in t else 0.1] for t in table.texts("who")])
+
+    def background(self):
+        return self._kept
+
+
+@pytest.mark.parametrize("method", ["surrogate_tree", "anchors", "clauses"])
+def test_a_text_is_split_by_its_words(method):
+    table = _letters(400)
+    made = explain(_ByTitle(table), table if method != "anchors" else table.take(slice(0, 4)), method=method, random_state=0)
+    assert made.fidelity > 0.97
+    said = {c for rule in made.rules for c in rule.conditions if c.startswith("who")}
+    assert any("the word 'mr'" in c for c in said)
+    assert all(" the word" in c for c in said)  # no whole texts
+
+
+def test_words_join_into_one_condition():
+    table = _letters(50)
+    one, two, none = (Condition("who", kind, 0.0, (word,)) for kind, word in (("has", "mr"), ("has", "7"), ("lacks", "mrs")))
+    both = merged([one, two, none])
+    assert [c.text(table) for c in both] == ["who has the words 'mr' and '7'", "who lacks the word 'mrs'"]
+    texts = [str(t) for t in table.texts("who")]
+    np.testing.assert_array_equal(one.holds(table), ["Mr." in t for t in texts])
+    np.testing.assert_array_equal(none.holds(table), ["Mrs." not in t for t in texts])

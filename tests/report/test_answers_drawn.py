@@ -126,6 +126,16 @@ def test_dependence_is_coloured_by_the_strongest_interaction():
     assert list(by_pairs.data[0].customdata) == list(range(len(e)))
 
 
+def test_names_that_are_half_numbers_are_levels_not_places_on_an_axis():
+    e = made.explanation()
+    tickets = [str(1000 + k) if k % 4 else f"A/5 {k}" for k in range(len(e))]
+    codes = [str(k % 7) if k % 20 else "?" for k in range(len(e))]  # numbers with a sign for "unknown"
+    held = dataclasses.replace(e, data=e.data.assign(age=tickets))
+    assert chart(held, "dependence", column="age").layout.xaxis.ticktext is not None
+    numbers = chart(dataclasses.replace(e, data=e.data.assign(age=codes)), "dependence", column="age")
+    assert numbers.layout.xaxis.ticktext is None
+
+
 def test_a_partner_is_found_where_there_is_one_and_none_where_there_is_none():
     rng = np.random.default_rng(0)
     data = pd.DataFrame(rng.normal(0, 1, (300, 4)), columns=list("abcd"))

@@ -105,7 +105,10 @@ def _interactions(ask: Further) -> Any:
 
 
 def _curves(ask: Further) -> Any:
-    return ask.explain("ale", slice(None), columns=list(ask.columns[:CURVES]))
+    """Curves along the first columns whose cells stand in some order or are few levels: a text has neither."""
+    schema = ask.subject.test.schema
+    along = [c for c in ask.columns if schema[c].type is not ColumnType.TEXT]
+    return ask.explain("ale", slice(None), columns=along[:CURVES]) if along else None
 
 
 def _rules(ask: Further) -> Any:

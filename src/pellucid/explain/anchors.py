@@ -10,7 +10,7 @@ import pandas as pd
 
 from pellucid.errors import RequestError
 from pellucid.explain import asked
-from pellucid.explain.conditions import Condition, merged, thresholds
+from pellucid.explain.conditions import Condition, common_words, merged, thresholds
 from pellucid.explain.decisions import Decisions, beta_interval
 from pellucid.explain.grid import on_line
 from pellucid.explain.question import Question
@@ -18,12 +18,14 @@ from pellucid.probe.coalition import CoalitionEngine
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.results import Rule, Rules
-from pellucid.table import Table
+from pellucid.table import ColumnType, Table
 
 __all__ = ["explain", "kl_bounds"]
 
 SPLIT = 100
 """Rows kept from which on the final precision is measured on rows that the search has not seen."""
+WORDS = 50
+"""Words of a text column that can stand in a rule."""
 SLACK = 0.1
 """How far apart the bounds of the candidates on either side of the beam may stay."""
 FEWEST = 200
@@ -310,11 +312,13 @@ class _Search:
 
 
 def _conditions(kept: Table, name: str, rows: Table) -> list[Condition]:
-    """Return the conditions that cells of a column can fulfil: quartiles of numbers and dates, the rows' levels, missing."""
+    """Return the conditions that cells of a column can fulfil: quartiles of numbers and dates, the rows' levels, words, missing."""
     missing = [Condition(name, "missing")] if rows.missing(name).any() else []
     if on_line(kept, name) is not None:
         cuts = thresholds(kept, name, 3)
         return [Condition(name, kind, float(c)) for c in cuts for kind in ("<=", ">")] + missing
+    if kept.schema[name].type is ColumnType.TEXT:
+        return [Condition(name, "has", 0.0, (word,)) for word in common_words(kept, name, WORDS)] + missing
     codes, texts = rows.levels(name)
     present = [texts[c] for c in np.unique(codes[codes >= 0])]
     return [Condition(name, "in", 0.0, (t,)) for t in present] + missing

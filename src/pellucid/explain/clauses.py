@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from pellucid.errors import EmptyTableError
 from pellucid.explain import asked
-from pellucid.explain.conditions import Condition, merged, thresholds
+from pellucid.explain.conditions import Condition, common_words, merged, thresholds
 from pellucid.explain.decisions import Decisions, beta_interval, number_text
 from pellucid.explain.grid import on_line
 from pellucid.explain.question import Question
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.results import Rule, Rules
-from pellucid.table import Table
+from pellucid.table import ColumnType, Table
 
 __all__ = ["Machine", "explain"]
 
@@ -87,6 +87,9 @@ def _terms(table: Table, bins: int) -> list[Condition]:
         if on_line(table, name) is not None:
             for cut in thresholds(table, name, bins - 1):
                 out += [Condition(name, "<=", float(cut)), Condition(name, ">", float(cut))]
+        elif table.schema[name].type is ColumnType.TEXT:
+            for word in common_words(table, name, LEVELS):
+                out += [Condition(name, "has", 0.0, (word,)), Condition(name, "lacks", 0.0, (word,))]
         else:
             codes, texts = table.levels(name)
             shown = np.argsort(-np.bincount(codes[codes >= 0], minlength=len(texts)), kind="stable")[:LEVELS]

@@ -1,7 +1,8 @@
-"""Conditions on single cells, in the user's units, names and dates: what rules are made of."""
+"""Conditions on single cells, in the user's units, names, dates and words: what rules are made of."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,9 +15,11 @@ from pellucid.explain.grid import on_line
 from pellucid.protocols import FloatArray
 from pellucid.table import ColumnType, Table
 
-__all__ = ["Condition", "merged", "outcomes", "place_text", "round_between", "thresholds"]
+__all__ = ["Condition", "common_words", "merged", "outcomes", "place_text", "round_between", "thresholds"]
 
 BoolArray = npt.NDArray[np.bool_]
+RARE = 0.02
+"""Least share of the rows with a word, and without it, for the word to make a condition."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Condition:
     ----------
     column : the column read.
     kind : ``"<="`` or ``">"`` (numbers and dates; ``limit`` in the column's unit, or seconds), ``"in"`` or ``"not in"`` (``levels``),
-        ``"missing"`` or ``"known"``.
+        ``"has"`` or ``"lacks"`` (``levels`` are words of a text: it has all of them, or none), ``"missing"`` or ``"known"``.
     or_missing : True where missing cells fulfil it too.
     """
 
@@ -45,6 +48,10 @@ class Condition:
         if self.kind in ("in", "not in"):
             codes, texts = table.levels(self.column)
             member = np.array([(t in self.levels) == (self.kind == "in") for t in texts] + [False])[codes]
+        elif self.kind in ("has", "lacks"):
+            member = np.ones(len(table), bool)
+            for word in self.levels:
+                member &= has_word(table, self.column, word) == (self.kind == "has")
         else:
             line = on_line(table, self.column)
             assert line is not None
@@ -61,7 +68,36 @@ class Condition:
             if len(self.levels) == 1:
                 return f"{self.column} {'is' if self.kind == 'in' else 'is not'} {self.levels[0]}{tail}"
             return f"{self.column} is {'one' if self.kind == 'in' else 'none'} of {', '.join(self.levels)}{tail}"
+        if self.kind in ("has", "lacks"):
+            words = (" and " if self.kind == "has" else " or ").join(f"'{word}'" for word in self.levels)
+            return f"{self.column} {self.kind} the word{'s' if len(self.levels) > 1 else ''} {words}{tail}"
         return f"{self.column} {self.kind} {place_text(table, self.column, self.limit)}{tail}"
+
+
+def has_word(table: Table, name: str, word: str) -> BoolArray:
+    """Return which cells of a text column have a word, (N,), whatever its capitals; missing cells have none."""
+    codes, texts = table.levels(name)
+    found = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+    return np.array([found.search(t) is not None for t in texts] + [False])[codes]
+
+
+def common_words(table: Table, name: str, most: int) -> tuple[str, ...]:
+    """Return the ``most`` commonest words of a text column in small letters, without those that tell too few or nearly all rows apart.
+
+    Examples
+    --------
+    >>> from pellucid.table import read_table
+    >>> calls = [f"{title} {'xyzuvw'[k % 6] * (2 + k // 6)}" for k, title in enumerate(["Mr.", "Mrs.", "Miss"] * 20)]
+    >>> common_words(read_table({"name": calls}), "name", 5)
+    ('miss', 'mr', 'mrs')
+    """
+    codes, texts = table.levels(name)
+    words = pd.Series(texts, dtype=object).str.casefold().str.findall(r"\w+").map(lambda found: list(dict.fromkeys(found)))
+    rows = np.bincount(codes[codes >= 0], minlength=len(texts))
+    count = pd.Series(np.repeat(rows, words.map(len)), index=words.explode().dropna()).groupby(level=0).sum()
+    least = max(3.0, RARE * rows.sum())
+    count = count[(count >= least) & (count <= rows.sum() - least)]
+    return tuple(str(word) for word in count.sort_values(ascending=False, kind="stable").index[:most])
 
 
 def place_text(table: Table, name: str, value: float) -> str:
@@ -129,8 +165,8 @@ def merged(conditions: Sequence[Condition]) -> tuple[Condition, ...]:
             out[c.column, c.kind] = Condition(c.column, c.kind, limit, (), both)
         elif c.kind == "in":
             out[c.column, c.kind] = Condition(c.column, "in", 0.0, tuple(t for t in old.levels if t in c.levels), both)
-        elif c.kind == "not in":
-            out[c.column, c.kind] = Condition(c.column, "not in", 0.0, tuple(dict.fromkeys(old.levels + c.levels)), both)
+        elif c.kind in ("not in", "has", "lacks"):
+            out[c.column, c.kind] = Condition(c.column, c.kind, 0.0, tuple(dict.fromkeys(old.levels + c.levels)), both)
     for (column, kind), c in list(out.items()):
         known = [d for d in out.values() if d.column == column and d is not c and not d.or_missing and d.kind != "missing"]
         implied = kind == "known" and known  # another condition of the column already asks for a cell

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 TOP = 10
+MOSTLY = 0.9
+"""Share of cells that read as numbers from which on a column written as text is drawn as numbers."""
 
 
 def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, units: dict[str, str] | None = None) -> go.Figure:
@@ -110,7 +112,7 @@ def ranks(cells: pd.Series) -> tuple[np.ndarray, bool]:
     numeric = pd.to_numeric(cells, errors="coerce")
     if pd.api.types.is_datetime64_any_dtype(cells):
         numeric = cells.astype("int64").where(cells.notna())
-    is_number = bool(numeric.notna().sum() >= 0.5 * max(1, cells.notna().sum()))
+    is_number = bool(numeric.notna().sum() >= MOSTLY * max(1, cells.notna().sum()))
     return (numeric if is_number else cells.astype(str).where(cells.notna())).rank(pct=True).to_numpy(float), is_number
 
 
