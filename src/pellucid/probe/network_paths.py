@@ -38,11 +38,12 @@ class NetPath(Path):
     _rows: _Pool
     _back: _Pool
     _step: int
+    _half_step: int
     _slopes_of_back: torch.Tensor | None = None
 
     def play(self, lots: Sequence[Lot]) -> list[FloatArray]:
         parts = [(out, *part) for out, lot in enumerate(lots) for part in lot.by_precision()]
-        steps = {False: self._step, True: 2 * self._step}  # half as wide, so twice as many are as large
+        steps = {False: self._step, True: self._half_step}
         pieces = [(lot, *cut, half) for _, lot, _, half in parts for cut in _cuts(len(lot.row), lot.local.shape[-2], steps[half])]
         answers = iter(self._side_by_side(lambda p: self.view.from_parts(self._composed(*p), half=p[3]), pieces))
         made = [np.empty((len(lot.row), lot.local.shape[-2], len(self.view.outputs))) for lot in lots]
@@ -210,6 +211,7 @@ class PartPath(NetPath):
         # a block of attention holds about twelve copies of its tokens; one copy should stay near the cache
         size = 4 * max(1, self._back.size)
         self._step = max(1, min(2048, memory // (12 * size), max(64, 4 * CACHE // size)))
+        self._half_step = 2 * self._step  # half as wide
 
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
         import torch
@@ -253,6 +255,7 @@ class SumPath(NetPath):
         width = self._back.width
         # a few activations of the width of a part, small enough for the processor's cache
         self._step = max(SEGMENT, min(4096, memory // (4 * 8 * width), CACHE // (4 * width)))
+        self._half_step = 8 * self._step  # products are so fast in it that calling them counts more than the cache
 
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
         order = np.lexsort((back, row))
