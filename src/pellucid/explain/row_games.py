@@ -263,7 +263,8 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     left = np.flatnonzero(~is_exact[owner])
     if guess is not None and rows.q.budget.rows is not None:  # every row and background row has been evaluated once more, for its slopes
         budget = max(0.0, budget - 1 - len(rows.back) / len(rows.q.table))
-    plan = Plan(budget, rows.precision, rows.deadline)
+    left_over = np.sqrt(1 - HALF_SHARE**2) if half.any() else 1.0  # of the error asked for, beside rounding
+    plan = Plan(budget, rows.precision * left_over, rows.deadline)
     if rows.q.budget.rows is None and len(left):  # two passes show an error: they are never refused where no budget was set
         first = np.bincount(owner[left], solver.pass_cost(games.sizes[left]) * rows.cost, len(block))
         plan.rows = max(budget, 2 * float(first.max()))

@@ -154,5 +154,3 @@ class DrawnPath(Path):
             known = z[cut][:, self.players.of_column]
             out.append(self.view.raw(self._drawer.fill(self._rows.take(row[cut]), known, back[cut])))
         return np.concatenate(out)
-
-

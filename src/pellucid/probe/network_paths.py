@@ -58,7 +58,10 @@ class NetPath(Path):
     def in_half(self) -> tuple[FloatArray, FloatArray] | None:
         if not pays(self._back.device) or self._back.dtype.itemsize != 4:
             return None
-        return self._whole_in_half(self._rows), self._whole_in_half(self._back)
+        try:
+            return self._whole_in_half(self._rows), self._whole_in_half(self._back)
+        except RuntimeError:  # networks of others may mix precisions in ways that fail: they are asked in full precision
+            return None
 
     def _whole_in_half(self, pool: _Pool) -> FloatArray:
         """Return half precision's answers (n, O) to the rows of a pool."""
