@@ -8,13 +8,15 @@ sampled, each with draws of its own; errors of different pairs are independent a
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError
+from pellucid.execution import keep_memory
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
 from pellucid.explain.partial import Guess
@@ -35,6 +37,8 @@ EXACT_ROWS = 4096
 MOST_ROWS = 20_000
 """Model rows per explained row at which sampling ends where neither budget nor precision was given; 50 times as many where one was."""
 PRECISION = 0.02
+HALF_SHARE = 0.25
+"""Share of the error asked for that rounding to half precision may have: it adds 3 % to the whole."""
 UNEQUAL = 4.0
 """Most that one background row may weigh, in mean weights, for a part of them to stand for all."""
 LARGEST = 20
@@ -113,6 +117,24 @@ class RowGames:
         values[~told], doubt[~told] = 0.0, alike[~told]
         return Guess(values, doubt, ~told & games.active.any(1))
 
+    def rounding(self, rows: Ints, games: Games, guess: Guess) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+        """Return which of some rows half precision may answer (n,), and the variances (n, O) that it adds to each of their values.
+
+        It is measured at the rows and the background rows themselves, whose exact answers are known: a row's values add up to the
+        difference of two such answers, so what rounding adds to it is shared among the columns like errors of their own. What rounding
+        adds at random to single coalitions is in the errors of the sampling already. Where these variances are not far below those that
+        will do, the row is answered in full precision.
+        """
+        off = self.engine.rounding
+        if off is None:
+            return np.zeros(len(rows), bool), np.zeros((len(rows), self.engine.n_outputs))
+        size = (len(rows), len(self.back))
+        squared = np.square(off[0][rows]) + self.share @ np.square(off[1][self.back])
+        variance = squared / np.maximum(games.sizes.reshape(size).mean(1), 1)[:, None]
+        about = np.abs(np.einsum("b,rbpo->rpo", self.share, guess.values.reshape(*size, *guess.values.shape[1:]))).mean(1)
+        wanted = self.precision or PRECISION * np.sqrt(EXACT_ROWS / max(self.budget(), 1.0))
+        return (np.sqrt(variance) <= HALF_SHARE * wanted * about).all(1), variance
+
     def _one_per_row(self, rows: Ints) -> tuple[Games, Ints, FloatArray]:
         """One game per row: under the conditional fill the weights of background rows depend on the coalition."""
         engine, neighbours = self.engine, self.neighbours
@@ -161,8 +183,19 @@ def pair_games(engine: CoalitionEngine, row: Ints, back: Ints, players: npt.NDAr
         lambda g, z: engine.evaluate(row[g], back[g], z),
         engine.row_keys[row] ^ mix(engine.back_keys[back]),
         players,
-        lambda asked: engine.play([Lot(row[g], back[g], players, local) for g, players, local in asked]),
+        _playing(engine, row, back),
     )
+
+
+def _playing(
+    engine: CoalitionEngine, row: Ints, back: Ints, half: npt.NDArray[np.bool_] | None = None
+) -> Callable[[list[solve.Asked]], list[FloatArray]]:
+    """Return what plays the games of pairs (n,), those marked in half precision."""
+
+    def play(asked: list[solve.Asked]) -> list[FloatArray]:
+        return engine.play([Lot(row[g], back[g], players, local, None if half is None else half[g]) for g, players, local in asked])
+
+    return play
 
 
 def afford(question: Question, rows: RowGames, per_row: float, what: str) -> None:
@@ -190,10 +223,11 @@ def answer(
     rows = RowGames(question)
     n, p, o = len(question.table), len(question.players), rows.engine.n_outputs
     values, variance, short, sampled = np.zeros((n, p, o)), np.zeros((n, p, o)), np.zeros(n, bool), False
-    for block in rows.blocks():
-        rows.engine.forget()
-        values[block], variance[block], short[block], any_sampled = _solve(rows, block, solver, way)
-        sampled |= any_sampled
+    with keep_memory():
+        for block in rows.blocks():
+            rows.engine.forget()
+            values[block], variance[block], short[block], any_sampled = _solve(rows, block, solver, way)
+            sampled |= any_sampled
     caveats = [f"{int(short.sum())} of {n} rows stopped at the budget before the asked precision"] if short.any() else []
     told = {"way": "sampled" if sampled else "exact", "precision": (rows.precision or None) if sampled else None, **(settings or {})}
     return question.answer(
@@ -217,6 +251,11 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
         is_exact = np.zeros(len(block), bool)
     some = way == "auto" and solver.guessed and not is_exact.all() and rows.share.max() * len(rows.share) <= UNEQUAL
     guess = rows.guess(block, games) if some else None
+    half, rounding = np.zeros(len(block), bool), np.zeros((len(block), rows.engine.n_outputs))
+    if guess is not None:
+        half, rounding = rows.rounding(block, games, guess)
+        half &= ~is_exact
+        games = replace(games, play=_playing(rows.engine, block[owner], np.tile(rows.back, len(block)), half[owner]))
     sampler = Sampler(
         games, owner, weight, integer(rows.q.seed, "shapley"), len(block), rows.cost, solver, drawn=rows.engine.drawn, guess=guess
     )
@@ -224,7 +263,8 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     left = np.flatnonzero(~is_exact[owner])
     if guess is not None and rows.q.budget.rows is not None:  # every row and background row has been evaluated once more, for its slopes
         budget = max(0.0, budget - 1 - len(rows.back) / len(rows.q.table))
-    plan = Plan(budget, rows.precision, rows.deadline)
+    left_over = np.sqrt(1 - HALF_SHARE**2) if half.any() else 1.0  # of the error asked for, beside rounding
+    plan = Plan(budget, rows.precision * left_over, rows.deadline)
     if rows.q.budget.rows is None and len(left):  # two passes show an error: they are never refused where no budget was set
         first = np.bincount(owner[left], solver.pass_cost(games.sizes[left]) * rows.cost, len(block))
         plan.rows = max(budget, 2 * float(first.max()))
@@ -234,7 +274,7 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     drawn = rows.engine.drawn  # then the error of the draws stays, however many orders are played
     wanted = rows.q.precision is not None if drawn else rows.precision > 0
     short = (drawn | ~is_exact) & ~sampler.done(values, variance, plan) & wanted
-    return values, variance, short, drawn or bool(len(left))
+    return values, variance + np.where(half[:, None], rounding, 0.0)[:, None], short, drawn or bool(len(left))
 
 
 def _check_exact(rows: RowGames, games: Games, total: FloatArray) -> None:

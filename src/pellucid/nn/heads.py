@@ -41,7 +41,7 @@ class MemberHead(nn.Module):
                 return hidden.float() @ self.weight[0] + self.bias
             if hidden.dtype is torch.bfloat16 and only_answers(self, hidden) and not is_functorch_wrapped_tensor(self.weight):
                 # answers in half precision: turning all hidden states into float32 first costs more than the product
-                return torch.bmm(self.weight.to(hidden.dtype).mT, hidden.permute(1, 2, 0)).permute(2, 0, 1).float() + self.bias
+                return torch.bmm(hidden.transpose(0, 1), self.weight.to(hidden.dtype)).transpose(0, 1).float() + self.bias
             product: torch.Tensor = _ByMember.apply(hidden, self.weight)
             return product + self.bias
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError, quote
+from pellucid.probe.half import halved
 from pellucid.protocols import DifferentiablePredictor, FloatArray, HiddenPredictor, PartsPredictor, Predictor
 from pellucid.table import Table
 
@@ -142,10 +143,17 @@ class View:
         self._count(len(tokens))
         return self._apply(self.network.from_tokens(tokens))
 
-    def from_parts(self, parts: torch.Tensor) -> torch.Tensor:
-        """Return the chosen outputs (N, O) from parts (N, C, W) or, where additive, from their sums (N, W)."""
+    def from_parts(self, parts: torch.Tensor, half: bool = False) -> torch.Tensor:
+        """Return the chosen outputs (N, O) from parts (N, C, W) or, where additive, from their sums (N, W).
+
+        ``half``: the network's products are made in half precision; parts come in it.
+        """
         self._count(len(parts))
-        return self._apply(self.network.from_parts(parts))
+        if not half:
+            return self._apply(self.network.from_parts(parts))
+        with halved(parts.device):
+            answers = self.network.from_parts(parts)
+        return self._apply(answers.float())
 
     def named_parts(self, table: Table) -> Mapping[str, npt.NDArray[Any]]:
         """Return what the network shows of its inside; an error where it shows nothing."""

@@ -1,0 +1,311 @@
+"""Composing rows for networks: their cells enter as parts, made once per row.
+
+Letters: R rows, B background rows, P players, C columns, W width of a part, O outputs.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.probe.composing import Lot, Path
+from pellucid.probe.half import pays
+from pellucid.probe.masker import Players
+from pellucid.probe.view import View
+from pellucid.protocols import FloatArray
+from pellucid.table import Table
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["PartPath", "SumPath"]
+
+Ints = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+CACHE = 2**20  # of activations at a time, half of a core's cache
+SEGMENT = 32  # composed rows of one pair evaluated side by side in the additive path
+
+
+class NetPath(Path):
+    """What networks of both kinds share: lots played piece by piece, and slopes."""
+
+    plays = True
+    _rows: _Pool
+    _back: _Pool
+    _step: int
+    _half_step: int
+    _slopes_of_back: torch.Tensor | None = None
+
+    def play(self, lots: Sequence[Lot]) -> list[FloatArray]:
+        parts = [(out, *part) for out, lot in enumerate(lots) for part in lot.by_precision()]
+        steps = {False: self._step, True: self._half_step}
+        pieces = [(lot, *cut, half) for _, lot, _, half in parts for cut in _cuts(len(lot.row), lot.local.shape[-2], steps[half])]
+        answers = iter(self._side_by_side(lambda p: self.view.from_parts(self._composed(*p), half=p[3]), pieces))
+        made = [np.empty((len(lot.row), lot.local.shape[-2], len(self.view.outputs))) for lot in lots]
+        for out, lot, places, half in parts:
+            values = np.empty((len(lot.row), *made[out].shape[1:]))
+            for games, some in _cuts(*values.shape[:2], steps[half]):
+                part = values[games, some]
+                part[:] = next(answers).reshape(part.shape)
+            made[out][places] = values
+        return made
+
+    def in_half(self) -> tuple[FloatArray, FloatArray] | None:
+        if not pays(self._back.device) or self._back.dtype.itemsize != 4:
+            return None
+        try:
+            return self._whole_in_half(self._rows), self._whole_in_half(self._back)
+        except RuntimeError:  # networks of others may mix precisions in ways that fail: they are asked in full precision
+            return None
+
+    def _whole_in_half(self, pool: _Pool) -> FloatArray:
+        """Return half precision's answers (n, O) to the rows of a pool."""
+
+        def answer(cut: slice) -> torch.Tensor:
+            parts = self._read(pool.halved.take(np.arange(len(pool))[cut]))
+            return self.view.from_parts(parts, half=True)
+
+        return self._in_steps(len(pool), self._step, answer) if len(pool) else np.zeros((0, len(self.view.outputs)))
+
+    def _composed(self, lot: Lot, games: slice, some: slice, half: bool) -> torch.Tensor:
+        """Return what the network reads of some coalitions ``some`` of the pairs ``games`` of a lot."""
+        raise NotImplementedError  # each kind its own
+
+    def _pools(self, half: bool) -> tuple[_Pool, _Pool]:
+        return (self._rows.halved, self._back.halved) if half else (self._rows, self._back)
+
+    def _slopes(self, points: torch.Tensor) -> torch.Tensor | None:
+        """Return the gradients (n, O, ...) of the outputs by what the network reads (n, ...); None where it has none."""
+        import torch
+
+        out = []
+        for some in points.split(1024):
+            with torch.inference_mode(False), torch.enable_grad():
+                x = some.clone().requires_grad_()
+                answers = self.view.from_parts(x)
+                if not answers.requires_grad:
+                    return None
+                o = range(answers.shape[1])
+                found = [torch.autograd.grad(answers[:, k].sum(), x, retain_graph=k < o[-1], allow_unused=True)[0] for k in o]
+                out.append(torch.stack([torch.zeros_like(x) if g is None else g for g in found], 1))
+        return torch.cat(out)
+
+    def rises(self, rows: Ints, back: Ints) -> tuple[FloatArray, FloatArray] | None:
+        import torch
+
+        own, other = self._rows.take(rows), self._back.take(back)
+        slopes = self._slopes(self._read(own))
+        if slopes is None:
+            return None
+        if self._slopes_of_back is None:
+            every = self._back.take(np.arange(len(self._back)))
+            self._slopes_of_back = self._slopes(self._read(every))
+        of_back = self._slopes_of_back[torch.as_tensor(back, device=self._back.device)]  # type: ignore[index]
+        with torch.inference_mode():
+            made = self._products(slopes, of_back, own, other)
+        return made[0].double().cpu().numpy(), made[1].double().cpu().numpy()
+
+    def _read(self, parts: torch.Tensor) -> torch.Tensor:
+        """Return what the network reads of the parts (n, P or C, W) of whole rows."""
+        return parts
+
+    def _products(
+        self, at_row: torch.Tensor, at_back: torch.Tensor, own: torch.Tensor, other: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return slopes times differences of parts, (r, b, P, O) twice."""
+        raise NotImplementedError  # each kind its own
+
+
+def _cuts(games: int, coalitions: int, step: int) -> Iterator[tuple[slice, slice]]:
+    """Yield (pairs, coalitions) of about ``step`` composed rows each."""
+    per, width = max(1, step // max(1, coalitions)), min(step, max(1, coalitions))
+    for g in range(0, games, per):
+        for m in range(0, coalitions, width):
+            yield slice(g, g + per), slice(m, m + width)
+
+
+class _Pool:
+    """Parts of a table's rows by player, (P, W) each: kept where they fit the memory bound, else made from the tokens when asked for."""
+
+    def __init__(self, view: View, table: Table, players: Players | None, memory: int) -> None:
+        import torch
+
+        self._view, self._players, self._memory = view, players, memory
+        with torch.inference_mode():
+            tokens = [view.tokens(table.take(slice(s, s + 1024))) for s in range(0, len(table), 1024)]
+            self._tokens = torch.cat(tokens) if tokens else torch.zeros(0, len(view.columns), 1)
+            one = self._made(self._tokens[:1])
+            self.width, self.size, self.dtype, self.device = one.shape[-1], one[:1].numel(), one.dtype, one.device
+            self._keep()
+
+    def _keep(self) -> None:
+        """Make all parts where they fit, and their sums."""
+        import torch
+
+        step = max(1, self._memory // (16 * max(1, self.size)))
+        fits = self.dtype.itemsize * self.size * len(self) <= self._memory // 4
+        kept = torch.cat([self._make(t) for t in self._tokens.split(step)]) if fits and len(self) else None
+        self._parts, self._sums = kept, None if kept is None else kept.sum(1)
+
+    @functools.cached_property
+    def halved(self) -> _Pool:
+        """The same parts in half precision."""
+        import torch
+
+        out = copy.copy(self)
+        out.dtype = torch.bfloat16
+        with torch.inference_mode():
+            out._keep()
+        return out
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def _make(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self._made(tokens).to(self.dtype)
+
+    def _made(self, tokens: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        parts = self._view.parts(tokens)
+        if self._players is None or len(self._players) == parts.shape[1]:
+            return parts
+        out = parts.new_zeros(len(parts), len(self._players), parts.shape[2])
+        return out.index_add_(1, torch.as_tensor(self._players.of_column, device=parts.device), parts)
+
+    def take(self, rows: Ints) -> torch.Tensor:
+        """Return the parts of some rows, (n, P, W)."""
+        import torch
+
+        if self._parts is not None:  # index_select, not brackets: it copies whole rows, ten times faster
+            return self._parts.index_select(0, torch.as_tensor(rows, device=self.device))
+        few, back = np.unique(rows, return_inverse=True)
+        made = self._make(self._tokens.index_select(0, torch.as_tensor(few, device=self.device)))
+        return made.index_select(0, torch.as_tensor(back, device=self.device))
+
+    def some(self, rows: Ints, players: Ints) -> torch.Tensor:
+        """Return the parts (n, d, W) of some rows (n,), of the players (n, d) alone."""
+        import torch
+
+        if self._parts is None:
+            at = torch.as_tensor(players, device=self.device)[..., None].expand(-1, -1, self.width)
+            return torch.gather(self.take(rows), 1, at)
+        at = torch.as_tensor((rows[:, None] * self._parts.shape[1] + players).ravel(), device=self.device)
+        return self._parts.flatten(0, 1).index_select(0, at).view(*players.shape, -1)
+
+    def sums(self, rows: Ints) -> torch.Tensor:
+        """Return the sums of all parts of some rows, (n, W)."""
+        import torch
+
+        return self.take(rows).sum(1) if self._sums is None else self._sums.index_select(0, torch.as_tensor(rows, device=self.device))
+
+
+class PartPath(NetPath):
+    """Token networks: cached parts, gathered."""
+
+    def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int) -> None:
+        super().__init__(view, rows, background, players, memory)
+        self._rows, self._back = _Pool(view, rows, None, memory), _Pool(view, background, None, memory)
+        # a block of attention holds about twelve copies of its tokens; one copy should stay near the cache
+        size = 4 * max(1, self._back.size)
+        self._step = max(1, min(2048, memory // (12 * size), max(64, 4 * CACHE // size)))
+        self._half_step = 2 * self._step  # half as wide
+
+    def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
+        import torch
+
+        def answer(cut: slice) -> torch.Tensor:
+            here = torch.as_tensor(z[cut][:, self.players.of_column], device=self._back.device)
+            mixed = torch.where(here[:, :, None], self._rows.take(row[cut]), self._back.take(back[cut]))
+            return self.view.from_parts(mixed)
+
+        return self._in_steps(len(row), self._step, answer)
+
+    def _composed(self, lot: Lot, games: slice, some: slice, half: bool) -> torch.Tensor:
+        import torch
+
+        here = lot.coalitions(len(self.players), games)[:, some][:, :, self.players.of_column]
+        z = torch.as_tensor(here, device=self._back.device)[..., None]
+        rows, back = self._pools(half)
+        own, other = rows.take(lot.row[games]), back.take(lot.back[games])
+        return torch.where(z, own[:, None], other[:, None]).flatten(0, 1)
+
+    def _products(
+        self, at_row: torch.Tensor, at_back: torch.Tensor, own: torch.Tensor, other: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        by_row = torch.einsum("rocw,rcw->rco", at_row, own)[:, None] - torch.einsum("rocw,bcw->rbco", at_row, other)
+        by_back = torch.einsum("bocw,rcw->rbco", at_back, own) - torch.einsum("bocw,bcw->bco", at_back, other)
+        if len(self.players) == own.shape[1]:
+            return by_row, by_back
+        of = torch.as_tensor(self.players.of_column, device=own.device)
+        zero = by_row.new_zeros(*by_row.shape[:2], len(self.players), by_row.shape[3])
+        return zero.index_add(2, of, by_row), zero.index_add(2, of, by_back)
+
+
+class SumPath(NetPath):
+    """Additive networks: H = H_b + Z (A_x - A_b), one small matrix product per pair of rows."""
+
+    def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int) -> None:
+        super().__init__(view, rows, background, players, memory)
+        self._rows, self._back = _Pool(view, rows, players, memory), _Pool(view, background, players, memory)
+        width = self._back.width
+        # a few activations of the width of a part, small enough for the processor's cache
+        self._step = max(SEGMENT, min(4096, memory // (4 * 8 * width), CACHE // (4 * width)))
+        self._half_step = 8 * self._step  # products are so fast in it that calling them counts more than the cache
+
+    def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
+        order = np.lexsort((back, row))
+
+        def answer(cut: slice) -> torch.Tensor:
+            at = order[cut]
+            return self.view.from_parts(self._hidden(row[at], back[at], z[at]))
+
+        out = np.empty((len(row), len(self.view.outputs)))
+        out[order] = self._in_steps(len(order), self._step, answer)
+        return out
+
+    def _hidden(self, row: Ints, back: Ints, z: BoolArray) -> torch.Tensor:
+        """Return the sums of parts (n, W); the rows come sorted by pair, and segments of one pair share a matrix product."""
+        import torch
+
+        n, change = len(row), np.flatnonzero((np.diff(row) != 0) | (np.diff(back) != 0)) + 1
+        starts = np.concatenate([[0], change])
+        place = np.arange(n) - np.repeat(starts, np.diff(np.append(starts, n)))  # number of the row within its pair
+        long = min(SEGMENT, int(place.max()) + 1)
+        head = np.flatnonzero(place % long == 0)
+        segment = np.repeat(np.arange(len(head)), np.diff(np.append(head, n)))
+        padded = torch.zeros(len(head), long, z.shape[1], dtype=self._back.dtype)
+        padded[segment, place % long] = torch.as_tensor(z, dtype=padded.dtype)
+        device, alone = self._back.device, row[0] == row[-1]  # sorted: then all are the same row, which need not be copied
+        own, other = self._rows.take(row[:1] if alone else row[head]), self._back.take(back[head])
+        hidden = torch.bmm(padded.to(device), own - other).add_(other.sum(1, keepdim=True)).flatten(0, 1)
+        if len(hidden) == n:
+            return hidden
+        return hidden.index_select(0, torch.as_tensor(segment * long + place % long, device=device))
+
+    def _composed(self, lot: Lot, games: slice, some: slice, half: bool) -> torch.Tensor:
+        import torch
+
+        row, back, players = lot.row[games], lot.back[games], lot.players[games]
+        own, other = self._pools(half)
+        change, start = own.some(row, players).sub_(other.some(back, players)), other.sums(back)
+        z = torch.as_tensor(lot.local[some] if lot.local.ndim == 2 else lot.local[games, some], dtype=change.dtype, device=change.device)
+        return torch.baddbmm(start[:, None], z.expand(len(row), -1, -1), change).flatten(0, 1)
+
+    def _read(self, parts: torch.Tensor) -> torch.Tensor:
+        return parts.sum(1)
+
+    def _products(
+        self, at_row: torch.Tensor, at_back: torch.Tensor, own: torch.Tensor, other: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        (r, o, _), b, p = at_row.shape, len(other), own.shape[1]
+        by_row = (own @ at_row.mT)[:, None] - (at_row.flatten(0, 1) @ other.flatten(0, 1).mT).view(r, o, b, p).permute(0, 2, 3, 1)
+        by_back = (own.flatten(0, 1) @ at_back.flatten(0, 1).mT).view(r, p, b, o).permute(0, 2, 1, 3) - (other @ at_back.mT)
+        return by_row, by_back
