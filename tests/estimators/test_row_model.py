@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from pellucid.errors import ArgumentError, EmptyTableError, ModelFileError, NotFittedError, RequestError, SourceError
 from pellucid.estimators.row_model import RowModel
@@ -12,6 +13,8 @@ from pellucid.protocols import RowModel as Protocol
 from pellucid.table import Table, read_table
 from pellucid.testing.mixed import FEATURES, mixed
 from pellucid.testing.predictors import made_table
+from pellucid.testing.strange import ranking, swapped
+from pellucid.training.strangeness import cell_strangeness
 
 MEAN, SPREAD = np.array([1.0, -20.0, 0.3]), np.array([1.0, 10.0, 0.1])
 CORRELATION = np.array([[1.0, 0.8, -0.4], [0.8, 1.0, 0.1], [-0.4, 0.1, 1.0]])
@@ -122,6 +125,34 @@ def test_a_cell_is_told_from_the_others(gaussian):
     assert np.corrcoef(alone[:, 1], mean[:, 0])[0, 1] > 0.9
     with pytest.raises(Exception, match="x1"):
         gaussian.reconstruct(rows.drop(["x1"]))
+
+
+def law_ratios(rows: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return (log p(cell) - log p(cell | rest), -log p(cell | rest)), each (N, 3), under the true law."""
+    x, ratio, surprise = rows.frame.to_numpy(), np.zeros((len(rows), 3)), np.zeros((len(rows), 3))
+    for j in range(3):
+        mean, covariance = conditional([k for k in range(3) if k != j], x)
+        surprise[:, j] = -norm.logpdf(x[:, j], mean[:, 0], np.sqrt(covariance[0, 0]))
+        ratio[:, j] = surprise[:, j] + norm.logpdf(x[:, j], MEAN[j], SPREAD[j])
+    return ratio, surprise
+
+
+def test_an_exchanged_cell_is_told_as_well_as_the_true_law_tells_it(gaussian):
+    usual = normal(4000, 11)
+    odd, names = swapped(usual)
+    (ratio, surprise), (odd_ratio, odd_surprise) = law_ratios(usual), law_ratios(odd)
+    best, _ = ranking(cell_strangeness(ratio), cell_strangeness(odd_ratio))
+    sums, _ = ranking(surprise.sum(1), odd_surprise.sum(1))
+    assert best > sums + 0.005, "the likelihood ratio must tell more than the sum of surprises, which this test would else accept"
+    a, b = gaussian.score(usual)["exchanged"], gaussian.score(odd)["exchanged"]
+    ours, error = ranking(cell_strangeness(a), cell_strangeness(b))
+    assert best - ours < 0.015, "what 5,000 rows leave to learn"  # both scores are of the same rows: the rows' own error cancels
+    assert ours < best + 3 * error
+    named = (np.array(gaussian.columns_)[b.argmax(1)] == names).mean()
+    ideal = (np.array(gaussian.columns_)[odd_ratio.argmax(1)] == names).mean()
+    assert named > ideal - 0.03
+    # no cell is exchanged in usual rows: the mean ratio is 1 under the law of rows as they are
+    assert abs(np.exp(ratio).mean() - 1) < 4 * np.exp(ratio).mean(1).std() / np.sqrt(4000)
 
 
 def test_ordinary_cells_are_called_odd_no_more_often_than_said(gaussian):

@@ -158,7 +158,7 @@ def _of_numbers(local: LocalError | None, table: Any, members: FloatArray, truth
 
 def with_strangeness(model: TabularEstimator, promises: Promises, method: str, options: Mapping[str, Any]) -> Promises:
     """Return the promises with one more measure of familiarity, fitted on training rows and placed among rows not learned from."""
-    kept, labels, held, decoys = _rows_for(model)
+    kept, labels, held, decoys = _rows_for(model, MOST_LEARNED if method == "row_model" else MOST_KEPT)
     if method in ("mahalanobis", "hidden_neighbours", "conjnorm"):
         predictor = model.predictor()
         if not hasattr(predictor, "hidden"):
@@ -180,9 +180,11 @@ def with_strangeness(model: TabularEstimator, promises: Promises, method: str, o
 
 
 MOST_KEPT, MOST_HELD = 2000, 2000
+MOST_LEARNED = 20_000
+"""Rows for a row model, which learns from them instead of keeping them."""
 
 
-def _rows_for(model: TabularEstimator) -> tuple[Any, npt.NDArray[Any] | None, Any, Any]:
+def _rows_for(model: TabularEstimator, most_kept: int) -> tuple[Any, npt.NDArray[Any] | None, Any, Any]:
     """Return (rows to learn from, their classes or None, rows to place others among, the latter with each column shuffled).
 
     With fold models every row was learned from by some of them: a quarter of the rows, drawn, is placed among, the others are learned from.
@@ -194,7 +196,7 @@ def _rows_for(model: TabularEstimator) -> tuple[Any, npt.NDArray[Any] | None, An
     else:
         order = draw.permutation(len(plan.folds))
         held, kept = order[: len(order) // 4], order[len(order) // 4 :]
-    held, kept = (np.sort(draw.permutation(rows)[:most]) for rows, most in ((held, MOST_HELD), (kept, MOST_KEPT)))
+    held, kept = (np.sort(draw.permutation(rows)[:most]) for rows, most in ((held, MOST_HELD), (kept, most_kept)))
     columns = model.engine_.encoder.columns
     whole = split.training.table.select(columns)
     labels = split.training.target.values[kept] if model._task == "classification" else None

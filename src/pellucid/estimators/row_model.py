@@ -224,29 +224,32 @@ class RowModel(BaseEstimator):
         Returns
         -------
         ``"cell"`` (N, C) : nats by which a cell this unlikely, or more, is rare given the rest; comparable between columns. Above 7: once
-        in a thousand. ``"surprise"`` (N, C) : -log p of the cell. ``"row"`` (N,) : their sum. ``"percentile"`` (N,) : the row's place
-        among held-out rows, 0 to 100; high is odd.
+        in a thousand. ``"surprise"`` (N, C) : -log p of the cell. ``"exchanged"`` (N, C) : nats by which the cell is likelier as one of
+        any row than given the rest of this one, log p(cell) - log p(cell | rest). ``"row"`` (N,) : the sum of the surprises.
+        ``"percentile"`` (N,) : the row's place among held-out rows, 0 to 100; high is odd.
         """
         table, present = self._table(X)
         self._every(present)
         with limit_threads(self.threads):
-            surprise, tail = self._surprises(self._read(table, present))
+            surprise, tail, exchanged = self._surprises(self._read(table, present))
         row = surprise.sum(1)
         place = np.searchsorted(self._usual, row, side="right") / len(self._usual) * 100
-        return {"cell": tail, "surprise": surprise, "row": row, "percentile": np.asarray(place, np.float64)}
+        return {"cell": tail, "surprise": surprise, "exchanged": exchanged, "row": row, "percentile": np.asarray(place, np.float64)}
 
     @torch.inference_mode()
-    def _surprises(self, coded: CodedCells) -> tuple[FloatArray, FloatArray]:
-        """Return (-log p, -log p of a cell this unlikely), each (N, C), of every cell given the rest of its row."""
-        surprise, tail = np.zeros(coded.state.shape), np.zeros(coded.state.shape)
+    def _surprises(self, coded: CodedCells) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return (-log p, -log p of a cell this unlikely, log of p anywhere to p here), each (N, C), of every cell given the rest."""
+        surprise, tail, exchanged = (np.zeros(coded.state.shape) for _ in range(3))
         for at, j, p in self._others(coded, 1.0):
-            state = coded.state[at, j]
+            state, counts = coded.state[at, j], self._book.columns[j].counts + 0.5
+            anywhere = np.append(counts / counts.sum(), 1 / len(counts))  # last: a level that training did not have
             own = np.where(state >= 0, np.take_along_axis(p, state.clip(0)[:, None], 1)[:, 0], 1.0)
             rarer = np.where(state >= 0, np.where(p <= own[:, None] * (1 + 1e-5), p, 0.0).sum(1), 1.0)
             beyond = coded.beyond[at, j].astype(float)
             surprise[at, j] = beyond - np.log(np.maximum(own, 1e-12))
             tail[at, j] = beyond - np.log(np.clip(rarer, 1e-12, 1.0))
-        return surprise, tail
+            exchanged[at, j] = surprise[at, j] + np.log(anywhere[state])
+        return surprise, tail, exchanged
 
     def _others(self, coded: CodedCells, doubt: float) -> Any:
         """Yield (rows, column, probabilities (n, S) of the column's states given the other cells of each row)."""

@@ -22,6 +22,7 @@ from torch.nn.utils import parametrize
 
 from pellucid.errors import RequestError
 from pellucid.nn.draws import draw_normal
+from pellucid.nn.folding import InTurn
 from pellucid.nn.heads import BlendHead, MemberHead
 from pellucid.nn.prior_net import out_penalty
 
@@ -92,8 +93,8 @@ class MeanFieldHead(MemberHead):
         self.weight_rho = nn.Parameter(torch.full_like(self.weight.detach(), _rho(min(start, self.prior))))
         self.bias_rho = nn.Parameter(torch.full_like(self.bias.detach(), _rho(min(start, self.prior))))
 
-    def linear(self, hidden: torch.Tensor) -> torch.Tensor:
-        if not self.training:
+    def linear(self, hidden: torch.Tensor | InTurn) -> torch.Tensor:
+        if not self.training or isinstance(hidden, InTurn):
             return super().linear(hidden)
         with torch.autocast(hidden.device.type, enabled=False):
             hidden = hidden.float()
@@ -140,7 +141,7 @@ class DrawnHead(MemberHead):
         super().__init__(members, width, n_outputs * draws)
         self.draws = draws
 
-    def linear(self, hidden: torch.Tensor) -> torch.Tensor:
+    def linear(self, hidden: torch.Tensor | InTurn) -> torch.Tensor:
         every: torch.Tensor = super().linear(hidden).unflatten(-1, (self.draws, -1))
         return every.flatten(1, 2)
 

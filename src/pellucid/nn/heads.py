@@ -10,6 +10,7 @@ from torch import nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 
 from pellucid.nn.attention import attention_weights
+from pellucid.nn.folding import InTurn
 from pellucid.nn.layers import only_answers
 
 __all__ = ["POOLINGS", "BlendHead", "IdentityHead", "LabelPool", "MeanPool", "MemberHead", "MomentPool"]
@@ -31,11 +32,13 @@ class MemberHead(nn.Module):
         self.weight = nn.Parameter(torch.empty(own, width, n_outputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(own, n_outputs).uniform_(-bound, bound))
 
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+    def forward(self, hidden: torch.Tensor | InTurn) -> torch.Tensor:
         return self.linear(hidden)
 
-    def linear(self, hidden: torch.Tensor) -> torch.Tensor:
+    def linear(self, hidden: torch.Tensor | InTurn) -> torch.Tensor:
         """Return the linear part (N, K, O), in float32."""
+        if isinstance(hidden, InTurn):
+            return hidden.times(self.weight) + self.bias
         with torch.autocast(hidden.device.type, enabled=False):
             if self.weight.shape[0] == 1:
                 return hidden.float() @ self.weight[0] + self.bias
@@ -64,7 +67,7 @@ class BlendHead(MemberHead):
         super().__init__(members, width, n_outputs)
         self.register_buffer("share", torch.zeros(()))
 
-    def forward(self, hidden: torch.Tensor, parts: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
+    def forward(self, hidden: torch.Tensor | InTurn, parts: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
         deep, own = self.linear(hidden), (parts or {}).get("additive")
         if own is None:
             return deep

@@ -10,6 +10,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.overrides import has_torch_function_unary
 
 from pellucid.nn.draws import dropout_mask, shared_mask, shares_masks
+from pellucid.nn.folding import Folded
 
 __all__ = [
     "EnsembleLinear",
@@ -177,10 +178,10 @@ class FirstStage(nn.Module):
         """Return the stacked matrix (K * h, C * D)."""
         if self.scale_in is None:
             return self.weight
-        kind = self._kind()
+        kind = self.kind()
         return (self.weight.to(kind) * self.scale_in.to(kind)[:, None]).flatten(0, 1)
 
-    def _kind(self) -> torch.dtype:
+    def kind(self) -> torch.dtype:
         """Return the precision of products here: what a batch is multiplied by is made in it too, at half the cost."""
         device = self.weight.device.type
         return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.weight.dtype
@@ -204,9 +205,16 @@ class FirstStage(nn.Module):
         bias = self.bias.to(x.dtype)
         return x + bias if self.scale_out is None else torch.addcmul(bias, x, self.scale_out.to(x.dtype))
 
+    def fold(self, kind: torch.dtype) -> Folded:
+        """Return each member's matrix (K, h, C * D) and bias with all scales in it, and the scales after the sum of parts."""
+        matrix = self.weight[None] if self.scale_in is None else self.weight * self.scale_in[:, None]
+        if self.scale_out is None:
+            return matrix.to(kind), None, self.bias.to(kind)[None]
+        return (matrix * self.scale_out[..., None]).to(kind), self.scale_out.to(kind), self.bias.to(kind)
+
     def answered(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return ReLU of the pre-activations (N, K, h), for answers alone: the scales go into the matrix."""
-        kind = self._kind()
+        kind = self.kind()
         matrix, bias = self.matrix(), self.bias.to(kind)
         if self.scale_out is None:
             bias = bias.repeat(self.members)
@@ -239,6 +247,11 @@ class EnsembleLinear(nn.Module):
         self.scale_in = nn.Parameter(torch.ones(members, n_in))
         self.scale_out = nn.Parameter(torch.ones(members, n_out))
         self.bias = nn.Parameter(uniform((n_out,), n_in**-0.5).expand(members, -1).clone())
+
+    def fold(self, kind: torch.dtype) -> Folded:
+        """Return each member's matrix (K, out, in) and bias (K, out), the scales in the matrix."""
+        matrix = (self.weight * self.scale_in[:, None]).mul_(self.scale_out[..., None])
+        return matrix.to(kind), None, self.bias.to(kind)
 
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``W (r_i * x)``, (N, K, out)."""

@@ -15,6 +15,7 @@ from pellucid.nn.bayes import drawn_head, mean_field
 from pellucid.nn.bayes import penalty as spread_penalty
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.embeddings import CellEmbedding
+from pellucid.nn.folding import InTurn, unwatched
 from pellucid.nn.heads import BlendHead, IdentityHead, MemberHead
 from pellucid.nn.norms import norms_over_rows
 from pellucid.nn.regularizers.base import Learned, Mixed, Regularizer, Trace
@@ -172,16 +173,27 @@ class TableNet(nn.Module):
         if not self.additive:
             return self.outputs_from_tokens(parts)
         total = parts.sum(1) if parts.ndim == 3 else parts
-        return self._read(*self.backbone.from_sum(total))  # type: ignore[operator]
+        found = self._in_turn(total, summed=True)
+        return self._read(*(self.backbone.from_sum(total) if found is None else found))  # type: ignore[operator]
 
     def outputs_from_tokens(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> torch.Tensor:
         """Return outputs (N, K, O), differentiable in ``tokens`` (N, C, D); columns ``masked`` (N, C) have no influence."""
-        return self._read(*self._through(tokens, masked))
+        found = self._in_turn(tokens) if masked is None else None
+        return self._read(*(self._through(tokens, masked) if found is None else found))
 
     def forward(self, cells: Cells, masked: torch.Tensor | None = None) -> torch.Tensor:
-        return self._read(*self._through(self.embedding(cells), masked, cells))
+        tokens = self.embedding(cells)
+        found = self._in_turn(tokens) if masked is None else None
+        return self._read(*(self._through(tokens, masked, cells) if found is None else found))
 
-    def _read(self, hidden: torch.Tensor, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def _in_turn(self, given: torch.Tensor, summed: bool = False) -> tuple[InTurn, Mapping[str, torch.Tensor]] | None:
+        """Return the members' hidden states one after the other, and parts, where backbone and head can do without all at once."""
+        if not hasattr(self.backbone, "in_turn") or not isinstance(self.head, MemberHead) or not unwatched(self.head):
+            return None
+        found: tuple[InTurn, Mapping[str, torch.Tensor]] | None = self.backbone.in_turn(given, summed)  # type: ignore[operator]
+        return found
+
+    def _read(self, hidden: torch.Tensor | InTurn, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the head's outputs (N, K, O)."""
         return self.head(hidden, parts) if getattr(self.head, "reads_parts", False) else self.head(hidden)  # type: ignore[no-any-return]
 

@@ -196,10 +196,10 @@ def check_shuffled_letters_surprise(part: Any) -> None:
 
 
 def check_a_rare_cell_makes_a_row_strange(part: Callable[..., FloatArray]) -> None:
-    """One cell at 12 nats makes a row stranger than one whose cells are all at 1; two such cells make it stranger still."""
-    tail = np.ones((3, 30))
-    tail[1, 4] = tail[2, 4] = tail[2, 5] = 12.0
-    found = np.asarray(part(tail))
+    """One cell at 12 nats makes a row stranger than one whose cells are all at 0; two such cells make it stranger still."""
+    nats = np.zeros((3, 30))
+    nats[1, 4] = nats[2, 4] = nats[2, 5] = 12.0
+    found = np.asarray(part(nats))
     assert found[1] > found[0] + 3, "a row with one very rare cell is not stranger than an ordinary one"
     assert found[2] > found[1] + 0.1, "a second rare cell adds nothing"
 

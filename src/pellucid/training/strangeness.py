@@ -54,13 +54,15 @@ def false_alarms(n_reference: int, percent: float, within: float = 0.9) -> tuple
     return k / (n_reference + 1), float(betaincinv(k, rest, tail)), float(betaincinv(k, rest, 1 - tail))
 
 
-def cell_strangeness(tail: FloatArray) -> FloatArray:
-    """Return how strange a row is, (N,), from how rare each of its cells is given the others, nats (N, C): the rarest cell counts most.
+def cell_strangeness(exchanged: FloatArray) -> FloatArray:
+    """Return how strange a row is, (N,), from the nats (N, C) by which each cell is likelier in any row than given the rest of this one.
 
-    2 log sum exp(nats / 2): about their maximum, more where several are odd, for an odd cell also makes the others look rare.
+    The log of the mean over columns of p(cell) / p(cell | rest): the likelihood ratio of a row in which one cell, of a column drawn evenly,
+    was taken from another row, to a row as they are. No other score tells such rows better at any rate of false alarms (Neyman and Pearson
+    1933, doi:10.1098/rsta.1933.0009), as far as the conditional probabilities are right.
     """
-    top = tail.max(axis=1)
-    return np.asarray(top + 2 * np.log(np.exp(0.5 * (tail - top[:, None])).sum(axis=1)))
+    top = exchanged.max(axis=1)
+    return np.asarray(top + np.log(np.exp(exchanged - top[:, None]).mean(axis=1)))
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Strangeness:
     @classmethod
     def of_cells(cls, row_model: Any, held: Table) -> Strangeness:
         """Return the place of a row model's scores among those of some rows; the row model itself is kept by the estimator."""
-        return cls("row_model", None, np.sort(cell_strangeness(row_model.score(held)["cell"])))
+        return cls("row_model", None, np.sort(cell_strangeness(row_model.score(held)["exchanged"])))
 
     def text_parts(self, table: Table) -> FloatArray:
         """Return how many spreads above the usual the surprise of each text cell lies, (N, texts); a missing cell lies at the usual."""

@@ -47,8 +47,8 @@ def strange(model: Any, predictor: Any, method: str, table: Table) -> tuple[Floa
         )
     fitted = measures[method]
     if method == "row_model":
-        tail = model.row_model_.score(table)["cell"]
-        scores, columns, parts = cell_strangeness(tail), model.row_model_.columns_, tail
+        parts = model.row_model_.score(table)["exchanged"]
+        scores, columns = cell_strangeness(parts), model.row_model_.columns_
     elif method == "text_surprise":
         parts = fitted.text_parts(table)
         scores, columns = parts.max(axis=1), fitted.text_columns

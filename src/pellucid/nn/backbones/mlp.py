@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 
+from pellucid.nn.folding import InTurn, in_turn, unwatched
 from pellucid.nn.layers import EnsembleLinear, FirstStage, linear_relu, only_answers, relu_dropout
 
 __all__ = ["MLP", "FlatBackbone", "linear_blocks"]
@@ -57,6 +58,16 @@ class FlatBackbone(nn.Module):
         if not only_answers(self, tokens) or is_functorch_wrapped_tensor(self.first.weight):  # first: a graph must not ask for the rows
             return False
         return type(self).from_sum is FlatBackbone.from_sum and not self.first._forward_hooks and len(tokens) > self.width
+
+    def in_turn(self, given: torch.Tensor, summed: bool = False) -> tuple[InTurn, Parts] | None:
+        """Return (the members' hidden states one after the other, named parts) where nothing but answers is wanted, else None.
+
+        ``given``: tokens (N, C, D), or with ``summed`` the summed parts (N, K * h).
+        """
+        own = type(self).from_sum is FlatBackbone.from_sum and given.device.type == "cpu"  # accelerators want all members at once
+        if not own or not only_answers(self, given) or not unwatched(self):
+            return None
+        return in_turn([self.first, *self.blocks], given.flatten(1), self.members, self.first.kind(), summed), {}
 
     def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Parts]:
         """Return (hidden (N, K, H), named parts). Columns ``masked`` (N, C) have no influence: their parts are 0."""

@@ -21,6 +21,7 @@ from pellucid.nn.backbones.additive import Additive
 from pellucid.nn.backbones.curves import coarser
 from pellucid.nn.backbones.tabm import TabM
 from pellucid.nn.cells import Cells, CellSizes
+from pellucid.nn.folding import InTurn, unwatched
 from pellucid.nn.layers import only_answers
 
 __all__ = ["TabMAdditive"]
@@ -126,12 +127,26 @@ class TabMAdditive(nn.Module):
 
     def from_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return (hidden (N, K, h), parts) from the summed parts (N, W)."""
+        deep, own = self._of_sum(total)
+        return self.deep.from_sum(deep)[0], {"additive": own}
+
+    def _of_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (the members' sum (N, K * h), the additive model's output (N, O)) from the summed parts (N, W)."""
         k = self.members * self.deep.width
         out = self.own.bias + total[:, k : k + self.n_outputs]
         if self.place.shape[1]:
             bases = total[:, k + self.n_outputs :].unflatten(1, (self.place.shape[1], -1))
             out = out + self.own._pair_terms(bases[:, self.slot[0]], bases[:, self.slot[1]]).sum(1)
-        return self.deep.from_sum(total[:, :k])[0], {"additive": out}
+        return total[:, :k], out
+
+    def in_turn(self, given: torch.Tensor, summed: bool = False) -> tuple[InTurn, Mapping[str, torch.Tensor]] | None:
+        """Return (the members' hidden states one after the other, parts); see :meth:`FlatBackbone.in_turn`."""
+        if self.apart or not unwatched(self) or not only_answers(self, given):
+            return None
+        mine, rest = (given, given) if summed else self._split(given)
+        deep, own = self._of_sum(given) if summed else (rest, None)
+        found = self.deep.in_turn(deep, summed)
+        return None if found is None else (found[0], {"additive": self.own.answers(mine) if own is None else own})
 
     def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return (hidden (N, K, h), parts); parts hold the output of the additive model, ``additive`` (N, O), unless it is left out."""

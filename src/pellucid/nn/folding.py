@@ -1,0 +1,144 @@
+"""Members of a network one after the other, with their scales folded into matrices: for answers alone.
+
+While learning, members share a matrix and differ by scales of what goes in and what comes out, and every operation acts on all members at
+once: tensors (N, K, h) that no cache holds. Without gradients the scales go into a matrix of each member, which is made once and kept as
+long as the weights stay as they are, and one member's states (N, h) never leave the cache. Letters: N rows, K members, h width, O outputs.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import nn
+from torch._C._functorch import is_functorch_wrapped_tensor
+
+__all__ = ["Folded", "Folding", "InTurn", "folded", "in_turn", "rectified", "unwatched"]
+
+Folded = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
+"""Matrices (K, out, in), or (1, out, in) where all members share one; output scales (K, out) for sums of parts that come without
+them; biases (K, out) or (1, out)."""
+
+
+class Folding(Protocol):
+    """A layer whose members can be told apart."""
+
+    def fold(self, kind: torch.dtype) -> Folded:
+        """Return the matrices and biases of the members in one precision."""
+
+
+class _Kept(NamedTuple):
+    """What was made of which parameters (a new one may come to lie where an old one was), and what they were then."""
+
+    of: tuple[weakref.ref[torch.Tensor], ...]
+    stamp: tuple[Any, ...]
+    made: Folded
+
+
+_kept: weakref.WeakKeyDictionary[nn.Module, _Kept] = weakref.WeakKeyDictionary()
+
+
+def folded(layer: nn.Module, kind: torch.dtype) -> Folded:
+    """Return what :meth:`Folding.fold` of a layer gives, kept until one of its parameters is written to or replaced.
+
+    Every write that autograd would notice is noticed (an optimiser's step, a loaded state, a copy); one through ``.data`` is not. Weights
+    that are computed (parametrized, or put in for one call) are folded anew each time. What is kept is no part of the layer: it is neither
+    copied nor saved with it.
+    """
+    own = [p for p in layer._parameters.values() if p is not None]
+    if hasattr(layer, "parametrizations") or not all(isinstance(p, nn.Parameter) for p in own):
+        return _made(layer, kind)
+    stamp = (kind, *((p.data_ptr(), p._version) for p in own))
+    known = _kept.get(layer)
+    if known is not None and known.stamp == stamp and all(ref() is p for ref, p in zip(known.of, own)):
+        return known.made
+    made = _made(layer, kind)
+    _kept[layer] = _Kept(tuple(weakref.ref(p) for p in own), stamp, made)
+    return made
+
+
+def _made(layer: Any, kind: torch.dtype) -> Folded:
+    with torch.inference_mode(False), torch.no_grad():
+        if isinstance(layer, nn.Linear):
+            return layer.weight.to(kind)[None], None, layer.bias.to(kind)[None]
+        made: Folded = layer.fold(kind)
+        return made
+
+
+def rectified(x: torch.Tensor) -> torch.Tensor:
+    """Return ReLU of a fresh tensor, in place."""
+    return x.relu_()
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """The hidden states (N, h) of K members, made when they are asked for and to be read once.
+
+    Attributes
+    ----------
+    states : yields K tensors. n, members, width : N, K, h.
+    """
+
+    states: Iterator[torch.Tensor]
+    n: int
+    members: int
+    width: int
+
+    def times(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return each member's states times its matrix, weight (K, h, O) or (1, h, O), in float32: (N, K, O)."""
+        each = weight.mT.contiguous()  # O is small: products over it are several times as fast in this order of axes
+        out = weight.new_empty((self.members, weight.shape[2], self.n), dtype=torch.float32)
+        for k, state in enumerate(self.states):
+            own = each[min(k, len(each) - 1)]
+            if state.dtype is torch.float32:
+                torch.mm(own, state.T, out=out[k])
+            else:
+                out[k] = nn.functional.linear(state, own.to(state.dtype)).T
+        return out.permute(2, 0, 1)
+
+
+def in_turn(layers: Sequence[Any], given: torch.Tensor, members: int, kind: torch.dtype, summed: bool) -> InTurn:
+    """Return the members' states after linear layers with a ReLU behind each.
+
+    Parameters
+    ----------
+    layers : a :class:`~pellucid.nn.layers.FirstStage`, and layers that are :class:`Folding` or linear.
+    given : flat tokens (N, C * D), or with ``summed`` the summed parts (N, K * h) of the first layer.
+    kind : precision of the products.
+    """
+    first, *rest = (folded(layer, kind) for layer in layers)
+    flat = given.to(kind)
+    width = first[0].shape[1]
+
+    def states() -> Iterator[torch.Tensor]:
+        for k in range(members):
+            x = rectified(_sum_of_member(first, flat, k, members) if summed else _linear(first, flat, k))
+            for layer in rest:
+                x = rectified(_linear(layer, x, k))
+            yield x
+
+    return InTurn(states(), len(flat), members, rest[-1][0].shape[1] if rest else width)
+
+
+def _linear(layer: Folded, x: torch.Tensor, k: int) -> torch.Tensor:
+    matrix, _, bias = layer
+    return nn.functional.linear(x, matrix[min(k, len(matrix) - 1)], bias[min(k, len(bias) - 1)])
+
+
+def _sum_of_member(first: Folded, total: torch.Tensor, k: int, members: int) -> torch.Tensor:
+    """Return a member's pre-activations (N, h) from the parts of all members, summed over columns (N, K * h)."""
+    _, scale, bias = first
+    width = total.shape[1] // members
+    own, shift = total[:, k * width : (k + 1) * width], bias[min(k, len(bias) - 1)]
+    return own + shift if scale is None else torch.addcmul(shift, own, scale[k])
+
+
+def unwatched(*modules: nn.Module) -> bool:
+    """Return whether nobody listens to what the modules or those inside them give, and none of their weights is one of many at once."""
+    every = [m for module in modules for m in module.modules()]
+    if any(m._forward_hooks or m._forward_pre_hooks for m in every):
+        return False
+    return not any(is_functorch_wrapped_tensor(p) for m in every for p in m._parameters.values() if p is not None)
