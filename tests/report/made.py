@@ -8,6 +8,7 @@ import pandas as pd
 from pellucid.results import (
     Actions,
     AttentionMaps,
+    Clusters,
     Coverage,
     Curve,
     Decision,
@@ -166,6 +167,20 @@ def attention() -> AttentionMaps:
     return AttentionMaps(values, ("(answer)", *NAMES), "share of attention", "attention_maps", record("a"), np.arange(N))
 
 
+def clusters() -> Clusters:
+    rng = np.random.default_rng(0)
+    labels = 1 + (np.arange(N) % 3 == 0).astype(int)
+    told = {"cluster": [1, 2], "rows": [26, 14], "share": [0.65, 0.35], "decided_by": [f"{BAD} 80 %", "age 70 %"]}
+    told |= {"rule": [f"city is {BAD}", "age > 40"], "precision": [0.9, 0.8], "covers": [0.9, np.nan]}
+    told |= {"wrong": [1, 5], "rate": [1 / 26, 5 / 14], "low": [0.0, 0.13], "high": [0.2, 0.65], "null": 0.15, "p_value": [1.0, 0.02]}
+    shares = rng.dirichlet(np.ones(4), 2)
+    return Clusters(
+        np.asarray(frame().index), labels, NAMES, shares, shares / 10, pd.DataFrame(told), 0.5, np.full(19, 0.3), rng.normal(0, 1, (N, 2)),
+        np.column_stack([np.arange(N - 1), np.arange(1, N)]), f"2 clusters {BAD}", "share by occlusion", "row_clusters", record("c"),
+        np.arange(N) % 9 == 0, f"rows of another class than {BAD}",
+    )  # fmt: skip
+
+
 def unit_maps(levels: bool = False) -> UnitMaps:
     x, y = np.linspace(-2, 2, 9), np.linspace(-1, 3, 7)
     one, two = np.meshgrid(x, y)
@@ -267,6 +282,6 @@ def next_rows() -> NextRows:
 def everything() -> list[object]:
     return [
         explanation(), importance(), importance().seats(30), interactions(), rashomon(), curve(), rules(), words(), heads(), attention(),
-        unit_maps(), unit_maps(levels=True), neighbours(), actions(), found(), inquiry(), selection(), selection(rows=True),
+        unit_maps(), unit_maps(levels=True), neighbours(), clusters(), actions(), found(), inquiry(), selection(), selection(rows=True),
         decision(), coverage(), silence(), watch(), next_rows(),
     ]  # fmt: skip

@@ -34,6 +34,7 @@ KINDS: Mapping[str, type] = {
         *(
             results.Actions,
             results.AttentionMaps,
+            results.Clusters,
             results.Curve,
             results.Explanation,
             results.Finding,

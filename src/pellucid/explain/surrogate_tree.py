@@ -21,7 +21,7 @@ from pellucid.random import integer, stream
 from pellucid.results import Rule, Rules
 from pellucid.table import ColumnType, Table
 
-__all__ = ["FAITHFUL", "explain", "strongest"]
+__all__ = ["FAITHFUL", "Tree", "explain", "strongest"]
 
 FAITHFUL = 0.8
 """Fidelity below which a tree does not speak for the model."""
@@ -55,7 +55,7 @@ def explain(question: Question) -> Rules:
     decide = Decisions.of(question.view, answers[grow])
     copies = []
     for size in [s for s in SIZES if s < leaves] + [leaves]:
-        tree = _Tree(table, names, answers, decide, grow, size, asked.whole(question, "depth", 1, 30), question.seed)
+        tree = Tree(table, names, answers, decide, grow, size, asked.whole(question, "depth", 1, 30), question.seed)
         score, error = _fidelity(decide, answers[choose], tree.predict(table.take(choose)))
         copies.append((tree, score, error))
     best = max(range(len(copies)), key=lambda i: copies[i][1])
@@ -123,7 +123,7 @@ def strongest(question: Question, table: Table, k: int, rows: int) -> tuple[str,
     return tuple(chosen) or question.players.names[:1]
 
 
-class _Tree:
+class Tree:
     """A tree on ranks of cells, read back as conditions in the user's units and names."""
 
     def __init__(
@@ -236,7 +236,7 @@ def _fidelity(decide: Decisions, truth: FloatArray, copy: FloatArray) -> tuple[f
 
 
 def _answer(
-    question: Question, table: Table, answers: FloatArray, tree: _Tree, decide: Decisions, players: tuple[str, ...], copies: list[Any]
+    question: Question, table: Table, answers: FloatArray, tree: Tree, decide: Decisions, players: tuple[str, ...], copies: list[Any]
 ) -> Rules:
     """Return the rules with their figures on the held-out rows."""
     copy = tree.predict(table)

@@ -125,6 +125,19 @@ ENTRIES: tuple[Entry, ...] = (
         source="Craven and Shavlik 1996, papers.nips.cc/paper/1152",
     ),
     Entry(
+        name="row_clusters",
+        kind="explain",
+        target="pellucid.explain.row_clusters:explain",
+        question="why",
+        needs=("black box", "background", "whole table"),
+        gives="Clusters",
+        options={"by": "occlusion", "reasons": None, "clusters": None, "direction": False, "neighbours": 15, "rows": 500},
+        summary="Rows grouped by what decided them, each group with its columns, a rule on its cells, and its share of wrong rows.",
+        cost="that of the method named in by; 20 eigenvectors of an (N, N) matrix, N at most the option rows",
+        source="Ng, Jordan and Weiss 2001, papers.nips.cc/paper/2092; Newman and Girvan 2004, doi:10.1103/PhysRevE.69.026113; "
+        "Damle, Minden and Ying 2018, doi:10.1093/imaiai/iay008",
+    ),
+    Entry(
         name="anchors",
         kind="explain",
         target="pellucid.explain.anchors:explain",

@@ -19,6 +19,7 @@ from pellucid.errors import RequestError
 from pellucid.results import (
     Actions,
     AttentionMaps,
+    Clusters,
     Coverage,
     Curve,
     Explanation,
@@ -215,6 +216,7 @@ class ReportData:
     texts : what single words of text cells do, for the same N rows.
     units : what single units answer to two columns; its ``activation`` is of the same N rows.
     attention : where a network that attends looks.
+    clusters : the explained rows grouped by what decided them.
     others : further explanations of the same rows by other methods, to show agreement.
     trials : trials of the explanations; ``Trial.subject`` is the method's registry name. Trials of other things have their own subject.
     positions : (N,) positions in the source file of the explained rows, from 0; None = labels of ``explanation.data``.
@@ -269,6 +271,7 @@ class ReportData:
     texts: Words | None = None
     units: UnitMaps | None = None
     attention: AttentionMaps | None = None
+    clusters: Clusters | None = None
     others: tuple[Explanation, ...] = ()
     trials: tuple[Trial, ...] = ()
     positions: npt.NDArray[np.int64] | None = None

@@ -6,6 +6,7 @@ O outputs, K members.
 
 from pellucid.results.account import Account
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
+from pellucid.results.clusters import Clusters
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
 from pellucid.results.fills import Fills
@@ -29,6 +30,7 @@ __all__ = [
     "Account",
     "Actions",
     "AttentionMaps",
+    "Clusters",
     "CostOfShift",
     "Coverage",
     "Curve",

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import ArgumentError, RequestError, quote
-from pellucid.report.charts import certainty, curves, data, global_, inside, lists, local, maps, promises, text, together, trials
+from pellucid.report.charts import certainty, clusters, curves, data, global_, inside, lists, local, maps, promises, text, together, trials
 from pellucid.report.charts.certainty import reliability_chart
 from pellucid.report.charts.style import fold_title, told_trials
 from pellucid.report.facts import Calibration, MissingPattern
 from pellucid.results import (
     Actions,
     AttentionMaps,
+    Clusters,
     Coverage,
     Curve,
     Decision,
@@ -99,6 +100,7 @@ _KINDS: dict[type, dict[str, Draw]] = {
     Words: {"words": lambda result, ask: text.words(result, ask.first, ask.column, ask.of)},
     Heads: {"heads": lambda result, ask: inside.heads(result, ask.of)},
     AttentionMaps: {"attention": lambda result, ask: inside.attention(result, ask.row)},
+    Clusters: {"rows": _plain(clusters.rows), "reasons": _plain(clusters.reasons), "wrong": _plain(clusters.wrong)},
     UnitMaps: {"units": lambda result, ask: inside.units(result, ask.row)},
     Neighbours: {"neighbours": lambda result, ask: lists.neighbours(result, ask.first)},
     Actions: {
@@ -181,6 +183,7 @@ def chart(
         Heads         ``"heads"``
         AttentionMaps ``"attention"``, layer and head chosen from a list
         UnitMaps      ``"units"``
+        Clusters      ``"rows"``, ``"reasons"``; where labels are known ``"wrong"``
         Neighbours    ``"neighbours"``
         Actions       ``"responsiveness"``, ``"options"``
         Decision      ``"costs"``
