@@ -16,6 +16,7 @@ from pellucid.results import (
     FoundRows,
     Heads,
     Importance,
+    Importances,
     Inquiry,
     Interactions,
     Neighbours,
@@ -71,6 +72,18 @@ def importance() -> Importance:
 
 
 PAIRS = ((NAMES[0], NAMES[1]), (NAMES[0], NAMES[2]), (NAMES[1], NAMES[2]), (NAMES[2], NAMES[3]))
+
+
+def importances() -> Importances:
+    values = np.random.default_rng(0).random((4, 3))
+    interval = np.stack([values - 0.1, values + 0.1], -1)
+    interval[:, 2] = np.nan
+    ways = ("shapley", "permutation", f"built-in {BAD}")
+    scores = pd.DataFrame([{"rows": "outside", "n": 40, "metric": BAD, "value": 0.5, "low": 0.4, "high": 0.6, "null": 0.0}])
+    return Importances(
+        NAMES, ways, values, interval, ("points", BAD, "gain"), np.eye(3), 0.9, {BAD: ("a", "b")}, scores, f"they agree {BAD}",
+        "importances", record("i"),
+    )  # fmt: skip
 
 
 def interactions() -> Interactions:
@@ -281,7 +294,8 @@ def next_rows() -> NextRows:
 
 def everything() -> list[object]:
     return [
-        explanation(), importance(), importance().seats(30), interactions(), rashomon(), curve(), rules(), words(), heads(), attention(),
+        explanation(), importance(), importance().seats(30), importances(), interactions(), rashomon(), curve(), rules(),
+        words(), heads(), attention(),
         unit_maps(), unit_maps(levels=True), neighbours(), clusters(), actions(), found(), inquiry(), selection(), selection(rows=True),
         decision(), coverage(), silence(), watch(), next_rows(),
     ]  # fmt: skip

@@ -21,7 +21,7 @@ from pellucid.random import integer, stream
 from pellucid.results import Rule, Rules
 from pellucid.table import ColumnType, Table
 
-__all__ = ["FAITHFUL", "Tree", "explain", "strongest"]
+__all__ = ["FAITHFUL", "Tree", "explain", "fidelity_of", "strongest"]
 
 FAITHFUL = 0.8
 """Fidelity below which a tree does not speak for the model."""
@@ -56,7 +56,7 @@ def explain(question: Question) -> Rules:
     copies = []
     for size in [s for s in SIZES if s < leaves] + [leaves]:
         tree = Tree(table, names, answers, decide, grow, size, asked.whole(question, "depth", 1, 30), question.seed)
-        score, error = _fidelity(decide, answers[choose], tree.predict(table.take(choose)))
+        score, error = fidelity_of(decide, answers[choose], tree.predict(table.take(choose)))
         copies.append((tree, score, error))
     best = max(range(len(copies)), key=lambda i: copies[i][1])
     floor = copies[best][1] - copies[best][2]
@@ -139,6 +139,7 @@ class Tree:
         settings: dict[str, Any] = {"max_leaf_nodes": leaves, "max_depth": depth, "min_samples_leaf": max(1, len(rows) // 100)}
         goal = target / np.maximum(target.std(0), 1e-12) if decide.labels is None else target.argmax(1)
         model = kind(**settings, random_state=integer(seed, "tree") % 2**31).fit(x, goal)
+        self.importance = np.asarray(model.feature_importances_)
         self.gone = [bool(table.missing(c).any()) for c in names]
         place = model.apply(x)
         self.leaves = [(c, self._value(answers[rows][place == leaf], decide)) for leaf, c in self._paths(model.tree_)]
@@ -222,7 +223,7 @@ class _Scale:
         return Condition(self.name, few, 0.0, shown, left_missing), Condition(self.name, many, 0.0, shown, right_missing)
 
 
-def _fidelity(decide: Decisions, truth: FloatArray, copy: FloatArray) -> tuple[float, float]:
+def fidelity_of(decide: Decisions, truth: FloatArray, copy: FloatArray) -> tuple[float, float]:
     """Return (fidelity, standard error): share of equal labels, or R^2 over all outputs."""
     if decide.labels is not None:
         share = float(decide.equal(truth, copy).mean())
@@ -240,7 +241,7 @@ def _answer(
 ) -> Rules:
     """Return the rules with their figures on the held-out rows."""
     copy = tree.predict(table)
-    fidelity, error = _fidelity(decide, answers, copy)
+    fidelity, error = fidelity_of(decide, answers, copy)
     equal, n = decide.equal(answers, copy), len(table)
     interval = beta_interval(equal.sum(), n) if decide.labels is not None else (fidelity - 1.96 * error, fidelity + 1.96 * error)
     rules = []

@@ -30,6 +30,18 @@ ENTRIES: tuple[Entry, ...] = (
         source="Covert, Lundberg and Lee 2020, arXiv:2004.00668",
     ),
     Entry(
+        name="importances",
+        kind="explain",
+        target="pellucid.explain.importances:explain",
+        question="why",
+        needs=("black box", "background", "labels", "whole table"),
+        gives="Importances",
+        options={"group": 0.7, "rows": 200, "outside": None},
+        summary="Shapley values, permutation, the model's own importances and a tree's, side by side; outside data scored.",
+        cost="Shapley values of at most rows rows; 5 (P + 1) N model rows, and as many for outside data",
+        source="Lundberg and Lee 2017, arXiv:1705.07874; Breiman 2001, doi:10.1023/A:1010933404324; Craven and Shavlik 1996",
+    ),
+    Entry(
         name="sobol",
         kind="explain",
         target="pellucid.explain.sobol:explain",

@@ -11,6 +11,7 @@ from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
 from pellucid.results.fills import Fills
 from pellucid.results.groups import Gap, GroupTable, Rate
+from pellucid.results.importances import Importances
 from pellucid.results.inside import AttentionMaps, UnitMaps
 from pellucid.results.learning import LearningCurve
 from pellucid.results.maps import Map, Representatives, Scatter
@@ -44,6 +45,7 @@ __all__ = [
     "GroupTable",
     "Heads",
     "Importance",
+    "Importances",
     "Inquiry",
     "Interactions",
     "Leaderboard",

@@ -23,6 +23,7 @@ from pellucid.results import (
     FoundRows,
     Heads,
     Importance,
+    Importances,
     Inquiry,
     Interactions,
     Leaderboard,
@@ -89,6 +90,7 @@ _KINDS: dict[type, dict[str, Draw]] = {
         "errors": lambda result, ask: local.errors(result, ask.first, ask.of),
     },
     Importance: {"importance": _plain(global_.importance), "seats": _plain(global_.seats)},
+    Importances: {"importances": _plain(global_.side_by_side), "agreement": _plain(global_.rank_agreement)},
     Interactions: {
         "pairs": lambda result, ask: together.pairs(result, ask.row, ask.of),
         "matrix": lambda result, ask: together.matrix(result, ask.row, ask.of),
@@ -176,6 +178,7 @@ def chart(
         ============= =====================================================================================
         Explanation   ``"importance"``, ``"beeswarm"``, ``"waterfall"``, ``"dependence"``, ``"errors"``
         Importance    ``"importance"``, ``"seats"``
+        Importances   ``"importances"``, ``"agreement"``
         Interactions  ``"pairs"``, ``"matrix"``; over nearly equal models ``"swarm"``, ``"halo"``
         Curve         ``"curves"``
         Rules         ``"rules"``
