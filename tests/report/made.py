@@ -19,6 +19,7 @@ from pellucid.results import (
     Importances,
     Inquiry,
     Interactions,
+    LayerProbes,
     Neighbours,
     NextRows,
     RiskCoverage,
@@ -180,6 +181,15 @@ def attention() -> AttentionMaps:
     return AttentionMaps(values, ("(answer)", *NAMES), "share of attention", "attention_maps", record("a"), np.arange(N))
 
 
+def layer_probes() -> LayerProbes:
+    rng = np.random.default_rng(0)
+    one, two = rng.random((2, 3)), rng.random(3)
+    return LayerProbes(
+        ("tokens", f"last {BAD}"), ("(target)", "age", BAD), ("target", "column", "column"), one, one / 10, one / 20, one, two, one,
+        np.array([np.nan, 0.5, 0.4]), np.array([np.nan, 0.05, 0.04]), f"read {BAD}", "layer_probes", record("l"),
+    )  # fmt: skip
+
+
 def clusters() -> Clusters:
     rng = np.random.default_rng(0)
     labels = 1 + (np.arange(N) % 3 == 0).astype(int)
@@ -296,6 +306,7 @@ def everything() -> list[object]:
     return [
         explanation(), importance(), importance().seats(30), importances(), interactions(), rashomon(), curve(), rules(),
         words(), heads(), attention(),
-        unit_maps(), unit_maps(levels=True), neighbours(), clusters(), actions(), found(), inquiry(), selection(), selection(rows=True),
+        unit_maps(), unit_maps(levels=True), neighbours(), clusters(), layer_probes(), actions(), found(),
+        inquiry(), selection(), selection(rows=True),
         decision(), coverage(), silence(), watch(), next_rows(),
     ]  # fmt: skip

@@ -260,4 +260,16 @@ ENTRIES: tuple[Entry, ...] = (
         cost="2 (N + points^2) forward passes, and 8 (C + 1) to choose the columns",
         source="Smilkov, Carter, Sculley, Viegas and Wattenberg 2017, arXiv:1708.03788",
     ),
+    Entry(
+        name="layer_probes",
+        kind="explain",
+        target="pellucid.explain.layer_probes:explain",
+        question="why",
+        needs=("hidden", "whole table"),
+        gives="LayerProbes",
+        options={"rows": 1000, "withheld": None, "features": None},
+        summary="What a linear model reads in each layer, target and columns, beside their share of the layer and their effect.",
+        cost="L forward passes and 2 per column of at most rows rows; a singular value decomposition per layer and fold",
+        source="Alain, Bengio 2016, arXiv:1610.01644; Sharif Razavian et al. 2014, arXiv:1403.6382; Lampinen et al. 2024, arXiv:2405.05847",
+    ),
 )

@@ -13,6 +13,7 @@ from pellucid.results.fills import Fills
 from pellucid.results.groups import Gap, GroupTable, Rate
 from pellucid.results.importances import Importances
 from pellucid.results.inside import AttentionMaps, UnitMaps
+from pellucid.results.layers import LayerProbes
 from pellucid.results.learning import LearningCurve
 from pellucid.results.maps import Map, Representatives, Scatter
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
@@ -48,6 +49,7 @@ __all__ = [
     "Importances",
     "Inquiry",
     "Interactions",
+    "LayerProbes",
     "Leaderboard",
     "LearningCurve",
     "Map",

@@ -26,6 +26,7 @@ from pellucid.results import (
     Importances,
     Inquiry,
     Interactions,
+    LayerProbes,
     Leaderboard,
     Map,
     Neighbours,
@@ -103,6 +104,7 @@ _KINDS: dict[type, dict[str, Draw]] = {
     Heads: {"heads": lambda result, ask: inside.heads(result, ask.of)},
     AttentionMaps: {"attention": lambda result, ask: inside.attention(result, ask.row)},
     Clusters: {"rows": _plain(clusters.rows), "reasons": _plain(clusters.reasons), "wrong": _plain(clusters.wrong)},
+    LayerProbes: {"layers": _plain(inside.layers), "bias": _plain(inside.bias)},
     UnitMaps: {"units": lambda result, ask: inside.units(result, ask.row)},
     Neighbours: {"neighbours": lambda result, ask: lists.neighbours(result, ask.first)},
     Actions: {
@@ -186,6 +188,7 @@ def chart(
         Heads         ``"heads"``
         AttentionMaps ``"attention"``, layer and head chosen from a list
         UnitMaps      ``"units"``
+        LayerProbes   ``"layers"``, ``"bias"``
         Clusters      ``"rows"``, ``"reasons"``; where labels are known ``"wrong"``
         Neighbours    ``"neighbours"``
         Actions       ``"responsiveness"``, ``"options"``
