@@ -22,6 +22,7 @@ from pellucid.results import (
     LayerProbes,
     Neighbours,
     NextRows,
+    Resemblance,
     RiskCoverage,
     Rule,
     Rules,
@@ -190,6 +191,15 @@ def layer_probes() -> LayerProbes:
     )  # fmt: skip
 
 
+def resemblance() -> Resemblance:
+    rng = np.random.default_rng(0)
+    falls = rng.random((N, 2, 4))
+    return Resemblance(
+        np.asarray(frame().index), rng.integers(0, 12, (N, 2)), frame(), frame(12), NAMES, rng.random((N, 2)), falls, falls / 10,
+        (0.9, 0.8, 0.95), "exp(-distance)", "resemblance", record("r"),
+    )  # fmt: skip
+
+
 def clusters() -> Clusters:
     rng = np.random.default_rng(0)
     labels = 1 + (np.arange(N) % 3 == 0).astype(int)
@@ -306,7 +316,7 @@ def everything() -> list[object]:
     return [
         explanation(), importance(), importance().seats(30), importances(), interactions(), rashomon(), curve(), rules(),
         words(), heads(), attention(),
-        unit_maps(), unit_maps(levels=True), neighbours(), clusters(), layer_probes(), actions(), found(),
+        unit_maps(), unit_maps(levels=True), neighbours(), resemblance(), clusters(), layer_probes(), actions(), found(),
         inquiry(), selection(), selection(rows=True),
         decision(), coverage(), silence(), watch(), next_rows(),
     ]  # fmt: skip

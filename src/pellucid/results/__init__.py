@@ -20,6 +20,7 @@ from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.promises import Coverage, NextRows, RiskCoverage, Watch
 from pellucid.results.repairs import Repairs, RepairTrace
+from pellucid.results.resemblance import Resemblance
 from pellucid.results.scaled import Reduction, Scaled
 from pellucid.results.selection import Selection
 from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules, Words
@@ -61,6 +62,7 @@ __all__ = [
     "RepairTrace",
     "Repairs",
     "Representatives",
+    "Resemblance",
     "Result",
     "RiskCoverage",
     "Rule",

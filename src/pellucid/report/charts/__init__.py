@@ -33,6 +33,7 @@ from pellucid.results import (
     NextRows,
     Prediction,
     Representatives,
+    Resemblance,
     RiskCoverage,
     Rules,
     Scatter,
@@ -107,6 +108,7 @@ _KINDS: dict[type, dict[str, Draw]] = {
     LayerProbes: {"layers": _plain(inside.layers), "bias": _plain(inside.bias)},
     UnitMaps: {"units": lambda result, ask: inside.units(result, ask.row)},
     Neighbours: {"neighbours": lambda result, ask: lists.neighbours(result, ask.first)},
+    Resemblance: {"resemblance": lambda result, ask: lists.resemblance(result, ask.first)},
     Actions: {
         "responsiveness": lambda result, ask: lists.actions(result, ask.row),
         "options": lambda result, ask: lists.options(result, ask.row),
@@ -190,7 +192,7 @@ def chart(
         UnitMaps      ``"units"``
         LayerProbes   ``"layers"``, ``"bias"``
         Clusters      ``"rows"``, ``"reasons"``; where labels are known ``"wrong"``
-        Neighbours    ``"neighbours"``
+        Neighbours    ``"neighbours"``; Resemblance ``"resemblance"``
         Actions       ``"responsiveness"``, ``"options"``
         Decision      ``"costs"``
         Inquiry       ``"asked"``
