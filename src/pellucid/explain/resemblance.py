@@ -18,7 +18,7 @@ from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.results import Resemblance
 from pellucid.table import Table
-from pellucid.training.familiarity import RowSpace, squared_distances
+from pellucid.training.familiarity import RowSpace, squared_gaps
 
 __all__ = ["explain"]
 
@@ -51,7 +51,7 @@ class _States:
 def explain(question: Question) -> Resemblance:
     """Return for each row the ``k`` known rows most like it in a layer, and per column how far that likeness falls without the cell.
 
-    Nauta, Jutte, Provoost and Seifert 2020, arXiv:2011.02863: a prototype is told by the characteristics whose change lowers the similarity.
+    Nauta and others 2020, arXiv:2011.02863: a prototype is told by the characteristics whose change lowers the similarity.
     Similarity is exp(-d / m), d the distance of the two states and m the median distance of two known rows: 1 for equal states. A
     column's cells are replaced by those of ``draws`` other known rows, and the mean fall is the value. Networks of prototypes are asked in
     the layer where they compare rows, others in the last one; ``layer="cells"`` asks the cells themselves.
@@ -112,8 +112,7 @@ def _distances(one: FloatArray, two: FloatArray, numbers: int | None) -> FloatAr
     """Return the distances (n,) of the rows of two arrays (n, H), line by line."""
     if numbers is None:
         return np.asarray(np.linalg.norm(one - two, axis=1))
-    each = [squared_distances(a[None], b[None], numbers).sum() for a, b in zip(one, two)]
-    return np.sqrt(np.array(each, np.float64))
+    return np.asarray(np.sqrt(squared_gaps(one, two, numbers).sum(1)))
 
 
 def _similarity(states: FloatArray, kept: FloatArray, places: Ints, numbers: int | None, usual: float) -> FloatArray:
