@@ -14,6 +14,7 @@ from pellucid.results import (
     Decision,
     Explanation,
     FoundRows,
+    HeadImportance,
     Heads,
     Importance,
     Importances,
@@ -177,6 +178,16 @@ def heads() -> Heads:
     return Heads(values, ("yes", BAD), "log-odds", "head_contributions", record("h"), np.arange(N).astype(object))
 
 
+def head_importance() -> HeadImportance:
+    rng = np.random.default_rng(0)
+    value = rng.random((2, 3))
+    looks = rng.dirichlet(np.ones(5), (2, 3))
+    pattern = np.array([[1, 1, 2], [1, 2, 2]])
+    return HeadImportance(
+        value, value / 10, value, 0.9, ("(answer)", *NAMES), looks, 1 + value, pattern, f"head {BAD}", BAD, "head_pruning", record("h")
+    )
+
+
 def attention() -> AttentionMaps:
     values = np.random.default_rng(0).dirichlet(np.ones(5), (N, 2, 3, 5))
     return AttentionMaps(values, ("(answer)", *NAMES), "share of attention", "attention_maps", record("a"), np.arange(N))
@@ -315,7 +326,7 @@ def next_rows() -> NextRows:
 def everything() -> list[object]:
     return [
         explanation(), importance(), importance().seats(30), importances(), interactions(), rashomon(), curve(), rules(),
-        words(), heads(), attention(),
+        words(), heads(), head_importance(), attention(),
         unit_maps(), unit_maps(levels=True), neighbours(), resemblance(), clusters(), layer_probes(), actions(), found(),
         inquiry(), selection(), selection(rows=True),
         decision(), coverage(), silence(), watch(), next_rows(),

@@ -28,6 +28,7 @@ CLUSTERED = 40
 CELLS = 20_000
 """Most values of interactions that are kept: rows times sets."""
 TREE_ROWS = 4000
+HEAD_ROWS = 200
 PASSES = 30
 """Fewest passes of the sampler over a row's pairs that give errors worth drawing."""
 
@@ -97,6 +98,7 @@ def _questions(ask: Further) -> Sequence[tuple[str, str, Callable[[Further], Any
         (any(s.test.schema[c].type is ColumnType.TEXT for c in s.test.features), "texts", "Which words count", _texts),
         (s.differentiable and len(ask.columns) > 1, "units", "What single units answer to", _units),
         (s.attends, "attention", "Where the network looks", _attention),
+        (s.attends and s.knows_truth, "heads", "What the attention heads are worth", _heads),
         (ask.reasons is not None and len(ask.rows) >= CLUSTERED, "clusters", "Rows decided for the same reason", _clusters),
     ]
     return [(name, what, make) for asked, name, what, make in every if asked]
@@ -141,6 +143,14 @@ def _units(ask: Further) -> Any:
 
 def _attention(ask: Further) -> Any:
     return ask.explain("attention_maps", ask.rows, budget=None, rows=MAPS)
+
+
+def _heads(ask: Further) -> Any:
+    from pellucid.explain import explain
+
+    s = ask.subject
+    rows = s.some_rows(HEAD_ROWS, ask.seed)
+    return explain(s.model, s.rows(rows), method="head_pruning", random_state=ask.seed, y=s.truth(rows))
 
 
 def _clusters(ask: Further) -> Any:

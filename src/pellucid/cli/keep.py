@@ -38,6 +38,7 @@ KINDS: Mapping[str, type] = {
             results.Curve,
             results.Explanation,
             results.Finding,
+            results.HeadImportance,
             results.Importance,
             results.Interactions,
             results.Leaderboard,

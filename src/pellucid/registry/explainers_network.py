@@ -215,6 +215,18 @@ ENTRIES: tuple[Entry, ...] = (
         source="Michel, Levy and Neubig 2019, arXiv:1905.10650",
     ),
     Entry(
+        name="head_pruning",
+        kind="explain",
+        target="pellucid.explain.head_pruning:explain",
+        question="why",
+        needs=("parts", "gradients", "labels", "whole table"),
+        gives="HeadImportance",
+        options={"rows": 300},
+        summary="How much worse the model becomes without each attention head, an estimate of it, and the patterns in which heads look.",
+        cost="L heads + 2 forward passes and O passes back of at most rows rows",
+        source="Michel, Levy and Neubig 2019, arXiv:1905.10650; Voita et al. 2019, arXiv:1905.09418; Li et al. 2023, arXiv:2303.13731",
+    ),
+    Entry(
         name="masks",
         kind="explain",
         target="pellucid.explain.masks:explain",

@@ -318,6 +318,7 @@ def context(data: ReportData) -> dict[str, Any]:
         "rules": _rules(data),
         "told": _told(data),
         "changes": _changes(data),
+        "head_words": "" if data.heads is None else w.clean(data.heads.words, 300),
         "cluster_words": "" if data.clusters is None else w.capital(w.clean(data.clusters.words, 500)),
         "badges": {**{n: verdict.methods.get(n, "untested") for n in ("attention",)}, **verdict.methods},
         "columns": [_column(c, data.n_rows) for c in data.columns],

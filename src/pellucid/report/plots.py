@@ -109,6 +109,13 @@ def _further_plots(data: ReportData) -> dict[str, Plot]:
         )
     if data.attention is not None:
         out["attention"] = _plot("attention", chart(data.attention), "Map: which column looks at which; layer and head can be chosen.")
+    if data.heads is not None:
+        lines = [
+            (str(r["pattern"]), str(r["heads"]), w.clean(str(r["looks_at"]), 160), w.number(float(r["strength"]), 0.1))
+            for r in data.heads.patterns().to_dict("records")
+        ]
+        head = ("pattern", "heads", "looks at", "tokens looked at")
+        out["heads"] = _plot("heads", chart(data.heads), f"Bars: {w.clean(data.heads.words, 300)}.", head, lines)
     return out | _cluster_plots(data)
 
 

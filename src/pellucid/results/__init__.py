@@ -11,6 +11,7 @@ from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
 from pellucid.results.fills import Fills
 from pellucid.results.groups import Gap, GroupTable, Rate
+from pellucid.results.heads import HeadImportance
 from pellucid.results.importances import Importances
 from pellucid.results.inside import AttentionMaps, UnitMaps
 from pellucid.results.layers import LayerProbes
@@ -45,6 +46,7 @@ __all__ = [
     "FoundRows",
     "Gap",
     "GroupTable",
+    "HeadImportance",
     "Heads",
     "Importance",
     "Importances",

@@ -21,6 +21,7 @@ from pellucid.results import (
     Explanation,
     Finding,
     FoundRows,
+    HeadImportance,
     Heads,
     Importance,
     Importances,
@@ -102,6 +103,7 @@ _KINDS: dict[type, dict[str, Draw]] = {
     Curve: {"curves": lambda result, ask: curves.curves(result, ask.column, ask.output, dict(ask.units))},
     Rules: {"rules": lambda result, ask: lists.rules(result, ask.row)},
     Words: {"words": lambda result, ask: text.words(result, ask.first, ask.column, ask.of)},
+    HeadImportance: {"head_importance": _plain(inside.head_importance)},
     Heads: {"heads": lambda result, ask: inside.heads(result, ask.of)},
     AttentionMaps: {"attention": lambda result, ask: inside.attention(result, ask.row)},
     Clusters: {"rows": _plain(clusters.rows), "reasons": _plain(clusters.reasons), "wrong": _plain(clusters.wrong)},
@@ -187,7 +189,7 @@ def chart(
         Curve         ``"curves"``
         Rules         ``"rules"``
         Words         ``"words"``
-        Heads         ``"heads"``
+        Heads         ``"heads"``; HeadImportance ``"head_importance"``
         AttentionMaps ``"attention"``, layer and head chosen from a list
         UnitMaps      ``"units"``
         LayerProbes   ``"layers"``, ``"bias"``
