@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pellucid.table import Table
 
 __all__ = [
+    "BuiltInImportance",
     "DifferentiablePredictor",
     "FittedExplainer",
     "FloatArray",
@@ -112,6 +113,15 @@ class HiddenPredictor(Predictor, Protocol):
 
     def hidden(self, table: Table, layer: str | None = None) -> FloatArray:
         """Return the state of one layer (N, H), of the last one where none is named."""
+        ...
+
+
+@runtime_checkable
+class BuiltInImportance(Predictor, Protocol):
+    """A predictor whose model may say by itself how important its columns are."""
+
+    def built_in(self, table: Table) -> tuple[str, FloatArray] | None:
+        """Return (what the numbers are, one per column (C,)), read off the model for these rows; None where it has none."""
         ...
 
 

@@ -74,3 +74,17 @@ def test_output_and_budget_are_handed_on(run, linear_model, people_csv):
 
 def test_something_must_come_of_it(run, linear_model, people_csv):
     assert run("explain", linear_model, people_csv).code == 2
+
+
+def test_importances_score_an_outside_file_in_the_same_command(run, linear_model, people_csv, tmp_path):
+    out, outside = tmp_path / "importances.csv", tmp_path / "outside.csv"
+    people = pd.read_csv(people_csv)
+    people.sample(len(people), replace=True, random_state=0).to_csv(outside, index=False)
+    options = ("--option", f"outside={outside}", "--option", "rows=20")
+    done = run("explain", linear_model, people_csv, "--method", "importances", *options, "--out", out)
+    assert done.code == 0, done.err
+    assert {"shapley", "permutation", "built-in", "tree copy", "permutation, outside"} <= set(pd.read_csv(out))
+    assert "Outside the model takes away" in " ".join(done.out.split())
+    people.drop(columns=people.columns[-1]).to_csv(outside, index=False)
+    wrong = run("explain", linear_model, people_csv, "--method", "importances", *options, "--out", out)
+    assert wrong.code == 1

@@ -118,3 +118,23 @@ def test_a_network_finds_the_planted_word():
     first = [answer.top(i, 1)[0] for i in range(8)]
     assert sum(word == "luxury" for _, word, _ in first) >= 7
     assert np.mean([value for _, _, value in first]) > 1
+
+
+def test_the_words_of_a_linear_text_model_are_its_coefficients():
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    rng, names = np.random.default_rng(0), np.array(["good", "bad", "fine", "poor", "room", "view"])
+    texts = [" ".join(rng.choice(names, rng.integers(2, 5), replace=False)) for _ in range(150)]
+    liked = np.array([("good" in t) + ("fine" in t) - ("bad" in t) - ("poor" in t) + 0.3 * rng.normal() > 0 for t in texts])
+    model = make_pipeline(CountVectorizer(), LogisticRegression()).fit(texts, liked)
+    weight = dict(zip(model[0].get_feature_names_out(), model[-1].coef_[0]))
+    frame = pd.DataFrame({"text": texts})
+    options = {"columns": ["text"]}
+    answer = explain(
+        lambda X: model.decision_function(X["text"]), frame.head(10), method="occlusion_words", background=frame, options=options
+    )
+    for words, values in zip(answer.words["text"], answer.values["text"]):
+        np.testing.assert_allclose(values[:, 0], [weight[w] for w in words], atol=1e-12)
+    assert [w for _, w, _ in answer.top(0, 2)] == sorted(texts[0].split(), key=lambda w: -abs(weight[w]))[:2]

@@ -8,17 +8,22 @@ import pandas as pd
 from pellucid.results import (
     Actions,
     AttentionMaps,
+    Clusters,
     Coverage,
     Curve,
     Decision,
     Explanation,
     FoundRows,
+    HeadImportance,
     Heads,
     Importance,
+    Importances,
     Inquiry,
     Interactions,
+    LayerProbes,
     Neighbours,
     NextRows,
+    Resemblance,
     RiskCoverage,
     Rule,
     Rules,
@@ -70,6 +75,18 @@ def importance() -> Importance:
 
 
 PAIRS = ((NAMES[0], NAMES[1]), (NAMES[0], NAMES[2]), (NAMES[1], NAMES[2]), (NAMES[2], NAMES[3]))
+
+
+def importances() -> Importances:
+    values = np.random.default_rng(0).random((4, 3))
+    interval = np.stack([values - 0.1, values + 0.1], -1)
+    interval[:, 2] = np.nan
+    ways = ("shapley", "permutation", f"built-in {BAD}")
+    scores = pd.DataFrame([{"rows": "outside", "n": 40, "metric": BAD, "value": 0.5, "low": 0.4, "high": 0.6, "null": 0.0}])
+    return Importances(
+        NAMES, ways, values, interval, ("points", BAD, "gain"), np.eye(3), 0.9, {BAD: ("a", "b")}, scores, f"they agree {BAD}",
+        "importances", record("i"),
+    )  # fmt: skip
 
 
 def interactions() -> Interactions:
@@ -161,9 +178,51 @@ def heads() -> Heads:
     return Heads(values, ("yes", BAD), "log-odds", "head_contributions", record("h"), np.arange(N).astype(object))
 
 
+def head_importance() -> HeadImportance:
+    rng = np.random.default_rng(0)
+    value = rng.random((2, 3))
+    looks = rng.dirichlet(np.ones(5), (2, 3))
+    pattern = np.array([[1, 1, 2], [1, 2, 2]])
+    return HeadImportance(
+        value, value / 10, value, 0.9, ("(answer)", *NAMES), looks, 1 + value, pattern, f"head {BAD}", BAD, "head_pruning", record("h")
+    )
+
+
 def attention() -> AttentionMaps:
     values = np.random.default_rng(0).dirichlet(np.ones(5), (N, 2, 3, 5))
     return AttentionMaps(values, ("(answer)", *NAMES), "share of attention", "attention_maps", record("a"), np.arange(N))
+
+
+def layer_probes() -> LayerProbes:
+    rng = np.random.default_rng(0)
+    one, two = rng.random((2, 3)), rng.random(3)
+    return LayerProbes(
+        ("tokens", f"last {BAD}"), ("(target)", "age", BAD), ("target", "column", "column"), one, one / 10, one / 20, one, two, one,
+        np.array([np.nan, 0.5, 0.4]), np.array([np.nan, 0.05, 0.04]), f"read {BAD}", "layer_probes", record("l"),
+    )  # fmt: skip
+
+
+def resemblance() -> Resemblance:
+    rng = np.random.default_rng(0)
+    falls = rng.random((N, 2, 4))
+    return Resemblance(
+        np.asarray(frame().index), rng.integers(0, 12, (N, 2)), frame(), frame(12), NAMES, rng.random((N, 2)), falls, falls / 10,
+        (0.9, 0.8, 0.95), "exp(-distance)", "resemblance", record("r"),
+    )  # fmt: skip
+
+
+def clusters() -> Clusters:
+    rng = np.random.default_rng(0)
+    labels = 1 + (np.arange(N) % 3 == 0).astype(int)
+    told = {"cluster": [1, 2], "rows": [26, 14], "share": [0.65, 0.35], "decided_by": [f"{BAD} 80 %", "age 70 %"]}
+    told |= {"rule": [f"city is {BAD}", "age > 40"], "precision": [0.9, 0.8], "covers": [0.9, np.nan]}
+    told |= {"wrong": [1, 5], "rate": [1 / 26, 5 / 14], "low": [0.0, 0.13], "high": [0.2, 0.65], "null": 0.15, "p_value": [1.0, 0.02]}
+    shares = rng.dirichlet(np.ones(4), 2)
+    return Clusters(
+        np.asarray(frame().index), labels, NAMES, shares, shares / 10, pd.DataFrame(told), 0.5, np.full(19, 0.3), rng.normal(0, 1, (N, 2)),
+        np.column_stack([np.arange(N - 1), np.arange(1, N)]), f"2 clusters {BAD}", "share by occlusion", "row_clusters", record("c"),
+        np.arange(N) % 9 == 0, f"rows of another class than {BAD}",
+    )  # fmt: skip
 
 
 def unit_maps(levels: bool = False) -> UnitMaps:
@@ -266,7 +325,9 @@ def next_rows() -> NextRows:
 
 def everything() -> list[object]:
     return [
-        explanation(), importance(), importance().seats(30), interactions(), rashomon(), curve(), rules(), words(), heads(), attention(),
-        unit_maps(), unit_maps(levels=True), neighbours(), actions(), found(), inquiry(), selection(), selection(rows=True),
+        explanation(), importance(), importance().seats(30), importances(), interactions(), rashomon(), curve(), rules(),
+        words(), heads(), head_importance(), attention(),
+        unit_maps(), unit_maps(levels=True), neighbours(), resemblance(), clusters(), layer_probes(), actions(), found(),
+        inquiry(), selection(), selection(rows=True),
         decision(), coverage(), silence(), watch(), next_rows(),
     ]  # fmt: skip

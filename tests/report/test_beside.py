@@ -54,6 +54,8 @@ def full():
         ),
         units=dataclasses.replace(made.unit_maps(), index=index, activation=rng.normal(0, 1, (n, 3)), points=frame_of(n)),
         attention=made.attention(),
+        clusters=made.clusters(),
+        heads=made.head_importance(),
     )  # fmt: skip
 
 
@@ -147,7 +149,8 @@ def test_the_account_of_a_row_is_that_of_its_answer(data, page):
 
 def test_every_part_has_its_figure_and_twin(data):
     plots = plots_of(data)
-    assert {"pairs", "matrix", "curve0", "curve3", "actions", "units", "attention"} <= set(plots)
+    assert {"pairs", "matrix", "curve0", "curve3", "actions", "units", "attention", "clusters", "cluster_errors", "heads"} <= set(plots)
+    assert plots["cluster_errors"].rows[1][1] == "5 of 14"
     assert len(plots["curve0"].rows) == 13
     assert all(p.alt for p in plots.values())
     found = context(data)

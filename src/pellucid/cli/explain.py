@@ -75,6 +75,9 @@ def explain(
         lines = f"{len(table)} rows" if isinstance(made, Explanation) else f"{len(made.to_frame())} lines"
         most = f"; the most weight: {', '.join(made.mean_abs().top(3))}" if isinstance(made, Explanation) else ""
         files = " and ".join(str(p) for p in (out, chart) if p is not None)
+        told = getattr(made, "words", None)  # of explanations a method: --words asks for it
+        if isinstance(told, str) and told:
+            say(told)
         if files:
             say(f"Written: {files} ({lines} by {made.method}{most})")
 

@@ -1,4 +1,4 @@
-"""What a report asks beyond one number per column: pairs, curves, rules, known rows, words, units, attention, what people can change.
+"""What a report asks beyond one number per column: pairs, curves, rules, known rows, words, units, attention, clusters, what people can do.
 
 Each is asked within a budget of seconds. What cannot be answered is said in words, so that the page tells what it does not show.
 """
@@ -23,9 +23,12 @@ CURVES = 4
 NEIGHBOURS = 5
 MAPS = 16
 """Rows whose attention is kept: the page shows the mean, its twin holds each."""
+CLUSTERED = 40
+"""Fewest rows that are grouped by what decided them."""
 CELLS = 20_000
 """Most values of interactions that are kept: rows times sets."""
 TREE_ROWS = 4000
+HEAD_ROWS = 200
 PASSES = 30
 """Fewest passes of the sampler over a row's pairs that give errors worth drawing."""
 
@@ -41,6 +44,7 @@ class Further:
     subject, rows : the model among its test rows, and which of them are explained.
     columns : the columns by their importance, the first the most important.
     seconds : for each single answer. seed : of all draws. want : the wanted answer, or None.
+    reasons : an explanation of the same rows by what would move each answer, or None.
     """
 
     subject: Subject
@@ -49,6 +53,7 @@ class Further:
     seconds: float
     seed: int
     want: Any = None
+    reasons: Explanation | None = None
 
     def explain(self, method: str, of: Ints | slice, *, budget: Any = True, **options: Any) -> Any:
         """Return one answer of the model about some test rows, within the seconds of each answer, or ``budget`` model rows."""
@@ -93,6 +98,8 @@ def _questions(ask: Further) -> Sequence[tuple[str, str, Callable[[Further], Any
         (any(s.test.schema[c].type is ColumnType.TEXT for c in s.test.features), "texts", "Which words count", _texts),
         (s.differentiable and len(ask.columns) > 1, "units", "What single units answer to", _units),
         (s.attends, "attention", "Where the network looks", _attention),
+        (s.attends and s.knows_truth, "heads", "What the attention heads are worth", _heads),
+        (ask.reasons is not None and len(ask.rows) >= CLUSTERED, "clusters", "Rows decided for the same reason", _clusters),
     ]
     return [(name, what, make) for asked, name, what, make in every if asked]
 
@@ -139,6 +146,24 @@ def _units(ask: Further) -> Any:
 
 def _attention(ask: Further) -> Any:
     return ask.explain("attention_maps", ask.rows, budget=None, rows=MAPS)
+
+
+def _heads(ask: Further) -> Any:
+    from pellucid.explain import explain
+
+    s = ask.subject
+    rows = s.some_rows(HEAD_ROWS, ask.seed)
+    return explain(s.model, s.rows(rows), method="head_pruning", random_state=ask.seed, y=s.truth(rows))
+
+
+def _clusters(ask: Further) -> Any:
+    from pellucid.explain import explain
+
+    s = ask.subject
+    return explain(
+        s.model, s.rows(ask.rows), method="row_clusters", background=s.background, random_state=ask.seed, y=s.truth(ask.rows),
+        options={"reasons": ask.reasons},
+    )  # fmt: skip
 
 
 def _actions(ask: Further) -> Actions | None:

@@ -225,7 +225,7 @@ class Job:
         rows = stage("choosing rows", lambda: subject.some_rows(max(FEWEST, min(EXPLAINED, affordable)), self.seed))
         main = stage("explaining", lambda: self._explained(subject, rows, "shapley", b.main))
         others = stage("explaining in other ways", lambda: self._others(subject, rows))
-        further, lost = stage("asking further", lambda: self._further(subject, rows, main))
+        further, lost = stage("asking further", lambda: self._further(subject, rows, main, others))
         trials = stage("trying the explanations", lambda: self._trials(subject, rows, main, others))
         certain = stage("how certain", lambda: subject.certainty(rows, self.seed))
         seen, unseen = stage(
@@ -335,9 +335,12 @@ class Job:
         methods = ["permutation_importance", "occlusion", *inside]
         return [self._explained(subject, rows, m, Budgets.of(self.quick).other) for m in methods]
 
-    def _further(self, subject: Subject, rows: npt.NDArray[np.int64], main: Answer) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def _further(
+        self, subject: Subject, rows: npt.NDArray[np.int64], main: Answer, others: Sequence[Answer]
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
         seconds = Budgets.of(self.quick).further
-        return ask_further(Further(subject, rows, columns_of(main, subject), seconds, self.seed, self.want))
+        moved = next((e for e in others if isinstance(e, Explanation) and e.method == "occlusion"), None)
+        return ask_further(Further(subject, rows, columns_of(main, subject), seconds, self.seed, self.want, moved))
 
     def _trials(self, subject: Subject, rows: npt.NDArray[np.int64], main: Answer, others: Sequence[Answer]) -> list[Trial]:
         from pellucid.evaluate import trial

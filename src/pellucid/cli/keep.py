@@ -34,9 +34,11 @@ KINDS: Mapping[str, type] = {
         *(
             results.Actions,
             results.AttentionMaps,
+            results.Clusters,
             results.Curve,
             results.Explanation,
             results.Finding,
+            results.HeadImportance,
             results.Importance,
             results.Interactions,
             results.Leaderboard,

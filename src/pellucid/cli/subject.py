@@ -65,6 +65,11 @@ class Subject:
             self.cache["attends"] = "attention" in self.model.parts(self.rows(np.arange(min(2, len(self.test)))))
         return bool(self.cache["attends"])
 
+    @property
+    def knows_truth(self) -> bool:
+        """True where every test row has a true answer that the model could give."""
+        return bool(self._known().all())
+
     def some_rows(self, most: int, seed: int) -> npt.NDArray[np.int64]:
         """Return positions among the test rows, drawn at random, in order."""
         n = len(self.test)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.estimators.peers import Arrays, FloatArray, PeerEngine
+from pellucid.table import Table
 
 __all__ = ["CatBoostEngine", "LightGBMEngine", "XGBoostEngine"]
 
@@ -35,6 +36,16 @@ class _Booster(PeerEngine):
     @abstractmethod
     def _margin(self, model: Any, x: FloatArray) -> FloatArray:
         """Each package's own."""
+
+    def built_in(self, table: Table) -> tuple[str, dict[str, float]] | None:
+        """Return what each column's splits gain in training, summed over trees."""
+        return None if self.only is not None else (self.gain_words, self._by_source(np.sum([self._gain(m) for m in self.models], 0)))
+
+    gain_words = "gain of the column's splits"
+
+    @abstractmethod
+    def _gain(self, model: Any) -> FloatArray:
+        """Return the gain (F,) of the splits on each matrix column."""
 
     def _size(self) -> int:
         """Number of leaves of all trees."""
@@ -94,6 +105,9 @@ class LightGBMEngine(_Booster):
     def _margin(self, model: Any, x: FloatArray) -> FloatArray:
         return np.asarray(model.predict(x), float)
 
+    def _gain(self, model: Any) -> FloatArray:
+        return np.asarray(model.feature_importance("gain"), float)
+
     def _leaves(self, model: Any) -> int:
         return sum(int(tree["num_leaves"]) for tree in model.dump_model()["tree_info"])
 
@@ -138,6 +152,10 @@ class XGBoostEngine(_Booster):
     def _margin(self, model: Any, x: FloatArray) -> FloatArray:
         return np.asarray(model.predict(self._matrix(x)), float)
 
+    def _gain(self, model: Any) -> FloatArray:
+        found = model.get_score(importance_type="total_gain")
+        return np.array([float(found.get(f"f{j}", 0.0)) for j in range(len(self.design.names))])
+
     def _leaves(self, model: Any) -> int:
         return sum(tree.count("leaf=") for tree in model.get_dump())
 
@@ -154,6 +172,8 @@ class XGBoostEngine(_Booster):
 
 class CatBoostEngine(_Booster):
     """CatBoost (Prokhorenkova et al. 2018, arXiv:1706.09516)."""
+
+    gain_words = "mean change of the prediction by the column's splits"
 
     def _frame(self, x: FloatArray) -> Any:
         import pandas as pd
@@ -180,6 +200,9 @@ class CatBoostEngine(_Booster):
         if self.task == "regression":
             return np.asarray(model.predict(frame), float)
         return self._spread(model.predict_proba(frame), model.classes_)
+
+    def _gain(self, model: Any) -> FloatArray:
+        return np.asarray(model.get_feature_importance(), float)
 
     def _leaves(self, model: Any) -> int:
         return int(model.get_tree_leaf_counts().sum())

@@ -96,6 +96,15 @@ class Design:
         z = (np.clip(raw, self.low, self.high) - self.mean) / self.scale
         return np.column_stack([np.nan_to_num(z), np.isnan(raw), *hot, vectors])
 
+    def sources(self, encoder: TableEncoder) -> tuple[str, ...]:
+        """Return the source column of each matrix column."""
+        by_kind = {kind: [s.column for s in encoder.slots if s.kind == kind] for kind in ("number", "code", "vector")}
+        vectors = [c for c in by_kind["vector"] for _ in range(encoder.vector_width)]
+        if self.form == "codes":
+            return (*by_kind["number"], *by_kind["code"], *vectors)
+        levels = [c for c, kept in zip(by_kind["code"], self.kept) for _ in kept]
+        return (*by_kind["number"], *by_kind["number"], *levels, *vectors)
+
     @staticmethod
     def _position(codes: npt.NDArray[np.int64], kept: npt.NDArray[np.int64]) -> FloatArray:
         """Return the place of each code among the kept ones; all others share the place after the last."""

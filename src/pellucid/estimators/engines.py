@@ -171,6 +171,10 @@ class FoldedPeer:
         """Return (N, 1, O); peers compute as they do, whatever the precision."""
         return self.peer.members(table.select(self.encoder.columns))
 
+    def built_in(self, table: Table) -> tuple[str, dict[str, float]] | None:
+        """Return (what it is, importance per source column) where the peer has one of its own."""
+        return self.peer.built_in(table.select(self.encoder.columns))
+
     def out_of_fold(self, table: Table, folds: npt.NDArray[np.int64]) -> FloatArray:
         """Return for each planned row (N, O) the answer of the fold peer that did not learn from it."""
         out = np.zeros((len(table), self.peer.n_outputs))

@@ -100,6 +100,17 @@ class PeerEngine(ABC):
         out[:, np.asarray(present, int)] = probabilities
         return out
 
+    def built_in(self, table: Table) -> tuple[str, dict[str, float]] | None:
+        """Return (what it is, importance per source column) where the model has one of its own."""
+        return None
+
+    def _by_source(self, values: FloatArray) -> dict[str, float]:
+        """Return one number per source column from one per matrix column, added up."""
+        out: dict[str, float] = {}
+        for name, value in zip(self.design.sources(self.encoder), values.tolist()):
+            out[name] = out.get(name, 0.0) + value
+        return out
+
     @property
     def size(self) -> int:
         """Number of fitted numbers that the answer is computed from."""
@@ -169,6 +180,15 @@ class LinearEngine(PeerEngine):
         if self.task == "regression":
             return np.asarray(z)
         return self._spread(softmax(np.column_stack([np.zeros(len(z)), z]) if z.shape[1] == 1 else z), self.present)
+
+    def built_in(self, table: Table) -> tuple[str, dict[str, float]] | None:
+        """Return the standard deviation over the rows of each column's term, mean over outputs."""
+        if self.only is not None:
+            return None
+        x, sources = self.design.matrix(self.encoder, table), np.asarray(self.design.sources(self.encoder), object)
+        unit = float(self.target_scale.mean()) if self.task == "regression" else 1.0
+        spread = {c: float((x[:, sources == c] @ self.coef[:, sources == c].T).std(0).mean()) * unit for c in dict.fromkeys(sources)}
+        return "standard deviation of the column's term", spread
 
     def coefficients(self) -> dict[str, FloatArray]:
         """Return the coefficients per matrix column, numbers per original unit, on the log-odds or target scale."""

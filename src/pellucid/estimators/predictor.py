@@ -119,6 +119,12 @@ class EnginePredictor:
         """Return outputs (N, O) on ``scale``."""
         return self._scaled(self.members_raw(table).mean(1), self.calibrator)
 
+    def built_in(self, table: Table) -> tuple[str, FloatArray] | None:
+        """Return (what it is, the model's own importance of each column (C,)); None where it has none."""
+        ask = getattr(self.engine, "built_in", None)
+        found = None if ask is None else ask(table.select(self.columns))
+        return None if found is None else (found[0], np.array([found[1].get(c, 0.0) for c in self.columns]))
+
     def member(self, k: int) -> Predictor:
         """Return member ``k`` alone, uncalibrated, on the same scale."""
         if not 0 <= k < self.n_members:
@@ -227,6 +233,18 @@ class NetworkPredictor(EnginePredictor):
         """
         line = self.calibrator.line if self.classes else (1.0, 0.0)
         return self.engine.shown(table.select(self.columns), line or (1 / self.calibrator.temperature, 0.0), self._only)
+
+    def built_in(self, table: Table) -> tuple[str, FloatArray] | None:
+        """Return the standard deviation over the rows of each column's term, where the network is a listed sum; else None."""
+        shown = self.named_parts(table)
+        if "contributions" not in shown:
+            return None
+        terms = np.array(shown["contributions"], np.float64)
+        pairs = shown.get("pairs")
+        if pairs is not None and pairs.shape[1]:
+            halves = np.eye(len(self.columns))[shown["pair_columns"][0].astype(int)].sum(1) / 2  # (pairs, C)
+            terms += np.einsum("npo,pc->nco", pairs, halves)
+        return "standard deviation of the column's term", np.asarray(terms.std(0).mean(-1))
 
     _only: int | None = None
     checkpoints: tuple[NetworkPredictor, ...] = ()  # the same network earlier in its training, where a refit was asked to keep it

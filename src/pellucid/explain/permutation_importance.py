@@ -77,7 +77,7 @@ def shuffling_error(own: FloatArray, lent: FloatArray, square: FloatArray, repea
 def row_losses(view: View, y: Any, n: int) -> tuple[Any, str]:
     """Return (function from answers (N, O) to losses (N,), name of the loss); the function's second argument picks rows."""
     if y is None:
-        raise RequestError("permutation importance compares with the truth", do="pass y=, or rows that hold the target column")
+        raise RequestError("this method compares with the truth", do="pass y=, or rows that hold the target column")
     labels = np.asarray(y)
     if len(labels) != n:
         raise TargetError("X and y have different lengths", expected=f"{n} labels", got=str(len(labels)))

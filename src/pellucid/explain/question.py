@@ -116,9 +116,10 @@ class Question:
 
 def labels(model: Any, X: Any) -> Any:
     """Return the target's cells where ``X`` holds them (a Table with a target, or a frame with the target column of fit), else None."""
-    if isinstance(X, Table):
-        return None if X.target is None else X.frame[X.target].to_numpy()
     names: tuple[str, ...] = getattr(getattr(model, "target_", None), "names", ())
+    if isinstance(X, Table):
+        known = X.target or (names[0] if len(names) == 1 and names[0] in X.frame.columns else None)
+        return None if known is None else X.frame[known].to_numpy()
     if len(names) == 1 and hasattr(X, "columns") and names[0] in list(X.columns):
         return np.asarray(X[names[0]])
     return None

@@ -21,7 +21,7 @@ from pellucid.random import integer, stream
 from pellucid.results import Rule, Rules
 from pellucid.table import ColumnType, Table
 
-__all__ = ["FAITHFUL", "explain", "strongest"]
+__all__ = ["FAITHFUL", "Tree", "explain", "fidelity_of", "strongest"]
 
 FAITHFUL = 0.8
 """Fidelity below which a tree does not speak for the model."""
@@ -56,8 +56,8 @@ def explain(question: Question) -> Rules:
     decide = Decisions.of(question.view, answers[grow])
     copies = []
     for size in [s for s in SIZES if s < leaves] + [leaves]:
-        tree = _Tree(table, names, answers, decide, grow, size, asked.whole(question, "depth", 1, 30), question.seed)
-        score, error = _fidelity(decide, answers[choose], tree.predict(table.take(choose)))
+        tree = Tree(table, names, answers, decide, grow, size, asked.whole(question, "depth", 1, 30), question.seed)
+        score, error = fidelity_of(decide, answers[choose], tree.predict(table.take(choose)))
         copies.append((tree, score, error))
     best = max(range(len(copies)), key=lambda i: copies[i][1])
     floor = copies[best][1] - copies[best][2]
@@ -124,7 +124,7 @@ def strongest(question: Question, table: Table, k: int, rows: int) -> tuple[str,
     return tuple(chosen) or question.players.names[:1]
 
 
-class _Tree:
+class Tree:
     """A tree on ranks of cells, read back as conditions in the user's units and names."""
 
     def __init__(
@@ -140,6 +140,10 @@ class _Tree:
         settings: dict[str, Any] = {"max_leaf_nodes": leaves, "max_depth": depth, "min_samples_leaf": max(1, len(rows) // 100)}
         goal = target / np.maximum(target.std(0), 1e-12) if decide.labels is None else target.argmax(1)
         model = kind(**settings, random_state=integer(seed, "tree") % 2**31).fit(x, goal)
+        share = dict(zip(names, np.zeros(len(names))))
+        for scale, gain in zip(self.scales, model.feature_importances_):
+            share[scale.name] += float(gain)
+        self.importance = np.array(list(share.values()))
         self.gone = [bool(table.missing(s.name).any()) for s in self.scales]
         place = model.apply(x)
         self.leaves = [(c, self._value(answers[rows][place == leaf], decide)) for leaf, c in self._paths(model.tree_)]
@@ -252,7 +256,7 @@ class _Scale:
         return Condition(self.name, few, 0.0, shown, left_missing), Condition(self.name, many, 0.0, shown, right_missing)
 
 
-def _fidelity(decide: Decisions, truth: FloatArray, copy: FloatArray) -> tuple[float, float]:
+def fidelity_of(decide: Decisions, truth: FloatArray, copy: FloatArray) -> tuple[float, float]:
     """Return (fidelity, standard error): share of equal labels, or R^2 over all outputs."""
     if decide.labels is not None:
         share = float(decide.equal(truth, copy).mean())
@@ -266,11 +270,11 @@ def _fidelity(decide: Decisions, truth: FloatArray, copy: FloatArray) -> tuple[f
 
 
 def _answer(
-    question: Question, table: Table, answers: FloatArray, tree: _Tree, decide: Decisions, players: tuple[str, ...], copies: list[Any]
+    question: Question, table: Table, answers: FloatArray, tree: Tree, decide: Decisions, players: tuple[str, ...], copies: list[Any]
 ) -> Rules:
     """Return the rules with their figures on the held-out rows."""
     copy = tree.predict(table)
-    fidelity, error = _fidelity(decide, answers, copy)
+    fidelity, error = fidelity_of(decide, answers, copy)
     equal, n = decide.equal(answers, copy), len(table)
     interval = beta_interval(equal.sum(), n) if decide.labels is not None else (fidelity - 1.96 * error, fidelity + 1.96 * error)
     rules = []

@@ -6,7 +6,7 @@ levels are the union of those in ``X`` and in the background, integers stay inte
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -148,6 +148,22 @@ def _ask(model: Any) -> tuple[Callable[[Any], Any], str]:
     )
 
 
+def _sources(names: Sequence[str], columns: tuple[str, ...]) -> list[Any]:
+    """Return the place of the column that each made column comes from (``num__age``, ``city_Bern``); None where none fits.
+
+    Examples
+    --------
+    >>> _sources(["num__age", "cat__city_Bern", "age", "other"], ("age", "city"))
+    [0, 1, 0, None]
+    """
+    out: list[Any] = []
+    for name in names:
+        rest = name.split("__", 1)[-1]
+        fits = [c for c in columns if name == c or rest == c or rest.startswith(f"{c}_") or name.startswith(f"{c}_")]
+        out.append(columns.index(max(fits, key=len)) if fits else None)
+    return out
+
+
 class ForeignPredictor:
     """A model from elsewhere behind the common face. See :func:`as_predictor`.
 
@@ -161,6 +177,7 @@ class ForeignPredictor:
 
     def __init__(self, model: Any, X: Any, background: Any, *, scale: str | None = None) -> None:
         self._call, self._kind = _ask(model)
+        self._model = model
         x, self.library = to_pandas(X)
         b, other = to_pandas(background, tuple(map(str, x.columns)))
         if other != self.library:
@@ -226,6 +243,36 @@ class ForeignPredictor:
 
         polars_frame: Any = pl.from_arrow(arrow)
         return polars_frame.cast(self._types)
+
+    def built_in(self, table: Table) -> tuple[str, FloatArray] | None:
+        """Return (what it is, the model's own importance of each column (C,)); None where it has none or its columns cannot be matched.
+
+        ``feature_importances_``, or the size of ``coef_`` (mean over outputs) times the spread of what it multiplies; of a pipeline
+        those of the last step, whose columns are matched by the names that the steps before it give.
+        """
+        last, before = self._model, None
+        if hasattr(last, "steps") and hasattr(last, "__getitem__"):
+            last, before = last[-1], last[:-1]
+        found = getattr(last, "feature_importances_", None)
+        words = "feature_importances_"
+        try:
+            if found is None and getattr(last, "coef_", None) is not None:
+                x = self.native(table) if before is None else before.transform(self.native(table))
+                x = x.toarray() if hasattr(x, "toarray") else np.asarray(x, np.float64)
+                found, words = (
+                    np.abs(np.atleast_2d(last.coef_)).mean(0) * x.std(0),
+                    "size of the coefficient times the spread of its column",
+                )
+            if found is None:
+                return None
+            names = self._names if before is None else list(before.get_feature_names_out(self._names))
+        except (AttributeError, TypeError, ValueError):
+            return None  # what stands before the last step does not say which columns it makes
+        found = np.asarray(found, np.float64)
+        place = _sources([str(n) for n in names], self.columns)
+        if len(found) != len(place) or None in place:
+            return None
+        return words, np.bincount(place, found, minlength=len(self.columns)).astype(np.float64)
 
     def raw(self, table: Table) -> FloatArray:
         """Return the model's answers (N, O) on ``scale``."""

@@ -18,6 +18,18 @@ ENTRIES: tuple[Entry, ...] = (
         source="Papernot, McDaniel 2018, arXiv:1803.04765",
     ),
     Entry(
+        name="resemblance",
+        kind="explain",
+        target="pellucid.explain.resemblance:explain",
+        question="why",
+        needs=("black box", "background", "training rows"),
+        gives="Resemblance",
+        options={"k": 3, "layer": None, "draws": 20},
+        summary="Why a row resembles the known rows or prototypes named for it: how far the likeness falls when a cell is replaced.",
+        cost="N P draws + M forward passes, M kept rows",
+        source="Nauta, Jutte, Provoost and Seifert 2020, arXiv:2011.02863",
+    ),
+    Entry(
         name="representer",
         kind="explain",
         target="pellucid.explain.representer:explain",

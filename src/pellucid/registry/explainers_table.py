@@ -30,6 +30,18 @@ ENTRIES: tuple[Entry, ...] = (
         source="Covert, Lundberg and Lee 2020, arXiv:2004.00668",
     ),
     Entry(
+        name="importances",
+        kind="explain",
+        target="pellucid.explain.importances:explain",
+        question="why",
+        needs=("black box", "background", "labels", "whole table"),
+        gives="Importances",
+        options={"group": 0.7, "rows": 200, "outside": None},
+        summary="Shapley values, permutation, the model's own importances and a tree's, side by side; outside data scored.",
+        cost="Shapley values of at most rows rows; 5 (P + 1) N model rows, and as many for outside data",
+        source="Lundberg and Lee 2017, arXiv:1705.07874; Breiman 2001, doi:10.1023/A:1010933404324; Craven and Shavlik 1996",
+    ),
+    Entry(
         name="sobol",
         kind="explain",
         target="pellucid.explain.sobol:explain",
@@ -123,6 +135,19 @@ ENTRIES: tuple[Entry, ...] = (
         summary="A small tree on the few columns that matter, with the share of the model's answers it copies on held-out rows.",
         cost="N + about (32 + 2 k log2(P / 32)) 200 model rows, k columns kept",
         source="Craven and Shavlik 1996, papers.nips.cc/paper/1152",
+    ),
+    Entry(
+        name="row_clusters",
+        kind="explain",
+        target="pellucid.explain.row_clusters:explain",
+        question="why",
+        needs=("black box", "background", "whole table"),
+        gives="Clusters",
+        options={"by": "occlusion", "reasons": None, "clusters": None, "direction": False, "neighbours": 15, "rows": 500},
+        summary="Rows grouped by what decided them, each group with its columns, a rule on its cells, and its share of wrong rows.",
+        cost="that of the method named in by; 20 eigenvectors of an (N, N) matrix, N at most the option rows",
+        source="Ng, Jordan and Weiss 2001, papers.nips.cc/paper/2092; Newman and Girvan 2004, doi:10.1103/PhysRevE.69.026113; "
+        "Damle, Minden and Ying 2018, doi:10.1093/imaiai/iay008",
     ),
     Entry(
         name="anchors",

@@ -19,10 +19,12 @@ from pellucid.errors import RequestError
 from pellucid.results import (
     Actions,
     AttentionMaps,
+    Clusters,
     Coverage,
     Curve,
     Explanation,
     Finding,
+    HeadImportance,
     Importance,
     Interactions,
     Leaderboard,
@@ -215,6 +217,8 @@ class ReportData:
     texts : what single words of text cells do, for the same N rows.
     units : what single units answer to two columns; its ``activation`` is of the same N rows.
     attention : where a network that attends looks.
+    heads : what the attention heads of such a network are worth, and in which patterns they look.
+    clusters : the explained rows grouped by what decided them.
     others : further explanations of the same rows by other methods, to show agreement.
     trials : trials of the explanations; ``Trial.subject`` is the method's registry name. Trials of other things have their own subject.
     positions : (N,) positions in the source file of the explained rows, from 0; None = labels of ``explanation.data``.
@@ -269,6 +273,8 @@ class ReportData:
     texts: Words | None = None
     units: UnitMaps | None = None
     attention: AttentionMaps | None = None
+    heads: HeadImportance | None = None
+    clusters: Clusters | None = None
     others: tuple[Explanation, ...] = ()
     trials: tuple[Trial, ...] = ()
     positions: npt.NDArray[np.int64] | None = None

@@ -279,6 +279,7 @@ def _caveats(data: ReportData) -> list[str]:
         data.rules,
         data.neighbours,
         data.actions,
+        data.clusters,
     )
     records = [r.record for r in several if r is not None]
     return list(dict.fromkeys([w.clean(c, 400) for c in data.caveats] + [w.clean(c, 400) for r in records for c in r.caveats]))
@@ -317,6 +318,8 @@ def context(data: ReportData) -> dict[str, Any]:
         "rules": _rules(data),
         "told": _told(data),
         "changes": _changes(data),
+        "head_words": "" if data.heads is None else w.clean(data.heads.words, 300),
+        "cluster_words": "" if data.clusters is None else w.capital(w.clean(data.clusters.words, 500)),
         "badges": {**{n: verdict.methods.get(n, "untested") for n in ("attention",)}, **verdict.methods},
         "columns": [_column(c, data.n_rows) for c in data.columns],
         "caveats": _caveats(data),

@@ -109,6 +109,34 @@ def _further_plots(data: ReportData) -> dict[str, Plot]:
         )
     if data.attention is not None:
         out["attention"] = _plot("attention", chart(data.attention), "Map: which column looks at which; layer and head can be chosen.")
+    if data.heads is not None:
+        lines = [
+            (str(r["pattern"]), str(r["heads"]), w.clean(str(r["looks_at"]), 160), w.number(float(r["strength"]), 0.1))
+            for r in data.heads.patterns().to_dict("records")
+        ]
+        head = ("pattern", "heads", "looks at", "tokens looked at")
+        out["heads"] = _plot("heads", chart(data.heads), f"Bars: {w.clean(data.heads.words, 300)}.", head, lines)
+    return out | _cluster_plots(data)
+
+
+def _cluster_plots(data: ReportData) -> dict[str, Plot]:
+    """Rows grouped by what decided them, and what decides each group; nothing where all rows are one."""
+    made = data.clusters
+    if made is None or len(made.summary) < 2:
+        return {}
+    each: Any = list(made.summary.itertuples())
+    lines = [
+        (f"{r.cluster}", f"{r.rows:,}", w.clean(r.decided_by, 160), w.clean(r.rule, 200), w.percent(r.precision, 0), w.percent(r.covers, 0))
+        for r in each
+    ]
+    head = ("cluster", "rows", "share of the reasons", "rule on its cells", "precision", "covers")
+    out = {"clusters": _plot("clusters", chart(made, "rows"), f"Points: {w.clean(made.words, 300)}.", head, lines)}
+    if made.wrong is not None:
+        rates = [
+            (f"{r.cluster}", f"{r.wrong:,} of {r.rows:,}", w.ranged(r.rate, r.low, r.high, brackets=""), w.number(r.p_value)) for r in each
+        ]
+        heads = ("cluster", "wrong rows", "share, 95 % interval", "chance of as many")
+        out["cluster_errors"] = _plot("cluster_errors", chart(made, "wrong"), f"Bars: {w.clean(made.words, 300)}.", heads, rates)
     return out
 
 

@@ -6,17 +6,22 @@ O outputs, K members.
 
 from pellucid.results.account import Account
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
+from pellucid.results.clusters import Clusters
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
 from pellucid.results.fills import Fills
 from pellucid.results.groups import Gap, GroupTable, Rate
+from pellucid.results.heads import HeadImportance
+from pellucid.results.importances import Importances
 from pellucid.results.inside import AttentionMaps, UnitMaps
+from pellucid.results.layers import LayerProbes
 from pellucid.results.learning import LearningCurve
 from pellucid.results.maps import Map, Representatives, Scatter
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.promises import Coverage, NextRows, RiskCoverage, Watch
 from pellucid.results.repairs import Repairs, RepairTrace
+from pellucid.results.resemblance import Resemblance
 from pellucid.results.scaled import Reduction, Scaled
 from pellucid.results.selection import Selection
 from pellucid.results.shapes import Curve, Heads, Interactions, Rule, Rules, Words
@@ -29,6 +34,7 @@ __all__ = [
     "Account",
     "Actions",
     "AttentionMaps",
+    "Clusters",
     "CostOfShift",
     "Coverage",
     "Curve",
@@ -40,10 +46,13 @@ __all__ = [
     "FoundRows",
     "Gap",
     "GroupTable",
+    "HeadImportance",
     "Heads",
     "Importance",
+    "Importances",
     "Inquiry",
     "Interactions",
+    "LayerProbes",
     "Leaderboard",
     "LearningCurve",
     "Map",
@@ -55,6 +64,7 @@ __all__ = [
     "RepairTrace",
     "Repairs",
     "Representatives",
+    "Resemblance",
     "Result",
     "RiskCoverage",
     "Rule",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pellucid.errors import EmptyTableError, ModelFileError
 from pellucid.table import ColumnType, Table
 
-__all__ = ["Familiarity", "RowSpace", "squared_distances"]
+__all__ = ["Familiarity", "RowSpace", "squared_distances", "squared_gaps"]
 
 FloatArray = npt.NDArray[np.float64]
 NEIGHBOURS = 10
@@ -107,17 +107,23 @@ def squared_distances(rows: FloatArray, kept: FloatArray, n_numbers: int) -> Flo
 
     Numbers: half the squared difference, so that two random rows differ by about 1. Levels: 1 where they differ. Missing and present: 1.
     """
-    gap = rows[:, None, :] - kept[None, :, :]
+    return squared_gaps(rows[:, None, :], kept[None, :, :], n_numbers)
+
+
+def squared_gaps(one: FloatArray, two: FloatArray, n_numbers: int) -> FloatArray:
+    """Return per-column squared distances (..., C) of rows that are broadcast against each other; see :func:`squared_distances`."""
+    gap = one - two
     number, level = gap[..., :n_numbers], gap[..., n_numbers:]
     np.multiply(number, number, out=number)
     number *= 0.5
     empty = np.isnan(number)
     if empty.any():
-        one_empty = np.isnan(rows[:, None, :n_numbers]) != np.isnan(kept[None, :, :n_numbers])
+        one_empty = np.isnan(one[..., :n_numbers]) != np.isnan(two[..., :n_numbers])
         number[empty] = one_empty[empty]
     level[...] = level != 0
-    if (rows[:, n_numbers:] == UNSEEN).any():
-        level[...] = np.maximum(level, (rows[:, None, n_numbers:] == UNSEEN))
+    unseen = one[..., n_numbers:] == UNSEEN
+    if unseen.any():
+        level[...] = np.maximum(level, unseen)
     return gap
 
 

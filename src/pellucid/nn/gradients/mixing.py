@@ -8,7 +8,7 @@ from pellucid.errors import RequestError
 from pellucid.nn.gradients.relevance import derivative
 from pellucid.nn.gradients.tape import WEIGHTS, Function, Step, back, record
 
-__all__ = ["attention_slopes"]
+__all__ = ["attention_slopes", "without_heads"]
 
 ROWS = 256
 FILLING = 16  # softmax rows may be filled up to a multiple of this many places
@@ -34,6 +34,46 @@ def attention_slopes(function: Function, tokens: torch.Tensor, heads: int, size:
     if not pieces[0]:
         raise RequestError("no attention weights were found on the way to the output", do="use how='map'")
     return [(torch.cat([p[k][0] for p in pieces]), torch.cat([p[k][1] for p in pieces])) for k in range(len(pieces[0]))]
+
+
+def without_heads(function: Function, tokens: torch.Tensor, heads: int, size: int) -> torch.Tensor:
+    """Return the outputs (L, heads, N, O) with one head at a time taken out: its weights are 0, so it mixes nothing.
+
+    Parameters
+    ----------
+    function, tokens, heads, size : as for :func:`attention_slopes`; the layers are counted alike.
+
+    Notes
+    -----
+    Cost: L heads + 1 forward passes.
+    """
+    return torch.cat([_without(function, part, heads, size) for part in tokens.split(ROWS)], 2)
+
+
+def _without(function: Function, tokens: torch.Tensor, heads: int, size: int) -> torch.Tensor:
+    tape, n = record(function, tokens), len(tokens)
+    places = [k for k, s in enumerate(tape.steps) if s.name in WEIGHTS and _shaped(s, n, heads, size)]
+    out = []
+    for k in places:
+        whole = tape.steps[k].outputs[0]
+        networks = _form(whole, n, heads, size).shape[0]
+        queries = min(whole.numel() // (whole.shape[-1] * n * heads), size)
+        for g in range(networks):
+            out.append(torch.stack([_pruned(function, tokens, k, (networks, n, heads, queries), g, h) for h in range(heads)]))
+    return torch.stack(out) if out else torch.zeros(0, heads, n, tape.output.shape[1])
+
+
+def _pruned(function: Function, tokens: torch.Tensor, place: int, shape: tuple[int, ...], network: int, head: int) -> torch.Tensor:
+    """Return the outputs (N, O) of a pass in which one step's weights of one head are 0."""
+
+    def change(name: str, number: int, result: torch.Tensor) -> torch.Tensor:
+        if number != place:
+            return result
+        kept = result.clone().reshape(*shape, result.shape[-1])
+        kept[network, :, head] = 0.0
+        return kept.reshape(result.shape)
+
+    return record(function, tokens, change).output
 
 
 def _some(function: Function, tokens: torch.Tensor, heads: int, size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -7,29 +7,34 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import ArgumentError, RequestError, quote
-from pellucid.report.charts import certainty, curves, data, global_, inside, lists, local, maps, promises, text, together, trials
+from pellucid.report.charts import certainty, clusters, curves, data, global_, inside, lists, local, maps, promises, text, together, trials
 from pellucid.report.charts.certainty import reliability_chart
 from pellucid.report.charts.style import fold_title, told_trials
 from pellucid.report.facts import Calibration, MissingPattern
 from pellucid.results import (
     Actions,
     AttentionMaps,
+    Clusters,
     Coverage,
     Curve,
     Decision,
     Explanation,
     Finding,
     FoundRows,
+    HeadImportance,
     Heads,
     Importance,
+    Importances,
     Inquiry,
     Interactions,
+    LayerProbes,
     Leaderboard,
     Map,
     Neighbours,
     NextRows,
     Prediction,
     Representatives,
+    Resemblance,
     RiskCoverage,
     Rules,
     Scatter,
@@ -88,6 +93,7 @@ _KINDS: dict[type, dict[str, Draw]] = {
         "errors": lambda result, ask: local.errors(result, ask.first, ask.of),
     },
     Importance: {"importance": _plain(global_.importance), "seats": _plain(global_.seats)},
+    Importances: {"importances": _plain(global_.side_by_side), "agreement": _plain(global_.rank_agreement)},
     Interactions: {
         "pairs": lambda result, ask: together.pairs(result, ask.row, ask.of),
         "matrix": lambda result, ask: together.matrix(result, ask.row, ask.of),
@@ -97,10 +103,14 @@ _KINDS: dict[type, dict[str, Draw]] = {
     Curve: {"curves": lambda result, ask: curves.curves(result, ask.column, ask.output, dict(ask.units))},
     Rules: {"rules": lambda result, ask: lists.rules(result, ask.row)},
     Words: {"words": lambda result, ask: text.words(result, ask.first, ask.column, ask.of)},
+    HeadImportance: {"head_importance": _plain(inside.head_importance)},
     Heads: {"heads": lambda result, ask: inside.heads(result, ask.of)},
     AttentionMaps: {"attention": lambda result, ask: inside.attention(result, ask.row)},
+    Clusters: {"rows": _plain(clusters.rows), "reasons": _plain(clusters.reasons), "wrong": _plain(clusters.wrong)},
+    LayerProbes: {"layers": _plain(inside.layers), "bias": _plain(inside.bias)},
     UnitMaps: {"units": lambda result, ask: inside.units(result, ask.row)},
     Neighbours: {"neighbours": lambda result, ask: lists.neighbours(result, ask.first)},
+    Resemblance: {"resemblance": lambda result, ask: lists.resemblance(result, ask.first)},
     Actions: {
         "responsiveness": lambda result, ask: lists.actions(result, ask.row),
         "options": lambda result, ask: lists.options(result, ask.row),
@@ -174,14 +184,17 @@ def chart(
         ============= =====================================================================================
         Explanation   ``"importance"``, ``"beeswarm"``, ``"waterfall"``, ``"dependence"``, ``"errors"``
         Importance    ``"importance"``, ``"seats"``
+        Importances   ``"importances"``, ``"agreement"``
         Interactions  ``"pairs"``, ``"matrix"``; over nearly equal models ``"swarm"``, ``"halo"``
         Curve         ``"curves"``
         Rules         ``"rules"``
         Words         ``"words"``
-        Heads         ``"heads"``
+        Heads         ``"heads"``; HeadImportance ``"head_importance"``
         AttentionMaps ``"attention"``, layer and head chosen from a list
         UnitMaps      ``"units"``
-        Neighbours    ``"neighbours"``
+        LayerProbes   ``"layers"``, ``"bias"``
+        Clusters      ``"rows"``, ``"reasons"``; where labels are known ``"wrong"``
+        Neighbours    ``"neighbours"``; Resemblance ``"resemblance"``
         Actions       ``"responsiveness"``, ``"options"``
         Decision      ``"costs"``
         Inquiry       ``"asked"``

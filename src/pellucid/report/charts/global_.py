@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pellucid.errors import RequestError
-from pellucid.report.charts.style import BLUE, CYCLE, GREY, ORANGE, SYMBOLS, bars_error, blank, heights, name_lines, safe, wrap
+from pellucid.report.charts.style import BLUE, CYCLE, DIVERGING, GREY, ORANGE, SYMBOLS, bars_error, blank, heights, name_lines, safe, wrap
 from pellucid.report.words import label, number
-from pellucid.results import Explanation, Importance, Leaderboard
+from pellucid.results import Explanation, Importance, Importances, Leaderboard
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -66,6 +66,44 @@ def seats(result: Importance) -> go.Figure:
         margin={"t": 50, "b": 10},
     )
     return figure
+
+
+def side_by_side(result: Importances, k: int = 15) -> go.Figure:
+    """Return each way's importances as shares of their sum, bars side by side, the columns that rank highest first."""
+    frame = result.to_frame().head(k)
+    place = [result.columns.index(c) for c in frame["column"]]
+    shares = 100 * result.shares()[place]
+    total = np.maximum(np.nan_to_num(result.values), 0).sum(0)
+    figure = blank(
+        f"Importance of {len(place)} columns in {len(result.measures)} ways", "share of the way's sum (%)", "",
+        heights(len(place), 14 * len(result.measures) + 14), legend=True,
+    )  # fmt: skip
+    for m, name in enumerate(result.measures):
+        scale = 100 / total[m] if total[m] > 0 else np.nan
+        figure.add_bar(
+            x=shares[:, m],
+            y=list(range(len(place))),
+            orientation="h",
+            name=safe(name, 40),
+            marker={"color": CYCLE[m % len(CYCLE)], "pattern": {"shape": ("", "/", ".", "x", "-", "+")[m % 6]}},
+            error_x=bars_error(result.interval[place, m, 0] * scale, result.interval[place, m, 1] * scale, shares[:, m]),
+            hoverinfo="text",
+            hovertext=[f"{safe(result.columns[j])}, {safe(name)}: {number(result.values[j, m])} ({safe(result.units[m])})" for j in place],
+        )
+    return name_lines(figure, [wrap(result.columns[j]) for j in place])
+
+
+def rank_agreement(result: Importances) -> go.Figure:
+    """Return the rank correlations of the ways."""
+    names = [wrap(n, 18) for n in result.measures]
+    told = f", unrelated orders stay below {number(result.chance, 0.01)}" if np.isfinite(result.chance) else ""
+    figure = blank(f"Rank correlation of the ways over {len(result.columns)} columns{told}", height=heights(len(names), 44, 170))
+    figure.add_heatmap(
+        z=result.correlation.tolist(), x=list(range(len(names))), y=list(range(len(names))), zmin=-1, zmax=1, xgap=1, ygap=1,
+        colorscale=[list(c) for c in DIVERGING], colorbar={"thickness": 8}, texttemplate="%{z:.2f}", hoverinfo="skip",
+    )  # fmt: skip
+    name_lines(figure, names)
+    return name_lines(figure, names, "x")
 
 
 def _column(board: Leaderboard, name: str) -> np.ndarray:

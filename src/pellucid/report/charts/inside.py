@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from pellucid.errors import RequestError
-from pellucid.report.charts.style import BLUE, DIVERGING, SEQUENTIAL, bars_error, blank, heights, name_lines, safe
+from pellucid.report.charts.style import BLUE, CYCLE, DIVERGING, ORANGE, SEQUENTIAL, bars_error, blank, heights, name_lines, safe
 from pellucid.report.words import cell_text, number
-from pellucid.results import AttentionMaps, Heads, UnitMaps
+from pellucid.results import AttentionMaps, HeadImportance, Heads, LayerProbes, UnitMaps
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["attention", "heads", "units"]
+__all__ = ["attention", "bias", "head_importance", "heads", "layers", "units"]
 
 
 def attention(result: AttentionMaps, row: int | None = None) -> go.Figure:
@@ -90,6 +90,71 @@ def heads(result: Heads, output: int = 0) -> go.Figure:
         hovertext=[f"{a}: {number(s, h or None)}, with its sign {number(v)}" for a, s, h, v in zip(names, size, half, frame["value"])],
     )
     return name_lines(figure, names)
+
+
+def head_importance(result: HeadImportance) -> go.Figure:
+    """Return the rise of the loss without each head, with 95 % intervals, coloured and hatched by pattern; diamonds are the estimate."""
+    frame = result.to_frame()
+    figure = blank(
+        f"Attention heads taken out one at a time; the estimate ranks them alike by {number(result.agreement, 0.01)}",
+        f"rise of the {safe(result.unit)}", height=heights_of(len(frame)), legend=True,
+    )  # fmt: skip
+    told = {r["pattern"]: r["looks_at"] for r in result.patterns().to_dict("records")}
+    value, half = frame["value"].to_numpy(), 1.96 * np.nan_to_num(frame["error"].to_numpy())
+    for k, looks in told.items():
+        at = np.flatnonzero(frame["pattern"].to_numpy() == k)
+        figure.add_bar(
+            x=value[at], y=at.tolist(), orientation="h", name=f"pattern {k}: {safe(looks, 60)}",
+            marker={"color": CYCLE[(k - 1) % len(CYCLE)], "pattern": {"shape": ("", "/", ".", "x", "-", "+")[(k - 1) % 6]}},
+            error_x=bars_error(value[at] - half[at], value[at] + half[at], value[at]), hoverinfo="text",
+            hovertext=[f"{number(value[i])} ± {number(half[i])}, looks at {number(frame['strength'].iloc[i], 0.1)} tokens" for i in at],
+        )  # fmt: skip
+    figure.add_scatter(
+        x=frame["estimate"], y=list(range(len(frame))), mode="markers", name="estimate from one pass back", hoverinfo="x",
+        marker={"symbol": "diamond-open", "size": 8, "color": "#111"},
+    )  # fmt: skip
+    figure.update_layout(barmode="overlay")
+    return name_lines(figure, [f"layer {la}, head {h}" for la, h in zip(frame["layer"], frame["head"])])
+
+
+def layers(result: LayerProbes, k: int = 20) -> go.Figure:
+    """Return what a linear model reads in each layer, input side first."""
+    shown = list(range(min(k, len(result.quantities))))
+    names = [safe(result.quantities[q], 24) + ("" if result.kinds[q] == "column" else f" [{result.kinds[q]}]") for q in shown]
+    grid, error = result.readable[:, shown].T, result.error[:, shown].T
+    figure = blank("What can be read in each layer: R² of a linear model on held-out rows", height=heights(len(shown), 26, 170))
+    figure.add_heatmap(
+        z=grid.clip(0, 1).tolist(), x=list(range(len(result.layers))), y=list(range(len(shown))), zmin=0, zmax=1, xgap=1, ygap=1,
+        colorscale=[list(c) for c in SEQUENTIAL], colorbar={"thickness": 8}, hoverinfo="text",
+        hovertext=[
+            [f"{n} in {safe(la)}: {number(v, 1.96 * e or None)} ± {number(1.96 * e)}" for la, v, e in zip(result.layers, *pair)]
+            for n, pair in zip(names, zip(grid, error))
+        ],
+    )  # fmt: skip
+    name_lines(figure, names)
+    return name_lines(figure, [safe(la, 24) for la in result.layers], "x")
+
+
+def bias(result: LayerProbes) -> go.Figure:
+    """Return what each column does to the answer beside its share of the last layer: they need not go together."""
+    frame = result.bias()
+    if frame.empty:
+        raise RequestError("no column of this network can be told by its cells", do="choose kind='layers'")
+    figure = blank(
+        f"Effect on the answer and share of {safe(result.layers[-1])}: a large share is no large effect", "share of the variance (%)",
+        height=heights(len(frame), 34), legend=True,
+    )  # fmt: skip
+    place = list(range(len(frame)))
+    effect, half = 100 * frame["effect"].to_numpy(), 196 * frame["error"].to_numpy()
+    figure.add_bar(
+        x=effect, y=place, orientation="h", name="effect on the answer", marker={"color": BLUE},
+        error_x=bars_error(effect - half, effect + half, effect), hoverinfo="x+name",
+    )  # fmt: skip
+    figure.add_bar(
+        x=100 * frame["variance"].to_numpy(), y=place, orientation="h", name=f"share of {safe(result.layers[-1])}",
+        marker={"color": ORANGE, "pattern": {"shape": "/"}}, hoverinfo="x+name",
+    )  # fmt: skip
+    return name_lines(figure, [safe(c, 24) for c in frame["quantity"]])
 
 
 def heights_of(n: int) -> int:

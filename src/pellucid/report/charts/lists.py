@@ -10,12 +10,12 @@ import numpy as np
 from pellucid.errors import RequestError
 from pellucid.report.charts.style import BLUE, GREEN, GREY, ORANGE, bars_error, blank, heights, line_at, name_lines, safe, wrap
 from pellucid.report.words import cell_text, number, percent
-from pellucid.results import Actions, Decision, FoundRows, Inquiry, Neighbours, Rules, Selection
+from pellucid.results import Actions, Decision, FoundRows, Inquiry, Neighbours, Resemblance, Rules, Selection
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["actions", "asked", "decision", "found", "neighbours", "options", "rules", "selection"]
+__all__ = ["actions", "asked", "decision", "found", "neighbours", "options", "resemblance", "rules", "selection"]
 
 MOST = 40
 
@@ -100,6 +100,32 @@ def neighbours(result: Neighbours, row: int = 0, columns: int = 8) -> go.Figure:
         lines.append([*lead, *(cell_text(part[c].iloc[k]) for c in part.columns[:columns])])
     told = f"; credibility {number(result.credibility[row])}" if result.credibility is not None else ""
     return table(f"Known rows behind the answer to row {safe(result.index[row], 20)} ({safe(result.method)}){told}", head, lines)
+
+
+def resemblance(result: Resemblance, row: int = 0, columns: int = 15) -> go.Figure:
+    """Return what makes a row resemble the known row most like it: how far the likeness falls without each cell, with 95 % intervals."""
+    if not 0 <= row < len(result):
+        raise RequestError("there is no such row in the resemblance", expected=f"row from 0 to {len(result) - 1}", got=str(row))
+    order = np.argsort(-result.falls[row, 0], kind="stable")[:columns]
+    value, half = result.falls[row, 0, order], 1.96 * result.error[row, 0, order]
+    cells = {c: (one, two) for c, one, two, _ in result.top(row, 0, len(result.columns))}
+    names = [result.columns[j] for j in order]
+    told = [f"{cell_text(cells[c][0])} and {cell_text(cells[c][1])}" if c in result.data.columns else "" for c in names]
+    known = safe(result.known.index[result.positions[row, 0]], 20)
+    figure = blank(
+        f"Why row {safe(result.index[row], 20)} resembles known row {known} (similarity {number(result.similarity[row, 0], 0.01)})",
+        "fall of the similarity when the cell is replaced", height=heights(len(order), 28, 130),
+    )  # fmt: skip
+    figure.add_bar(
+        x=value,
+        y=list(range(len(order))),
+        orientation="h",
+        marker={"color": BLUE},
+        error_x=bars_error(value - half, value + half, value),
+        hoverinfo="text",
+        hovertext=[f"{safe(c)}: {number(v, h or None)}; cells {safe(t, 80)}" for c, v, h, t in zip(names, value, half, told)],
+    )
+    return name_lines(figure, [wrap(f"{c}: {t}" if t else c, 34) for c, t in zip(names, told)])
 
 
 def actions(result: Actions, row: int | None = None) -> go.Figure:
