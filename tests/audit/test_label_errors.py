@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pellucid.audit.label_errors import confident, doubts, find, suspicion
+from pellucid.audit.label_errors import asked, confident, doubts, find, suspicion
+from pellucid.audit.opinions import Opinions, contradicted, precision
 from pellucid.audit.scores import auc
 from pellucid.audit.view import View
 from pellucid.errors import RequestError
@@ -61,6 +62,8 @@ def test_where_classes_overlap_nothing_is_accused_but_the_order_is_there(clean):
     assert len(order) == 1500
     assert order["doubt"].is_monotonic_decreasing
     assert wrong[order["row"][:150]].mean() > 2 * wrong.mean()
+    assert order["wrong_at_most"][:150].between(0, 1).all()
+    assert order["wrong_at_most"].iloc[-1] <= 1
     with pytest.raises(RequestError, match="about classes"):
         doubts(clean(200, 0, classes=False), target="days")
 
@@ -78,3 +81,36 @@ def test_saboteur_doubt_that_knows_nothing_ranks_no_flips():
     p = draw.dirichlet([1, 1], 2000)  # a model that has learned nothing
     wrong = draw.random(2000) < 0.1
     assert auc(suspicion(draw.integers(0, 2, 2000), p), wrong) < 0.6
+
+
+def test_shares_of_wrong_labels_are_told_by_the_surest_rows():
+    # of 1,000 sure rows 20 are contradicted, and of 500 less sure ones 100: of these 10 are wrong labels, 90 exceptions
+    sure = np.concatenate([np.linspace(1.5, 1.0, 1000), np.linspace(0.9, 0.5, 500)])
+    against = np.zeros(1500, bool)
+    against[np.r_[25:1000:50, 1002:1500:5][:120]] = True
+    said = Opinions(np.zeros((1500, 2)), np.zeros((1500, 2)), np.zeros(1500, int), sure, np.where(against, sure, -sure))
+    rate, stands = contradicted(said)
+    assert (rate, stands) == (18 / 900, 18)
+    np.testing.assert_allclose(precision(said, np.array([1.0, 0.5])), [1.0, 0.02 * 1500 / 120])
+    # where the less sure of these rows are exceptions too, only the surest are believed
+    against[600:1000:5] = True
+    said = Opinions(np.zeros((1500, 2)), np.zeros((1500, 2)), np.zeros(1500, int), sure, np.where(against, sure, -sure))
+    assert contradicted(said)[0] == pytest.approx(0.02, abs=0.002)
+
+
+def test_what_both_models_doubt_is_more_often_wrong_than_what_trees_doubt():
+    from sklearn.datasets import load_iris
+
+    from pellucid.testing.defects import flipped_labels
+
+    frame = load_iris(as_frame=True).frame
+    frame["target"] = "class " + frame["target"].astype(str)
+    made = flipped_labels(frame, "target", 1)
+    view = View(read_table(made.frame, target="target"))
+    said, wrong = asked(view, view.target, np.arange(150)), np.isin(np.arange(150), made.rows)
+    assert auc(said.doubt, wrong) > auc(suspicion(view.target.codes, said.sharp), wrong)
+    [found] = find(view)
+    assert np.isin(found.rows, made.rows).sum() >= 3
+    assert "about" in found.evidence
+    assert 0.5 <= found.figures["precision"] <= 1
+    assert find(View(read_table(frame, target="target"))) == []

@@ -74,3 +74,29 @@ def test_decile_score_of_the_compas_table(real):
     suspects = {f.columns[0]: f for f in find(View(real("compas.csv.gz", "two_year_recid"))) if f.columns}
     assert set(suspects) == {"decile_score"}
     assert "another model" in suspects["decile_score"].evidence
+
+
+def test_strong_columns_that_know_no_more_than_the_others_are_no_leaks():
+    from sklearn.datasets import load_breast_cancer
+
+    from pellucid.testing.defects import leak
+
+    data = load_breast_cancer(as_frame=True)
+    frame = data.frame.assign(target=data.target.map({0: "malignant", 1: "benign"}))
+    strong = [n for n in frame if n != "target" and max(a := auc(frame[n].to_numpy(), frame["target"].eq("benign").to_numpy()), 1 - a) > 0.96]
+    assert len(strong) >= 3
+    assert not [f for f in find(View(read_table(frame, target="target"))) if f.kind == "leakage"]
+    [made] = [f for f in find(View(read_table(leak(frame, "target").frame, target="target"))) if f.kind == "leakage"]
+    assert made.columns == ("follow_up",)
+    assert made.severity == "high"
+    assert "other columns together reach" in made.evidence
+    assert made.figures["others"] < made.figures["alone"]
+
+
+def test_of_two_leaks_neither_hides_the_other(clean):
+    t = clean(600, 0)
+    rng = np.random.default_rng(0)
+    for name in ("first", "second"):
+        t[name] = (t["ill"] == "yes") + rng.normal(0, 0.05, 600)
+    f = found(t, "ill")
+    assert {f["leakage", c].severity for c in ("first", "second")} == {"high"}

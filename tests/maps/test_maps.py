@@ -492,3 +492,12 @@ def test_a_map_is_kept_in_a_file_without_its_machinery(tmp_path):
         again.place(planted_groups())
     with pytest.raises(RequestError, match="no figure"):
         made.figure("beauty")
+
+
+def test_silhouettes_go_from_the_cells_to_the_outputs(network):
+    from pellucid.maps.depth import silhouettes
+
+    made = silhouettes(network, planted_groups(), rows=200)
+    assert list(made["layer"]) == ["(cells)", *network.predictor().hidden_layers(), "(outputs)"]
+    assert made["silhouette"].iloc[-1] > made["silhouette"].iloc[0]
+    assert (made["error"] > 0).all()

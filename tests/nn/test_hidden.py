@@ -42,6 +42,17 @@ def test_every_layer_has_a_state_per_row(backbone):
     assert not any(m._forward_hooks for m in made.modules())
 
 
+def test_what_stands_beside_the_hidden_state_is_a_layer_too():
+    sizes = CellSizes(2, [np.linspace(-1, 1, 5)] * 2, (), 0, [0, 1], [], [], ("a", "b"))
+    made = TableNet(sizes, "tabm_additive", 2, d_token=20, head="blend").eval()
+    cells = Cells(torch.randn(6, 2), torch.zeros(6, 2, dtype=torch.bool), torch.zeros(6, 0, dtype=torch.int64), torch.zeros(6, 0))
+    names = layer_names(made)
+    assert names[-2:] == ("additive", "last")
+    with torch.no_grad():
+        made.head.share.fill_(1.0)  # all of the answer is the additive model's
+        assert torch.allclose(layer_state(made, cells, "additive")[:, None].expand(-1, made.n_members, -1), made(cells), atol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def fitted():
     frame = mixed(260)

@@ -46,6 +46,7 @@ def audit(
     [('gender',)]
     """
     from pellucid import registry
+    from pellucid.audit.same_cells import once
     from pellucid.audit.view import View
     from pellucid.results import SEVERITIES
     from pellucid.table import Table
@@ -60,7 +61,7 @@ def audit(
         refit = predictor.refitter() if hasattr(predictor, "refitter") else None
     view = View(table, plan, predictor, seed, refit or None)
     found = [finding for entry in registry.entries("audit") for finding in registry.resolve(entry)(view)]
-    return sorted(found, key=lambda f: -SEVERITIES.index(f.severity))
+    return sorted(once(found), key=lambda f: -SEVERITIES.index(f.severity))
 
 
 callable_package(__name__, "pellucid.audit:audit")

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pellucid.audit.opinions import Opinions, contradicted, opinions, precision
 from pellucid.audit.scores import design, fit_out_of_fold, folds_of, score
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, Target, View, share
 from pellucid.errors import RequestError
@@ -20,11 +21,15 @@ from pellucid.random import stream
 from pellucid.results import Finding
 from pellucid.table import ColumnType
 
-__all__ = ["Suspects", "confident", "doubts", "find", "out_of_sample", "suspicion"]
+__all__ = ["Suspects", "asked", "confident", "doubts", "find", "out_of_sample", "suspicion"]
 
 ROWS = 20_000
 UNDECIDED = 0.75  # a model that is less sure than this of any class cannot accuse a label
-OVERLAP = 0.10  # share of such rows above which classes overlap, and a rare label is no wrong one
+OVERLAP = 0.15  # share of such rows above which classes overlap, and a rare label is no wrong one
+NAMED = (0.6, 0.5, 0.4)  # both models are surer of another class than this, where 1 is how sure they usually are of any
+GOOD = 0.9  # estimated share of wrong labels from which on the lower limits are used
+LIKELY = 0.5  # fewer of the named rows than this are wrong, by estimate: nothing is named
+FEW = 2  # so many of the surest rows must be contradicted: one alone is chance
 
 
 @dataclass(frozen=True)
@@ -87,20 +92,34 @@ def suspicion(given: IntArray, probabilities: FloatArray) -> FloatArray:
     return np.asarray(others.max(1) - own)
 
 
-def out_of_sample(view: View, target: Target, rows: IntArray) -> FloatArray:
-    """Return the answers of boosted trees for rows they did not learn from: probabilities (n, O) or numbers (n, 1). Five folds; copies of
-    a row stay in one."""
+def _read(view: View, target: Target, rows: IntArray) -> tuple[FloatArray, npt.NDArray[np.bool_], IntArray]:
+    """Return (matrix, which columns are levels, folds); copies of a row stay in one fold."""
     names = tuple(n for n in view.features if n != target.name and view.kind(n) is not ColumnType.TEXT)
     matrix, is_level = design(view, names, rows)
+    return matrix, is_level, folds_of(view, rows, names)
+
+
+def out_of_sample(view: View, target: Target, rows: IntArray) -> FloatArray:
+    """Return the answers of boosted trees for rows they did not learn from: probabilities (n, O) or numbers (n, 1). Five folds."""
+    matrix, is_level, fold = _read(view, target, rows)
     answer: npt.NDArray[np.int64] | FloatArray = target.codes[rows] if target.is_classes else target.values[rows]
-    return fit_out_of_fold(matrix, is_level, answer, folds_of(view, rows, names), view.seed, iterations=50, leaves=15)
+    return fit_out_of_fold(matrix, is_level, answer, fold, view.seed, iterations=50, leaves=15)
+
+
+def asked(view: View, target: Target, rows: IntArray) -> Opinions:
+    """Return two opinions of the classes of ``rows``, by models that did not learn from them. Five folds."""
+    matrix, is_level, fold = _read(view, target, rows)
+    return opinions(matrix, is_level, target.codes[rows], fold, view.seed)
 
 
 def doubts(table: Any, *, target: str | None = None, seed: int = 0) -> pd.DataFrame:
-    """Return every row's doubt, most doubted first, whether or not classes overlap: ``row``, ``given``, ``likely``, ``doubt``.
+    """Return every row's doubt, most doubted first, whether or not classes overlap: ``row``, ``given``, ``likely``, ``doubt``,
+    ``wrong_at_most``.
 
-    ``doubt`` is the largest probability of another class minus that of the given one. Where classes overlap, high doubt is no error: see
-    :func:`find`. Cost: 5 fits of small boosted trees.
+    ``doubt`` says how sure two kinds of models, fitted on other rows, are of another class, the less sure of them; 1 is how sure they
+    usually are, below 0 one of them agrees with the label. ``wrong_at_most`` is the estimated share of wrong labels among the rows down to this
+    one: where classes overlap, high doubt is mostly no error, and the estimate says so (:func:`pellucid.audit.opinions.precision`). Cost: 10
+    fits of small trees.
 
     Examples
     --------
@@ -118,20 +137,22 @@ def doubts(table: Any, *, target: str | None = None, seed: int = 0) -> pd.DataFr
     if goal is None or not goal.is_classes:
         raise RequestError("doubt is about classes", do="give a target of classes; of numbers, see the audit 'label_errors'")
     rows = np.flatnonzero(goal.present)
-    p, given = out_of_sample(view, goal, rows), goal.codes[rows]
-    doubt, others = suspicion(given, p), p.copy()
+    found, given = asked(view, goal, rows), goal.codes[rows]
+    others = found.probabilities.copy()
     others[np.arange(len(rows)), given] = -1
     names = np.asarray(goal.labels, object)
-    made = pd.DataFrame({"row": rows, "given": names[given], "likely": names[others.argmax(1)], "doubt": doubt})
+    made = pd.DataFrame({"row": rows, "given": names[given], "likely": names[others.argmax(1)], "doubt": found.doubt})
+    made["wrong_at_most"] = precision(found, found.doubt)
     return made.sort_values("doubt", ascending=False, kind="stable", ignore_index=True)
 
 
 def find(view: View) -> list[Finding]:
     """Return rows with suspected labels (classes) or targets (numbers).
 
-    Where classes overlap in these columns (a model is sure of no class in more than a tenth of the rows), a rare label is not a wrong one,
-    nothing in the table tells the two apart, and nothing is said; :func:`doubts` gives the order all the same. Cost: 5 fits of small
-    boosted trees on at most 20,000 rows.
+    Rows are named whose label two kinds of models contradict, both nearly as surely as they usually answer; with an estimate of how many
+    of them are wrong. Where classes overlap in these columns (boosted trees are sure of no class in more than 15 % of the rows), or fewer
+    than half of the named rows would be wrong, a rare label is not a wrong one, nothing in the table tells the two apart, and nothing is
+    said; :func:`doubts` gives the order and the estimate all the same. Cost: 10 fits of small trees on at most 20,000 rows (5 for numbers).
     """
     target = view.target
     if target is None or target.n_distinct < 2:
@@ -141,31 +162,40 @@ def find(view: View) -> list[Finding]:
     names = tuple(n for n in view.features if n != target.name and view.kind(n) is not ColumnType.TEXT)
     if len(rows) < 100 or len(target.labels) > 20 or not names or len(np.unique(folds_of(view, rows, names))) < 2:
         return []
-    answers = out_of_sample(view, target, rows)
-    return list(_classes(view, target, rows, answers) if target.is_classes else _numbers(view, target, rows, answers[:, 0]))
+    if target.is_classes:
+        return list(_classes(view, target, rows))
+    return list(_numbers(view, target, rows, out_of_sample(view, target, rows)[:, 0]))
 
 
-def _classes(view: View, target: Target, rows: IntArray, p: FloatArray) -> Iterator[Finding]:
-    found = confident(target.codes[rows], p)
-    knows = score(target.matrix(rows), p, True)
-    overlap = float((p.max(1) < UNDECIDED).mean())
-    if not len(found.rows) or not knows > 0.6 or overlap > OVERLAP:
+def _classes(view: View, target: Target, rows: IntArray) -> Iterator[Finding]:
+    found, given = asked(view, target, rows), target.codes[rows]
+    knows, overlap = score(target.matrix(rows), found.sharp, True), float((found.sharp.max(1) < UNDECIDED).mean())
+    rate, few = contradicted(found)
+    each = precision(found, np.array(NAMED))
+    limit = max(i for i in range(len(NAMED)) if i == 0 or each[i] >= GOOD)
+    right = float(each[limit])
+    if not knows > 0.6 or overlap > OVERLAP or few < FEW or right < LIKELY:
         return
-    pairs, count = np.unique(np.column_stack([found.given, found.likely]), axis=0, return_counts=True)
+    at = np.flatnonzero(found.doubt >= NAMED[limit])
+    at = at[np.argsort(-found.doubt[at], kind="stable")]
+    likely = found.likely[at]
+    pairs, count = np.unique(np.column_stack([given[at], likely]), axis=0, return_counts=True)
     shown = [
         f"{count[i]:,} with '{target.labels[pairs[i, 0]]}' that look like '{target.labels[pairs[i, 1]]}'" for i in np.argsort(-count)[:3]
     ]
-    words = f"{share(len(found.rows), len(rows))} have a label that a model fitted on the other rows doubts: {', '.join(shown)}"
-    words += f"; the classes are told apart (AUC {knows:.3f}, {100 * overlap:.0f} % undecided rows), so that these labels may be wrong"
-    grave = "medium" if len(found.rows) > max(2, 0.002 * len(rows)) else "low"
+    words = f"{share(len(at), len(rows))} have a label that two models fitted on the other rows contradict: {', '.join(shown)}"
+    words += f"; the classes are told apart (AUC {knows:.3f}, {100 * overlap:.0f} % undecided rows), so that these labels may be wrong: "
+    words += f"about {100 * right:.0f} % of them, judged by the rows that the models are surest of"
+    grave = "medium" if len(at) > max(2, 0.002 * len(rows)) else "low"
     remedy = (
         "look at the first of them (rows are in order of doubt); correct what is wrong, and try what leaving them out changes (pld.trial)"
     )
     figures = {
-        "AUC": knows, "undecided": overlap, "joint": found.joint.round(5).tolist(), "likely": [target.labels[k] for k in found.likely],
-        "doubt": suspicion(target.codes[rows], p)[found.rows].round(4).tolist(), "labels": list(target.labels),
+        "AUC": knows, "undecided": overlap, "precision": right, "wrong": rate,
+        "joint": confident(given, found.probabilities).joint.round(5).tolist(), "likely": [target.labels[k] for k in likely],
+        "doubt": found.doubt[at].round(4).tolist(), "labels": list(target.labels),
     }  # fmt: skip
-    yield view.finding("label errors", grave, (target.name,), words, remedy, rows=rows[found.rows], figures=figures, sampled=True)
+    yield view.finding("label errors", grave, (target.name,), words, remedy, rows=rows[at], figures=figures, sampled=True)
 
 
 def _numbers(view: View, target: Target, rows: IntArray, answers: FloatArray) -> Iterator[Finding]:

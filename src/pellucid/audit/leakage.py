@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ __all__ = ["find", "ranks"]
 
 NEARLY_ALL = {True: 0.95, False: 0.90}  # area under the curve, R2
 WITHIN = 0.02
+MOST_FITS = 8
 MUCH = 0.75  # of what all columns together know beyond chance
 TELLS = {True: 0.80, False: 0.50}  # below, "as good as all columns together" says little
 AFTER = re.compile(r"outcome|final|result|approved|after|resolved|settled|closed|discharge|verdict|decision|paid|charged_?off|recovered")
@@ -34,8 +35,35 @@ class _Suspect:
     words: str
 
 
+@dataclass(frozen=True)
+class _Rest:
+    """What the columns know together, and what is left without the strong ones.
+
+    Attributes
+    ----------
+    joint, without : scores of all ``n_columns`` columns, and of the ``n_others`` that are not strong; NaN where they cannot be told.
+    strong : why each strong column is remarkable. own : its score by the trees that judge the others.
+    """
+
+    joint: float
+    without: float
+    n_columns: int
+    n_others: int
+    strong: Mapping[str, str]
+    own: Mapping[str, float]
+
+    def less_than(self, name: str) -> bool:
+        """Return whether the others together know less than this column; True where there are none."""
+        return not self.own[name] < self.without
+
+
 def find(view: View) -> list[Finding]:
-    """Return suspected columns, one finding each, and what row order and identifiers tell."""
+    """Return suspected columns, one finding each, and what row order and identifiers tell.
+
+    A leak knows more than the other columns together. A column that tells nearly all but no more than the others do without it is a strong
+    one among several, and is not named. Cost: a fit of small boosted trees on all columns, one without the strong ones, and one on each
+    strong column alone (at most 8), each on at most 20,000 rows.
+    """
     target = view.target
     if (
         target is None
@@ -51,28 +79,50 @@ def find(view: View) -> list[Finding]:
     single = {n: score(truth, out_of_fold(bins_of(view, n, rows), fold, truth), target.is_classes) for n in names}
     usable = tuple(n for n in names if view.kind(n) is not ColumnType.TEXT)
     joint = joint_score(view, target, usable) if len(usable) > 1 else float("nan")
+    rest = _without_strong(view, target, single, usable, joint)
     found = []
     for name in names:
-        reasons = list(_reasons(view, target, name, rows, single[name], joint, len(usable)))
+        reasons = list(_reasons(view, target, name, rows, single[name], rest))
         if reasons:
-            found.append(_finding(view, target, name, reasons, single[name], joint))
+            found.append(_finding(view, target, name, reasons, single[name], rest))
     return found + list(_patterns(view, target, rows, truth, fold)) + list(_order(view, target, rows, truth, fold))
 
 
-def _reasons(view: View, target: Target, name: str, rows: IntArray, alone: float, joint: float, n_columns: int) -> Iterator[_Suspect]:
+def _strong(alone: float, joint: float, n_columns: int, classes: bool) -> str:
+    """Return why a column's score is remarkable: ``"score"``, ``"as good as all"``, or an empty text."""
+    if alone > NEARLY_ALL[classes]:
+        return "score"
+    much = joint > TELLS[classes] and n_columns > 2 and alone > TELLS[classes]
+    return "as good as all" if much and alone >= (1 - WITHIN) * joint else ""
+
+
+def _without_strong(view: View, target: Target, single: Mapping[str, float], usable: tuple[str, ...], joint: float) -> _Rest:
+    """Return what the columns know together, with and without the remarkably strong ones. These are left out together: of two leaks each
+    would else find the other among the rest."""
+    strong = {n: why for n in single if (why := _strong(single[n], joint, len(usable), target.is_classes))}
+    others = tuple(n for n in usable if n not in strong)
+    score_of = joint_score(view, target, others) if strong and others else float("nan")
+    # told by the same trees as the rest: bins of equal mass may straddle what a single cut would part
+    most = sorted((n for n in strong if n in usable), key=lambda n: -single[n])[:MOST_FITS] if others else []
+    own = {n: max(single[n], joint_score(view, target, (n,))) for n in most}
+    return _Rest(joint, score_of, len(usable), len(others), strong, {n: own.get(n, single[n]) for n in strong})
+
+
+def _reasons(view: View, target: Target, name: str, rows: IntArray, alone: float, rest: _Rest) -> Iterator[_Suspect]:
     equal = _function_of(view, target, name, rows)
     if equal:
         yield _Suspect("high", "function", equal)
-    words = score_words(alone, target.is_classes)
-    if alone > NEARLY_ALL[target.is_classes]:
-        yield _Suspect("high", "score", f"alone it predicts '{target.name}' with {words} in rows not looked at")
-    elif joint > TELLS[target.is_classes] and n_columns > 2 and alone > TELLS[target.is_classes] and alone >= (1 - WITHIN) * joint:
-        together = score_words(joint, target.is_classes)
-        yield _Suspect(
-            "medium",
-            "as good as all",
-            f"alone it predicts '{target.name}' as well ({words}) as all {n_columns} columns together ({together})",
-        )
+    words, joint = score_words(alone, target.is_classes), rest.joint
+    why = rest.strong.get(name, "")
+    if why and rest.less_than(name):
+        others = score_words(rest.without, target.is_classes)
+        beside = f", where the {rest.n_others} other columns together reach {others}" if np.isfinite(rest.without) else ""
+        if why == "score":
+            yield _Suspect("high", "score", f"alone it predicts '{target.name}' with {words} in rows not looked at{beside}")
+        else:
+            together = score_words(joint, target.is_classes)
+            said = f"alone it predicts '{target.name}' as well ({words}) as all {rest.n_columns} columns together ({together})"
+            yield _Suspect("medium", why, said + beside)
     hint = _name_hint(name, target.name)
     if hint and alone > NEARLY_ALL[target.is_classes]:
         yield _Suspect("low", "name", hint)
@@ -83,9 +133,12 @@ def _reasons(view: View, target: Target, name: str, rows: IntArray, alone: float
         yield _Suspect("medium" if much else "low", "name", f"{hint}, and alone it predicts '{target.name}' with {words}{together}")
 
 
-def _finding(view: View, target: Target, name: str, reasons: list[_Suspect], alone: float, joint: float) -> Finding:
+def _finding(view: View, target: Target, name: str, reasons: list[_Suspect], alone: float, rest: _Rest) -> Finding:
     text = f"'{name}': " + "; ".join(r.words for r in reasons)
-    figures = {"alone": alone, "together": joint, "metric": "AUC" if target.is_classes else "R2", "reasons": [r.reason for r in reasons]}
+    figures = {
+        "alone": alone, "together": rest.joint, "others": rest.without, "metric": "AUC" if target.is_classes else "R2",
+        "reasons": [r.reason for r in reasons],
+    }  # fmt: skip
     when = f"ask when '{name}' is written down: if only after '{target.name}' is known, or if it is made from it"
     remedy = f"{when}, leave it out (with_roles(ignore=['{name}'])); else keep it"
     return view.finding("leakage", reasons[0].severity, (name,), text, remedy, figures=figures, sampled=True)

@@ -70,7 +70,7 @@ def audit(
         bar("looking for faults")
         if against is not None:
             older = read(against, target=target, schema=schema, types=types, missing=missing, units=units)
-            changes = _changes(older, data, model, seed)
+            changes = _changes(older, table, model, seed)
             findings = list(changes.findings)
         else:
             findings = find(table, seed=seed)
@@ -102,17 +102,16 @@ def audit(
         raise typer.Exit(FINDINGS)
 
 
-def _changes(older: Table, data: Path, model: Path | None, seed: int) -> Shift:
-    """Return what changed from the older table to the file."""
+def _changes(older: Table, newer: Table, model: Path | None, seed: int) -> Shift:
+    """Return what changed from the older table to the newer one, whose cells are read again under the older one's types."""
     from pellucid.audit.shift import shift
-    from pellucid.table import read_table
 
     fitted = None
     if model is not None:
         from pellucid.estimators import load
 
         fitted = load(model)
-    return shift(older, read_table(data), model=fitted, random_state=seed)
+    return shift(older, newer, model=fitted, random_state=seed)
 
 
 def _show_changes(changes: Shift) -> None:

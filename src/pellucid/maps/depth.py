@@ -1,4 +1,4 @@
-"""How far the classes stand apart in each layer of a network: the mean silhouette of held-out rows, layer by layer.
+"""How far the classes stand apart in each layer of a network, from the cells to the outputs: the mean silhouette of held-out rows.
 
 Rousseeuw 1987, doi:10.1016/0377-0427(87)90125-7: -1 to 1; 0 where classes lie through each other. Letters: N rows.
 """
@@ -13,14 +13,19 @@ import pandas as pd
 from pellucid.errors import RequestError
 from pellucid.maps.ask import Layer, of_model
 from pellucid.maps.space import Space
+from pellucid.protocols import FloatArray, MemberPredictor
 from pellucid.random import stream
 from pellucid.table import Table
 
 __all__ = ["silhouettes"]
 
+CELLS, OUTPUTS = "(cells)", "(outputs)"
+SURE = 1e-6
+
 
 def silhouettes(model: Any, X: Table, *, rows: int = 1500, seed: int = 0) -> pd.DataFrame:
-    """Return one line for the cells and one for each layer, input side first: layer, silhouette, error (standard, over rows), rows.
+    """Return one line for the cells, one for each layer, input side first, and one for the outputs: layer, silhouette, error (standard, over
+    rows), rows.
 
     Parameters
     ----------
@@ -32,7 +37,9 @@ def silhouettes(model: Any, X: Table, *, rows: int = 1500, seed: int = 0) -> pd.
 
     Notes
     -----
-    A layer of more than 100 units is read by its 50 first principal components. Cost: N^2 F per layer.
+    A layer of more than 100 units is read by its 50 first principal components. A hidden state is wider than what is read of it: directions
+    that the head ignores count as much here as those that it follows, so that the last hidden layer may fall behind the one before. The
+    outputs are what is left of it, one log-odds per member and class. Cost: N^2 F per layer.
     """
     from sklearn.metrics import silhouette_samples
 
@@ -45,9 +52,23 @@ def silhouettes(model: Any, X: Table, *, rows: int = 1500, seed: int = 0) -> pd.
     if len(np.unique(label)) < 2:
         raise RequestError("the rows are of fewer than two known classes", do="pass X with its target")
     table, out = table.take(kept), []
-    for layer in (None, *predictor.hidden_layers()):
-        points = Space(table)(table) if layer is None else Layer(predictor, layer).fit(table, seed)
+    for layer in (CELLS, *predictor.hidden_layers(), OUTPUTS):
+        points = _points(predictor, table, layer, seed)
         each = silhouette_samples(points, label)
         error = float(each.std(ddof=1) / np.sqrt(len(each)))
-        out.append({"layer": "(cells)" if layer is None else layer, "silhouette": float(each.mean()), "error": error, "rows": len(each)})
+        out.append({"layer": layer, "silhouette": float(each.mean()), "error": error, "rows": len(each)})
     return pd.DataFrame(out)
+
+
+def _points(predictor: Any, table: Table, layer: str, seed: int) -> FloatArray:
+    """Return what a layer makes of the rows (N, F)."""
+    if layer == CELLS:
+        return Space(table)(table)
+    if layer != OUTPUTS:
+        return Layer(predictor, layer).fit(table, seed)
+    answers = predictor.members_raw(table) if isinstance(predictor, MemberPredictor) else np.asarray(predictor.raw(table))
+    answers = np.asarray(answers, np.float64).reshape(len(table), -1)
+    if predictor.scale != "probability" and not isinstance(predictor, MemberPredictor):
+        return answers
+    p = np.clip(answers, SURE, 1 - SURE)
+    return np.asarray(np.log(p / (1 - p)))

@@ -10,19 +10,25 @@ from torch import nn
 
 from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells
+from pellucid.nn.heads import BlendHead
 from pellucid.nn.table_net import TableNet
 
-__all__ = ["FIRST", "LAST", "layer_names", "layer_state"]
+__all__ = ["BESIDE", "FIRST", "LAST", "layer_names", "layer_state"]
 
-FIRST, LAST = "tokens", "last"
+FIRST, BESIDE, LAST = "tokens", "additive", "last"
 
 
 def layer_names(net: TableNet) -> tuple[str, ...]:
-    """Return the names of the layers, input side first: ``"tokens"``, the backbone's stages, ``"last"`` (what the head reads)."""
+    """Return the names of the layers, input side first: ``"tokens"``, the backbone's stages, ``"last"`` (the hidden state that the head
+    reads).
+
+    Where the head reads a second thing, the output of an additive model beside the hidden state, that is a layer too: ``"additive"``.
+    """
     device = next(net.parameters()).device
     with torch.no_grad():
         seen = _watched(net, lambda: net.outputs_from_tokens(torch.zeros(2, net.n_columns, net.d_token, device=device)), 2)
-    return (FIRST, *seen, LAST)
+    beside = (BESIDE,) if isinstance(net.head, BlendHead) else ()
+    return (FIRST, *seen, *beside, LAST)
 
 
 def layer_state(net: TableNet, cells: Cells, layer: str) -> torch.Tensor:
@@ -31,6 +37,8 @@ def layer_state(net: TableNet, cells: Cells, layer: str) -> torch.Tensor:
         return net.tokens(cells).flatten(1)
     if layer == LAST:
         return net.hidden(cells).flatten(1)
+    if layer == BESIDE and isinstance(net.head, BlendHead):
+        return net.named_parts(cells)[BESIDE].flatten(1)
     seen = _watched(net, lambda: net(cells), cells.n_rows)
     if layer not in seen:
         raise RequestError(f"there is no layer {layer!r}", expected=f"one of {', '.join(layer_names(net))}")

@@ -24,6 +24,7 @@ ENTRIES: tuple[Entry, ...] = (
     _line("label errors", "labels", "Learn without the doubted labels: does the score rise?"),
     _line("training rows", "labels", "Learn without these rows: does the score rise?"),
     _line("values", "cells", "Correct the cells: does the score rise?"),
+    _line("slips", "cells", "Move the decimal points back: does the score rise?"),
     _line("missing", "cells", "Read the code as missing: does the score rise?"),
     _line("across", "splits", "Split by group or time: does the score fall?"),
     _line("order dependence", "splits", "Split by blocks of rows: does the score fall?"),

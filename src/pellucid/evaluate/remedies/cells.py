@@ -33,6 +33,11 @@ def _corrected(table: Table, columns: list[str], rows: np.ndarray, figures: dict
     if "factor" in figures and len(columns) == 1 and table.schema[columns[0]].type is ColumnType.NUMBER:
         values = table.numbers(columns[0])
         return "converting", table.with_cells({columns[0]: np.where(at, values / float(figures["factor"]), values)})
+    if "powers" in figures and len(columns) == 1 and table.schema[columns[0]].type is ColumnType.NUMBER:
+        power = np.zeros(len(table))
+        power[list(figures["powers"])] = list(figures["powers"].values())
+        values = table.numbers(columns[0])
+        return "moving the decimal point of", table.with_cells({columns[0]: np.where(at, values / 10.0**power, values)})
     texts = {n: table.texts(n) for n in columns}
     if kind.endswith("rare spelling"):
         name = columns[0]
