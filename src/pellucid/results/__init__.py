@@ -13,6 +13,7 @@ from pellucid.results.groups import Gap, GroupTable, Rate
 from pellucid.results.inside import AttentionMaps, UnitMaps
 from pellucid.results.learning import LearningCurve
 from pellucid.results.maps import Map, Representatives, Scatter
+from pellucid.results.parting import Parting
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.promises import Coverage, NextRows, RiskCoverage, Watch
@@ -49,6 +50,7 @@ __all__ = [
     "Map",
     "Neighbours",
     "NextRows",
+    "Parting",
     "Prediction",
     "Rate",
     "Reduction",
