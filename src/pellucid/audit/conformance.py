@@ -14,6 +14,7 @@ and a row that breaks it has a wrong cell, not merely a rare one.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -26,15 +27,20 @@ from pellucid.table import ColumnType
 
 __all__ = ["Conforms", "blamed", "find", "learned"]
 
-MOST_EQUATIONS, MOST_ORDERS, MOST_RATIOS, MOST_GROUPS = 24, 40, 12, 8
+MOST_EQUATIONS, MOST_ORDERS, MOST_RATIOS, MOST_GROUPS = 40, 40, 12, 8
 FEW_ROWS = 2000
 FEWEST = 100
+EXACT = 0.97
+"""Share of the rows that keep an equation or a ratio to the last decimal; more of them may be broken than of an order, as none is kept by
+chance."""
 SHARP = 0.1
 """A rule is told apart from chance only where it is at most so wide, as a share of the spread of what it fixes."""
-BY_CHANCE = 0.05
-"""An order says something where columns dealt out at random would break it in at least this share of the rows."""
-EDGE = 8.0
-"""An order is a rule, not a tail, where rows are this many times as frequent just inside its edge as just beyond."""
+BY_CHANCE = {True: 0.05, False: 0.25}
+"""An order says something where columns dealt out at random would break it in at least this share of the rows; less will do where the names
+have a word in common."""
+EDGE, FAR = 20.0, 0.25
+"""An order is a rule, not a tail, where rows are this many times as frequent just inside its edge as just beyond, and where those beyond lie
+this far, as a share of the usual gap."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def learned(view: View) -> list[Conforms]:
 
     Notes
     -----
-    Cost: one least-squares fit and its eliminations for each of at most 24 number columns, 1,600 pairs of at most 40, and 66 pairs of at most
+    Cost: one least-squares fit and its eliminations for each of at most 40 number columns, 1,600 pairs of at most 40, and 66 pairs of at most
     12 for each of 8 level columns, all on 2,000 rows; what holds there is checked on the whole table.
     """
     equations = list(_equations(view))
@@ -119,13 +125,16 @@ def _equations(view: View) -> Iterator[Conforms]:
     ticks = np.array([max(tick(c), 1e-9) for c in x.T])
     low, high = np.quantile(x, [0.01, 0.99], axis=0)
     usual = ((x >= low - (high - low)) & (x <= high + (high - low))).all(1)
-    seen: set[frozenset[int]] = set()
+    best: dict[frozenset[int], tuple[int, tuple[int, list[int], FloatArray, float, float]]] = {}
     for k in range(len(names)):
         found = _equation(x[usual], k, ticks)
-        if found is None or frozenset((k, *found[0])) in seen:
+        if found is None:
             continue
-        seen.add(frozenset((k, *found[0])))
-        checked = _check_equation(view, names, k, *found)
+        key, plain = frozenset((k, *found[0])), int((found[1] > 0).sum())  # a sum is easier to read than a difference
+        if key not in best or plain > best[key][0]:
+            best[key] = plain, (k, *found)
+    for _, rule in best.values():
+        checked = _check_equation(view, names, *rule)
         if checked is not None:
             yield checked
 
@@ -172,7 +181,7 @@ def _fitted(x: FloatArray, k: int, of: list[int], ticks: FloatArray) -> tuple[Fl
     width = _width(k, of, slopes, ticks)
     good = np.abs(x[:, k] - x[:, of] @ slopes - constant) <= width + 1e-9 * np.abs(x[:, k])
     spread = float(np.subtract(*np.quantile(x[:, k], [0.9, 0.1])))
-    return (slopes, constant) if good.mean() >= HOLDS - 0.02 and width <= SHARP * spread else None
+    return (slopes, constant) if good.mean() >= EXACT - 0.01 and width <= SHARP * spread else None
 
 
 def _check_equation(
@@ -185,7 +194,7 @@ def _check_equation(
     with np.errstate(invalid="ignore"):
         off = there & (np.abs(t - made) > width + 1e-9 * np.abs(made))
     rows, holds = np.flatnonzero(off), 1 - off.sum() / max(int(there.sum()), 1)
-    if holds < HOLDS:
+    if holds < EXACT:
         return None
     miss = (t - made)[rows]
     solved = {columns[0]: made[rows]} | {n: p[rows] + miss / w for n, w, p in zip(columns[1:], c, parts)}
@@ -206,29 +215,36 @@ def _orders(view: View) -> Iterator[Conforms]:
     some = _some(view)
     for names in (numbers, dates):
         for a, b in itertools.permutations(names, 2):
-            if view.table.schema[a].unit == view.table.schema[b].unit and _is_order(view.numbers(a)[some], view.numbers(b)[some], 0.03):
-                x, y = view.numbers(a), view.numbers(b)
+            if view.table.schema[a].unit != view.table.schema[b].unit:
+                continue
+            x, y, least = view.numbers(a), view.numbers(b), BY_CHANCE[bool(_words(a) & _words(b))]
+            if _is_order(x[some], y[some], 0.03, least):
                 there = ~np.isnan(x) & ~np.isnan(y)
-                if _is_order(x, y, 1 - HOLDS):
+                if _is_order(x, y, 1 - HOLDS, least):
                     rows = np.flatnonzero(there & (x > y))
                     holds = 1 - len(rows) / max(int(there.sum()), 1)
                     yield Conforms("order", (a, b), f"{a} <= {b}", int(there.sum()), float(holds), rows)
 
 
-def _is_order(x: FloatArray, y: FloatArray, most: float) -> bool:
+def _words(name: str) -> set[str]:
+    return {w for w in re.split(r"[^a-z]+", name.lower()) if len(w) > 2}
+
+
+def _is_order(x: FloatArray, y: FloatArray, most: float, least: float) -> bool:
     """Return whether x <= y nearly always, though columns of these cells dealt out at random would often break it."""
     there = ~np.isnan(x) & ~np.isnan(y)
     gap = (y - x)[there]
     if len(gap) < FEWEST or (gap < 0).mean() > most:
         return False
     chance = 1 - np.searchsorted(np.sort(x[there]), y[there], side="right").mean() / len(gap)
-    if chance < BY_CHANCE or (gap < 0).mean() > chance / 5:
+    if chance < least or (gap < 0).mean() > chance / 5:
         return False
     beyond = -gap[gap < 0]
     if not len(beyond):
         return True
     h = float(np.median(beyond))
-    return bool(((gap >= 0) & (gap <= h)).sum() >= EDGE * (beyond <= h).sum())
+    far = h >= FAR * float(np.median(gap))
+    return bool(far and ((gap >= 0) & (gap <= h)).sum() >= EDGE * (beyond <= h).sum())
 
 
 # ------------------------------------------------------------------ ratios that a group fixes
@@ -241,10 +257,10 @@ def _ratios(view: View) -> Iterator[Conforms]:
         x, y = view.numbers(a), view.numbers(b)
         for by in groups:
             g = view.levels(by)[0]
-            quick = _kept(x[some], y[some], g[some], 0.03)
+            quick = _kept(x[some], y[some], g[some], 0.04)
             if quick is None:
                 continue
-            found = _kept(x, y, g, 1 - HOLDS)
+            found = _kept(x, y, g, 1 - EXACT)
             if found is None:
                 continue
             ratio, off, there = found
@@ -267,12 +283,14 @@ def _kept(x: FloatArray, y: FloatArray, g: IntArray, most: float) -> tuple[Float
     start = np.searchsorted(g[rows][order], np.arange(int(g.max()) + 2))
     count = np.diff(start)
     middle = np.where(count > 0, share_of[order][np.minimum(start[:-1] + count // 2, len(rows) - 1)], np.nan)
-    close = np.abs(share_of - middle[g[rows]]) <= 0.05 * np.abs(middle[g[rows]])
-    # the sums of the rows near the middle tell the ratio to more decimals than any one of them
-    top, under = (np.bincount(g[rows][close], v[rows][close], minlength=len(count)) for v in (x, y))
-    ratio = np.where(under != 0, top / np.where(under != 0, under, 1), middle)
     few = rows[:: max(1, len(rows) // FEW_ROWS)]
-    width = 1.01 * max(tick(x[few]), 1e-9) + np.abs(ratio[g[rows]]) * max(tick(y[few]), 1e-9) / 2
+    width = 1.01 * max(tick(x[few]), 1e-9) + np.abs(middle[g[rows]]) * max(tick(y[few]), 1e-9) / 2
+    ratio = middle
+    # the sums of the rows near the middle tell the ratio to more decimals than any one of them; rows that break it are left out
+    for near in (1e-3, 0.0):
+        close = np.abs(x[rows] - ratio[g[rows]] * y[rows]) <= 2 * width + near * np.abs(x[rows])
+        top, under = (np.bincount(g[rows][close], v[rows][close], minlength=len(count)) for v in (x, y))
+        ratio = np.where(under != 0, top / np.where(under != 0, under, 1), ratio)
     off = np.abs(x[rows] - ratio[g[rows]] * y[rows]) > width + 1e-6 * np.abs(x[rows])
     if off.mean() > most:
         return None

@@ -16,7 +16,7 @@ from pellucid.audit.view import FloatArray, IntArray, View, listed, share
 from pellucid.results import Finding
 from pellucid.table import ColumnType
 
-__all__ = ["Decides", "HOLDS", "Makes", "decided", "find", "made_of", "tick"]
+__all__ = ["Decides", "HOLDS", "Makes", "decided", "decimals", "find", "made_of", "tick"]
 
 HOLDS = 0.99
 """A dependency holds in at least this share of the rows that can speak of it."""
@@ -171,6 +171,11 @@ def tick(x: FloatArray) -> float:
     """Return the last decimal place in which a column is written, at most 1."""
     known = x[~np.isnan(x)]
     return next((10.0**-p for p in range(7) if np.allclose(known, np.round(known, p), rtol=0, atol=10.0 ** -(p + 6))), 1e-9)
+
+
+def decimals(x: FloatArray) -> int:
+    """Return how many decimal places a column is written with."""
+    return int(round(-np.log10(tick(x))))
 
 
 def _speaks(x: FloatArray, i: int, j: int, k: int) -> bool:

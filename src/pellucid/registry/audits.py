@@ -196,7 +196,7 @@ ENTRIES: tuple[Entry, ...] = (
         target="pellucid.audit.conformance:find",
         summary="Rules between numbers that nearly all rows keep (equations, orders, ratios fixed by a group), and the rows that break them.",
         question="data",
-        cost="least squares for at most 24 number columns, pairs of at most 40 and of 12 within groups, on 2,000 rows",
+        cost="least squares for at most 40 number columns, their pairs, and pairs of 12 within groups, on 2,000 rows",
         source="Fariha, Tiwari, Radhakrishna, Gulwani, Meliou 2021, doi:10.1145/3448016.3452795",
     ),
 )
