@@ -16,7 +16,7 @@ from pellucid.audit.view import FloatArray, IntArray, View, listed, share
 from pellucid.results import Finding
 from pellucid.table import ColumnType
 
-__all__ = ["Decides", "Makes", "decided", "find", "made_of"]
+__all__ = ["HOLDS", "Decides", "Makes", "decided", "decimals", "find", "made_of", "tick"]
 
 HOLDS = 0.99
 """A dependency holds in at least this share of the rows that can speak of it."""
@@ -152,11 +152,11 @@ def made_of(view: View) -> list[Makes]:
         return []
     some = view.sample[:: max(1, len(view.sample) // FEW_ROWS)]
     x = np.stack([view.numbers(n)[some] for n in names])
-    tick = [_tick(row) for row in x]
+    ticks = [tick(row) for row in x]
     out: list[Makes] = []
     for i, j in itertools.combinations(range(len(names)), 2):
         for sign, made in (("+", x[i] + x[j]), ("*", x[i] * x[j])):
-            tolerance = np.array([max(t, 1e-9) for t in tick]) * 1.5
+            tolerance = np.array([max(t, 1e-9) for t in ticks]) * 1.5
             with np.errstate(invalid="ignore"):
                 fits = np.abs(x - made) <= tolerance[:, None] + 1e-9 * np.abs(made)
             there = ~np.isnan(x) & ~np.isnan(made)
@@ -167,10 +167,15 @@ def made_of(view: View) -> list[Makes]:
     return out
 
 
-def _tick(x: FloatArray) -> float:
+def tick(x: FloatArray) -> float:
     """Return the last decimal place in which a column is written, at most 1."""
     known = x[~np.isnan(x)]
     return next((10.0**-p for p in range(7) if np.allclose(known, np.round(known, p), rtol=0, atol=10.0 ** -(p + 6))), 1e-9)
+
+
+def decimals(x: FloatArray) -> int:
+    """Return how many decimal places a column is written with."""
+    return int(round(-np.log10(tick(x))))
 
 
 def _speaks(x: FloatArray, i: int, j: int, k: int) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.audit import repair_numbers, repair_words
-from pellucid.audit.dependencies import decided
+from pellucid.audit.conformance import blamed, learned
+from pellucid.audit.dependencies import decided, decimals
 from pellucid.audit.proposals import Proposal, best, number_cells
 from pellucid.audit.view import View
 from pellucid.protocols import RowModel
@@ -27,8 +28,8 @@ def repair(table: Any, *, row_model: RowModel | None = None, target: str | None 
     """Propose what wrong cells should be.
 
     Rules: rare spellings of frequent levels, levels that a column of its name cannot have, letters of another alphabet, numbers mistyped,
-    slipped decimal points and units, impossible values, broken sums and dependencies between columns, codes that may mean missing, and
-    with ``row_model`` cells unlike the rest of their row.
+    slipped decimal points and units, impossible values, broken sums, equations, ratios and dependencies between columns, codes that may
+    mean missing, and with ``row_model`` cells unlike the rest of their row.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def repair(table: Any, *, row_model: RowModel | None = None, target: str | None 
     table = table if isinstance(table, Table) else read_table(table)
     table = table if target is None else table.with_roles(target=target)
     view = View(table, seed=seed)
-    proposals = [*repair_words.propose(view), *repair_numbers.propose(view), *_decided(view), *_codes(view)]
+    proposals = [*repair_words.propose(view), *repair_numbers.propose(view), *_decided(view), *_conform(view), *_codes(view)]
     if row_model is not None:
         proposals += _odd(view, row_model)
     found = best(view, proposals)
@@ -121,6 +122,15 @@ def _decided(view: View) -> Iterator[Proposal]:
         )
         sure = 0.92 if agreed and support >= 20 else 0.75 if support >= 5 else 0.6
         yield Proposal(row, name, new, "dependency", sure, why)
+
+
+def _conform(view: View) -> Iterator[Proposal]:
+    """Yield cells that the equations and ratios of the table determine."""
+    rules = learned(view)
+    for row, (name, value, sure) in blamed(view, rules).items():
+        rule = next(r for r in rules if name in r.solved and row in r.rows)
+        new = number_cells(view, name, np.array([round(value, decimals(view.numbers(name)))]))[0]
+        yield Proposal(row, name, new, rule.kind, sure, f"{rule.words!r} holds in {100 * rule.holds:.2f} % of the rows")
 
 
 def _codes(view: View) -> Iterator[Proposal]:

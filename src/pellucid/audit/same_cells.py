@@ -60,7 +60,9 @@ def once(findings: Sequence[Finding]) -> list[Finding]:
             continue
         if taken.any():
             others = sorted({kept[i].kind for i in mine if np.isin(kept[i].rows, finding.rows).any()})
-            note = f"; {int(taken.sum()):,} of these rows are named by the finding {' and '.join(repr(o) for o in others)}, and not again here"
+            note = (
+                f"; {int(taken.sum()):,} of these rows are named by the finding {' and '.join(repr(o) for o in others)}, and not again here"
+            )
             kept[k] = replace(finding, rows=finding.rows[~taken], evidence=finding.evidence + note)
         for column in finding.columns:
             takers.setdefault(column, []).append(k)

@@ -10,6 +10,7 @@ import numpy as np
 from pellucid import registry
 from pellucid.encode.filling import fill_options
 from pellucid.errors import RequestError
+from pellucid.estimators import decomposed
 from pellucid.estimators.sampling import METHODS as METHODS_OF_DOUBT
 from pellucid.estimators.sampling import SEVERAL
 from pellucid.training.calibrators import METHODS
@@ -135,6 +136,7 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "embedding": _either(_NONE, _MAPPING),
     "head": _either(_NONE, _TEXT, _CALLABLE, _head()),
     "regularizers": _either(_NONE, _regularizers()),
+    "decompose": (decomposed.rules, 'None, True, a column, a list of columns, or {"columns": [...], "adversary": 1.0}'),
     "members": _either(_AUTO, _whole(1), _members()),
     "bayes": _either(_one_of(False, *METHODS_OF_DOUBT), _bayes()),
     "dropout": _either(_AUTO, _real(0, 1, "left")),

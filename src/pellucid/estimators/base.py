@@ -97,6 +97,7 @@ class TabularEstimator(BaseEstimator):
         embedding: Mapping[str, Any] | None = None,
         head: Any = None,
         regularizers: Any = None,
+        decompose: Any = None,
         members: Any = "auto",
         bayes: Any = False,
         dropout: Any = "auto",
@@ -127,6 +128,7 @@ class TabularEstimator(BaseEstimator):
         self.embedding = embedding
         self.head = head
         self.regularizers = regularizers
+        self.decompose = decompose
         self.members = members
         self.bayes = bayes
         self.dropout = dropout
@@ -241,6 +243,8 @@ class TabularEstimator(BaseEstimator):
             stop_given=eval_set is not None,
             groups=training.groups,
             order=training.order,
+            # networks side by side would each keep traces of their own of what the answers should not tell
+            **({} if self.decompose is None else {"fold_below": 0}),
         )
         if eval_set is None:
             return _Split(training, plan)

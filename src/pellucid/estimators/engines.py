@@ -97,7 +97,8 @@ def make_engine(
     estimator: TabularEstimator, training: Training, plan: Plan, seed: int, resume: Any, deadline: float | None = None
 ) -> Engine:
     """Return the fitted engine of the backbone that the estimator asks for; a network is done by ``deadline`` (``time.monotonic()``)."""
-    name, backbone = _resolve_backbone(estimator.backbone, AUTO)
+    fallback = AUTO if estimator.decompose is None else "tabm"  # all its answers come from one hidden state
+    name, backbone = _resolve_backbone(estimator.backbone, fallback)
     if isinstance(backbone, registry.Entry) and backbone.takes == "matrix":
         _only_networks(estimator, name)
         return FoldedPeer(name, registry.resolve(backbone)).fit(estimator, training, plan, seed)
@@ -112,7 +113,14 @@ def make_engine(
 
 def _only_networks(estimator: TabularEstimator, name: str) -> None:
     """Refuse what a peer cannot do, rather than leave it out in silence."""
-    for argument, off in (("tune", False), ("pretrain", False), ("bayes", False), ("loss", None), ("regularizers", None)):
+    for argument, off in (
+        ("tune", False),
+        ("pretrain", False),
+        ("bayes", False),
+        ("loss", None),
+        ("regularizers", None),
+        ("decompose", None),
+    ):
         if getattr(estimator, argument) is not off:
             raise RequestError(f"{argument}= is for networks, and {name!r} is none", do=f"leave {argument} out or choose another backbone")
 

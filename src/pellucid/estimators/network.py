@@ -15,6 +15,8 @@ import torch
 from pellucid import registry
 from pellucid.encode.table_encoder import EncodedTable, TableEncoder
 from pellucid.errors import RequestError
+from pellucid.estimators.decomposed import attributes_of, with_parts
+from pellucid.estimators.decomposed import told as parts_told
 from pellucid.estimators.engines import row_weights
 from pellucid.estimators.heads import is_distribution, loss_of
 from pellucid.estimators.information import informed
@@ -133,6 +135,8 @@ class NetworkEngine:
         networks, snapshots = networks_of(estimator.members)
         parts = [part for part in cls._parts(plan) for _ in range(networks)]
         settings = replace(settings, bayes=trained_spread(estimator.bayes, len(parts[0][0])))
+        attributes = attributes_of(training.table, estimator.decompose)
+        settings = with_parts(settings, attributes, estimator.decompose)
         settings = cls._cycled(settings, snapshots, deadline, resume)
         build = builder(sizes, settings, objective.n_outputs, objective.extra)
         check_sampled(estimator.bayes, build)
@@ -156,6 +160,7 @@ class NetworkEngine:
                 answers_after=len(plan.certify) if plan.folds is None else len(plan.folds),
                 pretraining=cls._pretraining(estimator, training, encoder, sizes),
                 stages=estimator._stages,
+                attributes=None if attributes is None else attributes.codes,
             )
         drawn = sampled(
             fitted.net, estimator.bayes, cells, [part for part in parts for _ in range(snapshots)], fitted.record["batch"],
@@ -177,6 +182,7 @@ class NetworkEngine:
         told = {"networks": nets} if nets > 1 else {}
         told |= {"samples": n_samples(estimator.bayes)} if n_samples(estimator.bayes) > 1 else {}
         self.history, self.record = fitted.history, fitted.record | told | drawn.found
+        self.record |= parts_told(self, training.table, attributes, plan, seed)
         self.stages = fitted.stages
         return self
 
@@ -488,7 +494,7 @@ class NetworkEngine:
         """Return the engine that :meth:`state` and :meth:`arrays` described; a backbone of the user's own is handed over again."""
         known = set(TrainSettings.__dataclass_fields__)
         fields = {k: v for k, v in state["settings"].items() if k in known}
-        for pairs in ("options", "embedding", "bayes"):
+        for pairs in ("options", "embedding", "bayes", "decompose"):
             fields[pairs] = tuple((k, v) for k, v in fields.get(pairs, ()))
         fields["regularizers"] = tuple((name, tuple((k, v) for k, v in given)) for name, given in fields.get("regularizers", ()))
         settings = TrainSettings(**fields | {"backbone": backbone or name})

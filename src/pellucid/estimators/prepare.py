@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_array, check_co
 
 from pellucid.encode.filling import is_ordered
 from pellucid.errors import ArgumentError, DataError, EmptyTableError, PellucidError, RequestError, TargetError, quote
+from pellucid.estimators.decomposed import no_inputs
 from pellucid.table import Column, ColumnType, Role, Schema, Table, apply_schema, read_table
 
 __all__ = ["Target", "Training", "is_array", "new_table", "stopping_data", "training_data"]
@@ -144,6 +145,7 @@ def training_data(estimator: Any, X: Any, y: Any, *, task: str, sample_weight: A
         table = table if target is None else table.with_roles(target=target)
     if len(table) < 1:
         raise EmptyTableError("the table has no rows", expected="at least 2 rows")
+    table = no_inputs(table, estimator.decompose)
     if y is not None and table.target is not None:
         raise RequestError("y was given, but the table has a target column", got=repr(table.target), do="pass one of them")
     if y is None and table.target is None:

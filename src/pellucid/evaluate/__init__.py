@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pellucid.results import Finding, Leaderboard, LearningCurve, Trial
+    from pellucid.results import Finding, Leaderboard, LearningCurve, Parting, Trial
 
-__all__ = ["compare", "contest", "learning_curve", "prove", "trial"]
+__all__ = ["compare", "contest", "decomposition", "learning_curve", "prove", "trial"]
 
 
 def prove(
@@ -185,6 +185,45 @@ def contest(
     from pellucid.evaluate.doubt_contest import run
 
     return run(table, sources, model=model, test=test, target=target, n_boot=n_boot, random_state=random_state)
+
+
+def decomposition(
+    table: Any,
+    columns: Sequence[str] | str,
+    *,
+    model: Any = None,
+    test: Any = None,
+    target: str | None = None,
+    n_boot: int = 1000,
+    random_state: Any = 0,
+) -> Parting:
+    """Say what it costs, and brings, that the answers of a model do not tell sensitive columns.
+
+    The model is fitted as it is, and once more with ``decompose=``, on the same rows. Both are judged on the same held-out rows: score, what
+    probes from outside read of the columns in the state behind the answers, and rates by group.
+
+    Parameters
+    ----------
+    table : a Table with a target (or a frame with ``target=``). columns : the sensitive columns.
+    model : an estimator whose settings both fits share (its ``decompose=`` may hold weights); None takes ``backbone="tabm"``.
+    test : rows to judge on; None cuts off a fifth of ``table`` first.
+    n_boot : bootstrap resamples of the test rows.
+
+    Returns
+    -------
+    Parting.
+
+    Raises
+    ------
+    RequestError : no target, too few test rows, or a model that cannot be decomposed. ColumnError : an unknown column.
+
+    Notes
+    -----
+    Cost: two fits, and eight small probes a column.
+    """
+    from pellucid.evaluate.decomposition import run
+
+    return run(table, columns, model=model, test=test, target=target, n_boot=n_boot, random_state=random_state)
 
 
 def learning_curve(

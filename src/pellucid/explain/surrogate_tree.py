@@ -140,10 +140,7 @@ class Tree:
         settings: dict[str, Any] = {"max_leaf_nodes": leaves, "max_depth": depth, "min_samples_leaf": max(1, len(rows) // 100)}
         goal = target / np.maximum(target.std(0), 1e-12) if decide.labels is None else target.argmax(1)
         model = kind(**settings, random_state=integer(seed, "tree") % 2**31).fit(x, goal)
-        share = dict(zip(names, np.zeros(len(names))))
-        for scale, gain in zip(self.scales, model.feature_importances_):
-            share[scale.name] += float(gain)
-        self.importance = np.array(list(share.values()))
+        self.importance = np.bincount([names.index(s.name) for s in self.scales], model.feature_importances_, len(names))
         self.gone = [bool(table.missing(s.name).any()) for s in self.scales]
         place = model.apply(x)
         self.leaves = [(c, self._value(answers[rows][place == leaf], decide)) for leaf, c in self._paths(model.tree_)]

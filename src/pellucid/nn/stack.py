@@ -109,9 +109,10 @@ class StackedNet(nn.Module):
         """Return (G, B, K, O) from cells with a leading axis G: every network reads rows of its own."""
         return self._call("forward", cells, own=True)  # type: ignore[no-any-return]
 
-    def learn(self, cells: Cells, target: torch.Tensor | None = None) -> Learned:
-        """Return what the loss reads, each with a leading axis G, from cells and a target with a leading axis G."""
-        return self._call("learn", cells, *([] if target is None else [target]), own=True)  # type: ignore[no-any-return]
+    def learn(self, cells: Cells, target: torch.Tensor | None = None, attributes: torch.Tensor | None = None) -> Learned:
+        """Return what the loss reads, each with a leading axis G, from cells, a target and attributes with a leading axis G."""
+        given = [t for t in (target, attributes) if t is not None]
+        return self._call("learn", cells, *given, own=True)  # type: ignore[no-any-return]
 
     def forward(self, cells: Cells) -> torch.Tensor:
         return _join(self._call("forward", cells, own=False), 1)

@@ -14,6 +14,7 @@ from pellucid.nn.bank import Bank, Memory
 from pellucid.nn.bayes import drawn_head, mean_field
 from pellucid.nn.bayes import penalty as spread_penalty
 from pellucid.nn.cells import Cells, CellSizes
+from pellucid.nn.decompose import NARROW, Decomposition, Narrowed
 from pellucid.nn.embeddings import CellEmbedding
 from pellucid.nn.folding import InTurn, unwatched
 from pellucid.nn.heads import BlendHead, IdentityHead, MemberHead
@@ -46,6 +47,8 @@ class TableNet(nn.Module):
     regularizers : pairs (registered name, pairs of options); they act on :meth:`learn` alone.
     bayes : weights with a spread, the options of ``nn.bayes.mean_field``; None: plain weights.
     drawn : S draws of the last layer side by side (``nn.bayes.drawn_head``), 0 for the layer itself.
+    decompose : options of ``nn.decompose.Decomposition`` (``levels`` at least), for a hidden state that should not tell the attributes of
+        a row; they act on :meth:`learn` alone. None: no such thing.
     extra : how many of the O outputs say more than a place (spreads, distances of quantiles); backbones do not know of them.
     seed : of the initial weights; equal seeds give equal bits.
 
@@ -85,12 +88,14 @@ class TableNet(nn.Module):
         bayes: Mapping[str, Any] | None = None,
         drawn: int = 0,
         extra: int = 0,
+        decompose: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self._arguments: dict[str, Any] = {
             "sizes": sizes, "backbone": backbone, "n_outputs": n_outputs, "d_token": d_token, "options": options, "head": head,
             "embedding": embedding, "regularizers": regularizers, "bayes": bayes, "drawn": drawn, "extra": extra,
+            "decompose": decompose,
         }  # fmt: skip
         factory = registry.resolve(registry.get("backbone", backbone)) if isinstance(backbone, str) else backbone
         front = int(getattr(factory, "front", 0))
@@ -105,12 +110,19 @@ class TableNet(nn.Module):
             remembers = getattr(self.backbone, "remembers", False)
             self.bank = Bank(sizes, n_outputs, self.backbone.sampled) if remembers else None  # type: ignore[arg-type]
             self.n_members, width = self._shape()
+            if decompose:
+                decompose = dict(decompose)
+                self.backbone = Narrowed(self.backbone, self.n_members, width, int(decompose.pop("narrow", NARROW)))
+                self.n_members, width = 1, self.backbone.width
             self.head = _head(head)(self.n_members, width, n_outputs)
             if extra and isinstance(self.head, IdentityHead):
                 raise RequestError(
                     "a distribution needs more outputs than this backbone's sum has",
                     do="choose a backbone with a linear head, such as 'tabm'",
                 )
+            self.parting = None
+            if decompose:
+                self.parting = Decomposition(sizes.n_columns * self.d_token, width, **decompose)
             self.spread = dict(bayes) if bayes else None
             if self.spread is not None:
                 mean_field(self, self.spread)
@@ -120,7 +132,7 @@ class TableNet(nn.Module):
         self.regularizers = [registry.resolve(registry.get("regularizer", name))(**dict(given)) for name, given in regularizers]
         self.losses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
         self.plain = all(r.between_steps for r in self.regularizers) and not getattr(self.backbone, "penalised", False)
-        self.plain &= self.embedding.width is None and self.spread is None
+        self.plain &= self.embedding.width is None and self.spread is None and self.parting is None
         own = any(map(callable, (backbone, head, *(embedding or {}).values())))  # a user's own module may do anything
         self.rows_apart = self.plain and self.bank is None and not own and not norms_over_rows(self)
         self.mixes = any(type(r).mix is not Regularizer.mix for r in self.regularizers)
@@ -236,10 +248,11 @@ class TableNet(nn.Module):
             raise RequestError("this backbone keeps no rows", do="use a backbone that does, such as 'prototype' or 'retrieval'")
         self.bank.put(cells, answers, of_classes, rows)
 
-    def learn(self, cells: Cells, target: torch.Tensor | None = None) -> Learned:
+    def learn(self, cells: Cells, target: torch.Tensor | None = None, attributes: torch.Tensor | None = None) -> Learned:
         """Return what the loss reads: outputs, and what the backbone and the regularizers add to it.
 
-        ``target`` (N,) or (N, O) is for regularizers that look where the loss grows.
+        ``target`` (N,) or (N, O) is for regularizers that look where the loss grows, ``attributes`` (N, A) for a decomposed network: its
+        outputs are those of both parts together, then those of the bias-free part, (N, 2 K, O).
         """
         shown = cells
         for regularizer in self.regularizers:
@@ -248,13 +261,17 @@ class TableNet(nn.Module):
         n = tokens.shape[0]
         hidden, parts = self._through(tokens, cells=cells, partner=partner)
         trace = Trace(tokens, hidden, parts, self._read(hidden, parts))
-        added = [p for r in self.regularizers if (p := r.penalty(self, trace)) is not None]
+        outputs, added = trace.outputs, list[torch.Tensor]()
+        if self.parting is not None and attributes is not None:
+            aware, cost = self.parting.learn(tokens, hidden, attributes, self.done)
+            outputs, added = torch.cat([self._read(hidden + aware, parts), outputs], 1), [cost]
+        added += [p for r in self.regularizers if (p := r.penalty(self, trace)) is not None]
         if self.embedding.width is not None:
             added.append(self.embedding.width.penalty())
         if self.spread is not None:
             added.append(spread_penalty(self, self.spread, self.done, tokens))
         penalty = sum((p.expand(n) for p in added), parts.get("penalty", tokens.new_zeros(n)))
-        return Learned(trace.outputs, penalty, partner, share)
+        return Learned(outputs, penalty, partner, share)
 
     def _mixed(self, tokens: torch.Tensor) -> Mixed:
         """Return the rows to learn from; of two regularizers that mix answers the second would lose the first one's."""
@@ -278,8 +295,10 @@ class TableNet(nn.Module):
     def named_parts(self, cells: Cells) -> dict[str, torch.Tensor]:
         """Return what the backbone shows of its inside (attention, masks, weights), by name, rows first, and the ``hidden`` state."""
         show = getattr(self.backbone, "explained", self.backbone)
-        hidden, parts = self._run(show(self.embedding(cells), **self._remembered(cells)))
-        return {"hidden": hidden, **parts}
+        tokens = self.embedding(cells)
+        hidden, parts = self._run(show(tokens, **self._remembered(cells)))
+        aware = {} if self.parting is None else {"aware": self.parting.aware(tokens)}
+        return {"hidden": hidden, **aware, **parts}
 
     def layers(self) -> tuple[str, ...]:
         """Return the names of the trained layers, output side first."""

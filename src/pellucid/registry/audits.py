@@ -190,4 +190,13 @@ ENTRIES: tuple[Entry, ...] = (
         cost="counts of pairs of at most 60 columns; sums of pairs of at most 40 number columns on 400 rows",
         source="Kivinen, Mannila 1995, doi:10.1016/0304-3975(95)00028-U",
     ),
+    Entry(
+        name="conformance",
+        kind="audit",
+        target="pellucid.audit.conformance:find",
+        summary="Rules between numbers that nearly all rows keep (equations, orders, ratios fixed by a group), and the rows that break them.",
+        question="data",
+        cost="least squares for at most 40 number columns, their pairs, and pairs of 12 within groups, on 2,000 rows",
+        source="Fariha, Tiwari, Radhakrishna, Gulwani, Meliou 2021, doi:10.1145/3448016.3452795",
+    ),
 )

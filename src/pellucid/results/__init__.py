@@ -17,6 +17,7 @@ from pellucid.results.inside import AttentionMaps, UnitMaps
 from pellucid.results.layers import LayerProbes
 from pellucid.results.learning import LearningCurve
 from pellucid.results.maps import Map, Representatives, Scatter
+from pellucid.results.parting import Parting
 from pellucid.results.people import Actions, FoundRows, Inquiry, Neighbours
 from pellucid.results.prediction import Prediction
 from pellucid.results.promises import Coverage, NextRows, RiskCoverage, Watch
@@ -58,6 +59,7 @@ __all__ = [
     "Map",
     "Neighbours",
     "NextRows",
+    "Parting",
     "Prediction",
     "Rate",
     "Reduction",

@@ -187,6 +187,11 @@ def _broken_sum(t: pd.DataFrame) -> pd.DataFrame:
     return t.assign(total=total)
 
 
+def _broken_rule(t: pd.DataFrame) -> pd.DataFrame:
+    net = (0.5 * t["age"] + 2 * t["dose"] - t["pressure"]).where(np.arange(len(t)) % 250 > 0, 3.0)
+    return t.assign(net=net)
+
+
 FAULTS: Mapping[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "leakage": (_leak, "code"),
     "duplicates": (_copies, ""),
@@ -194,6 +199,7 @@ FAULTS: Mapping[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "values": (_other_unit, "pressure"),
     "slips": (_slipped_points, "pressure"),
     "dependencies": (_broken_sum, "total"),
+    "conformance": (_broken_rule, "net"),
     "classes": (_rare_class, "ill"),
     "groups": (_small_group, "region"),
     "constants": (_constant, "clinic"),

@@ -86,6 +86,7 @@ def fit_network(
     pretraining: Pretraining | None = None,
     answers_after: int = 0,
     stages: int = 0,
+    attributes: npt.NDArray[np.int64] | None = None,
 ) -> FittedNetwork:
     """Train one network, or one per fold side by side, and return its best state.
 
@@ -108,6 +109,7 @@ def fit_network(
     deadline : ``time.monotonic()`` at which the fit must have ended; the earlier of it and ``settings.time_limit`` counts.
     answers_after : rows that the caller lets every network answer when the fit is done, before the same deadline.
     pretraining : what to learn from the cells alone before the fit, or None; at most a third of the time goes to it.
+    attributes : (N, A) codes that a decomposed network should not tell, -1 where unknown; states of the first half of the fit are then not kept.
     stages : how many copies of the weights to keep, evenly spread over the planned steps; a fit that ends early keeps fewer.
     """
     started = time.monotonic()
@@ -117,7 +119,10 @@ def fit_network(
         raise RequestError("there are no rows to train on")
     with limit_threads(threads), keep_memory(), _own_random_numbers():
         begins = None if deadline is None else max(deadline - time.monotonic(), 0.0) * START
-        run = Run(build, cells, target, weights, parts, objective, settings, seed, choose_device(device), stop_metric, pretraining, begins)
+        where = choose_device(device)
+        run = Run(
+            build, cells, target, weights, parts, objective, settings, seed, where, stop_metric, pretraining, begins, attributes
+        )  # fmt: skip
         run.record |= {"device": str(run.device)}
         saver = Saver(run, checkpoint, resume)
         run.use(saver.arithmetic() or run.choose(threads))

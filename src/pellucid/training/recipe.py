@@ -40,6 +40,7 @@ class TrainSettings:
     head : as for ``TableNet``. number, category : encoders of numbers and of levels; embedding : further arguments of ``CellEmbedding``.
     regularizers : pairs (registered name, pairs of options).
     bayes : pairs of options of weights with a spread (``nn.bayes``), empty for plain weights.
+    decompose : pairs of options of ``nn.decompose.Decomposition``, empty for none.
     cycles : how often the rates fall to 0 and rise again; the network at the end of each fall is kept where it is more than 1.
     category_dropout : share of the levels shown as unseen while training.
     batch, epochs : rows of a step, and passes over the training rows.
@@ -76,6 +77,7 @@ class TrainSettings:
     regularizers: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...] = ()
     embedding: tuple[tuple[str, Any], ...] = ()
     bayes: tuple[tuple[str, Any], ...] = ()
+    decompose: tuple[tuple[str, Any], ...] = ()
     cycles: int = 1
     category_dropout: float = 0.02
     batch: int = 256
@@ -189,6 +191,7 @@ def builder(sizes: CellSizes, settings: TrainSettings, n_outputs: int, extra: in
             bayes=dict(settings.bayes) or None,
             drawn=drawn,
             extra=extra,
+            decompose=dict(settings.decompose) or None,
             seed=seed,
         )
 

@@ -49,6 +49,7 @@ class Run:
         self, build: Callable[[int], TableNet], cells: Cells, target: npt.NDArray[Any], weights: npt.NDArray[np.float64] | None,
         parts: Sequence[Part], objective: Objective, settings: TrainSettings, seed: int, device: torch.device, stop_metric: Any,
         pretraining: Pretraining | None = None, start_seconds: float | None = None,
+        attributes: npt.NDArray[np.int64] | None = None,
     ) -> None:  # fmt: skip
         self.settings, self.objective, self.seed, self.device, self.parts = settings, objective, seed, device, parts
         self.pretraining = pretraining
@@ -64,6 +65,7 @@ class Run:
         self.truth = np.asarray(target) if objective.task == "classification" else np.asarray(target, np.float64).reshape(len(target), -1)
         self.row_weights = given
         self.target = objective.prepare(target).to(device)
+        self.attributes = None if attributes is None else torch.from_numpy(np.array(attributes, np.int64)).to(device)
         self.batches = Batches([p[0] for p in parts], settings.batch, seed, objective.strata(target))
         self._weigh(parts)
         self.stop, self.stop_valid = stop_rows([p[1] for p in parts])
@@ -245,11 +247,14 @@ class Run:
         """Return what the loss reads of rows (G, B), each with a leading axis G."""
         if isinstance(self.net, StackedNet):
             cells = self.cells.take(at)
-            return self.net.learn(cells, self.target[at]) if not self.net.plain else Learned(self.forward(cells), *[at] * 3)
+            return self.net.learn(*self._given(cells, at)) if not self.net.plain else Learned(self.forward(cells), *[at] * 3)
         cells = self.cells.take(at[0])
         if self.net.plain:
             return Learned(self.forward(cells)[None], *[at] * 3)  # the loss reads the outputs alone
-        return Learned(*(t[None] for t in self.net.learn(cells, self.target[at[0]])))
+        return Learned(*(t[None] for t in self.net.learn(*self._given(cells, at[0]))))
+
+    def _given(self, cells: Cells, at: torch.Tensor) -> tuple[Any, ...]:
+        return (cells, self.target[at]) if self.attributes is None else (cells, self.target[at], self.attributes[at])
 
     def advance(self) -> torch.Tensor:
         """Take one step; returns its loss per fold, detached."""
@@ -342,6 +347,9 @@ class Run:
 
     def _evaluate(self) -> float:
         found = self.scores()
+        # a network that unlearns an attribute answers best before it has unlearned it: such states do not count
+        if self.attributes is not None and self.step < self.last / 2:
+            return self.score_by.shown(float(np.mean(found)))
         for g, score in enumerate(found):
             better = score < self.best_score[g]
             self.wait[g] = 0 if better else self.wait[g] + 1

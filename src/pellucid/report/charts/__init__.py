@@ -7,7 +7,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import ArgumentError, RequestError, quote
-from pellucid.report.charts import certainty, clusters, curves, data, global_, inside, lists, local, maps, promises, text, together, trials
+from pellucid.report.charts import (
+    certainty,
+    changes,
+    clusters,
+    curves,
+    data,
+    global_,
+    inside,
+    lists,
+    local,
+    maps,
+    promises,
+    text,
+    together,
+    trials,
+)  # fmt: skip
 from pellucid.report.charts.certainty import reliability_chart
 from pellucid.report.charts.style import fold_title, told_trials
 from pellucid.report.facts import Calibration, MissingPattern
@@ -15,12 +30,15 @@ from pellucid.results import (
     Actions,
     AttentionMaps,
     Clusters,
+    CostOfShift,
     Coverage,
     Curve,
     Decision,
     Explanation,
+    Fills,
     Finding,
     FoundRows,
+    GroupTable,
     HeadImportance,
     Heads,
     Importance,
@@ -29,16 +47,20 @@ from pellucid.results import (
     Interactions,
     LayerProbes,
     Leaderboard,
+    LearningCurve,
     Map,
     Neighbours,
     NextRows,
+    Parting,
     Prediction,
+    Repairs,
     Representatives,
     Resemblance,
     RiskCoverage,
     Rules,
     Scatter,
     Selection,
+    Shift,
     Trial,
     UnitMaps,
     Watch,
@@ -147,6 +169,13 @@ _KINDS: dict[type, dict[str, Draw]] = {
     Watch: {"watch": _plain(promises.watch)},
     NextRows: {"next_rows": _plain(promises.next_rows)},
     Trial: {"badge": _plain(trials.badge_chart), "curve": _plain(trials.curve)},
+    Shift: {"drift": _plain(changes.drift), "cost": _plain(changes.cost)},
+    CostOfShift: {"cost": _plain(changes.cost)},
+    GroupTable: {"rates": _plain(changes.rates)},
+    LearningCurve: {"learning": _plain(changes.learning)},
+    Repairs: {"repairs": _plain(changes.repairs)},
+    Fills: {"fills": _plain(changes.fills)},
+    Parting: {"parting": _plain(changes.parting)},
     Calibration: {"reliability": _plain(reliability_chart)},
     MissingPattern: {"missing": _plain(data.missing_pattern)},
 }
@@ -210,6 +239,11 @@ def chart(
         NextRows      ``"next_rows"``
         Trial         ``"badge"``, ``"curve"``
         Leaderboard   ``"leaderboard"``, ``"power_readability"``
+        Shift         ``"drift"``, ``"cost"``; CostOfShift ``"cost"``
+        GroupTable    ``"rates"``
+        LearningCurve ``"learning"``
+        Repairs       ``"repairs"``; Fills ``"fills"``
+        Parting       ``"parting"``
         ============= =====================================================================================
     row : position of the row, for figures of one row.
     column : column of a dependence figure or a curve, or that colours a map, text column of words, pair ``"a x b"`` of a halo; None
