@@ -42,9 +42,9 @@ def explain(question: Question) -> Clusters:
     other method that explains rows, or ``reasons``, an Explanation of these rows). Two rows are as alike as their shares overlap, sum_j
     sqrt(p_j q_j) (Bhattacharyya 1943); with ``direction=True`` only where the columns push the same way. Each row is joined to its
     ``neighbours`` most alike, and the graph is cut by its leading eigenvectors (Ng, Jordan and Weiss 2001; Damle, Minden and Ying 2018,
-    doi:10.1093/imaiai/iay008). The number of ``clusters`` is the one whose modularity (Newman and Girvan 2004,
-    doi:10.1103/PhysRevE.69.026113) exceeds most that of graphs whose reasons were shuffled column by column; where no cut exceeds the best
-    of 19 such graphs the rows are one cluster, because any cloud of rows can be cut.
+    doi:10.1093/imaiai/iay008). The number of ``clusters`` is the smallest whose modularity (Newman and Girvan 2004,
+    doi:10.1103/PhysRevE.69.026113) lies above that of 19 graphs whose reasons were shuffled column by column. Where no cut stands out from
+    its mean over these graphs more than any cut of theirs does, the rows are one cluster: any cloud of rows can be cut.
 
     Wrong are rows of another class than answered; for numbers the tenth with the largest errors. ``p_value`` is the chance that so many of
     the wrong rows, dealt out at random, fall into the cluster, times the number of clusters.
@@ -203,9 +203,12 @@ def _found(question: Question, reasons: FloatArray, direction: bool, k: int) -> 
         cuts = cuts or made
         score[s] = [modularity(weights, cut) for cut in made]
     excess = score - score.mean(0)
-    best = most - 2 if wanted is not None else int(excess[0].argmax())
-    if wanted is None and not excess[0].max() > excess[1:].max():
-        return whole, 0.0, score[1:, best]
+    best = most - 2
+    if wanted is None:
+        beyond = score[0] > score[1:].max(0)
+        best = int(beyond.argmax()) if beyond.any() else int(excess[0].argmax())
+        if not excess[0].max() > excess[1:].max():
+            return whole, 0.0, score[1:, best]
     return cuts[best], float(score[0, best]), score[1:, best]
 
 
@@ -318,9 +321,9 @@ def _words(summary: pd.DataFrame, found: float, null: FloatArray, what: str) -> 
         return head
     worst: Mapping[Any, Any] = summary.to_dict("records")[int(summary["p_value"].to_numpy().argmin())]
     if worst["p_value"] > 0.05:
-        return f"{head}; {what} lie in no cluster more than by chance"
+        return f"{head}; the wrong rows ({what}) lie in no cluster more than by chance"
     whose = f"cluster {worst['cluster']}, which holds {100 * worst['share']:.0f} % of the rows"
-    return f"{head}; {worst['wrong']} of {int(summary['wrong'].sum())} {what} lie in {whose}"
+    return f"{head}; {worst['wrong']} of {int(summary['wrong'].sum())} wrong rows ({what}) lie in {whose}"
 
 
 def _record(question: Question, made: Explanation) -> Any:
