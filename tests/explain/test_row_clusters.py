@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from pellucid.errors import ArgumentError, EmptyTableError, RequestError
 from pellucid.explain import explain
-from pellucid.explain.row_clusters import communities, graph_of, modularity, profiles
+from pellucid.explain.row_graph import communities, graph_of, modularity, profiles
 from pellucid.results import Clusters
 from pellucid.testing.predictors import FunctionPredictor, made_frame, made_table
 

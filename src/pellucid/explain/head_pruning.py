@@ -124,7 +124,7 @@ def patterns_of(looks: FloatArray) -> npt.NDArray[np.int64]:
         return one
     tree, square = linkage(distance, "average"), squareform(distance)
     tried = [np.asarray(fcluster(tree, k, "maxclust"), np.int64) for k in range(2, min(MOST, len(looks) - 1) + 1)]
-    tried = [cut for cut in tried if 2 <= len(np.unique(cut)) < len(looks)]
+    tried = [cut for cut in tried if np.sort(np.bincount(cut))[-2] > 1]  # one head that stands alone makes no division
     scores = [float(silhouette_score(square, cut, metric="precomputed")) for cut in tried]
     if not scores or max(scores) < CLEAR:
         return one

@@ -16,6 +16,7 @@ from pellucid.explain import asked
 from pellucid.explain.conditions import outcomes
 from pellucid.explain.decisions import Decisions, beta_interval
 from pellucid.explain.question import Question
+from pellucid.explain.row_graph import communities, edges, graph_of, largest_first, modularity, places, profiles
 from pellucid.explain.surrogate_tree import Tree
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
@@ -23,7 +24,7 @@ from pellucid.results import Clusters, Explanation
 from pellucid.table import Table
 from pellucid.table.cells import level_text
 
-__all__ = ["communities", "explain", "graph_of", "modularity", "profiles"]
+__all__ = ["explain"]
 
 Ints = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -42,9 +43,9 @@ def explain(question: Question) -> Clusters:
     other method that explains rows, or ``reasons``, an Explanation of these rows). Two rows are as alike as their shares overlap, sum_j
     sqrt(p_j q_j) (Bhattacharyya 1943); with ``direction=True`` only where the columns push the same way. Each row is joined to its
     ``neighbours`` most alike, and the graph is cut by its leading eigenvectors (Ng, Jordan and Weiss 2001; Damle, Minden and Ying 2018,
-    doi:10.1093/imaiai/iay008). The number of ``clusters`` is the one whose modularity (Newman and Girvan 2004,
-    doi:10.1103/PhysRevE.69.026113) exceeds most that of graphs whose reasons were shuffled column by column; where no cut exceeds the best
-    of 19 such graphs the rows are one cluster, because any cloud of rows can be cut.
+    doi:10.1093/imaiai/iay008). The number of ``clusters`` is the smallest whose modularity (Newman and Girvan 2004,
+    doi:10.1103/PhysRevE.69.026113) lies above that of 19 graphs whose reasons were shuffled column by column. Where no cut stands out from
+    its mean over these graphs more than any cut of theirs does, the rows are one cluster: any cloud of rows can be cut.
 
     Wrong are rows of another class than answered; for numbers the tenth with the largest errors. ``p_value`` is the chance that so many of
     the wrong rows, dealt out at random, fall into the cluster, times the number of clusters.
@@ -60,7 +61,7 @@ def explain(question: Question) -> Clusters:
     reasons = _one_output(question, made, answers)
     direction, k = asked.flag(question, "direction"), min(asked.whole(question, "neighbours", 2, 500), len(at) - 1)
     cut, found, null = _found(question, reasons, direction, k)
-    labels = _largest_first(cut)
+    labels = largest_first(cut)
     share = profiles(reasons, False) ** 2
     means = np.stack([share[labels == g].mean(0) for g in range(1, labels.max() + 1)])
     error = np.stack([share[labels == g].std(0) / np.sqrt((labels == g).sum()) for g in range(1, labels.max() + 1)])
@@ -69,7 +70,7 @@ def explain(question: Question) -> Clusters:
     points = profiles(reasons, direction)
     return Clusters(
         index=np.asarray(made.data.index), labels=labels, columns=made.columns, shares=means, error=error, summary=summary,
-        modularity=found, null=null, places=_places(points), edges=_edges(points, min(k, 3)), words=_words(summary, found, null, what),
+        modularity=found, null=null, places=places(points), edges=edges(points, min(k, 3)), words=_words(summary, found, null, what),
         scale=f"share of the absolute values by {made.method}", method=question.method, record=_record(question, made), wrong=wrong,
         wrong_words=what,
     )  # fmt: skip
@@ -120,70 +121,7 @@ def _one_output(question: Question, made: Explanation, answers: FloatArray) -> F
     return np.asarray(np.sqrt(np.square(cube / scale).mean(2)))
 
 
-def profiles(reasons: FloatArray, direction: bool) -> FloatArray:
-    """Return unit vectors (N, P) whose products are overlaps of reasons: the roots of the columns' shares, signed where asked.
-
-    A row that nothing moves shares evenly.
-
-    Examples
-    --------
-    >>> profiles(np.array([[3.0, -1.0], [0.0, 0.0]]), True).round(3).tolist()
-    [[0.866, -0.5], [0.707, 0.707]]
-    """
-    size = np.abs(reasons)
-    total = size.sum(1, keepdims=True)
-    share = np.where(total > 0, size / np.where(total > 0, total, 1.0), 1 / size.shape[1])
-    return np.asarray(np.sqrt(share) * (np.where(reasons < 0, -1.0, 1.0) if direction else 1.0))
-
-
-# ---------------------------------------------------------------- the graph
-
-
-def graph_of(points: FloatArray, k: int) -> FloatArray:
-    """Return the weights (N, N) of the graph that joins each row to the k most alike: overlaps, halved where one row alone chose."""
-    alike = points @ points.T
-    np.fill_diagonal(alike, -np.inf)
-    near = np.argsort(-alike, axis=1, kind="stable")[:, :k]
-    weights = np.zeros_like(alike)
-    rows = np.arange(len(points))[:, None]
-    weights[rows, near] = np.maximum(alike[rows, near], 0.0)
-    return np.asarray((weights + weights.T) / 2)
-
-
-def modularity(weights: FloatArray, labels: Ints) -> float:
-    """Return the share of the weight within parts less the share expected from the rows' degrees (Newman and Girvan 2004).
-
-    Examples
-    --------
-    >>> two = np.kron(np.eye(2), np.ones((3, 3)) - np.eye(3))
-    >>> modularity(two, np.array([0, 0, 0, 1, 1, 1]))
-    0.5
-    """
-    member = np.eye(int(labels.max()) + 1)[labels]
-    total = weights.sum()
-    if total <= 0:
-        return 0.0
-    inside = np.einsum("ng,nm,mg->g", member, weights, member, optimize=True) / total
-    return float((inside - np.square(weights.sum(1) @ member / total)).sum())
-
-
-def communities(weights: FloatArray, most: int) -> list[Ints]:
-    """Return cuts into 2 to ``most`` parts, (N,) each, by the leading eigenvectors of the normalised graph.
-
-    Labels are read off by a pivoted QR decomposition (Damle, Minden and Ying 2018), which draws nothing. Cost: eigenvectors of (N, N).
-    """
-    from scipy.linalg import eigh, qr, svd
-
-    n = len(weights)
-    root = 1 / np.sqrt(np.maximum(weights.sum(1), 1e-12))
-    vectors = eigh(weights * root[:, None] * root, subset_by_index=(max(0, n - most), n - 1))[1][:, ::-1]
-    out = []
-    for parts in range(2, most + 1):
-        v = vectors[:, :parts]
-        pivots = qr(v.T, pivoting=True, mode="economic")[2]
-        u, _, w = svd(v[pivots[:parts]].T)
-        out.append(np.asarray(np.abs(v @ (u @ w)).argmax(1), np.int64))
-    return out
+# ---------------------------------------------------------------- the number of clusters
 
 
 def _found(question: Question, reasons: FloatArray, direction: bool, k: int) -> tuple[Ints, float, FloatArray]:
@@ -203,34 +141,13 @@ def _found(question: Question, reasons: FloatArray, direction: bool, k: int) -> 
         cuts = cuts or made
         score[s] = [modularity(weights, cut) for cut in made]
     excess = score - score.mean(0)
-    best = most - 2 if wanted is not None else int(excess[0].argmax())
-    if wanted is None and not excess[0].max() > excess[1:].max():
-        return whole, 0.0, score[1:, best]
+    best = most - 2
+    if wanted is None:
+        beyond = score[0] > score[1:].max(0)
+        best = int(beyond.argmax()) if beyond.any() else int(excess[0].argmax())
+        if not excess[0].max() > excess[1:].max():
+            return whole, 0.0, score[1:, best]
     return cuts[best], float(score[0, best]), score[1:, best]
-
-
-def _largest_first(labels: Ints) -> Ints:
-    """Return labels from 1 by size; parts that no row chose are left out."""
-    names, place, count = np.unique(labels, return_inverse=True, return_counts=True)
-    rank = np.empty(len(names), np.int64)
-    rank[np.argsort(-count, kind="stable")] = np.arange(1, len(names) + 1)
-    return np.asarray(rank[place])
-
-
-def _places(points: FloatArray) -> FloatArray:
-    """Return where to draw the rows, (N, 2): the two leading axes of their shares, each turned so that its largest part is positive."""
-    centred = points - points.mean(0)
-    u, s, v = np.linalg.svd(centred, full_matrices=False)
-    if len(s) < 2:
-        return np.column_stack([centred[:, 0], np.zeros(len(points))])
-    sign = np.sign(v[[0, 1], np.abs(v[:2]).argmax(1)])
-    return np.asarray(u[:, :2] * s[:2] * np.where(sign == 0, 1.0, sign))
-
-
-def _edges(points: FloatArray, k: int) -> Ints:
-    """Return positions (E, 2) of rows joined by their k nearest, each pair once."""
-    rows, other = np.nonzero(np.triu(graph_of(points, k)))
-    return np.column_stack([rows, other]).astype(np.int64)
 
 
 # ---------------------------------------------------------------- what is said of them
@@ -318,9 +235,9 @@ def _words(summary: pd.DataFrame, found: float, null: FloatArray, what: str) -> 
         return head
     worst: Mapping[Any, Any] = summary.to_dict("records")[int(summary["p_value"].to_numpy().argmin())]
     if worst["p_value"] > 0.05:
-        return f"{head}; {what} lie in no cluster more than by chance"
+        return f"{head}; the wrong rows ({what}) lie in no cluster more than by chance"
     whose = f"cluster {worst['cluster']}, which holds {100 * worst['share']:.0f} % of the rows"
-    return f"{head}; {worst['wrong']} of {int(summary['wrong'].sum())} {what} lie in {whose}"
+    return f"{head}; {worst['wrong']} of {int(summary['wrong'].sum())} wrong rows ({what}) lie in {whose}"
 
 
 def _record(question: Question, made: Explanation) -> Any:

@@ -20,7 +20,8 @@ class HeadImportance(Result):
 
     Attributes
     ----------
-    values : (L, heads) rise of the loss when the head is taken out; error : (L, heads) standard error over rows.
+    values : (L, heads) rise of the loss when the head is taken out, layers of several networks one after the other; error : (L, heads)
+        its standard error over rows.
     estimate : (L, heads) the same from one pass back, without taking anything out.
     agreement : rank correlation of ``estimate`` and ``values`` over the heads; NaN for fewer than three.
     tokens : the T tokens. looks : (L, heads, T) mean share of its attention that the head gives to each token.
