@@ -141,3 +141,15 @@ def test_a_network_that_fails_in_half_precision_is_asked_in_full(setting, faster
     made = explain(other, rows, background=background, precision=0.1, random_state=0)
     faster(False)
     assert np.array_equal(made.values, asked(setting, 0.1).values)
+
+
+def test_pieces_have_few_sizes_and_every_row_is_counted_once(setting, faster):
+    sizes = {network_paths._round_size(games, 18, 8192) % 455 for games in range(1, 3000)}
+    assert len(sizes) <= 16
+    assert all(games <= network_paths._round_size(games, 18, 8192) < 2 * games + 57 for games in range(1, 3000))
+    net, rows, background, _ = setting
+    view = View(net)
+    engine = CoalitionEngine(view, rows, background, Players.of(net.columns))
+    local, before = np.random.default_rng(0).random((13, 4, 8)) < 0.5, view.n_calls
+    engine.play([Lot(np.arange(13) % 12, np.arange(13), np.tile(np.arange(8), (13, 1)), local, np.ones(13, bool))])
+    assert view.n_calls == before + 13 * 4
