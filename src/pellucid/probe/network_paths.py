@@ -39,6 +39,7 @@ class NetPath(Path):
     _back: _Pool
     _step: int
     _half_step: int
+    _half_gains = True  # whether products are most of the network's time
     _slopes_of_back: torch.Tensor | None = None
 
     def play(self, lots: Sequence[Lot]) -> list[FloatArray]:
@@ -59,7 +60,7 @@ class NetPath(Path):
         return made
 
     def in_half(self) -> tuple[FloatArray, FloatArray] | None:
-        if not pays(self._back.device) or self._back.dtype.itemsize != 4:
+        if not self._half_gains or not pays(self._back.device) or self._back.dtype.itemsize != 4:
             return None
         try:
             return self._whole_in_half(self._rows), self._whole_in_half(self._back)
@@ -230,6 +231,7 @@ class PartPath(NetPath):
         size = 4 * max(1, self._back.size)
         self._step = max(1, min(2048, memory // (12 * size), max(64, 4 * CACHE // size)))
         self._half_step = 2 * self._step  # half as wide
+        self._half_gains = self._back.device.type != "cpu"  # there attention's copies, softmax and norms take as long as its products
 
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
         import torch
