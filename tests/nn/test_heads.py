@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pellucid.nn.heads import MemberHead
+from pellucid.nn.layers import linear_relu
 
 
 def _both(hidden: torch.Tensor, head: MemberHead) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,3 +52,25 @@ def test_networks_side_by_side_get_the_gradients_of_each_alone() -> None:
     together = torch.func.vmap(torch.func.grad(loss))(weights, hidden)
     each = torch.stack([torch.func.grad(loss)(w, x) for w, x in zip(weights, hidden)])
     torch.testing.assert_close(together, each, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("by_member", [True, False])
+def test_half_precision_reads_hidden_states_as_they_lie(by_member: bool) -> None:
+    torch.manual_seed(0)
+    head, hidden = MemberHead(3, 64, 2).eval(), torch.randn(50, 3, 64)
+    if by_member:  # rows of one member side by side in memory
+        hidden = hidden.transpose(0, 1).contiguous().transpose(0, 1)
+    with torch.inference_mode():
+        torch.testing.assert_close(head(hidden.bfloat16()), head(hidden), rtol=0.05, atol=0.02)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bias", [True, False])
+def test_relu_in_the_products_pass_is_relu_of_the_product(kind: torch.dtype, bias: bool) -> None:
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(64, 32, bias=bias), torch.randn(40, 64)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=kind is torch.bfloat16):
+        out = linear_relu(layer, x.to(kind))
+    rough = kind is torch.bfloat16
+    assert out.dtype is kind
+    torch.testing.assert_close(out.float(), torch.relu(layer(x)), rtol=0.02 if rough else 1e-6, atol=0.02 if rough else 1e-6)

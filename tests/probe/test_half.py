@@ -58,6 +58,7 @@ def asked(setting, precision, seed=0, **options):
 @pytest.mark.parametrize("additive", [True, False])
 def test_marked_pairs_alone_are_answered_in_half_precision(setting, faster, additive):
     net, rows, background, _ = setting
+    rounding = CoalitionEngine(View(net), rows, background, Players.of(net.columns)).rounding
     net = copy.copy(net)
     net.additive = additive
     engine = CoalitionEngine(View(net), rows, background, Players.of(net.columns))
@@ -66,8 +67,9 @@ def test_marked_pairs_alone_are_answered_in_half_precision(setting, faster, addi
     players, local = np.tile(np.arange(8), (50, 1)), draw.random((50, 5, 8)) < 0.5
     half = np.arange(50) % 3 == 0
     (full,), (mixed,) = (engine.play([Lot(row, back, players, local, marks)]) for marks in (None, half))
-    assert engine.rounding is not None
-    size = np.sqrt(np.mean([np.square(r).mean() for r in engine.rounding]))
+    assert rounding is not None
+    assert (engine.rounding is None) == (not additive)  # on a processor token networks gain nothing
+    size = np.sqrt(np.mean([np.square(r).mean() for r in rounding]))
     off = np.abs(mixed - full)[..., 0]
     assert off[~half].max() < 0.01 * size
     assert 0.3 * size < np.sqrt(np.square(off[half]).mean()) < 3 * size
@@ -141,3 +143,15 @@ def test_a_network_that_fails_in_half_precision_is_asked_in_full(setting, faster
     made = explain(other, rows, background=background, precision=0.1, random_state=0)
     faster(False)
     assert np.array_equal(made.values, asked(setting, 0.1).values)
+
+
+def test_pieces_have_few_sizes_and_every_row_is_counted_once(setting, faster):
+    sizes = {network_paths._round_size(games, 18, 8192) % 455 for games in range(1, 3000)}
+    assert len(sizes) <= 16
+    assert all(games <= network_paths._round_size(games, 18, 8192) < 2 * games + 57 for games in range(1, 3000))
+    net, rows, background, _ = setting
+    view = View(net)
+    engine = CoalitionEngine(view, rows, background, Players.of(net.columns))
+    local, before = np.random.default_rng(0).random((13, 4, 8)) < 0.5, view.n_calls
+    engine.play([Lot(np.arange(13) % 12, np.arange(13), np.tile(np.arange(8), (13, 1)), local, np.ones(13, bool))])
+    assert view.n_calls == before + 13 * 4

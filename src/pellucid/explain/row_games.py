@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError
-from pellucid.execution import keep_memory
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
 from pellucid.explain.partial import Guess
@@ -223,11 +222,10 @@ def answer(
     rows = RowGames(question)
     n, p, o = len(question.table), len(question.players), rows.engine.n_outputs
     values, variance, short, sampled = np.zeros((n, p, o)), np.zeros((n, p, o)), np.zeros(n, bool), False
-    with keep_memory():
-        for block in rows.blocks():
-            rows.engine.forget()
-            values[block], variance[block], short[block], any_sampled = _solve(rows, block, solver, way)
-            sampled |= any_sampled
+    for block in rows.blocks():
+        rows.engine.forget()
+        values[block], variance[block], short[block], any_sampled = _solve(rows, block, solver, way)
+        sampled |= any_sampled
     caveats = [f"{int(short.sum())} of {n} rows stopped at the budget before the asked precision"] if short.any() else []
     told = {"way": "sampled" if sampled else "exact", "precision": (rows.precision or None) if sampled else None, **(settings or {})}
     return question.answer(

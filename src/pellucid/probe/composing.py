@@ -52,6 +52,11 @@ class Lot(NamedTuple):
         np.put_along_axis(out, np.broadcast_to(players[:, None], local.shape), local, 2)
         return out
 
+    def padded(self, games: int) -> Lot:
+        """Return the lot with its last pair repeated until it has so many."""
+        at = np.minimum(np.arange(games), len(self.row) - 1)
+        return Lot(self.row[at], self.back[at], self.players[at], self.local if self.local.ndim == 2 else self.local[at])
+
     def by_precision(self) -> Iterator[tuple[Lot, Ints | slice, bool]]:
         """Yield (lot, its places in this one, whether half precision may answer it) of at most two lots."""
         if self.half is None or self.half.all() or not self.half.any():

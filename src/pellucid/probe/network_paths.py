@@ -39,24 +39,28 @@ class NetPath(Path):
     _back: _Pool
     _step: int
     _half_step: int
+    _half_gains = True  # whether products are most of the network's time
     _slopes_of_back: torch.Tensor | None = None
 
     def play(self, lots: Sequence[Lot]) -> list[FloatArray]:
         parts = [(out, *part) for out, lot in enumerate(lots) for part in lot.by_precision()]
         steps = {False: self._step, True: self._half_step}
-        pieces = [(lot, *cut, half) for _, lot, _, half in parts for cut in _cuts(len(lot.row), lot.local.shape[-2], steps[half])]
-        answers = iter(self._side_by_side(lambda p: self.view.from_parts(self._composed(*p), half=p[3]), pieces))
         made = [np.empty((len(lot.row), lot.local.shape[-2], len(self.view.outputs))) for lot in lots]
-        for out, lot, places, half in parts:
+        full = [lot.padded(_round_size(len(lot.row), lot.local.shape[-2], self._half_step)) if half else lot for _, lot, _, half in parts]
+        cuts = [list(_cuts(len(lot.row), lot.local.shape[-2], steps[half])) for lot, (*_, half) in zip(full, parts)]
+        pieces = [(lot, *cut, part[3]) for lot, part, of_lot in zip(full, parts, cuts) for cut in of_lot]
+        answers = iter(self._side_by_side(lambda p: self.view.from_parts(self._composed(*p), half=p[3]), pieces))
+        for lot, (out, real, places, _), of_lot in zip(full, parts, cuts):
             values = np.empty((len(lot.row), *made[out].shape[1:]))
-            for games, some in _cuts(*values.shape[:2], steps[half]):
+            for games, some in of_lot:
                 part = values[games, some]
                 part[:] = next(answers).reshape(part.shape)
-            made[out][places] = values
+            made[out][places] = values[: len(real.row)]
+            self.view.uncount((len(lot.row) - len(real.row)) * lot.local.shape[-2])
         return made
 
     def in_half(self) -> tuple[FloatArray, FloatArray] | None:
-        if not pays(self._back.device) or self._back.dtype.itemsize != 4:
+        if not self._half_gains or not pays(self._back.device) or self._back.dtype.itemsize != 4:
             return None
         try:
             return self._whole_in_half(self._rows), self._whole_in_half(self._back)
@@ -127,6 +131,18 @@ def _cuts(games: int, coalitions: int, step: int) -> Iterator[tuple[slice, slice
     for g in range(0, games, per):
         for m in range(0, coalitions, width):
             yield slice(g, g + per), slice(m, m + width)
+
+
+def _round_size(games: int, coalitions: int, step: int) -> int:
+    """Return a number of pairs, not below ``games``, that gives pieces of few different sizes.
+
+    A processor's library writes code anew for each size of a product in half precision, which takes longer than most products, and keeps
+    it. So pieces are whole ones, eighths of one, or of 1, 2, 4 and so on pairs where they are smaller.
+    """
+    per = max(1, step // max(1, coalitions))
+    eighth, rest = max(1, per // 8), games % per
+    size = -(-rest // eighth) * eighth if rest > eighth else 1 << max(0, rest - 1).bit_length() if rest else 0
+    return games - rest + min(size, per)
 
 
 class _Pool:
@@ -215,6 +231,7 @@ class PartPath(NetPath):
         size = 4 * max(1, self._back.size)
         self._step = max(1, min(2048, memory // (12 * size), max(64, 4 * CACHE // size)))
         self._half_step = 2 * self._step  # half as wide
+        self._half_gains = self._back.device.type != "cpu"  # there attention's copies, softmax and norms take as long as its products
 
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
         import torch

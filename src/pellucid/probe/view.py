@@ -79,6 +79,10 @@ class View:
         with self._lock:  # the engine asks from several threads
             self.n_calls += rows
 
+    def uncount(self, rows: int) -> None:
+        """Take back rows that were evaluated for the shape of a product alone."""
+        self._count(-rows)
+
     def raw(self, table: Table) -> FloatArray:
         """Return the chosen outputs (N, O)."""
         self._count(len(table))
