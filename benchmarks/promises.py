@@ -100,9 +100,9 @@ def broken_ties(score: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.argsort(np.lexsort((rng.random(len(score)), score)), kind="stable").astype(float)
 
 
-def coverage(name: str, fits: int, redraws: int, small: bool) -> None:
+def coverage(name: str, fits: int, redraws: int, small: bool, first: int = 0) -> None:
     found: dict[tuple[str, str, float], list[float]] = {}
-    for seed in range(fits):
+    for seed in range(first, first + fits):
         began = time.process_time()
         model, pool, truth, classes = fitted(name, seed, small)
         answers, rng = Answers(model, pool, truth, classes, seed), np.random.default_rng(seed)
@@ -148,10 +148,11 @@ def main() -> None:
     q.add_argument("tables", nargs="*", default=list(FILES))
     q.add_argument("--fits", type=int)
     q.add_argument("--redraws", type=int, default=20)
+    q.add_argument("--seed", type=int, default=0, help="of the first fit; the others follow")
     q.add_argument("--small", action="store_true")
     a = q.parse_args()
     for name in a.tables:
-        coverage(name, a.fits or (1 if a.small else 5), a.redraws, a.small)
+        coverage(name, a.fits or (1 if a.small else 5), a.redraws, a.small, a.seed)
 
 
 if __name__ == "__main__":
