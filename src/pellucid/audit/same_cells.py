@@ -1,6 +1,7 @@
 """One finding per cell: where several audits name the same cells, the one that says most precisely what happened to them stays.
 
-A thousandfold price is a unit slip, a slipped decimal point, an impossible value and a broken sum at once; a reader has one cell to correct.
+A thousandfold price is a unit slip, a slipped decimal point, an impossible value and a broken sum at once; a reader has one cell to
+correct.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def once(findings: Sequence[Finding]) -> list[Finding]:
             continue
         if taken.any():
             others = sorted({kept[i].kind for i in mine if np.isin(kept[i].rows, finding.rows).any()})
-            note = f"; {int(taken.sum()):,} of these rows are named by the finding {' and '.join(repr(o) for o in others)}, and not again here"
+            note = (
+                f"; {int(taken.sum()):,} of these rows are named by the finding {' and '.join(repr(o) for o in others)}, and not again here"
+            )
             kept[k] = replace(finding, rows=finding.rows[~taken], evidence=finding.evidence + note)
         for column in finding.columns:
             takers.setdefault(column, []).append(k)
