@@ -50,3 +50,16 @@ def test_thousandfold_cells_are_named_once(clean):
     assert len(both) >= 2  # two audits see them, the table's audit tells them once
     named = [f for f in audit(made.frame) if "weight" in f.columns and np.isin(f.rows, made.rows).any() and len(f.rows) < 400]
     assert [f.kind for f in named] == ["values: unit slip"]
+
+
+def test_slipped_points_are_moved_back_by_their_remedy(clean):
+    from pellucid.evaluate.remedies.cells import _corrected
+    from pellucid.testing.defects import decimals
+
+    base = clean(800, 0)
+    base["weight"] = (0.4 * base["pressure"] + np.random.default_rng(0).normal(0, 1, 800)).round(2)
+    made = decimals(base, "weight", 0)
+    [found] = [f for f in slips(View(read_table(made.frame))) if f.columns == ("weight",)]
+    words, table = _corrected(read_table(made.frame), ["weight"], found.rows, dict(found.figures), found.kind)
+    assert words == "moving the decimal point of"
+    np.testing.assert_allclose(table.numbers("weight")[found.rows], base["weight"][found.rows])

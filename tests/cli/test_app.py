@@ -280,6 +280,15 @@ def test_audit_tells_what_changed_and_what_it_cost(run, people_csv, linear_model
     assert {f["kind"] for f in told["findings"]} >= {"shift: column"}
     assert len(told["shift"]["drift"]) == 3
     assert run("audit", people_csv, "--model", linear_model).code == 1
+
+
+def test_two_tables_are_read_once_each(run, people_csv, monkeypatch):
+    from pellucid.table import read
+
+    opened, own = [], read.read_file
+    monkeypatch.setattr(read, "read_file", lambda path, **options: (opened.append(path), own(path, **options))[1])
+    assert run("audit", people_csv, "--against", people_csv, "--quiet").code == 0
+    assert len(opened) == 2
     assert run("audit", people_csv, "--against", people_csv, "--prove").code == 1
 
 

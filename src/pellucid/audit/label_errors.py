@@ -113,13 +113,12 @@ def asked(view: View, target: Target, rows: IntArray) -> Opinions:
 
 
 def doubts(table: Any, *, target: str | None = None, seed: int = 0) -> pd.DataFrame:
-    """Return every row's doubt, most doubted first, whether or not classes overlap: ``row``, ``given``, ``likely``, ``doubt``,
-    ``wrong_at_most``.
+    """Return every row's doubt, most doubted first, whether or not classes overlap.
 
-    ``doubt`` says how sure two kinds of models, fitted on other rows, are of another class, the less sure of them; 1 is how sure they
-    usually are, below 0 one of them agrees with the label. ``wrong_at_most`` is the estimated share of wrong labels among the rows down to this
-    one: where classes overlap, high doubt is mostly no error, and the estimate says so (:func:`pellucid.audit.opinions.precision`). Cost: 10
-    fits of small trees.
+    Columns: ``row``, ``given``, ``likely``, ``doubt``, ``wrong_at_most``. ``doubt`` says how sure two kinds of models, fitted on other
+    rows, are of another class, the less sure of them; 1 is how sure they usually are, below 0 one of them agrees with the label.
+    ``wrong_at_most`` is the estimated share of wrong labels among the rows down to this one: where classes overlap, high doubt is mostly
+    no error (:func:`pellucid.audit.opinions.precision`). Cost: 10 fits of small trees.
 
     Examples
     --------

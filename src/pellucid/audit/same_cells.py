@@ -1,6 +1,7 @@
 """One finding per cell: where several audits name the same cells, the one that says most precisely what happened to them stays.
 
-A thousandfold price is a unit slip, a slipped decimal point, an impossible value and a broken sum at once; a reader has one cell to correct.
+A thousandfold price is a unit slip, a slipped decimal point, an impossible value and a broken sum at once; a reader has one cell to
+correct.
 """
 
 from __future__ import annotations

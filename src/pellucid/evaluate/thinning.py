@@ -99,9 +99,8 @@ def thinned(
         answers = probabilities(model, judged.select(model.columns), classes)
         return score(task, y, answers, n_boot=BOOT, seed=seed)
 
-    runs = [[scored(rows(k), k) for k in range(seeds)] for rows in (
-        lambda k: None, lambda k: kept_rows(scores, keep, how, integer(seed, k)), lambda k: kept_rows(scores, keep, "random", integer(seed, k))
-    )]  # fmt: skip
+    chosen = [[None] * seeds, *([kept_rows(scores, keep, way, integer(seed, k)) for k in range(seeds)] for way in (how, "random"))]
+    runs = [[scored(rows, k) for k, rows in enumerate(arm)] for arm in chosen]
     change, low, high = _change(runs[0], runs[1], metric)
     null = _change(runs[0], runs[2], metric)[0]
     before, after = (float(np.mean([s.point[metric] for s in arm])) for arm in runs[:2])

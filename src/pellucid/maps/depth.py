@@ -24,8 +24,9 @@ SURE = 1e-6
 
 
 def silhouettes(model: Any, X: Table, *, rows: int = 1500, seed: int = 0) -> pd.DataFrame:
-    """Return one line for the cells, one for each layer, input side first, and one for the outputs: layer, silhouette, error (standard, over
-    rows), rows.
+    """Return one line for the cells, one for each layer, input side first, and one for the outputs.
+
+    Columns: layer, silhouette, error (standard, over rows), rows.
 
     Parameters
     ----------

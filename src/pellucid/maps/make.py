@@ -71,7 +71,7 @@ def make(ask: Ask, find: Find) -> Map:
     noise, null = _noise(ask, find)
     second, words = _second(ask, find, layout)
     other, other_words = _other(ask, find, layout)
-    usual = np.sort(nearest(ask.points, ask.points, min(NEIGHBOUR, len(ask) - 1), np.arange(len(ask)))[1][:, -1])
+    usual = np.sort(_fifth(ask.points, figures))
     pairs = [(None, float("nan")) if m is None else aligned(layout.coordinates, m) for m in (second, other)]
     record = RunRecord(
         ask.method, {**ask.settings, **layout.settings}, ask.seed, ask.table.fingerprint(), time.perf_counter() - began,
@@ -103,7 +103,15 @@ def _noise(ask: Ask, find: Find) -> tuple[FloatArray, Quality]:
     """Return (the map of column-shuffled rows, its figures)."""
     wrong = ask.shuffled()
     made = find(wrong)
-    return made.coordinates, quality(wrong.points, made.coordinates, ask.seed)
+    return made.coordinates, quality(wrong.points, made.coordinates, ask.seed, whole=False)
+
+
+def _fifth(points: FloatArray, figures: Quality) -> FloatArray:
+    """Return each row's distance (N,) to its fifth neighbour, or its last one where there are fewer."""
+    k = min(NEIGHBOUR, len(points) - 1)
+    if figures.far.shape[1] >= k:
+        return np.asarray(figures.far[:, k - 1])
+    return nearest(points, points, k, np.arange(len(points)))[1][:, -1]
 
 
 def _second(ask: Ask, find: Find, first: Layout) -> tuple[FloatArray | None, str]:

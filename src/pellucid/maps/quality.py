@@ -41,35 +41,39 @@ class Quality:
     Attributes
     ----------
     values, errors : by name of the figure; errors are standard errors over rows, pairs or triplets that share no row.
-    k : neighbours asked for. kept : (N,) share of its k nearest rows that each row keeps on the map.
+    k : neighbours asked for. kept : (N,) share of its k nearest rows that each row keeps on the map, and far : (N, k) distances to these
+        rows; of the anchors alone, (A,) and (A, k), where these are all that was asked for.
     """
 
     values: Mapping[str, float]
     errors: Mapping[str, float]
     k: int
     kept: FloatArray
+    far: FloatArray
 
 
-def quality(points: FloatArray, coordinates: FloatArray, seed: int, anchors: int = ANCHORS) -> Quality:
+def quality(points: FloatArray, coordinates: FloatArray, seed: int, anchors: int = ANCHORS, *, whole: bool = True) -> Quality:
     """Return the figures of a map (N, 2) of points (N, F); neighbourhoods are judged at no more than ``anchors`` random rows.
 
-    Cost: N^2 F for the nearest rows, A N (F + k) for their places.
+    ``whole``: how many neighbours are kept is told of every row, not of the anchors alone. Cost: N^2 F for the nearest rows (A N F for
+    those of the anchors), A N (F + k) for their places.
     """
     n = len(points)
     k = max(1, min(K, (n - 1) // 2 - 1))
-    every = np.arange(n)
-    near, seen = (nearest(x, x, k, every)[0] for x in (points, coordinates))
-    kept = np.asarray((near[:, :, None] == seen[:, None]).any(2).mean(1))
     some = np.sort(stream(seed, "anchors").permutation(n)[:anchors])
+    asked = np.arange(n) if whole else some
+    (near, far), (seen, _) = (nearest(x[asked], x, k, asked) for x in (points, coordinates))
+    kept = np.asarray((near[:, :, None] == seen[:, None]).any(2).mean(1))
+    at = some if whole else np.arange(len(some))
     values, errors = {}, {}
     for name, space, rows in (("trustworthiness", points, seen), ("continuity", coordinates, near)):
-        beyond = np.maximum(places_of(space, some, rows[some]) - k, 0).sum(1)
+        beyond = np.maximum(places_of(space, some, rows[at]) - k, 0).sum(1)
         values[name], errors[name] = _mean(1 - 2 * beyond / (k * (2 * n - 3 * k - 1)))
     values["kNN recall"], errors["kNN recall"] = _mean(kept)
     hits, pairs = _order(points, coordinates, seed), _pairs(points, coordinates, seed)
     values["triplet accuracy"], errors["triplet accuracy"] = hits
     values["distance rank correlation"], errors["distance rank correlation"] = pairs
-    return Quality(values, errors, k, kept)
+    return Quality(values, errors, k, kept, far)
 
 
 def _mean(scores: FloatArray) -> tuple[float, float]:

@@ -1,0 +1,56 @@
+"""Fewer training rows by score: which rows stay, copies that can be spared, a class that cannot."""
+
+import numpy as np
+import pytest
+
+from pellucid.errors import RequestError, TargetError
+from pellucid.evaluate.refit import TableRefit, codes_of
+from pellucid.evaluate.thinning import kept_rows, thinned
+from pellucid.table import read_table
+from pellucid.testing.checks_audit import clean_frame
+
+
+def test_rows_stay_by_their_score():
+    scores = np.array([0.3, 0.9, 0.1, 0.7, 0.5])
+    assert kept_rows(scores, 0.4, "hardest").tolist() == [1, 3]
+    assert kept_rows(scores, 0.4, "easiest").tolist() == [0, 2]
+    assert len(kept_rows(scores, 0.6, "random")) == 3
+    # of two rows with scores 3 and 1 the first is drawn three times in four
+    drawn = np.mean([kept_rows(np.array([3.0, 1.0]), 0.5, "sample", seed)[0] == 0 for seed in range(2000)])
+    assert abs(drawn - 0.75) < 4 * np.sqrt(0.75 * 0.25 / 2000)
+    for keep, how in ((1.0, "hardest"), (0.5, "best")):
+        with pytest.raises(RequestError):
+            kept_rows(scores, keep, how)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Return (refit over 300 rows that each stand twice, held-out rows)."""
+    frame = clean_frame(900)
+    frame = frame.assign(ill=np.where(frame["pressure"] > 120, "yes", "no"))
+    twice = read_table(frame.iloc[np.r_[0:300, 0:300]].reset_index(drop=True), target="ill")
+    truth, classes = codes_of(twice)
+    return TableRefit(None, twice.drop(["ill"]), truth, classes), read_table(frame.iloc[300:].reset_index(drop=True), target="ill")
+
+
+def test_copies_can_be_spared_and_a_class_cannot(rows):
+    refit, held = rows
+    first = np.r_[np.ones(300), np.zeros(300)]
+    made = thinned(refit, held, first, keep=0.5)
+    assert made.verdict == "pass"
+    assert "can be spared" in made.words
+    assert made.interval[0] <= made.figure <= made.interval[1]
+    one_class = 1.0 * (refit.target == 1) + 1e-3 * np.arange(600) / 600
+    made = thinned(refit, held, one_class, keep=float((refit.target == 1).mean()) + 0.01)  # a few rows of the other class are left
+    assert made.verdict == "fail"
+    assert made.figure < made.null
+
+
+def test_what_cannot_be_tried_is_said(rows):
+    refit, held = rows
+    with pytest.raises(RequestError, match="other rows"):
+        thinned(refit, held, np.ones(5))
+    with pytest.raises(RequestError, match="seeds"):
+        thinned(refit, held, np.ones(600), seeds=1)
+    with pytest.raises(TargetError):
+        thinned(refit, held.drop(["ill"]), np.ones(600))
