@@ -8,6 +8,7 @@ from pellucid.results.account import Account
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
+from pellucid.results.feature_sets import FeatureSets
 from pellucid.results.fills import Fills
 from pellucid.results.groups import Gap, GroupTable, Rate
 from pellucid.results.inside import AttentionMaps, UnitMaps
@@ -35,6 +36,7 @@ __all__ = [
     "Curve",
     "Decision",
     "Explanation",
+    "FeatureSets",
     "Fills",
     "Finding",
     "FloatArray",

@@ -19,6 +19,7 @@ from pellucid.results import (
     Curve,
     Decision,
     Explanation,
+    FeatureSets,
     Fills,
     Finding,
     FoundRows,
@@ -149,6 +150,7 @@ _KINDS: dict[type, dict[str, Draw]] = {
     GroupTable: {"rates": _plain(changes.rates)},
     LearningCurve: {"learning": _plain(changes.learning)},
     Repairs: {"repairs": _plain(changes.repairs)},
+    FeatureSets: {"leaderboard": lambda result, ask: global_.leaderboard(result.board)},
     Fills: {"fills": _plain(changes.fills)},
     Parting: {"parting": _plain(changes.parting)},
     Calibration: {"reliability": _plain(reliability_chart)},
@@ -215,6 +217,7 @@ def chart(
         GroupTable    ``"rates"``
         LearningCurve ``"learning"``
         Repairs       ``"repairs"``; Fills ``"fills"``
+        FeatureSets   ``"leaderboard"``
         Parting       ``"parting"``
         ============= =====================================================================================
     row : position of the row, for figures of one row.
