@@ -16,7 +16,7 @@ from pellucid.audit.view import FloatArray, IntArray, View, listed, share
 from pellucid.results import Finding
 from pellucid.table import ColumnType
 
-__all__ = ["Decides", "HOLDS", "Makes", "decided", "decimals", "find", "made_of", "tick"]
+__all__ = ["HOLDS", "Decides", "Makes", "decided", "decimals", "find", "made_of", "tick"]
 
 HOLDS = 0.99
 """A dependency holds in at least this share of the rows that can speak of it."""
@@ -175,7 +175,7 @@ def tick(x: FloatArray) -> float:
 
 def decimals(x: FloatArray) -> int:
     """Return how many decimal places a column is written with."""
-    return int(round(-np.log10(tick(x))))
+    return round(-float(np.log10(tick(x))))
 
 
 def _speaks(x: FloatArray, i: int, j: int, k: int) -> bool:

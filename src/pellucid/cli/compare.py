@@ -23,11 +23,11 @@ def compare(
     sets: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=COLUMN", help="A set of columns: labs=egfr_*. Repeatable, also for one set.")
     ] = None,
-    by: Annotated[str | None, typer.Option("--by", help="Errors and calibration for the groups of this column.", show_default=False)] = None,
-    backbone: Annotated[str, typer.Option("--backbone", help="The kind of model (see: pellucid methods backbone).")] = "auto",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write the lines: .parquet, .csv or .csv.gz.", show_default=False)
+    by: Annotated[
+        str | None, typer.Option("--by", help="Errors and calibration for the groups of this column.", show_default=False)
     ] = None,
+    backbone: Annotated[str, typer.Option("--backbone", help="The kind of model (see: pellucid methods backbone).")] = "auto",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the lines: .parquet, .csv or .csv.gz.", show_default=False)] = None,
     schema: SchemaFile = None,
     types: Type = None,
     missing: Missing = None,

@@ -26,7 +26,7 @@ __all__ = ["Attributes", "attributes_of", "no_inputs", "rules", "told", "with_pa
 WEIGHTS = ("adversary", "orthogonal", "dependence", "narrow")
 FEW_LEVELS, PIECES = 12, 5
 MOST_LEVELS = 40
-LEAST_BATCH = 512
+LEAST_BATCH = 1024
 
 
 def rules(asked: Any) -> bool:
@@ -44,7 +44,9 @@ def _columns(asked: Any, table: Table) -> tuple[str, ...]:
     named = asked.get("columns", True) if isinstance(asked, Mapping) else asked
     if named is True:
         if not table.schema.sensitive:
-            raise RequestError("decompose=True needs sensitive columns", do="name them: decompose=['sex'], or with_roles(sensitive=['sex'])")
+            raise RequestError(
+                "decompose=True needs sensitive columns", do="name them: decompose=['sex'], or with_roles(sensitive=['sex'])"
+            )
         return table.schema.sensitive
     names = (named,) if isinstance(named, str) else tuple(named)
     for name in names:
@@ -83,7 +85,10 @@ def attributes_of(table: Table, asked: Any) -> Attributes | None:
     for name, (_, levels) in zip(names, found):
         if not 2 <= len(levels) <= MOST_LEVELS:
             raise ColumnError(
-                f"{name!r} cannot be decomposed", expected=f"2 to {MOST_LEVELS} levels", got=str(len(levels)), do="join levels, or leave it out"
+                f"{name!r} cannot be decomposed",
+                expected=f"2 to {MOST_LEVELS} levels",
+                got=str(len(levels)),
+                do="join levels, or leave it out",
             )
     return Attributes(names, np.stack([c for c, _ in found], 1).astype(np.int64), tuple(levels for _, levels in found))
 

@@ -113,7 +113,14 @@ def make_engine(
 
 def _only_networks(estimator: TabularEstimator, name: str) -> None:
     """Refuse what a peer cannot do, rather than leave it out in silence."""
-    for argument, off in (("tune", False), ("pretrain", False), ("bayes", False), ("loss", None), ("regularizers", None), ("decompose", None)):
+    for argument, off in (
+        ("tune", False),
+        ("pretrain", False),
+        ("bayes", False),
+        ("loss", None),
+        ("regularizers", None),
+        ("decompose", None),
+    ):
         if getattr(estimator, argument) is not off:
             raise RequestError(f"{argument}= is for networks, and {name!r} is none", do=f"leave {argument} out or choose another backbone")
 

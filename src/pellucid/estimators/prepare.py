@@ -15,8 +15,8 @@ import pandas as pd
 from sklearn.utils.validation import _check_sample_weight, check_array, check_consistent_length, column_or_1d, validate_data
 
 from pellucid.encode.filling import is_ordered
-from pellucid.estimators.decomposed import no_inputs
 from pellucid.errors import ArgumentError, DataError, EmptyTableError, PellucidError, RequestError, TargetError, quote
+from pellucid.estimators.decomposed import no_inputs
 from pellucid.table import Column, ColumnType, Role, Schema, Table, apply_schema, read_table
 
 __all__ = ["Target", "Training", "is_array", "new_table", "stopping_data", "training_data"]

@@ -199,8 +199,8 @@ def decomposition(
 ) -> Parting:
     """Say what it costs, and brings, that the answers of a model do not tell sensitive columns.
 
-    The model is fitted as it is, and once more with ``decompose=``, on the same rows. Both are judged on the same held-out rows: score, what
-    probes from outside read of the columns in the state behind the answers, and rates by group.
+    The model is fitted as it is, and once more with ``decompose=``, on the same rows. Both are judged on the same held-out rows: score,
+    what probes from outside read of the columns in the state behind the answers, and rates by group.
 
     Parameters
     ----------

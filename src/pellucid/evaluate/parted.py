@@ -73,7 +73,9 @@ def _words(board: Leaderboard, told: dict[str, dict[str, dict[str, float]]], nam
     metric = board.metric.replace("_", " ")
     better = "smaller" if board.metric in LOWER_IS_BETTER else "larger"
     span = f"{free['difference_low']:+.3g} to {free['difference_high']:+.3g}"
-    text = [f"Leaving out what tells {' and '.join(map(repr, names))} changes the {metric} by {free['difference']:+.3g} ({span}; positive is"]
+    text = [
+        f"Leaving out what tells {' and '.join(map(repr, names))} changes the {metric} by {free['difference']:+.3g} ({span}; positive is"
+    ]
     text[0] += f" better, {better} {metric} is) to {free['score']:.4g}."
     for n in names:
         before, after = told[PLAIN][n], told[FREE][n]

@@ -95,8 +95,8 @@ class Decomposition(nn.Module):
     """
 
     def __init__(
-        self, tokens: int, width: int, levels: Sequence[int], *, adversary: float = 1.0, orthogonal: float = 1.0,
-        dependence: float = 10.0,
+        self, tokens: int, width: int, levels: Sequence[int], *, adversary: float = 0.3, orthogonal: float = 1.0,
+        dependence: float = 5.0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.levels, self.weights = tuple(levels), (adversary, orthogonal, dependence)

@@ -170,7 +170,10 @@ def repairs(result: Repairs) -> go.Figure:
     columns, rules = list(table["column"].value_counts().index[:MOST]), list(table["rule"].value_counts().index)
     sure = int((table["confidence"] >= 0.9).sum())
     figure = blank(
-        f"{len(table):,} {'cell' if len(table) == 1 else 'cells'} probably wrong, {sure:,} sure enough to be repaired", "cells", height=heights(len(columns), 28, 160), legend=True
+        f"{len(table):,} {'cell' if len(table) == 1 else 'cells'} probably wrong, {sure:,} sure enough to be repaired",
+        "cells",
+        height=heights(len(columns), 28, 160),
+        legend=True,
     )
     for i, rule in enumerate(rules[: len(CYCLE)]):
         for certain in (True, False):
@@ -192,7 +195,10 @@ def fills(result: Fills) -> go.Figure:
         raise RequestError("no cell was filled", do="nothing needs drawing")
     table = table.sort_values("distance", ascending=False, kind="stable").iloc[:MOST]
     figure = blank(
-        f"What filling {len(result):,} cells did to {len(result.effects)} columns", "change", height=heights(len(table), 34, 150), legend=True
+        f"What filling {len(result):,} cells did to {len(result.effects)} columns",
+        "change",
+        height=heights(len(table), 34, 150),
+        legend=True,
     )
     bent = table["distorted"].to_numpy(bool)
     shown = (
