@@ -78,16 +78,20 @@ def test_rows_that_break_a_rule_are_named(column, kind, how):
         planted = broken(bills(seed=seed), column, HOW[how], seed)
         findings = [f for f in find(View(read_table(planted.frame))) if f.kind == f"conformance: {kind}"]
         score = judge(planted, np.unique(np.concatenate([f.rows for f in findings])))
-        assert score.precision >= LEAST and score.recall >= LEAST
+        assert score.precision >= LEAST
+        assert score.recall >= LEAST
         rate = findings[0].figures["violation rate"]
-        assert 0 < rate < 0.02 and findings[0].figures["support"] == 900
+        assert 0 < rate < 0.02
+        assert findings[0].figures["support"] == 900
 
 
 def test_a_start_after_the_end_is_named():
     planted = broken(bills(), "began", lambda x, draw: x + 120, 0)
     findings = [f for f in find(View(read_table(planted.frame))) if f.kind == "conformance: order"]
     score = judge(planted, findings[0].rows)
-    assert len(findings) == 1 and score.precision >= LEAST and score.recall >= LEAST
+    assert len(findings) == 1
+    assert score.precision >= LEAST
+    assert score.recall >= LEAST
 
 
 def test_two_broken_rules_point_at_the_cell_they_share_and_repair_writes_it():
@@ -97,11 +101,13 @@ def test_two_broken_rules_point_at_the_cell_they_share_and_repair_writes_it():
     cells = blamed(view, learned(view))
     named = [cells[r] for r in planted.rows]
     sure = [(c, v) for c, v, s in named if s >= 0.9]
-    assert len(sure) >= LEAST * len(named) and {c for c, _ in sure} == {"energy"}
+    assert len(sure) >= LEAST * len(named)
+    assert {c for c, _ in sure} == {"energy"}
     repairs = pld.repair(planted.frame).sure()
     mine = repairs[repairs.columns == "energy"]
     wanted = frame["energy"].to_numpy()[mine.rows]
-    assert set(mine.rows) <= set(planted.rows.tolist()) and len(mine) >= LEAST * len(planted.rows)
+    assert set(mine.rows) <= set(planted.rows.tolist())
+    assert len(mine) >= LEAST * len(planted.rows)
     # the cell is written back to the last decimal but one: the ratio knows it to its own rounding
     assert np.abs(mine.new.astype(float) - wanted).max() < 0.06
 
@@ -137,4 +143,5 @@ def test_rules_planted_into_public_tables_are_found_and_the_tables_alone_are_sil
         planted = broken(frame.assign(made=made), "made", how, 1)
         findings = [f for f in find(View(read_table(planted.frame))) if f.kind == f"conformance: {columns}"]
         score = judge(planted, np.unique(np.concatenate([f.rows for f in findings])))
-        assert score.precision >= LEAST and score.recall >= LEAST
+        assert score.precision >= LEAST
+        assert score.recall >= LEAST

@@ -162,6 +162,22 @@ def test_weights_recover_a_planted_shift(method):
     assert w.gap_after < near * w.gap_before
 
 
+def test_hashed_weights_recover_a_shift_of_columns_that_do_not_depend_on_each_other():
+    draw = np.random.default_rng(8)
+
+    def rows(n, mean, share):
+        return pd.DataFrame({"x": draw.normal(mean, 2, n), "g": np.where(draw.random(n) < share, "b", "a")})
+
+    old, new = rows(12_000, 10, 0.3), rows(12_000, 11, 0.5)
+    w = pld.reweigh(old, new, method="hashed")
+    assert abs(np.average(old["x"], weights=w.values) - new["x"].mean()) < 0.05 * new["x"].mean()
+    # of the shift itself a tenth may be left: cells of the hashed space are wider than a point
+    assert abs(np.average(old["x"], weights=w.values) - new["x"].mean()) < 0.1 * (new["x"].mean() - old["x"].mean())
+    assert np.average(old["g"] == "b", weights=w.values) == pytest.approx((new["g"] == "b").mean(), abs=0.02)
+    assert w.effective == pytest.approx(w.values.sum() ** 2 / (w.values**2).sum())
+    assert 0.2 * len(old) < w.effective < len(old)
+
+
 def test_words_of_a_text_are_weighed_by_the_hashed_space():
     draw = np.random.default_rng(7)
 

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-COMMANDS = ["demo", "report", "audit", "fit", "predict", "explain", "export", "act", "map", "methods", "selfcheck"]
+COMMANDS = ["demo", "report", "audit", "fit", "predict", "explain", "export", "act", "map", "compare", "methods", "selfcheck"]
 
 
 def test_help_lists_every_command(run):

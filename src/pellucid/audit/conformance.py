@@ -39,8 +39,8 @@ BY_CHANCE = {True: 0.05, False: 0.25}
 """An order says something where columns dealt out at random would break it in at least this share of the rows; less will do where the names
 have a word in common."""
 EDGE, FAR = 20.0, 0.25
-"""An order is a rule, not a tail, where rows are this many times as frequent just inside its edge as just beyond, and where those beyond lie
-this far, as a share of the usual gap."""
+"""An order is a rule, not a tail, where rows are this many times as frequent just inside its edge as just beyond, and where those beyond
+lie this far, as a share of the usual gap."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def learned(view: View) -> list[Conforms]:
 
     Notes
     -----
-    Cost: one least-squares fit and its eliminations for each of at most 40 number columns, 1,600 pairs of at most 40, and 66 pairs of at most
-    12 for each of 8 level columns, all on 2,000 rows; what holds there is checked on the whole table.
+    Cost: one least-squares fit and its eliminations for each of at most 40 number columns, 1,600 pairs of at most 40, and 66 pairs of at
+    most 12 for each of 8 level columns, all on 2,000 rows; what holds there is checked on the whole table.
     """
     equations = list(_equations(view))
     fixed = {frozenset(e.columns) for e in equations}

@@ -175,7 +175,7 @@ def tick(x: FloatArray) -> float:
 
 def decimals(x: FloatArray) -> int:
     """Return how many decimal places a column is written with."""
-    return int(round(-np.log10(tick(x))))
+    return round(-float(np.log10(tick(x))))
 
 
 def _speaks(x: FloatArray, i: int, j: int, k: int) -> bool:

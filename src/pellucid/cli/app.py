@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli import act, audit, demo, explain, export, fit, map, methods, predict, report, selfcheck
+from pellucid.cli import act, audit, compare, demo, explain, export, fit, map, methods, predict, report, selfcheck
 from pellucid.cli.guard import guarded
 
 __all__ = ["app"]
@@ -39,6 +39,7 @@ def _common(
 
 COMMANDS = (
     *(demo.demo, report.report, audit.audit, fit.fit, predict.predict, explain.explain, export.export, act.act, map.map),
+    compare.compare,
     *(methods.methods, selfcheck.selfcheck),
 )
 for command in COMMANDS:

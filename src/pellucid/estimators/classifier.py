@@ -30,10 +30,10 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     embedding, head : keyword arguments of the embedding; module factory of the head.
     regularizers : None, or a mapping of registered names to options, such as ``{"tangos": {"lambda1": 1.0}, "swa": None}``. See
         ``pellucid.methods("regularizer")``.
-    decompose : None; a sensitive column, a list of them, True for those of the table's roles, or ``{"columns": ["sex"], "adversary": 1.0,
-        "orthogonal": 1.0, "dependence": 10.0}``: the columns are no inputs, and answers come from a part of the network that is trained not
+    decompose : None; a sensitive column, a list of them, True for those of the table's roles, or ``{"columns": ["sex"], "adversary": 0.3,
+        "orthogonal": 1.0, "dependence": 5.0}``: the columns are no inputs, and answers come from a part of the network that is trained not
         to tell them. What it still tells held-out rows' probes is in ``record_["training"]["decompose"]``, with what chance shows. Needs a
-        network with one hidden state (``"tabm"``, ``"mlp"``, ``"resnet"``) and, for the state not to tell, some 2,000 rows.
+        network with one hidden state (``"tabm"``, ``"mlp"``, ``"resnet"``) and some 2,000 rows; read what is still told.
     bayes : False; ``"stochastic_bn"`` or ``{"stochastic_bn": {"samples": 32}}``: the answer is the mean of 16, or of that many, networks
         with the batch-norm statistics of single training batches. For backbones with batch norm, such as ``"resnet"``.
     pretrain : False; True, or a number of steps: before the fit the network learns to fill in hidden cells of the training rows and of

@@ -26,7 +26,7 @@ __all__ = ["Attributes", "attributes_of", "no_inputs", "rules", "told", "with_pa
 WEIGHTS = ("adversary", "orthogonal", "dependence", "narrow")
 FEW_LEVELS, PIECES = 12, 5
 MOST_LEVELS = 40
-LEAST_BATCH = 512
+LEAST_BATCH = 1024
 
 
 def rules(asked: Any) -> bool:

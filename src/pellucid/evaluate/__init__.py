@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pellucid.results import Finding, Leaderboard, LearningCurve, Parting, Trial
+    from pellucid.results import FeatureSets, Finding, Leaderboard, LearningCurve, Parting, Trial
 
-__all__ = ["compare", "contest", "decomposition", "learning_curve", "prove", "trial"]
+__all__ = ["compare", "contest", "decomposition", "feature_sets", "learning_curve", "prove", "trial"]
 
 
 def prove(
@@ -199,8 +199,8 @@ def decomposition(
 ) -> Parting:
     """Say what it costs, and brings, that the answers of a model do not tell sensitive columns.
 
-    The model is fitted as it is, and once more with ``decompose=``, on the same rows. Both are judged on the same held-out rows: score, what
-    probes from outside read of the columns in the state behind the answers, and rates by group.
+    The model is fitted as it is, and once more with ``decompose=``, on the same rows. Both are judged on the same held-out rows: score,
+    what probes from outside read of the columns in the state behind the answers, and rates by group.
 
     Parameters
     ----------
@@ -221,9 +221,63 @@ def decomposition(
     -----
     Cost: two fits, and eight small probes a column.
     """
-    from pellucid.evaluate.decomposition import run
+    from pellucid.evaluate.parted import run
 
     return run(table, columns, model=model, test=test, target=target, n_boot=n_boot, random_state=random_state)
+
+
+def feature_sets(
+    table: Any,
+    sets: Mapping[str, Sequence[str] | str] | None = None,
+    *,
+    windows: Sequence[float] = (),
+    model: Any = None,
+    by: str | None = None,
+    test: Any = None,
+    target: str | None = None,
+    n_boot: int = 1000,
+    random_state: Any = 0,
+) -> FeatureSets:
+    """Compare sets of columns, or windows of time, by one kind of model on the same rows.
+
+    Parameters
+    ----------
+    table : a Table with a target (or a frame with ``target=``).
+    sets : by name the columns, or patterns such as ``"egfr_*"``, of each set.
+    windows : months: dated columns seen fewer months than this before the latest one, and all undated columns; see
+        :func:`pellucid.evaluate.column_sets.ages_of` for how names are read. The undated columns alone are then compared as well.
+    model : a backbone name or an estimator, fitted anew for every set; None takes the default one.
+    by : a column: errors and calibration of its groups are told for every set.
+    test : rows to score on; None cuts off a fifth of ``table`` first. n_boot : bootstrap resamples of the test rows.
+
+    Returns
+    -------
+    FeatureSets: all columns first; the paired differences of the others are to them.
+
+    Raises
+    ------
+    RequestError : nothing to compare, or windows without dated columns. ColumnError : a set without a column.
+
+    Notes
+    -----
+    Cost: one fit a set. Idea of comparing observation windows by group: prediction of end-stage renal disease from claims and clinical
+    records, as reported by hospitals; the figures here are those of the table alone.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> draw = np.random.default_rng(0)
+    >>> frame = pd.DataFrame({"age": draw.normal(60, 9, 600), "gfr_2020": draw.normal(60, 9, 600), "gfr_2021": draw.normal(60, 9, 600)})
+    >>> frame["loss"] = 100 - frame["gfr_2021"] + draw.normal(0, 1, 600)
+    >>> found = feature_sets(frame, windows=[12], model="linear", target="loss")
+    >>> list(found.columns)
+    ['all columns', 'last 12 months', 'undated columns']
+    """
+    from pellucid.evaluate.column_sets import run
+
+    return run(
+        table, sets, windows=windows, model=model, by=by, test=test, target=target, n_boot=n_boot, random_state=random_state
+    )  # fmt: skip
 
 
 def learning_curve(

@@ -95,8 +95,8 @@ class Decomposition(nn.Module):
     """
 
     def __init__(
-        self, tokens: int, width: int, levels: Sequence[int], *, adversary: float = 1.0, orthogonal: float = 1.0,
-        dependence: float = 10.0,
+        self, tokens: int, width: int, levels: Sequence[int], *, adversary: float = 0.3, orthogonal: float = 1.0,
+        dependence: float = 5.0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.levels, self.weights = tuple(levels), (adversary, orthogonal, dependence)
@@ -150,7 +150,8 @@ def cosine(free: torch.Tensor, aware: torch.Tensor) -> torch.Tensor:
     """Return the cosine (N, K) of hidden states (N, K, H) and the bias-aware part (N, 1, H)."""
     product = (free * aware).sum(2)
     size = torch.linalg.vector_norm(free, dim=2) * torch.linalg.vector_norm(aware, dim=2)
-    return product / (size + TINY)
+    found: torch.Tensor = product / (size + TINY)
+    return found
 
 
 def whitened(free: torch.Tensor) -> torch.Tensor:
@@ -164,7 +165,8 @@ def whitened(free: torch.Tensor) -> torch.Tensor:
         size = torch.diagonal(spread).mean() + TINY
         values, vectors = torch.linalg.eigh(spread + 1e-4 * size * torch.eye(free.shape[1], device=free.device))
         turn = vectors * values.clamp(min=1e-12).rsqrt()
-    return centred @ turn
+    found: torch.Tensor = centred @ turn
+    return found
 
 
 def in_common(free: torch.Tensor, hot: torch.Tensor) -> torch.Tensor:

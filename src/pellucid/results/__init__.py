@@ -9,6 +9,7 @@ from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.clusters import Clusters
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
+from pellucid.results.feature_sets import FeatureSets
 from pellucid.results.fills import Fills
 from pellucid.results.groups import Gap, GroupTable, Rate
 from pellucid.results.heads import HeadImportance
@@ -41,6 +42,7 @@ __all__ = [
     "Curve",
     "Decision",
     "Explanation",
+    "FeatureSets",
     "Fills",
     "Finding",
     "FloatArray",

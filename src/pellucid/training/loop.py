@@ -109,7 +109,8 @@ def fit_network(
     deadline : ``time.monotonic()`` at which the fit must have ended; the earlier of it and ``settings.time_limit`` counts.
     answers_after : rows that the caller lets every network answer when the fit is done, before the same deadline.
     pretraining : what to learn from the cells alone before the fit, or None; at most a third of the time goes to it.
-    attributes : (N, A) codes that a decomposed network should not tell, -1 where unknown; states of the first half of the fit are then not kept.
+    attributes : (N, A) codes that a decomposed network should not tell, -1 where unknown; states of the fit's first half do not
+        count then.
     stages : how many copies of the weights to keep, evenly spread over the planned steps; a fit that ends early keeps fewer.
     """
     started = time.monotonic()

@@ -35,6 +35,7 @@ from pellucid.results import (
     Curve,
     Decision,
     Explanation,
+    FeatureSets,
     Fills,
     Finding,
     FoundRows,
@@ -174,6 +175,7 @@ _KINDS: dict[type, dict[str, Draw]] = {
     GroupTable: {"rates": _plain(changes.rates)},
     LearningCurve: {"learning": _plain(changes.learning)},
     Repairs: {"repairs": _plain(changes.repairs)},
+    FeatureSets: {"leaderboard": lambda result, ask: global_.leaderboard(result.board)},
     Fills: {"fills": _plain(changes.fills)},
     Parting: {"parting": _plain(changes.parting)},
     Calibration: {"reliability": _plain(reliability_chart)},
@@ -243,6 +245,7 @@ def chart(
         GroupTable    ``"rates"``
         LearningCurve ``"learning"``
         Repairs       ``"repairs"``; Fills ``"fills"``
+        FeatureSets   ``"leaderboard"``
         Parting       ``"parting"``
         ============= =====================================================================================
     row : position of the row, for figures of one row.
