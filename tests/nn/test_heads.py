@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pellucid.nn.folding import linear_relu
 from pellucid.nn.heads import MemberHead
-from pellucid.nn.layers import linear_relu
 
 
 def _both(hidden: torch.Tensor, head: MemberHead) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,8 +69,8 @@ def test_half_precision_reads_hidden_states_as_they_lie(by_member: bool) -> None
 def test_relu_in_the_products_pass_is_relu_of_the_product(kind: torch.dtype, bias: bool) -> None:
     torch.manual_seed(0)
     layer, x = torch.nn.Linear(64, 32, bias=bias), torch.randn(40, 64)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=kind is torch.bfloat16):
-        out = linear_relu(layer, x.to(kind))
+    with torch.inference_mode():
+        out = linear_relu(x.to(kind), layer.weight.to(kind), None if layer.bias is None else layer.bias.to(kind))
     rough = kind is torch.bfloat16
     assert out.dtype is kind
     torch.testing.assert_close(out.float(), torch.relu(layer(x)), rtol=0.02 if rough else 1e-6, atol=0.02 if rough else 1e-6)

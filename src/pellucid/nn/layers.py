@@ -17,7 +17,6 @@ __all__ = [
     "FirstStage",
     "dropout",
     "in_fp32",
-    "linear_relu",
     "look_up",
     "only_answers",
     "relu_dropout",
@@ -94,16 +93,6 @@ def only_answers(layer: nn.Module, x: torch.Tensor) -> bool:
     if layer.training or shares_masks() or torch.is_grad_enabled() or torch.compiler.is_compiling():
         return False
     return not (has_torch_function_unary(x) or is_functorch_wrapped_tensor(x))
-
-
-def linear_relu(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
-    """Return ReLU of a linear layer, for answers alone; on processors in half precision by one pass, a quarter faster."""
-    half = x.dtype is torch.bfloat16 and x.device.type == "cpu" and torch.backends.mkldnn.is_available()
-    if not half or not hasattr(torch.ops.mkldnn, "_linear_pointwise") or is_functorch_wrapped_tensor(layer.weight):
-        return torch.relu_(layer(x))  # fresh from the layer, and nobody else reads it
-    bias = None if layer.bias is None else layer.bias.to(x.dtype)
-    out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, layer.weight.to(x.dtype), bias, "relu", [], "")
-    return out
 
 
 def scaled_relu_dropout(x: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor, p: float, training: bool) -> torch.Tensor:

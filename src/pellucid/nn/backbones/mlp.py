@@ -9,7 +9,7 @@ from torch import nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 
 from pellucid.nn.folding import InTurn, in_turn, unwatched
-from pellucid.nn.layers import EnsembleLinear, FirstStage, linear_relu, only_answers, relu_dropout
+from pellucid.nn.layers import EnsembleLinear, FirstStage, only_answers, relu_dropout
 
 __all__ = ["MLP", "FlatBackbone", "linear_blocks"]
 
@@ -50,7 +50,7 @@ class FlatBackbone(nn.Module):
         if isinstance(layer, FirstStage | EnsembleLinear) and not layer._forward_hooks:  # who listens wants what is before the ReLU
             return layer.activated(x, self.dropout)
         if not layer._forward_hooks and only_answers(self, x):
-            return linear_relu(layer, x) if isinstance(layer, nn.Linear) else torch.relu_(layer(x))
+            return torch.relu_(layer(x))  # fresh from a layer, and nobody else reads it
         return relu_dropout(layer(x), self.dropout, self.training)
 
     def _at_once(self, tokens: torch.Tensor) -> bool:
