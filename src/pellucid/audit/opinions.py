@@ -23,6 +23,9 @@ LEAF = 2
 SUREST, FEWEST = (0.6, 0.5, 0.4, 0.3, 0.2, 0.1), 200
 """Shares of the rows, those that both models are surest of, and the fewest rows that such a share must be of to be looked at."""
 
+RARE = 1e-3
+"""Chance at which fewer contradicted rows are no accident."""
+
 
 @dataclass(frozen=True)
 class Opinions:
@@ -84,15 +87,18 @@ def contradicted(found: Opinions) -> tuple[float, int]:
 
     Wrong labels fall on all rows alike, honest exceptions on those where classes meet. So the surest rows tell how many labels are wrong:
     the share of them that both models contradict. The surest six tenths are looked at; where classes meet in them too, fewer are
-    contradicted among the surest five, four ... tenths, and these are taken where they differ by more than chance (three standard
-    errors).
+    contradicted among the surest five, four ... tenths, and these are taken where chance would hardly leave so few (one in a thousand,
+    by Poisson's law).
     """
+    from scipy.stats import poisson
+
     n = len(found.sure)
     count = np.cumsum(found.doubt[np.argsort(-found.sure, kind="stable")] > 0)
     rate, stands = 1.0, 0
     for part in SUREST:
         m = round(part * n)
-        if m >= min(FEWEST, round(SUREST[0] * n)) and (k := int(count[m - 1])) + 3 * np.sqrt(k + 1) < rate * m:
+        if m >= min(FEWEST, round(SUREST[0] * n)) and (part == SUREST[0] or poisson.cdf(count[m - 1], rate * m) < RARE):
+            k = int(count[m - 1])
             rate, stands = k / m, k
     return rate, stands
 
