@@ -158,3 +158,11 @@ def test_forests_are_the_peers_and_come_back(noisy):
     assert LocalError.fit(table.take(slice(0, 20)), members[:20], y[:20], None, 0) is None
     with pytest.raises(ModelFileError):
         LocalError.from_state({"forests": []})
+
+
+def test_a_reference_on_another_scale_is_refused() -> None:
+    saved = Strangeness("row_model", None, np.arange(4.0)).state()
+    assert Strangeness.from_state(saved).reference.tolist() == [0.0, 1.0, 2.0, 3.0]
+    del saved["score"]
+    with pytest.raises(ModelFileError, match="earlier version"):
+        Strangeness.from_state(saved)

@@ -20,6 +20,8 @@ from pellucid.training.text_surprise import CharacterModel
 __all__ = ["Strangeness", "cell_strangeness", "false_alarms", "place"]
 
 FloatArray = npt.NDArray[np.float64]
+SCORE = "exchanged"
+"""Which score of :meth:`RowModel.score` is read; it is saved, because a reference of another one is on another scale."""
 
 
 def place(scores: FloatArray, reference: FloatArray) -> FloatArray:
@@ -113,7 +115,7 @@ class Strangeness:
     @classmethod
     def of_cells(cls, row_model: Any, held: Table) -> Strangeness:
         """Return the place of a row model's scores among those of some rows; the row model itself is kept by the estimator."""
-        return cls("row_model", None, np.sort(cell_strangeness(row_model.score(held)["exchanged"])))
+        return cls("row_model", None, np.sort(cell_strangeness(row_model.score(held)[SCORE])))
 
     def text_parts(self, table: Table) -> FloatArray:
         """Return how many spreads above the usual the surprise of each text cell lies, (N, texts); a missing cell lies at the usual."""
@@ -134,13 +136,19 @@ class Strangeness:
         """Return what :meth:`from_state` needs: text, numbers and arrays."""
         measure = self.measure
         saved = {n: m.state() for n, m in measure.items()} if isinstance(measure, dict) else None if measure is None else measure.state()
-        return {"method": self.method, "measure": saved, "reference": self.reference, "usual": {k: list(v) for k, v in self.usual.items()}}
+        usual = {k: list(v) for k, v in self.usual.items()}
+        return {"method": self.method, "score": SCORE, "measure": saved, "reference": self.reference, "usual": usual}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Strangeness:
         """Return the measure that :meth:`state` described."""
         try:
             method, measure = str(state["method"]), state["measure"]
+            if method == "row_model" and state.get("score") != SCORE:  # its reference is on another scale
+                raise ModelFileError(
+                    "the saved familiarity by the row model is of an earlier version", expected=f"the score {SCORE!r}",
+                    got=str(state.get("score")), do="fit and save the model again",
+                )  # fmt: skip
             usual = {str(k): (float(v[0]), float(v[1])) for k, v in state["usual"].items()}
             reference = np.asarray(state["reference"], np.float64)
             if method in DENSITIES:

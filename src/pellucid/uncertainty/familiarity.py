@@ -11,7 +11,7 @@ from pellucid.errors import RequestError
 from pellucid.protocols import FloatArray
 from pellucid.table import Table
 from pellucid.training.familiarity import Familiarity, odd_columns
-from pellucid.training.strangeness import cell_strangeness, false_alarms, place
+from pellucid.training.strangeness import SCORE, cell_strangeness, false_alarms, place
 
 __all__ = ["STRICT", "alarm_words", "familiar", "refusals", "strange"]
 
@@ -47,7 +47,7 @@ def strange(model: Any, predictor: Any, method: str, table: Table) -> tuple[Floa
         )
     fitted = measures[method]
     if method == "row_model":
-        parts = model.row_model_.score(table)["exchanged"]
+        parts = model.row_model_.score(table)[SCORE]
         scores, columns = cell_strangeness(parts), model.row_model_.columns_
     elif method == "text_surprise":
         parts = fitted.text_parts(table)
