@@ -99,10 +99,9 @@ def thinned(
         answers = probabilities(model, judged.select(model.columns), classes)
         return score(task, y, answers, n_boot=BOOT, seed=seed)
 
-    chosen: list[list[Ints | None]] = [
-        [None] * seeds,
-        *([kept_rows(scores, keep, way, integer(seed, k)) for k in range(seeds)] for way in (how, "random")),
-    ]
+    chosen: list[list[Ints | None]] = [[None] * seeds]
+    for way in (how, "random"):
+        chosen.append([kept_rows(scores, keep, way, integer(seed, k)) for k in range(seeds)])
     runs = [[scored(rows, k) for k, rows in enumerate(arm)] for arm in chosen]
     change, low, high = _change(runs[0], runs[1], metric)
     null = _change(runs[0], runs[2], metric)[0]
