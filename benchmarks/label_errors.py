@@ -1,6 +1,6 @@
 """Planted label errors: how well the doubt of ``pellucid.audit.label_errors`` ranks them, and which rows the audit names.
 
-Run from the repository root: ``python benchmarks/label_errors.py [--seeds 3]``. Flips are uniform among the other classes, on at most
+Run from the repository root: ``python benchmarks/label_errors.py [--seeds 3] [--first 0]``. Flips are uniform among the other classes, on at most
 8,000 rows, and at least 5. "AUC" is the chance that a flipped label is doubted more than one that was left; "precision at" that of the
 doubted rows at the recall of 0.8, beside that of boosted trees alone; "named" the precision, as it is and as the audit estimates it, and
 the recall of the rows that it names, and how many it names before anything is flipped. The first tables are clean: their columns tell the
@@ -89,6 +89,7 @@ def main() -> None:
     """Run and print."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seeds", type=int, default=3)
+    options.add_argument("--first", type=int, default=0, help="the first seed")
     options.add_argument("--only", default="")
     given = options.parse_args()
     for name, frame, target in sources():
@@ -97,7 +98,7 @@ def main() -> None:
         clean = sum(len(f.rows) for f in find(viewed(frame, target)))
         for share in SHARES:
             began = time.process_time()
-            runs = np.array([one(frame, target, share, seed) for seed in range(given.seeds)])
+            runs = np.array([one(frame, target, share, seed) for seed in range(given.first, given.first + given.seeds)])
             area, ours, alone, right, told, recall = (np.nanmean(v) if np.isfinite(v).any() else np.nan for v in runs.T)
             print(
                 f"{name:14s} {share:4.0%}  AUC {area:.3f}  precision at recall .8 {ours:.2f} (boosted trees {alone:.2f})  "
