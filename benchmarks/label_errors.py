@@ -1,10 +1,10 @@
 """Planted label errors: how well the doubt of ``pellucid.audit.label_errors`` ranks them, and which rows the audit names.
 
-Run from the repository root: ``python benchmarks/label_errors.py [--seeds 3] [--first 0]``. Flips are uniform among the other classes, on at most
-8,000 rows, and at least 5. "AUC" is the chance that a flipped label is doubted more than one that was left; "precision at" that of the
-doubted rows at the recall of 0.8, beside that of boosted trees alone; "named" the precision, as it is and as the audit estimates it, and
-the recall of the rows that it names, and how many it names before anything is flipped. The first tables are clean: their columns tell the
-classes; in the others classes overlap.
+Run from the repository root: ``python benchmarks/label_errors.py [--seeds 3] [--first 0]``. Flips are uniform among the other classes, on
+at most 8,000 rows, and at least 5. "AUC" is the chance that a flipped label is doubted more than one that was left; "precision at" that of
+the doubted rows at the recall of 0.8, beside that of boosted trees alone; "named" the precision, as it is and as the audit estimates it,
+and the recall of the rows that it names, and how many it names before anything is flipped. The first tables are clean: their columns tell
+the classes; in the others classes overlap.
 """
 
 from __future__ import annotations
