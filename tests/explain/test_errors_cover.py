@@ -12,8 +12,12 @@ from pellucid.testing.promises import PROMISES, Drawn, Promise, covered
 ELSEWHERE = {
     "amortised": "tests/explain/test_amortised.py measures its errors on new rows",
     "dhondt": "seats have no error",
+    "head_pruning": "the plain standard error of a mean over rows",
+    "importances": "each way brings its own interval, tried under its own name",
     "invase": "its chances are computed, not drawn",
     "lex": "draws its chances as l2x does",
+    "resemblance": "the plain standard error of a mean over draws, and a beta interval",
+    "row_clusters": "plain standard errors of means over rows, and a beta interval",
     "slope": "states no error",
 }
 ids = [p.name for p in PROMISES]

@@ -83,6 +83,14 @@ def _stretched(kind: str, factor: float) -> Callable[[], Any]:
     return made
 
 
+def _slipped() -> Finding | Any:
+    frame, hit = clean_frame(ROWS), np.random.default_rng(5).random(ROWS) < 0.5
+    frame["ill"] = np.where(frame["pressure"] > 120, "yes", "no")
+    table = _read(frame.assign(pressure=frame["pressure"].where(~hit, 10 * frame["pressure"])))
+    rows = np.flatnonzero(hit)
+    return finding(table, "slips: decimal point", ("pressure",), rows, powers=dict.fromkeys(rows.tolist(), 1)), table
+
+
 def _families(kind: str) -> Callable[[], Any]:
     def made() -> Any:
         draw, family = np.random.default_rng(6), np.arange(ROWS) // 9
@@ -106,6 +114,7 @@ PLANTED: Mapping[str, Callable[[], Any]] = {
     "label errors": _flips("label errors"),
     "training rows": _flips("training rows: el2n"),
     "values": _stretched("values: unit slip", 1.2),
+    "slips": _slipped,
     "missing": _stretched("missing: code", 0.0),
     "across": _families("across: groups"),
     "order dependence": _families("order dependence"),
@@ -113,7 +122,7 @@ PLANTED: Mapping[str, Callable[[], Any]] = {
 """By remedy: a finding whose effect is large, and its table."""
 
 
-MODELS: Mapping[str, str] = {"missing": "linear"}
+MODELS: Mapping[str, str] = {"missing": "linear", "slips": "linear"}
 """Models that the fault harms, where boosted trees get over it."""
 
 

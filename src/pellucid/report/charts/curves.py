@@ -74,7 +74,7 @@ def panels(result: Curve, names: list[str], output: int | None, units: dict[str,
         )
         if i % across == 0:
             figure.update_yaxes(
-                title={"text": f"{kind}<br>({safe(result.scale, 30)}{one})", "font": {"size": 11}},
+                title={"text": f"{kind} ({safe(result.scale, 30)}{one})", "font": {"size": 11}},
                 secondary_y=False,
                 row=i // across + 1,
                 col=1,
