@@ -192,7 +192,8 @@ def copied(n=2000):
     return made_table(frame), label
 
 
-@pytest.mark.parametrize("method", ["invase", pytest.param("lex", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("method", ["invase", "lex"])
 def test_of_a_column_and_its_copy_one_is_chosen_or_both_where_nothing_may_be_left(method):
     table, label = copied()
     chosen = {}
