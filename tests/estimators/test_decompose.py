@@ -42,7 +42,7 @@ def found():
 def test_a_probe_from_outside_tells_the_column_far_less(found):
     before, after = found.told["as it is"]["sex"], found.told["bias-free"]["sex"]
     assert before["auc"] > 0.8, "the planted table tells the sex to a model that was not asked to hide it"
-    # chance (95 % of it below .519 on 3,000 rows) is not reached: .539 on this table, on which the weights were chosen, .583 on another draw
+    # chance (95 % below .519 on 3,000 rows) is not reached: .539 on this table, on which the weights were chosen, .583 on another draw
     assert after["auc"] - 0.5 < (before["auc"] - 0.5) / 4
     assert after["null"] < 0.53
 
