@@ -95,12 +95,8 @@ class InTurn:
         """Return each member's states times its matrix, weight (K, h, O) or (1, h, O), in float32: (N, K, O)."""
         each = weight.mT.contiguous()  # O is small: products over it are several times as fast in this order of axes
         out = weight.new_empty((self.members, weight.shape[2], self.n), dtype=torch.float32)
-        for k, state in enumerate(self.states):
-            own = each[min(k, len(each) - 1)]
-            if state.dtype is torch.float32:
-                torch.mm(own, state.T, out=out[k])
-            else:
-                out[k] = nn.functional.linear(state, own.to(state.dtype)).T
+        for k, state in enumerate(self.states):  # a product in half precision would round the answers themselves
+            torch.mm(each[min(k, len(each) - 1)], state.float().T, out=out[k])
         return out.permute(2, 0, 1)
 
 
@@ -124,7 +120,8 @@ def in_turn(layers: Sequence[Any], given: torch.Tensor, members: int, kind: torc
                 x = _of_member(layer, x, k)
             yield x
 
-    return InTurn(states(), len(flat), members, rest[-1][0].shape[1] if rest else width)
+    # the states of one member are made at once: between them and their product nothing else then lies in memory
+    return InTurn(iter(list(states())) if members == 1 else states(), len(flat), members, rest[-1][0].shape[1] if rest else width)
 
 
 def _of_member(layer: Folded, x: torch.Tensor, k: int) -> torch.Tensor:

@@ -80,6 +80,7 @@ class Path:
         out = [self.view.raw(table.take(slice(s, s + step))) for s in range(0, len(table), step)]
         return np.concatenate(out) if out else np.zeros((0, len(self.view.outputs)))
 
+    _team: Threads | None = None  # kept from call to call: the memory that its threads have used is warm
     plays = False
     """Whether :meth:`play` is faster than looking up what is known."""
 
@@ -103,22 +104,31 @@ class Path:
         """Return ``answer`` (m, O) to each piece of n rows, (n, O)."""
         return np.concatenate(self._side_by_side(answer, [slice(s, s + step) for s in range(0, n, step)]))
 
-    def _side_by_side(self, answer: Callable[[P], torch.Tensor], pieces: Sequence[P]) -> list[FloatArray]:
+    def _side_by_side(
+        self, answer: Callable[[P], torch.Tensor], pieces: Sequence[P], into: Sequence[FloatArray] | None = None
+    ) -> list[FloatArray]:
         """Return ``answer`` to each piece; by several threads of one core each where the network allows it.
 
-        That is faster than one piece after the other by all cores: the pieces are too small for cores to share every operation.
+        That is faster than one piece after the other by all cores: the pieces are too small for cores to share every operation. With
+        ``into`` each answer is written to its place there, and nothing is returned.
         """
         import torch
 
-        def one(piece: P) -> FloatArray:
+        def one(k: int) -> FloatArray:
             with torch.inference_mode():  # a mode belongs to its thread
-                return np.asarray(answer(piece).double().cpu().numpy())
+                found = np.asarray(answer(pieces[k]).double().cpu().numpy())
+            if into is None:
+                return found
+            into[k][...] = found.reshape(into[k].shape)
+            return found[:0]
 
         threads = min(torch.get_num_threads(), default_threads(), len(pieces)) if self.view.concurrent else 1
         if threads < 2:
-            return [one(piece) for piece in pieces]
+            return [one(k) for k in range(len(pieces))]
+        if self._team is None or self._team.n != threads:
+            self._team = Threads(threads)
         with limit_threads(1):
-            return list(Threads(threads).map(one, pieces))
+            return list(self._team.map(one, range(len(pieces))))
 
 
 class FramePath(Path):

@@ -1,7 +1,8 @@
 """Half precision (bfloat16): where products are faster in it.
 
-Processors with matrix units and accelerators multiply several times faster in it, others more slowly; so it is measured. How far off the
-answers are is measured too, where both are known: see :attr:`CoalitionEngine.rounding`.
+Processors with matrix units and accelerators multiply several times faster in it, others more slowly. What the device has decides, not a
+measurement: the same call must give the same numbers on a busy machine. How far off the answers are is measured, where both are known:
+see :attr:`CoalitionEngine.rounding`.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["halved", "pays"]
 
-GAIN = 2.0
-"""How many times faster products must be: what is between them gains less, and noise must not decide."""
-
 
 @functools.cache
 def pays(device: torch.device) -> bool:
-    """Return whether products in half precision are clearly faster on a device. Measured once in a process, in some milliseconds."""
-    from pellucid.training.precision import matrix_gain
+    """Return whether a device has units for products in half precision; a torch that cannot tell counts as none."""
+    import torch
 
-    return matrix_gain(device, 256) > GAIN
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    has_matrix_units = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return device.type == "cpu" and has_matrix_units is not None and bool(has_matrix_units())
 
 
 def halved(device: torch.device) -> AbstractContextManager[object]:

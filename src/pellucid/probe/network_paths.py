@@ -43,20 +43,24 @@ class NetPath(Path):
     _slopes_of_back: torch.Tensor | None = None
 
     def play(self, lots: Sequence[Lot]) -> list[FloatArray]:
-        parts = [(out, *part) for out, lot in enumerate(lots) for part in lot.by_precision()]
         steps = {False: self._step, True: self._half_step}
         made = [np.empty((len(lot.row), lot.local.shape[-2], len(self.view.outputs))) for lot in lots]
-        full = [lot.padded(_round_size(len(lot.row), lot.local.shape[-2], self._half_step)) if half else lot for _, lot, _, half in parts]
-        cuts = [list(_cuts(len(lot.row), lot.local.shape[-2], steps[half])) for lot, (*_, half) in zip(full, parts)]
-        pieces = [(lot, *cut, part[3]) for lot, part, of_lot in zip(full, parts, cuts) for cut in of_lot]
-        answers = iter(self._side_by_side(lambda p: self.view.from_parts(self._composed(*p), half=p[3]), pieces))
-        for lot, (out, real, places, _), of_lot in zip(full, parts, cuts):
-            values = np.empty((len(lot.row), *made[out].shape[1:]))
-            for games, some in of_lot:
-                part = values[games, some]
-                part[:] = next(answers).reshape(part.shape)
-            made[out][places] = values[: len(real.row)]
-            self.view.uncount((len(lot.row) - len(real.row)) * lot.local.shape[-2])
+        pieces, into, apart, too_many = [], [], [], 0
+        for out, lot in zip(made, lots):
+            for real, places, half in lot.by_precision():
+                full = real.padded(_round_size(len(real.row), out.shape[1], self._half_step)) if half else real
+                whole = len(full.row) == len(out)
+                values = out if whole else np.empty((len(full.row), *out.shape[1:]))
+                for games, some in _cuts(len(full.row), out.shape[1], steps[half]):
+                    pieces.append((full, games, some, half))
+                    into.append(values[games, some])
+                if not whole:
+                    apart.append((out, places, values[: len(real.row)]))
+                too_many += (len(full.row) - len(real.row)) * out.shape[1]
+        self._side_by_side(lambda p: self.view.from_parts(self._composed(*p), half=p[3]), pieces, into)
+        for out, places, values in apart:
+            out[places] = values
+        self.view.uncount(too_many)
         return made
 
     def in_half(self) -> tuple[FloatArray, FloatArray] | None:
