@@ -61,14 +61,15 @@ def speed(seed: int) -> None:
     ]
     for name, *both in cases:
         models = [pld.TabularClassifier(random_state=seed, verbose=0, max_steps=60, **kw).fit(train, target=target) for kw in both]
-        seconds: list[list[float]] = [[], []]
-        for _ in range(5):
-            for model, own in zip(models, seconds):
-                started = time.perf_counter()
-                model.predict_proba(test)
-                own.append(time.perf_counter() - started)
-        one, many = map(min, seconds)
-        print(f"{name}: predict {one:.2f} s and {many:.2f} s, ratio {many / one:.2f}", flush=True)
+        for precision in ("fp32", "bf16"):
+            seconds: list[list[float]] = [[], []]
+            for _ in range(5):
+                for model, own in zip(models, seconds):
+                    started = time.perf_counter()
+                    model.predict_proba(test, precision=precision)
+                    own.append(time.perf_counter() - started)
+            one, many = map(min, seconds)
+            print(f"{name}, {precision}: predict {one:.2f} s and {many:.2f} s, ratio {many / one:.2f}", flush=True)
 
 
 def doubling(seed: int) -> None:
