@@ -24,10 +24,10 @@ ORDER: tuple[str, ...] = (
     "values: rare spelling",
     "values: impossible",
     "values: spike at the maximum",
+    "dependencies: broken",
     "conformance: ratio",
     "conformance: equation",
     "conformance: order",
-    "dependencies: broken",
 )
 """Kinds of findings that name cells, the most telling first: what the cell should be, then that it is odd, then that some cell of the row
 is."""
