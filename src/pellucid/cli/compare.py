@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Json, Missing, Quiet, SchemaFile, Seed, Source, Target, Type, Unit, several
+from pellucid.cli.options import Backbone, Json, Missing, Quiet, SchemaFile, Seed, Source, Target, Type, Unit, several
 
 __all__ = ["compare"]
 
@@ -26,7 +26,7 @@ def compare(
     by: Annotated[
         str | None, typer.Option("--by", help="Errors and calibration for the groups of this column.", show_default=False)
     ] = None,
-    backbone: Annotated[str, typer.Option("--backbone", help="The kind of model (see: pellucid methods backbone).")] = "auto",
+    backbone: Backbone = "auto",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the lines: .parquet, .csv or .csv.gz.", show_default=False)] = None,
     schema: SchemaFile = None,
     types: Type = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Json, Missing, Quiet, SchemaFile, Seed, Source, Target, Task, Type, Unit
+from pellucid.cli.options import Backbone, Json, Missing, Quiet, SchemaFile, Seed, Source, Target, Task, Type, Unit
 
 __all__ = ["fit"]
 
@@ -17,7 +17,7 @@ def fit(
     data: Source,
     out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write: income.pellucid.", show_default=False)],
     target: Target = None,
-    backbone: Annotated[str, typer.Option("--backbone", help="The kind of model (see: pellucid methods backbone).")] = "auto",
+    backbone: Backbone = "auto",
     time_limit: Annotated[
         float | None, typer.Option("--time-limit", help="Seconds; the best state so far is kept.", show_default=False)
     ] = None,

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Backbone",
     "Json",
     "Level",
     "Missing",
@@ -34,6 +35,7 @@ Type = Annotated[list[str] | None, typer.Option("--type", metavar="COLUMN=TYPE",
 Missing = Annotated[list[str] | None, typer.Option("--missing", metavar="COLUMN=CODE", help="A code for 'missing': age=-999. Repeatable.")]
 Unit = Annotated[list[str] | None, typer.Option("--unit", metavar="COLUMN=UNIT", help="A number's unit: age=years. Repeatable.")]
 SchemaFile = Annotated[Path | None, typer.Option("--schema", help="Read types, units and roles from this file (see audit --write-schema).")]
+Backbone = Annotated[str, typer.Option("--backbone", help="The kind of model (see: pellucid methods backbone).")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same answers on one machine.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

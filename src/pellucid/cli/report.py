@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pellucid.cli.options import Json, Missing, Quiet, SchemaFile, Seed, Source, Target, Type, Unit
+from pellucid.cli.options import Backbone, Json, Missing, Quiet, SchemaFile, Seed, Source, Target, Type, Unit
 
 if TYPE_CHECKING:
     from pellucid.report.facts import ReportData
@@ -27,7 +27,7 @@ def report(
         bool, typer.Option("--quick", help="A first page within a minute: linear model, boosted trees, audit, types.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a report that was interrupted.")] = False,
-    backbone: Annotated[str, typer.Option("--backbone", help="The kind of model (see: pellucid methods backbone).")] = "auto",
+    backbone: Backbone = "auto",
     time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds for the fit.", show_default=False)] = None,
     want: Annotated[
         str | None, typer.Option("--want", help="The wanted answer where the schema has rules of change: a class, or '>= 3.5'.")

@@ -38,7 +38,8 @@ class _Kept(NamedTuple):
     made: Folded
 
 
-_kept: weakref.WeakKeyDictionary[nn.Module, _Kept] = weakref.WeakKeyDictionary()
+_kept: weakref.WeakKeyDictionary[nn.Module, dict[torch.dtype, _Kept]] = weakref.WeakKeyDictionary()
+"""By layer and precision: explanations ask in two of them, in turn."""
 
 
 def folded(layer: nn.Module, kind: torch.dtype) -> Folded:
@@ -51,12 +52,13 @@ def folded(layer: nn.Module, kind: torch.dtype) -> Folded:
     own = [p for p in layer._parameters.values() if p is not None]
     if hasattr(layer, "parametrizations") or not all(isinstance(p, nn.Parameter) for p in own):
         return _made(layer, kind)
-    stamp = (kind, *((p.data_ptr(), p._version) for p in own))
-    known = _kept.get(layer)
+    stamp = tuple((p.data_ptr(), p._version) for p in own)
+    of_layer = _kept.setdefault(layer, {})
+    known = of_layer.get(kind)
     if known is not None and known.stamp == stamp and all(ref() is p for ref, p in zip(known.of, own)):
         return known.made
     made = _made(layer, kind)
-    _kept[layer] = _Kept(tuple(weakref.ref(p) for p in own), stamp, made)
+    of_layer[kind] = _Kept(tuple(weakref.ref(p) for p in own), stamp, made)
     return made
 
 

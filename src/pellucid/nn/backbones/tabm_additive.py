@@ -143,10 +143,13 @@ class TabMAdditive(nn.Module):
         """Return (the members' hidden states one after the other, parts); see :meth:`FlatBackbone.in_turn`."""
         if self.apart or not unwatched(self) or not only_answers(self, given):
             return None
-        mine, rest = (given, given) if summed else self._split(given)
-        deep, own = self._of_sum(given) if summed else (rest, None)
-        found = self.deep.in_turn(deep, summed)
-        return None if found is None else (found[0], {"additive": self.own.answers(mine) if own is None else own})
+        if summed:
+            deep, own = self._of_sum(given)
+            found = self.deep.in_turn(deep, summed)
+            return None if found is None else (found[0], {"additive": own})
+        mine, rest = self._split(given)
+        found = self.deep.in_turn(rest)
+        return None if found is None else (found[0], {"additive": self.own.answers(mine)})
 
     def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return (hidden (N, K, h), parts); parts hold the output of the additive model, ``additive`` (N, O), unless it is left out."""
