@@ -102,13 +102,13 @@ def make_engine(
     if isinstance(backbone, registry.Entry) and backbone.takes == "matrix":
         _only_networks(estimator, name)
         return FoldedPeer(name, registry.resolve(backbone)).fit(estimator, training, plan, seed)
-    from pellucid.estimators.network import NetworkEngine
+    from pellucid.estimators.network_fit import fit_engine
 
     if estimator.tune is not False:
         from pellucid.estimators.tuning import tuned
 
         return tuned(estimator, name, backbone, training, plan, seed, resume)
-    return NetworkEngine.fit(estimator, name, backbone, training, plan, seed, resume, estimator._found, deadline)
+    return fit_engine(estimator, name, backbone, training, plan, seed, resume, estimator._found, deadline)
 
 
 def _only_networks(estimator: TabularEstimator, name: str) -> None:

@@ -12,19 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pellucid import registry
 from pellucid.encode.table_encoder import EncodedTable, TableEncoder
 from pellucid.errors import RequestError
-from pellucid.estimators.decomposed import attributes_of, with_parts
-from pellucid.estimators.decomposed import told as parts_told
-from pellucid.estimators.engines import row_weights
-from pellucid.estimators.heads import is_distribution, loss_of
-from pellucid.estimators.information import informed
 from pellucid.estimators.names import name_vectors
-from pellucid.estimators.options import from_rows, with_monotone
-from pellucid.estimators.prepare import Training, new_table
-from pellucid.estimators.progress import progress_bar
-from pellucid.estimators.sampling import asked, check_sampled, members_of, n_samples, networks_of, sampled, trained_spread
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.dropout_net import DropoutNet
 from pellucid.nn.embeddings.identity import NAMED
@@ -33,17 +23,13 @@ from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
-from pellucid.table import Plan, Table
-from pellucid.training import objectives
-from pellucid.training.loop import fit_network
+from pellucid.table import Table
 from pellucid.training.objectives import Objective
 from pellucid.training.predict import CHUNK, predict_in_chunks
-from pellucid.training.pretraining import Pretraining
-from pellucid.training.recipe import TrainSettings, builder, recipe
-from pellucid.training.search import changed
+from pellucid.training.recipe import TrainSettings, builder
 
 if TYPE_CHECKING:
-    from pellucid.estimators.base import TabularEstimator
+    pass
 
 __all__ = ["NetworkEngine", "as_cells", "cell_sizes"]
 
@@ -105,87 +91,6 @@ class NetworkEngine:
         self.history: list[dict[str, Any]] = []
         self.record: dict[str, Any] = {}
 
-    @classmethod
-    def fit(
-        cls, estimator: TabularEstimator, name: str, backbone: Any, training: Training, plan: Plan, seed: int, resume: Any,
-        changes: Mapping[str, Any] | None = None, deadline: float | None = None,
-    ) -> NetworkEngine:  # fmt: skip
-        """Encode, build and train as the recipe for this table, changed by the estimator's arguments and by ``changes``, says."""
-        target = training.target
-        weights = row_weights(training, estimator.class_weight)
-        learned = plan.train if len(plan.train) else np.arange(len(training.table))
-        objective = cls._objective(estimator, training, learned)
-        settings = cls._settings(estimator, name, backbone, len(learned), len(training.table.features), objective)
-        settings = changed(settings, changes or {})
-        encoder = TableEncoder(estimator.text if callable(estimator.text) else None).fit(
-            training.table.take(learned),
-            target.values[learned],
-            task=target.task,
-            weights=None if weights is None else weights[learned],
-            bins={"n_bins": settings.bins, "kind": settings.bin_kind, "min_leaf": settings.bin_leaf},
-            seed=integer(seed, "bins"),
-            fill=estimator.fill,
-            scale=estimator.scale,
-        )
-        cells = as_cells(encoder.transform(training.table))
-        sizes = cell_sizes(encoder, settings)
-        settings = with_monotone(settings, encoder.columns, sizes, objective, estimator.number)
-        settings = from_rows(settings, cells, sizes, target, weights, learned)
-        settings = informed(settings, backbone, cells, sizes, target.values, learned, target.task, seed)
-        networks, snapshots = networks_of(estimator.members)
-        parts = [part for part in cls._parts(plan) for _ in range(networks)]
-        settings = replace(settings, bayes=trained_spread(estimator.bayes, len(parts[0][0])))
-        attributes = attributes_of(training.table, estimator.decompose)
-        settings = with_parts(settings, attributes, estimator.decompose)
-        settings = cls._cycled(settings, snapshots, deadline, resume)
-        build = builder(sizes, settings, objective.n_outputs, objective.extra)
-        check_sampled(estimator.bayes, build)
-        with progress_bar(f"training {name}", bool(estimator.verbose)) as progress:
-            fitted = fit_network(
-                build,
-                cells,
-                target.values,
-                weights,
-                parts,
-                objective,
-                settings,
-                stop_metric=estimator.metric,
-                seed=integer(seed, "network"),
-                device=estimator.device,
-                threads=estimator.threads,
-                checkpoint=resume,
-                resume=resume is not None,
-                progress=progress,
-                deadline=deadline,
-                answers_after=len(plan.certify) if plan.folds is None else len(plan.folds),
-                pretraining=cls._pretraining(estimator, training, encoder, sizes),
-                stages=estimator._stages,
-                attributes=None if attributes is None else attributes.codes,
-            )
-        drawn = sampled(
-            fitted.net, estimator.bayes, cells, [part for part in parts for _ in range(snapshots)], fitted.record["batch"],
-            integer(seed, "sampled"), target.values, weights, objective,
-        )  # fmt: skip
-        nets = networks * snapshots
-        self = cls(
-            name,
-            encoder,
-            drawn.net,
-            objective,
-            settings,
-            len(parts) // networks,
-            nets * drawn.stacked,
-            drawn.heads,
-            drawn.masks,
-            drawn.seed,
-        )
-        told = {"networks": nets} if nets > 1 else {}
-        told |= {"samples": n_samples(estimator.bayes)} if n_samples(estimator.bayes) > 1 else {}
-        self.history, self.record = fitted.history, fitted.record | told | drawn.found
-        self.record |= parts_told(self, training.table, attributes, plan, seed)
-        self.stages = fitted.stages
-        return self
-
     stages: tuple[tuple[int, dict[str, torch.Tensor]], ...] = ()
 
     def at_stage(self, k: int) -> NetworkEngine:
@@ -208,72 +113,6 @@ class NetworkEngine:
 
         cells, goal = self.cells(table.select(self.encoder.columns)), self.objective.prepare(target).to(self.device)
         return np.asarray(np.mean([row_norms(net, cells, goal, self.objective.losses) for net in self._single()], axis=0))
-
-    @staticmethod
-    def _cycled(settings: TrainSettings, snapshots: int, deadline: float | None, resume: Any) -> TrainSettings:
-        """Return the settings for a fit that keeps a network at the end of each of several cycles of the rates."""
-        if snapshots == 1:
-            return settings
-        if deadline is not None or settings.time_limit is not None or resume is not None:
-            raise RequestError(
-                "snapshots need a plan that neither a clock nor an interruption changes", do="use max_steps, or members={'networks': 5}"
-            )
-        return replace(settings, cycles=snapshots, patience=10**9)
-
-    @staticmethod
-    def _parts(plan: Plan) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-        """Return (train, stop) rows of each network: one, or one per fold; a fold stops on its held-out rows, or on ``eval_set``."""
-        if plan.folds is None:
-            return [(plan.train, plan.stop)]
-        every = np.arange(len(plan.folds))
-        return [(every[plan.folds != k], plan.stop if len(plan.stop) else every[plan.folds == k]) for k in range(int(plan.folds.max()) + 1)]
-
-    @staticmethod
-    def _pretraining(estimator: TabularEstimator, training: Training, encoder: TableEncoder, sizes: CellSizes) -> Pretraining | None:
-        """Return what ``pretrain=`` asks for: True, a number of steps, or a table of rows without an answer."""
-        wanted = estimator.pretrain
-        if wanted is False:
-            return None
-        steps = None if isinstance(wanted, bool) or not isinstance(wanted, int | np.integer) else int(wanted)
-        tables = [] if training.unlabelled is None else [training.unlabelled]
-        tables += [] if isinstance(wanted, bool | int | np.integer) else [new_table(estimator, wanted)]
-        coded = [as_cells(encoder.transform(t.select(encoder.columns))) for t in tables]
-        return Pretraining(sizes, Cells(*(torch.cat(t) for t in zip(*coded))) if coded else None, steps)
-
-    @staticmethod
-    def _objective(estimator: TabularEstimator, training: Training, rows: npt.NDArray[np.int64]) -> Objective:
-        target = training.target
-        weights = None if training.weights is None else training.weights[rows]
-        if target.task == "classification":
-            made = objectives.classification(len(target.classes))
-        else:
-            made = objectives.regression(target.values[rows], weights)
-        return made.with_loss(loss_of(estimator, target.task), target.values[rows], weights)
-
-    @staticmethod
-    def _settings(
-        estimator: TabularEstimator, name: str, backbone: Any, n_rows: int, n_columns: int, objective: Objective
-    ) -> TrainSettings:
-        """Return the recipe for this table with what the user set in place of its choices."""
-        chosen: dict[str, Any] = {
-            "backbone": name if isinstance(backbone, registry.Entry) and backbone is _known(name) else _factory(backbone),
-            "options": tuple((estimator.backbone_options or {}).items()),
-            "embedding": tuple((estimator.embedding or {}).items()),
-            "regularizers": tuple((name, tuple((options or {}).items())) for name, options in (estimator.regularizers or {}).items()),
-            "max_steps": estimator.max_steps,
-            "time_limit": estimator.time_limit,
-        }
-        for field in ("members", "dropout", "precision", "number", "category"):
-            value = getattr(estimator, field)
-            if (value := members_of(value) if field == "members" else value) != "auto":
-                chosen[field] = value
-        if estimator.head is not None and not is_distribution(estimator.head):
-            chosen["head"] = estimator.head
-        if "dropout" in chosen or asked(estimator.bayes)[0] == "mc_dropout":
-            chosen["free_dropout"] = False
-        if asked(estimator.bayes)[0] == "mean_field":
-            chosen["weight_decay"] = 0.0  # the prior is in the loss
-        return replace(recipe(n_rows, n_columns, objective.task, chosen["backbone"]), **chosen)
 
     # ------------------------------------------------------------------ answers
 
@@ -515,11 +354,3 @@ class NetworkEngine:
             self._true_dropout()
             self.net, self.masks = DropoutNet(net.eval(), masks, seed).eval(), masks
         return self
-
-
-def _known(name: str) -> Any:
-    return registry.get("backbone", name) if name in registry.names("backbone") else None
-
-
-def _factory(backbone: Any) -> Any:
-    return registry.resolve(backbone) if isinstance(backbone, registry.Entry) else backbone

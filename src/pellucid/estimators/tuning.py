@@ -10,6 +10,7 @@ import numpy as np
 from pellucid import registry
 from pellucid.errors import RequestError
 from pellucid.estimators.network import NetworkEngine
+from pellucid.estimators.network_fit import fit_engine
 from pellucid.estimators.prepare import Training
 from pellucid.random import integer
 from pellucid.table import Plan
@@ -42,7 +43,7 @@ def tuned(
 
     def fit(changes: Mapping[str, Any], left: float) -> float:
         clock = {} if np.isinf(left) else {"time_limit": left / FIRST}
-        engine = NetworkEngine.fit(estimator, name, backbone, training, plan, seed, None, {**changes, **clock})
+        engine = fit_engine(estimator, name, backbone, training, plan, seed, None, {**changes, **clock})
         score = _score(estimator, engine)
         if not best or score < best[0][0]:
             best[:] = [(score, engine)]
