@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -20,45 +20,26 @@ from sklearn.exceptions import NotFittedError as _SklearnNotFitted
 from sklearn.utils import Tags
 
 from pellucid import registry
-from pellucid.encode.filled import effects_of
-from pellucid.encode.filling import TableFill, is_ordered
+from pellucid.encode.filling import TableFill
 from pellucid.errors import NotFittedError, RequestError
 from pellucid.estimators.arguments import check_arguments
-from pellucid.estimators.certainty import Certainty, certify
-from pellucid.estimators.doubt_views import FamiliarityView, WidthView
-from pellucid.estimators.engines import Engine, calibrators_for, class_weights, make_engine
-from pellucid.estimators.predictor import EnginePredictor, EpistemicView, NetworkPredictor
-from pellucid.estimators.prepare import Target, Training, is_array, new_table, stopping_data, training_data
+from pellucid.estimators.certainty import Certainty
+from pellucid.estimators.engines import Engine, make_engine
+from pellucid.estimators.predictor import NetworkPredictor
+from pellucid.estimators.prepare import Target, Training, is_array, new_table, training_data
 from pellucid.estimators.promises import Promises, fit_promises, with_strangeness
-from pellucid.estimators.sampling import asked
+from pellucid.estimators.stations import along_the_rows, certainty, planned, record, reference
+from pellucid.estimators.views import predictor_of, view_of
 from pellucid.execution import limit_threads
 from pellucid.protocols import FloatArray, Predictor
-from pellucid.random import as_seed, integer, stream
-from pellucid.table import Plan, Schema, Table, make_plan
-from pellucid.training.familiarity import Familiarity
-from pellucid.training.groupings import groupings
+from pellucid.random import as_seed, integer
+from pellucid.table import Plan, Schema, Table
 
 __all__ = ["TabularEstimator"]
-
-MOST_FAMILIAR = 2000  # held-out rows that say how far a usual row is from the kept ones
 
 
 class _NotFitted(NotFittedError, _SklearnNotFitted):
     """Ours and scikit-learn's at once, so that its tools recognise it."""
-
-
-@dataclass(frozen=True)
-class _Split:
-    """The rows of one fit: training rows with the stopping rows of ``eval_set`` appended, and the plan over them."""
-
-    training: Training
-    plan: Plan
-
-    @property
-    def held(self) -> npt.NDArray[np.int64]:
-        """Rows the certainty is fitted on: the certify rows, or all planned rows where folds answer for them."""
-        rows = self.plan.certify if self.plan.folds is None else np.arange(len(self.plan.folds))
-        return np.setdiff1d(rows, self.plan.lone)  # no statement about coverage can rest on the only row of a class
 
 
 class TabularEstimator(BaseEstimator):
@@ -205,124 +186,24 @@ class TabularEstimator(BaseEstimator):
         self.schema_ = training.table.schema
         if not is_array(X):
             self._name_columns(training.table)
-        split = self._split(training, eval_set, seed)
-        split = self._along_the_rows(split, seed)
+        split = planned(self, training, eval_set, seed)
+        split = along_the_rows(self, split, seed)
         with limit_threads(self.threads) as threads:
             ends = None if self.time_limit is None else time.monotonic() + self.time_limit - (time.perf_counter() - started)
             engine = make_engine(self, split.training, split.plan, seed, resume, ends)
             self.engine_, self.history_, self._split_rows = engine, engine.history, split
             self.plan_, self.target_ = split.plan, replace(split.training.target, values=np.zeros(0))
-            self.reference_, self.reference_target_ = self._reference(split, seed)
-            self.certainty_ = self._certainty(split, seed)
+            self.reference_, self.reference_target_ = reference(self, split, seed)
+            self.certainty_ = certainty(self, split, seed)
         if self._task == "classification":
             self.classes_ = training.target.classes
         self._training: Training | None = training
-        self.record_ = self._record(training, split, seed, threads, time.perf_counter() - started)
+        self.record_ = record(self, training, split, seed, threads, time.perf_counter() - started)
         return self
-
-    def _along_the_rows(self, split: _Split, seed: int) -> _Split:
-        """Fill by the rules that look at neighbouring rows, before anything reads single rows."""
-        self.ordered_fill_ = None
-        if not is_ordered(self.fill):
-            return split
-        learned = split.plan.train if len(split.plan.train) else np.arange(len(split.training.table))
-        rules = TableFill.fit(split.training.table.take(learned), self.fill, seed=integer(seed, "bins"), ordered=True)
-        self.ordered_fill_ = rules
-        return replace(split, training=replace(split.training, table=rules.apply(split.training.table)))
 
     def _name_columns(self, table: Table) -> None:
         self.feature_names_in_ = np.asarray(table.columns, object)
         self.n_features_in_ = len(table.columns)
-
-    def _split(self, training: Training, eval_set: Any, seed: int) -> _Split:
-        plan = make_plan(
-            training.table,
-            training.target.values,
-            task=self._task,
-            seed=integer(seed, "split"),
-            stop_given=eval_set is not None,
-            groups=training.groups,
-            order=training.order,
-            # networks side by side would each keep traces of their own of what the answers should not tell
-            **({} if self.decompose is None else {"fold_below": 0}),
-        )
-        if eval_set is None:
-            return _Split(training, plan)
-        extra = stopping_data(self, eval_set, training)
-        n = len(training.table)
-        frame = pd.concat([training.table.frame, extra.table.frame], ignore_index=True)
-        joined = replace(
-            training,
-            table=replace(training.table, frame=frame, _cache={}),
-            target=replace(training.target, values=np.concatenate([training.target.values, extra.target.values])),
-            weights=None if training.weights is None else np.concatenate([training.weights, np.ones(len(extra.table))]),
-        )
-        return _Split(joined, replace(plan, stop=np.arange(n, len(frame))))
-
-    def _reference(self, split: _Split, seed: int) -> tuple[Table | None, npt.NDArray[Any] | None]:
-        """Return at most ``keep_rows`` rows that the network learned from, and their targets."""
-        rows = np.setdiff1d(np.arange(len(split.training.table)), split.plan.certify)
-        if not self.keep_rows or not len(rows):
-            return None, None
-        if len(rows) > self.keep_rows:
-            rows = np.sort(stream(seed, "reference").choice(rows, self.keep_rows, replace=False))
-        return split.training.table.take(rows), split.training.target.values[rows]
-
-    def _certainty(self, split: _Split, seed: int) -> Certainty:
-        """Fit calibration, guarantees and familiarity on rows that were not learned from."""
-        rows, plan = split.held, split.plan
-        held, folds = split.training.take(rows), None if plan.folds is None else plan.folds[rows]
-        if folds is not None:
-            answers = self.engine_.out_of_fold(held.table, folds)
-        else:
-            answers = self.engine_.members(held.table).mean(1) if len(rows) else np.zeros((0, held.target.n_outputs))
-        certainty = certify(
-            answers,
-            held.target.values,
-            held.weights,
-            task=self._task,
-            method=self.calibration,
-            folds=folds,
-            by_folds=folds is not None and self.engine_.n_folds > 1,
-            groups=groupings(held.table),
-            lean=class_weights(split.training, self.class_weight),
-            only=calibrators_for(self.engine_),
-        )
-        if self.reference_ is None or len(self.reference_) < 3:
-            return certainty
-        if folds is not None or not len(rows):
-            return replace(certainty, familiarity=Familiarity.fit(self.reference_))
-        few = stream(seed, "familiarity").permutation(len(rows))[:MOST_FAMILIAR]
-        return replace(certainty, familiarity=Familiarity.fit(self.reference_, held.table.take(np.sort(few))))
-
-    def _record(self, training: Training, split: _Split, seed: int, threads: int, seconds: float) -> dict[str, Any]:
-        from pellucid.estimators.io import versions
-
-        return {
-            "estimator": type(self).__name__,
-            "backbone": self.engine_.name,
-            "seed": seed,
-            "threads": self.engine_.record.get("threads", threads),
-            "rows": len(training.table),
-            "columns": list(self.engine_.encoder.columns),
-            "target": list(training.target.names),
-            "data": training.table.fingerprint(),
-            "seconds": round(seconds, 3),
-            "split": split.plan.words,
-            "filled": self._effects(split),
-            "kept_rows": 0 if self.reference_ is None else len(self.reference_),
-            "caveats": list(training.caveats),
-            "versions": versions(),
-            "training": self.engine_.record,
-        }
-
-    def _effects(self, split: _Split) -> list[dict[str, Any]]:
-        """Return what the rules of filling did to each column of the training rows."""
-        rules = self.engine_.encoder.fill
-        if rules is None:
-            return []
-        learned = split.plan.train if len(split.plan.train) else np.arange(len(split.training.table))
-        return effects_of(rules, split.training.table.take(learned))
 
     # ------------------------------------------------------------------ answers
 
@@ -387,42 +268,7 @@ class TabularEstimator(BaseEstimator):
             with dropout has.
         """
         self._check_fitted()
-        kind = NetworkPredictor if self.engine_.differentiable else EnginePredictor
-        classes = [c.item() if isinstance(c, np.generic) else c for c in getattr(self, "classes_", ())]
-        engine: Any = self.engine_
-        if source not in (None, "members"):
-            own = asked(self.bayes)[0]
-            if not self.engine_.differentiable:
-                raise RequestError(
-                    f"the source of doubt {source!r} is for networks", got=f"backbone {self.engine_.name!r}", do="leave it out"
-                )
-            engine = self.engine_.asked_of(None if source == own else source)  # type: ignore[attr-defined]
-        whole = kind(
-            engine,
-            self.certainty_.calibrator,
-            self.engine_.encoder.columns,
-            classes,
-            self.target_.names,
-            self.target_.unit,
-            scale,
-            self.reference_,
-        )
-        whole.reader, whole.kept_answers = self._table, getattr(self, "reference_target_", None)
-        whole.row_model, whole.explainers = self.row_model_, self.explainers_
-        if of == "prediction":
-            return whole
-        if of == "epistemic":
-            if whole.n_members < 2 and asked(self.bayes)[0] != "prior_net":
-                raise RequestError(
-                    f"the backbone {self.engine_.name!r} has one member, so it has no epistemic doubt to explain",
-                    do="use a backbone with members, such as 'tabm', or bayes='laplace'",
-                )
-            return EpistemicView(whole)
-        if of == "width":
-            return WidthView(whole, self)
-        if of == "familiarity":
-            return FamiliarityView(whole, self.certainty_.familiarity)
-        raise RequestError(f"cannot explain {of!r}", expected="'prediction', 'epistemic', 'width' or 'familiarity'")
+        return view_of(self, predictor_of(self, scale, source), of)
 
     def module(self, scale: str | None = None) -> Any:
         """Return the fitted network as a torch module on embedded cells, ``module(module.tokens(X))``, for captum and its like.
@@ -430,7 +276,6 @@ class TabularEstimator(BaseEstimator):
         Its outputs are the explained ones on ``scale``: log-odds or probability of the calibrated answer, or the target's unit.
         """
         from pellucid.estimators.module import TokenModule
-        from pellucid.estimators.predictor import NetworkPredictor
 
         predictor = self.predictor(scale)
         if not isinstance(predictor, NetworkPredictor):

@@ -1,0 +1,152 @@
+"""The stations of a fit around the engine: the split plan, filling along the rows, kept rows, certainty, record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pellucid.encode.filled import effects_of
+from pellucid.encode.filling import TableFill, is_ordered
+from pellucid.estimators.certainty import Certainty, certify
+from pellucid.estimators.engines import calibrators_for, class_weights
+from pellucid.estimators.prepare import Training, stopping_data
+from pellucid.random import integer, stream
+from pellucid.table import Plan, Table, make_plan
+from pellucid.training.familiarity import Familiarity
+from pellucid.training.groupings import groupings
+
+if TYPE_CHECKING:
+    from pellucid.estimators.base import TabularEstimator
+
+__all__ = ["Split", "along_the_rows", "certainty", "planned", "record", "reference"]
+
+MOST_FAMILIAR = 2000  # held-out rows that say how far a usual row is from the kept ones
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of one fit: training rows with the stopping rows of ``eval_set`` appended, and the plan over them."""
+
+    training: Training
+    plan: Plan
+
+    @property
+    def held(self) -> npt.NDArray[np.int64]:
+        """Rows the certainty is fitted on: the certify rows, or all planned rows where folds answer for them."""
+        rows = self.plan.certify if self.plan.folds is None else np.arange(len(self.plan.folds))
+        return np.setdiff1d(rows, self.plan.lone)  # no statement about coverage can rest on the only row of a class
+
+    @property
+    def learned(self) -> npt.NDArray[np.int64]:
+        """Rows that rules and networks learn from: the train rows, or all rows where folds take turns."""
+        return self.plan.train if len(self.plan.train) else np.arange(len(self.training.table))
+
+
+def planned(model: TabularEstimator, training: Training, eval_set: Any, seed: int) -> Split:
+    """Return the rows of the fit and the one plan over them; rows of ``eval_set`` are its stopping rows."""
+    plan = make_plan(
+        training.table,
+        training.target.values,
+        task=model._task,
+        seed=integer(seed, "split"),
+        stop_given=eval_set is not None,
+        groups=training.groups,
+        order=training.order,
+        # networks side by side would each keep traces of their own of what the answers should not tell
+        **({} if model.decompose is None else {"fold_below": 0}),
+    )
+    if eval_set is None:
+        return Split(training, plan)
+    extra = stopping_data(model, eval_set, training)
+    n = len(training.table)
+    frame = pd.concat([training.table.frame, extra.table.frame], ignore_index=True)
+    joined = replace(
+        training,
+        table=replace(training.table, frame=frame, _cache={}),
+        target=replace(training.target, values=np.concatenate([training.target.values, extra.target.values])),
+        weights=None if training.weights is None else np.concatenate([training.weights, np.ones(len(extra.table))]),
+    )
+    return Split(joined, replace(plan, stop=np.arange(n, len(frame))))
+
+
+def along_the_rows(model: TabularEstimator, split: Split, seed: int) -> Split:
+    """Fill by the rules that look at neighbouring rows, before anything reads single rows; the model keeps the rules."""
+    model.ordered_fill_ = None
+    if not is_ordered(model.fill):
+        return split
+    rules = TableFill.fit(split.training.table.take(split.learned), model.fill, seed=integer(seed, "bins"), ordered=True)
+    model.ordered_fill_ = rules
+    return replace(split, training=replace(split.training, table=rules.apply(split.training.table)))
+
+
+def reference(model: TabularEstimator, split: Split, seed: int) -> tuple[Table | None, npt.NDArray[Any] | None]:
+    """Return at most ``keep_rows`` rows that the network learned from, and their targets."""
+    rows = np.setdiff1d(np.arange(len(split.training.table)), split.plan.certify)
+    if not model.keep_rows or not len(rows):
+        return None, None
+    if len(rows) > model.keep_rows:
+        rows = np.sort(stream(seed, "reference").choice(rows, model.keep_rows, replace=False))
+    return split.training.table.take(rows), split.training.target.values[rows]
+
+
+def certainty(model: TabularEstimator, split: Split, seed: int) -> Certainty:
+    """Fit calibration, guarantees and familiarity on rows that were not learned from."""
+    rows, plan = split.held, split.plan
+    held, folds = split.training.take(rows), None if plan.folds is None else plan.folds[rows]
+    if folds is not None:
+        answers = model.engine_.out_of_fold(held.table, folds)
+    else:
+        answers = model.engine_.members(held.table).mean(1) if len(rows) else np.zeros((0, held.target.n_outputs))
+    found = certify(
+        answers,
+        held.target.values,
+        held.weights,
+        task=model._task,
+        method=model.calibration,
+        folds=folds,
+        by_folds=folds is not None and model.engine_.n_folds > 1,
+        groups=groupings(held.table),
+        lean=class_weights(split.training, model.class_weight),
+        only=calibrators_for(model.engine_),
+    )
+    if model.reference_ is None or len(model.reference_) < 3:
+        return found
+    if folds is not None or not len(rows):
+        return replace(found, familiarity=Familiarity.fit(model.reference_))
+    few = stream(seed, "familiarity").permutation(len(rows))[:MOST_FAMILIAR]
+    return replace(found, familiarity=Familiarity.fit(model.reference_, held.table.take(np.sort(few))))
+
+
+def record(model: TabularEstimator, training: Training, split: Split, seed: int, threads: int, seconds: float) -> dict[str, Any]:
+    """Return what was fitted, on what, how, and in how many seconds, as plain JSON types."""
+    from pellucid.estimators.io import versions
+
+    return {
+        "estimator": type(model).__name__,
+        "backbone": model.engine_.name,
+        "seed": seed,
+        "threads": model.engine_.record.get("threads", threads),
+        "rows": len(training.table),
+        "columns": list(model.engine_.encoder.columns),
+        "target": list(training.target.names),
+        "data": training.table.fingerprint(),
+        "seconds": round(seconds, 3),
+        "split": split.plan.words,
+        "filled": _effects(model, split),
+        "kept_rows": 0 if model.reference_ is None else len(model.reference_),
+        "caveats": list(training.caveats),
+        "versions": versions(),
+        "training": model.engine_.record,
+    }
+
+
+def _effects(model: TabularEstimator, split: Split) -> list[dict[str, Any]]:
+    """Return what the rules of filling did to each column of the training rows."""
+    rules = model.engine_.encoder.fill
+    if rules is None:
+        return []
+    return effects_of(rules, split.training.table.take(split.learned))
