@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pellucid.encode.codebook import GRID, MOST_LEVELS, Codebook, NumberCodes
+from pellucid.encode.cell_codes import GRID, MOST_LEVELS, NumberCodes
+from pellucid.encode.codebook import Codebook
 from pellucid.errors import ColumnError, ModelFileError
 from pellucid.table import Table, read_table
 from pellucid.testing.mixed import FEATURES, mixed
