@@ -24,11 +24,11 @@ FIRST = 8
 """Games of a row that are played before its error is judged."""
 SURE = 4
 """One game in so many of those played is taken for its doubt, not by chance."""
-MUCH = 0.4
+MUCH = 0.6
 """Share of a row's games from which on some are played twice: what is left of the error is then that of the passes, not of the games."""
 AGAIN = 8
 """One game in so many of those played is then played twice."""
-LEAST_AGAIN = 6
+LEAST_AGAIN = 4
 NEARLY = 0.8
 """Share of a row's games from which on all of them are played."""
 PRIOR = 4.0
@@ -128,11 +128,12 @@ class Part:
         return np.flatnonzero(new), np.flatnonzero(again)
 
     def _again(self, aim: Ints, known: BoolArray, n: FloatArray, new: BoolArray) -> BoolArray:
-        """Return which games (G,) get a second pass: the first few in each row's random order of those that are played."""
+        """Return which games (G,) get a second pass: the most doubtful of those that are played, which gain most by it."""
         wanted = np.where(aim >= MUCH * self.size, np.maximum(-(-aim // AGAIN), LEAST_AGAIN), 0)
-        played = np.take_along_axis((((n > 0) | new) & ~known).reshape(self._n, -1), self._order, 1)
+        order = np.argsort(self._by_doubt, axis=1)
+        played = np.take_along_axis((((n > 0) | new) & ~known).reshape(self._n, -1), order, 1)
         out = np.empty_like(played)
-        np.put_along_axis(out, self._order, played & (np.cumsum(played, 1) <= wanted[:, None]), 1)
+        np.put_along_axis(out, order, played & (np.cumsum(played, 1) <= wanted[:, None]), 1)
         return np.asarray(out.ravel() & (n < 2))
 
     def next(self, values: FloatArray, variance: FloatArray, precision: float) -> Ints:

@@ -91,6 +91,7 @@ class Sampler:
         self.spent = np.zeros(n_rows)
         self.kernel_variance: FloatArray | None = None
         self.part = None if guess is None else Part(games, guess, weight, seed, n_rows)
+        self.besides = np.zeros((n_rows, 1, shape[2]))  # variances of the values that no pass makes smaller
 
     def enumerate(self, which: Ints) -> None:
         """Solve games exactly."""
@@ -145,7 +146,8 @@ class Sampler:
         if self.part is not None:
             rows = rows[~self.part.rows[rows]]
         open_rows = np.zeros(self.n_rows, bool)
-        open_rows[rows] = ~self.done(*self._of_passes(rows), plan)
+        values, variance = self._of_passes(rows)
+        open_rows[rows] = ~self.done(values, variance + self.besides[rows], plan)
         which = which[open_rows[self.owner[which]] & ~self.known[which]]
         return self._within(self._convert(which, self.n + 1, mixed), plan)
 
@@ -164,7 +166,7 @@ class Sampler:
             if not len(turn) or plan.late():
                 return
             values, variance = self._of_part(part)
-            aim = part.next(values, variance, plan.precision)
+            aim = part.next(values, variance + self.besides, plan.precision)
 
     def _of_part(self, part: Part) -> tuple[FloatArray, FloatArray]:
         return part.estimate(self.known, self.n, self.sum, self.square, self.half)
