@@ -24,6 +24,11 @@ FIRST = 8
 """Games of a row that are played before its error is judged."""
 SURE = 4
 """One game in so many of those played is taken for its doubt, not by chance."""
+MUCH = 0.6
+"""Share of a row's games from which on some are played twice: what is left of the error is then that of the passes, not of the games."""
+AGAIN = 8
+"""One game in so many of those played is then played twice."""
+LEAST_AGAIN = 4
 NEARLY = 0.8
 """Share of a row's games from which on all of them are played."""
 PRIOR = 4.0
@@ -99,11 +104,15 @@ class Part:
         told = np.where(aim > 0, self._open(known), 0)
         return np.asarray((self._by_doubt < (told + np.maximum(aim - told, 0) // SURE)[:, None]) & ~known.reshape(self._n, -1))
 
-    def play(self, aim: Ints, known: BoolArray, n: FloatArray, cost: FloatArray, budget: FloatArray) -> Ints:
-        """Return the games to be played next so that ``aim`` (R,) are, or as many as the budget (R,) of model rows allows."""
+    def play(self, aim: Ints, known: BoolArray, n: FloatArray, cost: FloatArray, budget: FloatArray) -> tuple[Ints, Ints]:
+        """Return the games to be played next so that ``aim`` (R,) are, or as many as the budget (R,) of model rows allows.
+
+        And those to be played once more: passes that differ within a game tell what of the error is left when all games have been played.
+        """
         for _ in range(8):
             new = self.chosen(aim, known) & (n == 0)
-            dear = np.where(new, cost, 0.0).reshape(self._n, -1).sum(1)
+            again = self._again(aim, known, n, new)
+            dear = (np.where(new, cost, 0.0) + np.where(again, cost, 0.0)).reshape(self._n, -1).sum(1)
             over = dear > budget
             if not over.any():
                 break
@@ -113,9 +122,19 @@ class Part:
         else:
             aim = np.where(over, 0, aim)
             new = self.chosen(aim, known) & (n == 0)
+            again = self._again(aim, known, n, new)
         self._sure = np.where((aim > 0)[:, None], self._sures(aim, known), self._sure)
         self.rows = ((n == 0) & ~new).reshape(self._n, -1).any(1) & self._taken
-        return np.flatnonzero(new)
+        return np.flatnonzero(new), np.flatnonzero(again)
+
+    def _again(self, aim: Ints, known: BoolArray, n: FloatArray, new: BoolArray) -> BoolArray:
+        """Return which games (G,) get a second pass: the most doubtful of those that are played, which gain most by it."""
+        wanted = np.where(aim >= MUCH * self.size, np.maximum(-(-aim // AGAIN), LEAST_AGAIN), 0)
+        order = np.argsort(self._by_doubt, axis=1)
+        played = np.take_along_axis((((n > 0) | new) & ~known).reshape(self._n, -1), order, 1)
+        out = np.empty_like(played)
+        np.put_along_axis(out, order, played & (np.cumsum(played, 1) <= wanted[:, None]), 1)
+        return np.asarray(out.ravel() & (n < 2))
 
     def next(self, values: FloatArray, variance: FloatArray, precision: float) -> Ints:
         """Return how many games of each row (R,) should be played: as many as the error so far asks for, 0 where nothing is to be done."""
@@ -126,12 +145,15 @@ class Part:
         aim = np.where(aim >= NEARLY * self.size, self.size, aim)
         return np.where(self.rows & (times > 1), aim, 0)
 
-    def estimate(self, known: BoolArray, n: FloatArray, total: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def estimate(
+        self, known: BoolArray, n: FloatArray, total: FloatArray, square: FloatArray, half: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         """Return (values, variances), each (R, P, O), from the games that have been played and the guesses of all.
 
         A column that differs in few of the games drawn has shown little of its error: what it showed is drawn towards what the slopes let
         expect, by a share that all columns of the row have in common; by the same share the error of the games taken for their doubt is
-        told. No account is taken of how large a part of all games was played, so errors are rather too large.
+        told. Where games have been played twice, the error of the passes is told apart from that of the choice of games, and the latter
+        falls as fewer games are left (``half`` holds the sums of squares of half the difference of each pass's two orders).
         """
         if self._found is not None and self._found[0] == int(n.sum()):
             return self._found[1]
@@ -151,11 +173,40 @@ class Part:
         share = spread.sum(1, keepdims=True) * count / np.maximum(self._sums(doubt, of).sum(1, keepdims=True), TINY)
         prior = PRIOR / (self._sums((doubt > 0).astype(float), of) + PRIOR)
         expected = self._by_row(self._squared * free[:, None, None]) / np.maximum(left, 1)
-        mixed = ((1 - prior) * spread + prior * share * expected) * left**2 / count
-        sure = self._by_row(self._squared * (self._sure.ravel() & ~known)[:, None, None])
-        found = values, np.asarray((mixed + share * sure) * widening(np.maximum(count - 1.0, 1.0)))
+        mixed = (1 - prior) * spread + prior * share * expected
+        sure = share * self._by_row(self._squared * (self._sure.ravel() & ~known)[:, None, None])
+        chosen, passes, twice = mixed, np.zeros_like(mixed), np.zeros((self._n, 1, 1))
+        if (n[played] > 1).any():
+            noise, twice = self._noise(played, known, n, total, square, half)
+            told = twice > 0
+            by_pass = np.where(told, self._sums(noise[drawn], of) / count, 0.0)
+            sure = np.where(told, self._sums(noise[~drawn], owner[~drawn]), sure)
+            chosen = np.where(told, np.maximum(mixed - by_pass, 0) * (1 - count / np.maximum(left, 1)), mixed)
+            passes = by_pass
+        one, other = chosen * left**2 / count, passes * left**2 / count + sure
+        # Satterthwaite's degrees of freedom of the two together; those of the passes: one for each game played twice
+        freedom = (one + other) ** 2 / np.maximum(
+            one**2 / np.maximum(count - 1, 1) + other**2 / np.where(twice > 0, twice, np.maximum(count - 1, 1)), TINY
+        )
+        found = values, np.asarray((one + other) * widening(np.maximum(freedom, 1.0)))
         self._found = int(n.sum()), found
         return found
+
+    def _noise(
+        self, played: Ints, known: BoolArray, n: FloatArray, total: FloatArray, square: FloatArray, half: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the variances (m, P, O) that passes leave in the games played, and how many games (R, 1, 1) of each row tell of it.
+
+        Passes spread by a share of the square of half the difference of their two orders; the share is the row's.
+        """
+        often, weight = n[played, None, None], self._weight[played, None, None] ** 2
+        owner, twice = played // self.size, (n[played] > 1) & ~known[played]
+        doubt = half[played] / often * weight
+        seen = np.maximum(square[played] - total[played] ** 2 / often, 0) / np.maximum(often - 1, 1) * weight
+        told = self._sums(doubt[twice], owner[twice]).sum(1, keepdims=True)
+        share = self._sums(seen[twice], owner[twice]).sum(1, keepdims=True) / np.maximum(told, TINY)
+        number = np.bincount(owner[twice], minlength=self._n)[:, None, None] * (told > 0)
+        return doubt / often * share[owner] * ~known[played, None, None], number.max(2, keepdims=True).astype(float)
 
     def _sums(self, values: FloatArray, owner: Ints) -> FloatArray:
         """Return sums (R, P, O) of values (m, P, O) by owner; equal owners stand side by side, and some may have none."""

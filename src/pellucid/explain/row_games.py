@@ -261,18 +261,18 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     left = np.flatnonzero(~is_exact[owner])
     if guess is not None and rows.q.budget.rows is not None:  # every row and background row has been evaluated once more, for its slopes
         budget = max(0.0, budget - 1 - len(rows.back) / len(rows.q.table))
-    left_over = np.sqrt(1 - HALF_SHARE**2) if half.any() else 1.0  # of the error asked for, beside rounding
-    plan = Plan(budget, rows.precision * left_over, rows.deadline)
+    sampler.besides[:] = np.where(half[:, None], rounding, 0.0)[:, None]
+    plan = Plan(budget, rows.precision, rows.deadline)
     if rows.q.budget.rows is None and len(left):  # two passes show an error: they are never refused where no budget was set
         first = np.bincount(owner[left], solver.pass_cost(games.sizes[left]) * rows.cost, len(block))
         plan.rows = max(budget, 2 * float(first.max()))
     if len(left):
         (sampler.regress if way == "kernel" else sampler.permute)(left, plan, mixed=way == "auto")
-    values, variance = sampler.values(), sampler.variance()
+    values, variance = sampler.values(), sampler.variance() + sampler.besides
     drawn = rows.engine.drawn  # then the error of the draws stays, however many orders are played
     wanted = rows.q.precision is not None if drawn else rows.precision > 0
     short = (drawn | ~is_exact) & ~sampler.done(values, variance, plan) & wanted
-    return values, variance + np.where(half[:, None], rounding, 0.0)[:, None], short, drawn or bool(len(left))
+    return values, variance, short, drawn or bool(len(left))
 
 
 def _check_exact(rows: RowGames, games: Games, total: FloatArray) -> None:

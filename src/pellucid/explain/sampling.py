@@ -30,7 +30,7 @@ LEAST_GAMES = 16
 """Games of a row from which on a part of them may do."""
 QUARTERS = 4
 """Further passes are given to one game in so many at a time."""
-TOLD = 32
+TOLD = 16
 """Pairs of a column and a game played twice from which a row knows how far passes spread."""
 PRIOR = 4.0
 """Passes that the share of a column's disagreement is drawn towards the share of all columns by."""
@@ -91,6 +91,7 @@ class Sampler:
         self.spent = np.zeros(n_rows)
         self.kernel_variance: FloatArray | None = None
         self.part = None if guess is None else Part(games, guess, weight, seed, n_rows)
+        self.besides = np.zeros((n_rows, 1, shape[2]))  # variances of the values that no pass makes smaller
 
     def enumerate(self, which: Ints) -> None:
         """Solve games exactly."""
@@ -127,15 +128,17 @@ class Sampler:
         self._affordable(rest, plan)
         for k in range(int(first[rest].max(initial=0))):
             turn = rest[first[rest] > k]
-            self.one_pass(turn if k == 0 else self._within(turn, plan))
+            self.one_pass(turn if k == 0 else self._as_many(turn, plan) if k == 1 else self._within(turn, plan))
         which = np.sort(np.concatenate([which[some], rest]))
         while not plan.late() and not self.drawn:  # the error of the draws does not fall with more orders of arrival
-            which = self._still_open(which, plan, mixed)
-            if not len(which):
-                break
-            for k in range(1 if self.part is None else QUARTERS):  # most doubtful games first
-                turn = which if self.part is None else self._still_open(which[self.part.quarter(QUARTERS)[which] == k], plan, mixed)
+            quarters = [which] if self.part is None else [which[self.part.quarter(QUARTERS)[which] == k] for k in range(QUARTERS)]
+            played = 0
+            for quarter in quarters:  # most doubtful games first
+                turn = self._still_open(quarter, plan, mixed)
                 self.one_pass(turn)
+                played += len(turn)
+            if not played:
+                break
 
     def _still_open(self, which: Ints, plan: Plan, mixed: bool) -> Ints:
         """Return those of some games whose rows are not yet precise and can pay for another pass; enumerates where that is cheap."""
@@ -143,7 +146,8 @@ class Sampler:
         if self.part is not None:
             rows = rows[~self.part.rows[rows]]
         open_rows = np.zeros(self.n_rows, bool)
-        open_rows[rows] = ~self.done(*self._of_passes(rows), plan)
+        values, variance = self._of_passes(rows)
+        open_rows[rows] = ~self.done(values, variance + self.besides[rows], plan)
         which = which[open_rows[self.owner[which]] & ~self.known[which]]
         return self._within(self._convert(which, self.n + 1, mixed), plan)
 
@@ -156,12 +160,16 @@ class Sampler:
         if plan.precision <= 0:
             aim = np.where(enough, part.size, 0)
         while aim.any():
-            turn = part.play(aim, self.known, self.n, cost, plan.rows - self.spent)
+            turn, again = part.play(aim, self.known, self.n, cost, plan.rows - self.spent)
             self.one_pass(turn)
+            self.one_pass(again)
             if not len(turn) or plan.late():
                 return
-            values, variance = part.estimate(self.known, self.n, self.sum)
-            aim = part.next(values, variance, plan.precision)
+            values, variance = self._of_part(part)
+            aim = part.next(values, variance + self.besides, plan.precision)
+
+    def _of_part(self, part: Part) -> tuple[FloatArray, FloatArray]:
+        return part.estimate(self.known, self.n, self.sum, self.square, self.half)
 
     def _convert(self, which: Ints, passes: FloatArray, mixed: bool) -> Ints:
         """Enumerate the games for which that costs no more than ``passes`` passes; return the others."""
@@ -175,6 +183,18 @@ class Sampler:
         """Return the games of the rows that can pay for one more pass of all of them."""
         cost = np.bincount(self.owner[which], self.solver.pass_cost(self.games.sizes[which]) * self.cost, self.n_rows)
         return which[(self.spent + cost <= plan.rows)[self.owner[which]]]
+
+    def _as_many(self, which: Ints, plan: Plan) -> Ints:
+        """Return as many of some games as their rows can pay one more pass of, in an order that depends on their contents alone.
+
+        A second pass of a part of the games shows how far the passes of all may be off.
+        """
+        which = which[np.lexsort((self.games.counters[which], self.owner[which]))]
+        cost = self.solver.pass_cost(self.games.sizes[which]) * self.cost
+        before = np.concatenate([[0.0], np.cumsum(cost)])
+        starts = np.searchsorted(self.owner[which], np.arange(self.n_rows))  # owners are sorted
+        paid = before[1:] - before[starts[self.owner[which]]]
+        return np.sort(which[self.spent[self.owner[which]] + paid <= plan.rows])
 
     def _affordable(self, which: Ints, plan: Plan) -> None:
         cost = np.bincount(self.owner[which], self.solver.pass_cost(self.games.sizes[which]) * self.cost, self.n_rows) + self.spent
@@ -219,7 +239,7 @@ class Sampler:
     def _both(self) -> tuple[FloatArray, FloatArray]:
         """Return (values, variances) where part of the rows' games may still be unplayed."""
         assert self.part is not None
-        values, variance = (a.copy() for a in self.part.estimate(self.known, self.n, self.sum))
+        values, variance = (a.copy() for a in self._of_part(self.part))
         whole = np.flatnonzero(~self.part.rows)
         values[whole], variance[whole] = self._of_passes(whole)
         return values, variance
@@ -262,9 +282,9 @@ class Sampler:
         freedom = seen**2 / np.maximum(by_row(spread**2 / (n + 1)), TINY) * HEAVY
         # one pass only: its halves' disagreement says what other games' has said, and bounds what is known while there are none
         told = by_row((doubt > 0).sum(1, keepdims=True).astype(float))
-        share = np.where((told >= TOLD) & (self.part is not None), overall, 1.0)
+        share = np.where(told >= TOLD, overall * widening(np.maximum(told / 8, 1.0)), 1.0)
         single = by_row(np.where(n > 1, 0.0, half * part)) * share
-        return by_row(total / n * weight), np.asarray(mixed * widening(np.maximum(freedom, 1.0)) + single)
+        return by_row(total / n * weight), np.asarray(mixed * widening(np.maximum(freedom, 1.0) + 1.0) + single)
 
     def _by_row(self, values: FloatArray) -> FloatArray:
         """Return sums over each row's games; games of a row stand side by side."""

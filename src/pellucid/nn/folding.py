@@ -23,6 +23,10 @@ Folded = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
 them; biases (K, out) or (1, out)."""
 
 
+SOME = 512
+"""States turned into float32 at a time."""
+
+
 class Folding(Protocol):
     """A layer whose members can be told apart."""
 
@@ -79,6 +83,14 @@ def linear_relu(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     return nn.functional.linear(x, weight, bias).relu_()
 
 
+def _relu_(x: torch.Tensor) -> torch.Tensor:
+    """Return ReLU of ``x`` in its place; of bfloat16 on processors by its bits, five times as fast: below 0 they are a whole number below 0."""
+    if x.dtype is torch.bfloat16 and x.device.type == "cpu":
+        x.view(torch.int16).clamp_min_(0)
+        return x
+    return x.relu_()
+
+
 @dataclass(frozen=True)
 class InTurn:
     """The hidden states (N, h) of K members, made when they are asked for and to be read once.
@@ -98,7 +110,9 @@ class InTurn:
         each = weight.mT.contiguous()  # O is small: products over it are several times as fast in this order of axes
         out = weight.new_empty((self.members, weight.shape[2], self.n), dtype=torch.float32)
         for k, state in enumerate(self.states):  # a product in half precision would round the answers themselves
-            torch.mm(each[min(k, len(each) - 1)], state.float().T, out=out[k])
+            for begin in range(0, self.n, SOME):  # the states in float32 stay in the cache
+                some = state[begin : begin + SOME]
+                torch.mm(each[min(k, len(each) - 1)], some.float().T, out=out[k, :, begin : begin + len(some)])
         return out.permute(2, 0, 1)
 
 
@@ -117,7 +131,7 @@ def in_turn(layers: Sequence[Any], given: torch.Tensor, members: int, kind: torc
 
     def states() -> Iterator[torch.Tensor]:
         for k in range(members):
-            x = _sum_of_member(first, flat, k, members).relu_() if summed else _of_member(first, flat, k)
+            x = _relu_(_sum_of_member(first, flat, k, members)) if summed else _of_member(first, flat, k)
             for layer in rest:
                 x = _of_member(layer, x, k)
             yield x
