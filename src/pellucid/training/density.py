@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from pellucid.errors import EmptyTableError, ModelFileError
 
-__all__ = ["DENSITIES", "ConjNorm", "Directions", "HiddenNeighbours", "Mahalanobis", "bregman"]
+__all__ = ["DENSITIES", "POWERS", "ConjNorm", "Directions", "HiddenNeighbours", "Mahalanobis", "bregman"]
 
 FloatArray = npt.NDArray[np.float64]
-MOST_DIRECTIONS = 32
+MOST_DIRECTIONS = 128  # what is strange in one cell stands out where states spread little
 NEIGHBOURS = 10
 POWERS = (1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
 TINY = 1e-12
