@@ -16,7 +16,7 @@ CAP = 10.0
 
 
 def made_up(tokens: torch.Tensor) -> torch.Tensor:
-    """Return made-up rows (N, C, D): every column's token is another row's, moved on by 1 to ``REACH`` times the way to it from a third row's.
+    """Return made-up rows (N, C, D): every column's token is another row's, moved on by 1 to ``REACH`` times the way to it from a third's.
 
     So cells leave the data along the lines on which real cells lie, where a cell far out comes to lie too; noise in any direction of the
     tokens does not go there. Shuffled columns alone are no strange rows where columns are independent.
