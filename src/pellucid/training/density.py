@@ -173,9 +173,10 @@ class ConjNorm(_Density):
 
     Peng, Luo, Liu, Bai, Zhang and others 2024, arXiv:2402.17888. The normaliser of each class is the mean of exp(-d) over the kept states,
     an estimate by sampling up to a factor that all classes share. # NOTE[DIFF] states are whitened first, for the units of a table's
-    network have sizes of their own; p is the one nearest to 2, at which the measure is Mahalanobis', whose scores part held-out rows
-    from the same rows with their cells shuffled by column as well as the best one's do, but for one standard error: the best one alone
-    is often chosen by chance (by .002 of an area on Adult), and rows strange in other ways then pay for it.
+    network have sizes of their own; the authors' program brings every state to length one instead and divides by a temperature, with
+    which rows far out are lost (.60 for .69 of an area on four tables). p is the one nearest to 2, at which the measure is nearly
+    Mahalanobis', whose scores part held-out rows from the same rows with their cells shuffled by column as well as the best one's do,
+    but for one standard error: the best one alone is often chosen by chance, and rows strange in other ways then pay for it.
     """
 
     centres: FloatArray
