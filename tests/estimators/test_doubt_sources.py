@@ -104,6 +104,47 @@ def test_twice_the_rows_halve_epistemic_and_leave_aleatoric_doubt() -> None:
     assert abs(mean[1]) < error[1] + 0.05, f"noise changes: {np.exp(mean[1]):.2f}"
 
 
+def wide_law(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows of 30 columns that all count, and y with noise of variance 0.25."""
+    rng = np.random.default_rng(seed)
+    slopes, X = rng.normal(size=30) / 30**0.5, rng.normal(size=(n, 30))
+    return X, X @ slopes + 0.5 * rng.normal(size=n)
+
+
+def test_what_members_do_not_know_is_not_counted_as_noise_as_well(tmp_path) -> None:
+    """Noise and the members' spread add up to the squared residual of held-out rows; so they do after a round trip."""
+    for n in (300, 2100):  # certified in folds, and by rows set aside
+        X, y = wide_law(n, 0)
+        model = TabularRegressor(**QUICK | {"max_steps": 10}, members={"networks": 2}).fit(X, y)
+        answer = model.uncertainty(X[:50])
+        residual = float((model.certainty_.conformals[0].scores ** 2).mean())
+        spread = model.promises().spread
+        assert 0 < spread[0] < 0.9 * residual
+        np.testing.assert_allclose(answer.aleatoric, residual - spread[0])
+        model.save(tmp_path / str(n))
+        np.testing.assert_allclose(load(tmp_path / str(n)).uncertainty(X[:50]).aleatoric, answer.aleatoric)
+
+
+@pytest.mark.long
+def test_twice_the_rows_leave_the_noise_where_much_is_left_to_learn() -> None:
+    """Thirty columns: the error of the answer falls by half of a fifth of the noise, and the noise that is told stays, over redraws."""
+    found = []
+    for seed in range(4):
+        for n in (2400, 4800):
+            model = TabularRegressor(backbone="tabm", members=8, max_steps=100, verbose=0, threads=1, random_state=seed).fit(
+                *wide_law(n, seed)
+            )
+            answer = model.uncertainty(wide_law(500, 99)[0])
+            raw = float((model.certainty_.conformals[0].scores ** 2).mean())
+            found.append((answer.epistemic.mean(), answer.aleatoric.mean(), raw))
+    few, more = np.array(found)[::2], np.array(found)[1::2]
+    ratios = np.log(more / few)
+    half = stats.t.ppf(0.975, 3) * ratios.std(0, ddof=1) / 4**0.5
+    assert ratios[:, 0].mean() + half[0] < 0, "epistemic doubt does not fall"
+    assert abs(ratios[:, 1].mean()) < half[1], "noise changes"
+    assert abs(few[:, 1].mean() - 0.25) < abs(few[:, 2].mean() - 0.25), "the residual itself would be nearer"
+
+
 def test_probabilities_are_shares_of_rows_under_class_weights_too() -> None:
     weight = {"no": 1, "yes": 6}
     rng = np.random.default_rng(0)

@@ -24,7 +24,7 @@ from pellucid.training.strangeness import Strangeness
 if TYPE_CHECKING:
     from pellucid.estimators.base import TabularEstimator
 
-__all__ = ["Promises", "Ranked", "fit_promises", "fold_members"]
+__all__ = ["MOST_KEPT", "Promises", "Ranked", "fit_promises", "fold_members", "rows_for"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -54,12 +54,15 @@ class Promises:
     conformals : by name of the score, one fit per target (one in all for classes).
     ranked : None for several targets, and where no row was held out.
     strangeness : by name of the method, further measures of familiarity.
+    spread : (O,) mean variance of the members' answers to the held-out rows, in squared units; None for classes. It is taken off the
+        held-out residual, so that what the members do not know is not counted as noise as well.
     """
 
     local: LocalError | None = None
     conformals: Mapping[str, tuple[Conformal, ...]] = field(default_factory=dict)
     ranked: Ranked | None = None
     strangeness: Mapping[str, Strangeness] = field(default_factory=dict)
+    spread: FloatArray | None = None
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`from_state` needs: text, numbers and arrays."""
@@ -68,6 +71,7 @@ class Promises:
             "conformals": {name: [c.state() for c in fits] for name, fits in self.conformals.items()},
             "ranked": None if self.ranked is None else dict(vars(self.ranked)),
             "strangeness": {name: fitted.state() for name, fitted in self.strangeness.items()},
+            "spread": None if self.spread is None else self.spread.tolist(),
         }
 
     @classmethod
@@ -78,6 +82,7 @@ class Promises:
             {name: tuple(Conformal.from_state(c) for c in fits) for name, fits in state["conformals"].items()},
             None if state["ranked"] is None else Ranked(**{k: np.asarray(v, np.float64) for k, v in state["ranked"].items()}),
             {name: Strangeness.from_state(s) for name, s in state["strangeness"].items()},
+            None if state.get("spread") is None else np.asarray(state["spread"], np.float64),
         )
 
 
@@ -103,8 +108,10 @@ def fit_promises(model: TabularEstimator) -> Promises:
     groups = groupings(held.table)
     if model._task == "classification":
         return _of_classes(certainty, members.mean(1), held.target.values, folds, groups, seed)
+    every = members if folds is None else np.asarray(model.engine_.members(held.table), np.float64)
     local, folds = _local(model, held.table, members, held.target.values, folds, seed)
-    return _of_numbers(local, held.table, members, held.target.values, folds, groups)
+    made = _of_numbers(local, held.table, members, held.target.values, folds, groups)
+    return replace(made, spread=every.var(1).mean(0))
 
 
 def _of_classes(certainty: Any, averaged: FloatArray, truth: Ints, folds: Ints | None, groups: Any, seed: int) -> Promises:
@@ -158,7 +165,7 @@ def _of_numbers(local: LocalError | None, table: Any, members: FloatArray, truth
 
 def with_strangeness(model: TabularEstimator, promises: Promises, method: str, options: Mapping[str, Any]) -> Promises:
     """Return the promises with one more measure of familiarity, fitted on training rows and placed among rows not learned from."""
-    kept, labels, held, decoys = _rows_for(model, MOST_LEARNED if method == "row_model" else MOST_KEPT)
+    kept, labels, held, decoys = rows_for(model, MOST_LEARNED if method == "row_model" else MOST_KEPT)
     if method in ("mahalanobis", "hidden_neighbours", "conjnorm"):
         predictor = model.predictor()
         if not hasattr(predictor, "hidden"):
@@ -184,7 +191,7 @@ MOST_LEARNED = 20_000
 """Rows for a row model, which learns from them instead of keeping them."""
 
 
-def _rows_for(model: TabularEstimator, most_kept: int) -> tuple[Any, npt.NDArray[Any] | None, Any, Any]:
+def rows_for(model: TabularEstimator, most_kept: int) -> tuple[Any, npt.NDArray[Any] | None, Any, Any]:
     """Return (rows to learn from, their classes or None, rows to place others among, the latter with each column shuffled).
 
     With fold models every row was learned from by some of them: a quarter of the rows, drawn, is placed among, the others are learned from.

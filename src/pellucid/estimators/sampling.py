@@ -29,7 +29,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "mc_dropout": {"samples": 32},
     "laplace": {"samples": 32},
     "mean_field": {"samples": 32, "layers": "last", "prior_scale": 1.0, "start": 0.05, "local": True, "warmup": 1 / 3},
-    "prior_net": {"precision": 100.0, "gamma": 1.0},
+    "prior_net": {"precision": 100.0, "gamma": 2.0},
 }
 """What ``bayes=`` may name, with the options of each; ``{"laplace": {"samples": 200}}`` changes some."""
 

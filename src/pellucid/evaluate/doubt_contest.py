@@ -22,6 +22,7 @@ from pellucid.results import Leaderboard, RunRecord
 from pellucid.table import ColumnType, Table
 from pellucid.training.calibration_metrics import check_calibration
 from pellucid.training.scoring import check_pit, crps_mixture, crps_normal, crps_quantiles
+from pellucid.uncertainty.conformal import LEAST_NOISE
 from pellucid.uncertainty.sources import asked_members, doubts
 
 __all__ = ["ASKED", "SOURCES", "run", "shifted"]
@@ -46,7 +47,6 @@ ASKED = ("mc_dropout",)
 
 NUMBERS, CLASSES = ("normal", "quantile", "mixture"), ("prior_net",)
 MOVE = 4.0  # standard deviations by which the numbers of shifted rows are moved
-LEAST_NOISE = 0.1  # of the held-out squared residual that is noise, whatever the members' spread
 
 
 @dataclass(frozen=True)

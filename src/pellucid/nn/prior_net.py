@@ -6,25 +6,29 @@ from typing import Any
 
 import torch
 
-from pellucid.nn.draws import draw_normal, draw_uniform
+from pellucid.nn.draws import draw_uniform
 
-__all__ = ["NOISE", "made_up", "out_penalty"]
+__all__ = ["REACH", "made_up", "out_penalty"]
 
-NOISE = 2.0
-"""Spreads of the tokens by which half of the made-up rows are moved."""
+REACH = 3.0
+"""How far made-up cells lie beyond a real one, at most: in distances between two real ones."""
 CAP = 10.0
 
 
 def made_up(tokens: torch.Tensor) -> torch.Tensor:
-    """Return made-up rows (N, C, D): every column's tokens from another row; every second row moved by noise as well.
+    """Return made-up rows (N, C, D): every column's token is another row's, moved on by 1 to ``REACH`` times the way to it from a third's.
 
-    Shuffled columns alone are no strange rows where columns are independent, noise alone leaves out the strange combinations.
+    So cells leave the data along the lines on which real cells lie, where a cell far out comes to lie too; noise in any direction of the
+    tokens does not go there. Shuffled columns alone are no strange rows where columns are independent.
     """
+    first, second = (_shuffled(tokens) for _ in range(2))
+    way = 1 + (REACH - 1) * draw_uniform((len(tokens), 1), tokens.device)[..., None]
+    return first + way * (first - second)
+
+
+def _shuffled(tokens: torch.Tensor) -> torch.Tensor:
     order = draw_uniform(tokens.shape[:2], tokens.device).argsort(0)
-    mixed = tokens.gather(0, order[..., None].expand_as(tokens))
-    spread = tokens.detach().var(0, correction=0, keepdim=True).clamp(min=1e-12).sqrt()
-    every_second = (torch.arange(tokens.shape[0], device=tokens.device) % 2)[:, None, None]
-    return mixed + NOISE * spread * every_second * draw_normal(tokens.shape, tokens)
+    return tokens.gather(0, order[..., None].expand_as(tokens))
 
 
 def out_penalty(net: Any, tokens: torch.Tensor, gamma: float) -> torch.Tensor:

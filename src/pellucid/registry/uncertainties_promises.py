@@ -112,7 +112,7 @@ ENTRIES: tuple[Entry, ...] = (
         summary="Familiarity by the distance of the hidden state to the nearest class, in units of their common spread.",
         question="certain",
         needs=("hidden", "training rows"),
-        cost="a turn of the hidden state to 32 directions",
+        cost="a turn of the hidden state to 128 directions",
         source="Lee, Lee, Lee, Shin 2018, arXiv:1807.03888; Ledoit, Wolf 2004, doi:10.1016/S0047-259X(03)00096-4",
     ),
     Entry(
@@ -122,7 +122,7 @@ ENTRIES: tuple[Entry, ...] = (
         summary="Familiarity by the distance of the hidden state to the nearest kept ones.",
         question="certain",
         needs=("hidden", "training rows"),
-        cost="N x 2,000 distances in 32 directions",
+        cost="N x 2,000 distances in 128 directions",
         source="Sun, Ming, Zhu, Li 2022, arXiv:2204.06507",
     ),
     Entry(

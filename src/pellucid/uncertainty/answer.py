@@ -18,7 +18,7 @@ from pellucid.training.groupings import labels_of
 from pellucid.uncertainty.adaptive import penalised_sets
 from pellucid.uncertainty.adaptive import sets as adaptive_sets
 from pellucid.uncertainty.certainty import Certainty
-from pellucid.uncertainty.conformal import class_sets, intervals, is_unbounded, promises, residual_variance
+from pellucid.uncertainty.conformal import class_sets, intervals, is_unbounded, noise_variance, promises
 from pellucid.uncertainty.familiarity import STRICT, alarm_words, familiar, refusals, strange
 from pellucid.uncertainty.normalised import intervals as normalised_intervals
 from pellucid.uncertainty.quantile import intervals as quantile_intervals
@@ -70,7 +70,7 @@ def ask(
     own = members if source in (None, "members") else asked_members(model.predictor(), table)[0]
     make = _classes if predictor.task == "classification" else _numbers
     parts = make(predictor, certainty, held, table, own, asked)
-    parts |= doubts(predictor.task, members, said, residual_variance(certainty))
+    parts |= doubts(predictor.task, members, said, noise_variance(certainty, getattr(held, "spread", None)))
     parts["doubt"] = _doubt(predictor.task, certainty, held, table, own, parts)
     percent, odd, alarms = _familiar(model, predictor, certainty, familiarity, table)
     doubtful, rule = refused_by_doubt(held, parts["doubt"], predictor.task, refuse_above, max_risk, tolerance)

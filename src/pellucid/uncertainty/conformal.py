@@ -14,9 +14,11 @@ from pellucid.training.conformal import Conformal, conformal_rank
 from pellucid.training.shifted import effective_rows
 from pellucid.uncertainty.certainty import Certainty
 
-__all__ = ["calibrated_folds", "class_sets", "fold_answers", "intervals", "promises", "residual_variance"]
+__all__ = ["LEAST_NOISE", "calibrated_folds", "class_sets", "fold_answers", "intervals", "noise_variance", "promises"]
 
 BoolArray = npt.NDArray[np.bool_]
+LEAST_NOISE = 0.1
+"""Share of the held-out squared residual that is noise, whatever the spread of the members."""
 
 
 def fold_answers(members: FloatArray, conformal: Conformal) -> FloatArray:
@@ -68,11 +70,16 @@ def calibrated_folds(certainty: Certainty, members: FloatArray, conformal: Confo
     return np.asarray(certainty.calibrator.apply(answers.reshape(-1, answers.shape[2])).reshape(answers.shape))
 
 
-def residual_variance(certainty: Certainty) -> FloatArray | None:
-    """Return the mean squared residual of held-out rows, (O,), or None where it is not known."""
+def noise_variance(certainty: Certainty, spread: FloatArray | None = None) -> FloatArray | None:
+    """Return the variance of the noise, (O,): the mean squared residual of held-out rows less the members' mean ``spread`` (O,) on them.
+
+    The error of an answer is noise and what the model does not know. The second part is what the spread of the members stands for, so it
+    is counted once: noise and spread add up to the residual. Never below ``LEAST_NOISE`` of the residual. None where it is not known.
+    """
     if not certainty.conformals or any(c.kind != "absolute" or not len(c) for c in certainty.conformals):
         return None
-    return np.array([float((c.scores**2).mean()) for c in certainty.conformals])
+    residual = np.array([float((c.scores**2).mean()) for c in certainty.conformals])
+    return residual if spread is None else np.maximum(residual - spread, LEAST_NOISE * residual)
 
 
 def promises(

@@ -162,7 +162,10 @@
       const a = all.answers;
       if (a.low) facts.append("The interval: " + cell(a.low, i) + " to " + cell(a.high, i) + ". ");
       else if (a.doubt) facts.append("Doubt: " + (100 * a.doubt.values[i]).toFixed(1) + " % that another class is right, by the model. ");
-      if (a.familiarity) facts.append("More familiar than " + Math.round(a.familiarity.values[i]) + " % of held-out training rows. ");
+      if (a.familiarity) {
+        const f = a.familiarity.values[i];
+        facts.append((f < 1 ? "Fewer than 1" : f.toFixed(0)) + " % of the training rows set aside are as unusual as this one. ");
+      }
     }
     if (facts.childNodes.length) parts.push(facts);
     const named = all.findings.filter((f) => f.points.includes(i));

@@ -171,7 +171,7 @@
     const say = make("p", "small certainty");
     const level = all.level ? Math.round(1000 * all.level) / 10 + " %" : "";
     if (row.set) {
-      if (row.set.length === 0) say.append("No class fits at " + level + ": the row is unlike what was seen. ");
+      if (row.set.length === 0) say.append("No class fits at " + level + ": each is less likely here than the true one usually is. ");
       else { say.append("The " + level + " set: "); row.set.forEach((s, k) => say.append(k ? ", " : "", words("b", "", s))); say.append(row.set.length === 1 ? " alone. " : ": these cannot be told apart at this level. "); }
     }
     if (row.low !== undefined) {
@@ -183,7 +183,7 @@
       const lack = row.epistemic / (row.aleatoric + row.epistemic);
       say.append("Of its doubt, " + share(1 - lack) + " is noise in the target and " + share(lack) + " lack of knowledge. ");
     }
-    if (row.familiarity != null) say.append("More familiar than " + row.familiarity.toFixed(0) + " % of held-out training rows. ");
+    if (row.familiarity != null) say.append((row.familiarity < 1 ? "Fewer than 1" : row.familiarity.toFixed(0)) + " % of the training rows set aside are as unusual as this one. ");
     if (say.childNodes.length) parts.push(say);
     return parts;
   };
