@@ -182,7 +182,7 @@ class NetworkEngine:
         told = {"networks": nets} if nets > 1 else {}
         told |= {"samples": n_samples(estimator.bayes)} if n_samples(estimator.bayes) > 1 else {}
         self.history, self.record = fitted.history, fitted.record | told | drawn.found
-        self.record |= parts_told(self, training.table, attributes, plan, seed)
+        self.record |= parts_told(self, training, attributes, plan, seed)
         self.stages = fitted.stages
         return self
 

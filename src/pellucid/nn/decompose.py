@@ -10,8 +10,7 @@ there for learning only.
 Here half the loss is that of the sum, half that of the free part. The aware part is centred over the batch, so that leaving it out
 moves no answer on average. The free part varies in as few directions as the answer needs, one for two classes or a number, and
 adversaries read it whitened: among many numbers faint traces of an attribute stay that no adversary finds while it trains and every later
-one does. What still shows on rows that nothing was learned from is taken out in closed form at the end (``training/erasure.py``). The
-adversary's share grows along the first
+one does. The adversary's share grows along the first
 quarter of the fit (Ganin and others 2016, arXiv:1505.07818), and its loss counts every level alike, so that the largest group does not hide
 the others. A batch's free parts are also pressed to have the same distribution in every level, by the criterion that the best adversary
 among smooth functions would reach (Gretton and others 2005, doi:10.1007/11564089_7): a trained adversary lags behind a state that runs
@@ -76,17 +75,9 @@ class Narrowed(nn.Module):
         """Return the hidden state of the sum (N, W) of the columns' parts, and the named parts."""
         return self._narrow(self.inner.from_sum(total))  # type: ignore[operator]
 
-    def wide(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the backbone's own hidden state (N, K, H), which is narrowed."""
-        return self._split(self.inner(tokens))[0]
-
-    @staticmethod
-    def _split(out: Any) -> tuple[torch.Tensor, list[Any]]:
-        hidden, *parts = out if isinstance(out, tuple) else (out,)
-        return hidden if hidden.ndim == 3 else hidden[:, None], parts
-
     def _narrow(self, out: Any) -> Any:
-        wide, parts = self._split(out)
+        hidden, *parts = out if isinstance(out, tuple) else (out,)
+        wide = hidden if hidden.ndim == 3 else hidden[:, None]
         few = torch.einsum("nkh,khr->nr", wide, self.matrix.to(wide.dtype)) / wide.shape[1]
         narrow = (few @ self.turn.to(wide.dtype))[:, None]
         return (narrow, *parts) if parts else narrow
@@ -109,7 +100,7 @@ class Decomposition(nn.Module):
 
     def __init__(
         self, tokens: int, width: int, levels: Sequence[int], *, adversary: float = 0.3, orthogonal: float = 1.0,
-        dependence: float = 5.0,
+        dependence: float = 2.0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.levels, self.weights = tuple(levels), (adversary, orthogonal, dependence)

@@ -20,7 +20,6 @@ from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
 from pellucid.training.checkpoint import Saver
 from pellucid.training.clock import Clock
-from pellucid.training.erasure import erase
 from pellucid.training.objectives import Objective
 from pellucid.training.pretraining import Pretraining
 from pellucid.training.recipe import TrainSettings
@@ -137,8 +136,6 @@ def fit_network(
         after = SLOWER * (held + answers_after) / scored if run.has_stop else 0.0
         history = _train(run, Clock(started, deadline, after), saver, progress)
         net = run.settle()
-        if attributes is not None:
-            erase(net, cells, parts, attributes, dict(settings.decompose)["levels"])  # type: ignore[arg-type]
         outputs = run.held_out()
         return FittedNetwork(net, history, run.summary() | {"seconds": time.monotonic() - started}, outputs, tuple(run.stages))
 
