@@ -34,7 +34,8 @@ def judged(frame: pd.DataFrame, rule: str, how: str, seed: int) -> tuple[float, 
 def people(n: int = 700, seed: int = 0) -> pd.DataFrame:
     """Rows without a rule."""
     draw = np.random.default_rng(seed)
-    return pd.DataFrame({"height": draw.normal(170, 9, n).round(1), "income": draw.lognormal(8, 1, n).round(), "age": draw.integers(18, 90, n)})
+    income, age = draw.lognormal(8, 1, n).round(), draw.integers(18, 90, n)
+    return pd.DataFrame({"height": draw.normal(170, 9, n).round(1), "income": income, "age": age})
 
 
 @pytest.mark.parametrize("rule", RULES)

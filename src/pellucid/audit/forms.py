@@ -43,7 +43,9 @@ def several_forms(view: View, name: str) -> Iterator[Finding]:
 
 def _dates(view: View, name: str, forms: dict[str, list[str]], some: list[str]) -> Finding:
     shown = ", ".join(f"'{found[0]}' ({len(found) / len(some):.0%})" for found in list(forms.values())[:4])
-    words = f"'{name}' holds dates written in {len(forms)} ways, so that it was read as {view.kind(name).value} and no model knows its time: "
+    words = (
+        f"'{name}' holds dates written in {len(forms)} ways, so that it was read as {view.kind(name).value} and no model knows its time: "
+    )
     words += f"such as {shown}"
     if any({f[:5], *forms} & {"%m/%d", "%m-%d", "%m.%d"} for f in forms) and any(f[:2] == "%d" for f in forms):
         words += "; day first in some and month first in others, by cells that leave no doubt"
@@ -63,8 +65,8 @@ def _numbers(view: View, name: str, codes: np.ndarray, texts: tuple[str, ...]) -
     if len(others) > FEWEST:
         return  # words of many kinds: no column of numbers with remarks, but names that may be numbers
     first = [f"{text} ({count:,})" for text, count in others.head(5).items()]
-    words = f"'{name}' holds numbers in {share(int(number.sum()), len(view))} and words in {int(word.sum()):,}: {listed(first)}; it was read as "
-    words += f"{view.kind(name).value}, so that no model knows which number is larger"
+    words = f"'{name}' holds numbers in {share(int(number.sum()), len(view))} and words in {int(word.sum()):,}: {listed(first)}; it was "
+    words += f"read as {view.kind(name).value}, so that no model knows which number is larger"
     codes_of = ", ".join(f"'{t}'" for t in others.index[:3])
     remedy = f"if the words stand for missing, read the table with missing={{'{name}': [{codes_of}]}}; else give them a column of their own"
     yield view.finding("values: several forms", "medium", (name,), words, remedy, rows=np.flatnonzero(word))

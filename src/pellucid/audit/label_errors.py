@@ -152,7 +152,8 @@ def find(view: View) -> list[Finding]:
     Rows are named whose label two kinds of models contradict, both nearly as surely as they usually answer; with an estimate of how many
     of them are wrong. Where classes overlap in these columns (boosted trees are sure of no class in more than 15 % of the rows), or fewer
     than half of the named rows would be wrong, a rare label is not a wrong one, nothing in the table tells the two apart, and nothing is
-    said; nor is it of fewer than five rows a column, where models are sure by chance; :func:`doubts` gives the order and the estimate all the same. Cost: 10 fits of small trees on at most 20,000 rows (5 for numbers).
+    said; nor is it of fewer than five rows a column, where models are sure by chance; :func:`doubts` gives the order and the estimate
+    all the same. Cost: 10 fits of small trees on at most 20,000 rows (5 for numbers).
     """
     target = view.target
     if target is None or target.n_distinct < 2:

@@ -25,7 +25,7 @@ def rules_of(table: Table, seed: int = 0) -> tuple[Rule, ...]:
 
     Parameters
     ----------
-    table : the N training rows; a rule reads columns that a model reads, as new rows have no answer. seed : of the sample that is looked at.
+    table : the N training rows; a rule reads what a model reads, as new rows have no answer. seed : of the sample that is looked at.
 
     Notes
     -----
@@ -43,7 +43,7 @@ def rules_of(table: Table, seed: int = 0) -> tuple[Rule, ...]:
     if len(table) < FEWEST:
         return ()
     view = View(table, seed=seed)
-    return tuple([*_made(view), *_conforming(view), *_decided(view)])
+    return (*_made(view), *_conforming(view), *_decided(view))
 
 
 def _made(view: View) -> Iterator[Rule]:

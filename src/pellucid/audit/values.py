@@ -35,7 +35,7 @@ MOST_LEVELS = 2_000
 
 
 def find(view: View) -> list[Finding]:
-    """Return unreadable, infinite and impossible cells, dates and numbers in several forms, rare spellings, unit slips, spikes at the maximum and heavy tails."""
+    """Return unreadable and impossible cells, columns written in several ways, rare spellings, unit slips, spikes at the maximum, tails."""
     numbers = [n for n in view.inputs if view.is_number(n)]
     if view.target is not None and view.is_number(view.target.name):
         numbers.append(view.target.name)

@@ -188,8 +188,8 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     p = found.get("price")
     if p and np.isfinite(p["difference"]):
         out.append(
-            f"With the part that knows {' and '.join(map(repr, columns))} the {p['metric']} on them would be {p['both']:.3f}; without it is "
-            f"{p['free']:.3f} ({p['difference']:+.3f}, {p['low']:+.3f} to {p['high']:+.3f})."
+            f"With the part that knows {' and '.join(map(repr, columns))} the {p['metric']} on them would be {p['both']:.3f}; "
+            f"without, it is {p['free']:.3f} ({p['difference']:+.3f}, {p['low']:+.3f} to {p['high']:+.3f})."
         )
     return out
 

@@ -219,7 +219,9 @@ def _verdict(ground: Ground, remedy: Remedy, arms: FloatArray, rows: Ints, folds
     before, after, low, high = _gained(ground, arms[0], arms[1], rows, folds)
     passed = low > 0 if remedy.rises else high < 0
     name = "AUC" if ground.classes else "R²"
-    lead = f"{remedy.words[:1].upper()}{remedy.words[1:]} {'raises' if after > before else 'lowers'} {name} from {before:.3f} to {after:.3f}"
+    lead = (
+        f"{remedy.words[:1].upper()}{remedy.words[1:]} {'raises' if after > before else 'lowers'} {name} from {before:.3f} to {after:.3f}"
+    )
     words = f"{lead} [{low:+.3f}, {high:+.3f}]: {remedy.found if passed else remedy.none}."
     settings = {"finding": ground.finding.kind, "folds": done, "model": str(getattr(ground.refit, "name", type(ground.refit).__name__))}
     record = RunRecord("effect", settings, ground.seed, ground.table.fingerprint())

@@ -284,8 +284,8 @@ def date_forms(texts: list[str]) -> dict[str, list[str]]:
                 groups.setdefault((form, sep[0] if sep else "", rest), []).append((text, m[0]))
                 break
     out: dict[str, list[str]] = {}
-    for (form, sep, rest), found in groups.items():
-        whole = _day_first(form, [day for _, day in found]).replace("{sep}", sep) + rest
+    for (form, blank, time), found in groups.items():
+        whole = _day_first(form, [day for _, day in found]).replace("{sep}", blank) + time
         seconds = _seconds_of([text for text, _ in found], whole)
         out.setdefault(whole, []).extend(text for (text, _), s in zip(found, seconds) if s == s)
     return dict(sorted(((f, t) for f, t in out.items() if t), key=lambda item: -len(item[1])))

@@ -6,6 +6,7 @@ A model keeps the rules of the rows it learned from; this tells whether it names
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +82,7 @@ def _with_rule(frame: pd.DataFrame, rule: str, draw: np.random.Generator) -> tup
     return frame.assign(town=town, county=county), "county"
 
 
-def _others(new: pd.DataFrame, rule: str, column: str, draw: np.random.Generator) -> npt.NDArray[np.object_]:
+def _others(new: pd.DataFrame, rule: str, column: str, draw: np.random.Generator) -> npt.NDArray[Any]:
     """Return what stands in other rows, moved off where it could be right by chance."""
     cells = new[column].to_numpy()
     if rule == "order":

@@ -32,9 +32,9 @@ class Rule:
 
     Attributes
     ----------
-    kind : ``"sum"``: the first column is the weighted sum of the others and ``constant``; ``"product"``: of the two others; ``"order"``: the
-        first is at most the second; ``"ratio"``: first over second is what the level of the third says; ``"decides"``: the first column's
-        cell says what stands in the second.
+    kind : ``"sum"``: the first column is the weighted sum of the others and ``constant``; ``"product"``: of the two others;
+        ``"order"``: the first is at most the second; ``"ratio"``: first over second is what the level of the third says; ``"decides"``:
+        the first column's cell says what stands in the second.
     columns : of the rule. words : as a reader writes it. holds : share of the ``support`` training rows that keep it.
     weights : (M,) of a sum. constant, width : of a sum or product; what is made may be off by the width.
     said : by key of the deciding cell, the text of a decided cell, or (ratio, width).

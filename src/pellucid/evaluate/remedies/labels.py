@@ -16,7 +16,7 @@ MOST = 0.4
 
 
 def remedy(ground: Ground) -> Remedy:
-    """Return the remedy: the finding's rows are not learned from; beside it, they are learned with the labels that the finding finds likely.
+    """Return the remedy: the finding's rows are not learned from; beside it, they are learned with the labels that the finding names.
 
     All rows are judged by the labels they have, the doubted ones too, so that nothing flatters.
     """
