@@ -21,6 +21,10 @@ FILES = {
 """Tables that no limit was set on, and how many of their rows are taken."""
 
 
+BLUNT = {("wine_quality_white.csv", "sum")}
+"""Rules rounded to more than a tenth of the spread of what they fix (there 0.001 of 0.009), which cannot be told from chance: none is named."""
+
+
 def judged(frame: pd.DataFrame, rule: str, how: str, seed: int) -> tuple[float, float, int]:
     """Return (precision, recall, how many new rows are named) of the rows that break a planted rule."""
     made = plant(frame, rule, how, seed)
@@ -114,5 +118,8 @@ def test_public_tables_on_which_no_limit_was_set(name):
         for how in HOW[rule]:
             figures = np.array([judged(frame, rule, how, seed) for seed in range(3)])
             print(f"{name:25s} {rule:8s} {how:5s} precision {figures[:, 0].mean():.2f} recall {figures[:, 1].mean():.2f}")
+            if (name, rule) in BLUNT:
+                assert figures[:, 2].max() == 0
+                continue
             assert figures[:, 0].mean() >= 0.8
             assert figures[:, 1].mean() >= 0.8

@@ -28,7 +28,7 @@ from pellucid.table import ColumnType
 
 __all__ = ["Conforms", "blamed", "find", "learned"]
 
-MOST_EQUATIONS, MOST_ORDERS, MOST_RATIOS, MOST_GROUPS = 40, 40, 12, 8
+MOST_EQUATIONS, MOST_ORDERS, MOST_RATIOS, MOST_GROUPS = 40, 40, 12, 20
 FEW_ROWS = 2000
 FEWEST = 100
 EXACT = 0.97
@@ -95,7 +95,7 @@ def learned(view: View) -> list[Conforms]:
     Notes
     -----
     Cost: one least-squares fit and its eliminations for each of at most 40 number columns, 1,600 pairs of at most 40, and 66 pairs of at
-    most 12 for each of 8 level columns, all on 2,000 rows; what holds there is checked on the whole table.
+    most 12 for each of 20 level columns, all on 2,000 rows; what holds there is checked on the whole table.
     """
     equations = list(_equations(view))
     fixed = {frozenset(e.columns) for e in equations}
