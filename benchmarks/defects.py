@@ -1,6 +1,6 @@
 """Known defects in five clean tables: what the audits find, row by row, and how often they speak up where nothing was planted.
 
-    PELLUCID_TABLES=... python benchmarks/defects.py [--seeds 3] [--only "unit slip"]
+    PELLUCID_TABLES=... python benchmarks/defects.py [--seeds 3] [--first 0] [--only "unit slip"]
 
 One line per defect and table: precision and recall of the named rows (of named columns for leaks), mean over the seeds. A defect counts as
 found where both are at least 0.8. The last lines count findings of the same kinds on the clean tables.
@@ -105,6 +105,7 @@ def main() -> None:
     """Run and print."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seeds", type=int, default=3)
+    options.add_argument("--first", type=int, default=0, help="the first seed")
     options.add_argument("--only", default="")
     given = options.parse_args()
     began, tables, misses = time.process_time(), clean_tables(), 0
@@ -117,7 +118,7 @@ def main() -> None:
             continue
         for table, (frame, target, columns) in tables.items():
             by_column: dict[str, list[tuple[float, float, int]]] = {}
-            for seed in range(given.seeds):
+            for seed in range(given.first, given.first + given.seeds):
                 for item in planted(name, frame, target, columns, seed):
                     found = named(findings(item.frame, target, item.plan, KINDS[name]), name)
                     by_column.setdefault(item.column, []).append((*score(item, found), len(item.rows)))
@@ -125,7 +126,8 @@ def main() -> None:
                 precision, recall, rows = (float(np.nanmean(v)) if np.isfinite(v).any() else np.nan for v in np.array(figures, float).T)
                 good = recall >= 0.8 and precision >= 0.8
                 misses += not good
-                print(f"{name:25} {table:10} {column:18} {precision:9.2f} {recall:7.2f} {rows:5.0f} {'' if good else '  missed'}")
+                line = f"{name:25} {table:10} {column:18} {precision:9.2f} {recall:7.2f} {rows:5.0f} {'' if good else '  missed'}"
+                print(line, flush=True)
     every = tuple(k for n in KINDS if given.only in n for k in KINDS[n])
     for table, (frame, target, _) in tables.items():
         found = findings(frame, target, None, every)

@@ -30,6 +30,41 @@ def test_a_leak_is_told_in_plain_words(leak):
     assert made.words.endswith("it knew much of the answer; find out whether it was known in time.")
 
 
+def test_relabelled_rows_are_tried_beside_rows_left_out():
+    frame, wrong = clean_frame(700), np.random.default_rng(4).random(700) < 0.3
+    true = np.where(frame["pressure"] > 120, "yes", "no")
+    other = np.where(true == "yes", "no", "yes")
+    table = read_table(frame.assign(ill=np.where(wrong, other, true)), target="ill")
+    rows = np.flatnonzero(wrong)
+    [right] = pld.trial(finding(table, "label errors", ("ill",), rows, likely=true[rows].tolist()), table)
+    beside = right.details["beside"]
+    assert right.verdict == "pass"
+    assert right.details["fits"] == 9
+    assert beside["interval"][0] > 0, "the true labels must teach the model better"
+    assert beside["change"] == pytest.approx(beside["after"] - right.details["before"])
+    assert "Giving them the likely label instead: AUC" in right.words
+    assert f"{beside['after']:.3f}" in right.words
+    # labels that are all wrong must lose against the rows left out
+    [worse] = pld.trial(finding(table, "label errors", ("ill",), rows, likely=other[rows].tolist()), table)
+    assert worse.details["beside"]["change"] == 0, "what is likely is what stands there: nothing is changed"
+    assert "no gain is shown" in worse.words
+
+
+def test_relabelling_counts_classes_as_the_refit_does():
+    frame = clean_frame(300)
+    frame["ill"] = np.where(frame["pressure"] > 120, 10, 2)
+    model = pld.TabularClassifier(backbone="linear", verbose=0, random_state=0, max_steps=5).fit(frame, target="ill")
+    table = read_table(frame, target="ill")
+    from pellucid.evaluate.effect import _ground
+    from pellucid.evaluate.remedies.labels import remedy
+
+    rows = np.flatnonzero(frame["ill"] == 2)[:5]
+    ground = _ground(finding(table, "label errors", ("ill",), rows, likely=["10"] * 5), model, table, True, 0)
+    made = remedy(ground).beside.target
+    assert (model.classes_[made[rows].astype(int)] == 10).all()
+    assert (np.delete(made, rows) == np.delete(ground.target, rows)).all()
+
+
 def test_any_model_learns_and_findings_carry_their_trials(leak):
     of = finding(leak, "leakage", ("outcome",))
     numbers = read_table(clean_frame(300).drop(columns=["sex", "region"]), target="ill")

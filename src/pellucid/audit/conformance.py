@@ -17,17 +17,18 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from pellucid.audit.dependencies import HOLDS, made_of, tick
-from pellucid.audit.view import FloatArray, IntArray, View, amount, share
+from pellucid.audit.view import BoolArray, FloatArray, IntArray, View, amount, share
 from pellucid.results import Finding
 from pellucid.table import ColumnType
 
 __all__ = ["Conforms", "blamed", "find", "learned"]
 
-MOST_EQUATIONS, MOST_ORDERS, MOST_RATIOS, MOST_GROUPS = 40, 40, 12, 8
+MOST_EQUATIONS, MOST_ORDERS, MOST_RATIOS, MOST_GROUPS = 40, 40, 12, 20
 FEW_ROWS = 2000
 FEWEST = 100
 EXACT = 0.97
@@ -53,6 +54,7 @@ class Conforms:
     words : the rule as a reader writes it. support : rows that can speak of it. holds : share of them that keep it.
     rows : (n,) positions of those that do not.
     solved : by number column (n,) what it would be if the others of the row are right; empty for an order.
+    law : what :class:`~pellucid.training.rules.Rule` needs beside these.
     """
 
     kind: str
@@ -62,6 +64,7 @@ class Conforms:
     holds: float
     rows: IntArray
     solved: dict[str, FloatArray] = field(default_factory=dict)
+    law: dict[str, Any] = field(default_factory=dict)
 
 
 def find(view: View) -> list[Finding]:
@@ -92,7 +95,7 @@ def learned(view: View) -> list[Conforms]:
     Notes
     -----
     Cost: one least-squares fit and its eliminations for each of at most 40 number columns, 1,600 pairs of at most 40, and 66 pairs of at
-    most 12 for each of 8 level columns, all on 2,000 rows; what holds there is checked on the whole table.
+    most 12 for each of 20 level columns, all on 2,000 rows; what holds there is checked on the whole table.
     """
     equations = list(_equations(view))
     fixed = {frozenset(e.columns) for e in equations}
@@ -203,7 +206,8 @@ def _check_equation(
         sign = ("- " if w < 0 else "") if i == 0 else ("- " if w < 0 else "+ ")
         words += f" {sign}{'' if abs(abs(w) - 1) < 1e-12 else f'{abs(w):.6g} '}{n}"
     words += "" if not constant else f" {'-' if constant < 0 else '+'} {abs(constant):.6g}"
-    return Conforms("equation", tuple(columns), words, int(there.sum()), float(holds), rows, solved)
+    law = {"weights": tuple(float(w) for w in c), "constant": constant, "width": width}
+    return Conforms("equation", tuple(columns), words, int(there.sum()), float(holds), rows, solved, law)
 
 
 # ------------------------------------------------------------------ orders
@@ -263,17 +267,22 @@ def _ratios(view: View) -> Iterator[Conforms]:
             found = _kept(x, y, g, 1 - EXACT)
             if found is None:
                 continue
-            ratio, off, there = found
+            ratio, width, off, there = found
             rows = np.flatnonzero(off)
             at = ratio[np.maximum(g, 0)][rows]
             with np.errstate(divide="ignore", invalid="ignore"):
                 solved = {a: at * y[rows], b: x[rows] / at}
             holds = 1 - off.sum() / max(int(there.sum()), 1)
-            yield Conforms("ratio", (a, b, by), f"{a} / {b} is fixed by {by}", int(there.sum()), float(holds), rows, solved)
+            said = {t: (float(r), float(w)) for t, r, w in zip(view.levels(by)[1], ratio, width) if np.isfinite(r)}
+            words = f"{a} / {b} is fixed by {by}"
+            yield Conforms("ratio", (a, b, by), words, int(there.sum()), float(holds), rows, solved, {"said": said})
 
 
-def _kept(x: FloatArray, y: FloatArray, g: IntArray, most: float) -> tuple[FloatArray, IntArray, IntArray] | None:
-    """Return (ratio of each group, rows that break it, rows that can speak) where x / y is fixed by the group, else None."""
+def _kept(x: FloatArray, y: FloatArray, g: IntArray, most: float) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray] | None:
+    """Return (ratio of each group, its width, rows that break it, rows that can speak) where x / y is fixed by the group, else None.
+
+    The ratio is NaN of groups of fewer than five rows.
+    """
     there = ~np.isnan(x) & ~np.isnan(y) & (g >= 0) & (y != 0)
     if there.sum() < FEWEST:
         return None
@@ -284,7 +293,8 @@ def _kept(x: FloatArray, y: FloatArray, g: IntArray, most: float) -> tuple[Float
     count = np.diff(start)
     middle = np.where(count > 0, share_of[order][np.minimum(start[:-1] + count // 2, len(rows) - 1)], np.nan)
     few = rows[:: max(1, len(rows) // FEW_ROWS)]
-    width = 1.01 * max(tick(x[few]), 1e-9) + np.abs(middle[g[rows]]) * max(tick(y[few]), 1e-9) / 2
+    wide = 1.01 * max(tick(x[few]), 1e-9) + np.abs(middle) * max(tick(y[few]), 1e-9) / 2
+    width = wide[g[rows]]
     ratio = middle
     # the sums of the rows near the middle tell the ratio to more decimals than any one of them; rows that break it are left out
     for near in (1e-3, 0.0):
@@ -302,7 +312,7 @@ def _kept(x: FloatArray, y: FloatArray, g: IntArray, most: float) -> tuple[Float
         return None
     broken = np.zeros(len(x), bool)
     broken[rows[off & speaks]] = True
-    return ratio, broken, there
+    return np.where(count >= 5, ratio, np.nan), wide, broken, there
 
 
 # ------------------------------------------------------------------ which cell

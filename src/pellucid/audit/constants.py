@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pellucid.audit.forms import several_forms
 from pellucid.audit.view import View, amount, listed, share
 from pellucid.results import Finding
 from pellucid.table import ColumnType, Role
@@ -60,7 +61,8 @@ def _value(view: View, name: str, row: int) -> str:
 
 def _identifiers(view: View) -> Iterator[Finding]:
     """Tell identifiers, and columns that look like one but would be read."""
-    found = [n for n in view.table.schema.identifiers if n in view.inputs]
+    # dates written in several ways have a finding of their own, and are no names
+    found = [n for n in view.table.schema.identifiers if n in view.inputs and not any(several_forms(view, n))]
     if found:
         distinct = ", ".join(f"'{n}' ({len(np.unique(view.codes(n))):,} values in {len(view):,} rows)" for n in found[:5])
         repeated = [n for n in found if _repeats(view, n)]

@@ -40,7 +40,7 @@ class Decides:
 
 @dataclass(frozen=True)
 class Makes:
-    """``total`` is ``left`` plus or times ``right``, but for ``rows``, where it should be ``should`` (n,)."""
+    """``total`` is ``left`` plus or times ``right`` to within ``width``, but for ``rows``, where it should be ``should`` (n,)."""
 
     total: str
     left: str
@@ -49,6 +49,7 @@ class Makes:
     holds: float
     rows: IntArray
     should: FloatArray
+    width: float
 
 
 def find(view: View) -> list[Finding]:
@@ -193,4 +194,4 @@ def _checked(view: View, total: str, left: str, right: str, sign: str, tolerance
         off = there & (np.abs(t - should) > tolerance + 1e-9 * np.abs(should))
     holds = 1 - off.sum() / max(int(there.sum()), 1)
     rows = np.flatnonzero(off)
-    return [Makes(total, left, right, sign, float(holds), rows, should[rows])] if holds >= HOLDS else []
+    return [Makes(total, left, right, sign, float(holds), rows, should[rows], tolerance)] if holds >= HOLDS else []

@@ -29,6 +29,7 @@ OVERLAP = 0.15  # share of such rows above which classes overlap, and a rare lab
 NAMED = (0.6, 0.5, 0.4)  # both models are surer of another class than this, where 1 is how sure they usually are of any
 GOOD = 0.9  # estimated share of wrong labels from which on the lower limits are used
 LIKELY = 0.5  # fewer of the named rows than this are wrong, by estimate: nothing is named
+PER_COLUMN = 5  # fewer rows a column than this, and trees are sure by chance
 FEW = 2  # so many of the surest rows must be contradicted: one alone is chance
 
 
@@ -151,7 +152,8 @@ def find(view: View) -> list[Finding]:
     Rows are named whose label two kinds of models contradict, both nearly as surely as they usually answer; with an estimate of how many
     of them are wrong. Where classes overlap in these columns (boosted trees are sure of no class in more than 15 % of the rows), or fewer
     than half of the named rows would be wrong, a rare label is not a wrong one, nothing in the table tells the two apart, and nothing is
-    said; :func:`doubts` gives the order and the estimate all the same. Cost: 10 fits of small trees on at most 20,000 rows (5 for numbers).
+    said; nor is it of fewer than five rows a column, where models are sure by chance; :func:`doubts` gives the order and the estimate
+    all the same. Cost: 10 fits of small trees on at most 20,000 rows (5 for numbers).
     """
     target = view.target
     if target is None or target.n_distinct < 2:
@@ -160,6 +162,8 @@ def find(view: View) -> list[Finding]:
     rows = rows if len(rows) <= ROWS else np.sort(stream(view.seed, "audit", "labels").choice(rows, ROWS, replace=False))
     names = tuple(n for n in view.features if n != target.name and view.kind(n) is not ColumnType.TEXT)
     if len(rows) < 100 or len(target.labels) > 20 or not names or len(np.unique(folds_of(view, rows, names))) < 2:
+        return []
+    if len(rows) < PER_COLUMN * len(names):
         return []
     if target.is_classes:
         return list(_classes(view, target, rows))

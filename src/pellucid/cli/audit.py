@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["audit"]
 
+MOST_COLUMNS = 40
+"""Columns of one type share a line of a table with more of them."""
+FEW_ROWS = 100
+
 
 def audit(
     data: Source,
@@ -145,6 +149,7 @@ def _show(table: Table, findings: list[Finding]) -> None:
     from pellucid.cli import screen
 
     lines = [(c.name, c.type, c.role, c.unit, c.evidence) for c in table.schema]
+    lines = lines if len(lines) <= MOST_COLUMNS else _alike(lines)
     screen.table(f"{table.n_rows} rows, {len(table.schema)} columns", ("column", "type", "role", "unit", "why this type"), lines)
     if findings:
         worst = [(f.severity, f.kind, ", ".join(f.columns), _rows(f), f.evidence, f.remedy) for f in findings]
@@ -161,6 +166,15 @@ def _show(table: Table, findings: list[Finding]) -> None:
         screen.table("by their effect", ("finding", "columns", "verdict", "what the remedy does"), shown)
 
 
+def _alike(lines: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return one line for all columns of one type, role, unit and reason, which names the first of them and counts the rest."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, *facts in lines:
+        groups.setdefault(tuple(facts), []).append(name)
+    named = {k: ", ".join(v[:3]) + (f" and {len(v) - 3:,} more" if len(v) > 3 else "") for k, v in groups.items()}
+    return [(named[k], *k) for k in groups]
+
+
 def _rows(finding: Finding, most: int = 3) -> str:
     """Return how many rows a finding names, and the first of them."""
     rows = finding.rows
@@ -175,12 +189,16 @@ def _looked_for(table: Table) -> str:
     from pellucid.registry import entries
 
     needed = {e.name: e.needs for e in entries("audit")}
-    without = [name for name, needs in needed.items() if "labels" in needs and table.target is None]
     of_models = {"training rows", "black box", "refit", "gradients"}
+    modelled = [name for name, needs in needed.items() if of_models & set(needs)]
+    without = [name for name, needs in needed.items() if "labels" in needs and table.target is None and name not in modelled]
     done = [name for name, needs in needed.items() if name not in without and not of_models & set(needs)]
     text = f"Looked for: {', '.join(done)}. Rows count from 0."
     if without:
         text += f" Without --target COLUMN nothing can be said of: {', '.join(without)}."
+    text += f" Of a fitted model's rows alone (pellucid report): {', '.join(modelled)}."
+    if table.n_rows < FEW_ROWS:
+        text = f"{table.n_rows} row{'' if table.n_rows == 1 else 's'} can hardly show a fault: most checks need {FEW_ROWS} or more. {text}"
     return text + " A wrong type is corrected with --type COLUMN=TYPE; --repairs FILE proposes what wrong cells should be."
 
 

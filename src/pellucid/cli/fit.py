@@ -26,6 +26,10 @@ def fit(
     types: Type = None,
     missing: Missing = None,
     units: Unit = None,
+    decompose: Annotated[
+        list[str] | None,
+        typer.Option("--decompose", metavar="COLUMN", help="A column that the answers should not tell, and no input. Repeatable."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit that was interrupted, to the same bits.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a model folder that exists.")] = False,
     seed: Seed = 0,
@@ -40,7 +44,10 @@ def fit(
     check_model_place(out, force)
     table = read(data, target=target, schema=schema, types=types, missing=missing, units=units)
     verbose = 0 if quiet or as_json else 1
-    model = estimator_for(table, task and task.value, backbone=backbone, time_limit=time_limit, random_state=seed, verbose=verbose)
+    model = estimator_for(
+        table, task and task.value, backbone=backbone, time_limit=time_limit, random_state=seed, verbose=verbose,
+        decompose=decompose or None,
+    )  # fmt: skip
     with work_folder(out, resume) as checkpoints:
         model.fit(table, resume=checkpoints)
         model.save(out, force=force)
@@ -50,5 +57,8 @@ def fit(
         typer.echo(json.dumps({"out": str(out), "record": plain(model.record_)}, indent=1, ensure_ascii=False))
     elif not quiet:
         from pellucid.cli.screen import say
+        from pellucid.estimators.decomposed import sentences
 
         say(f"Written: {out} ({type(model).__name__} of {table.target!r}, {table.n_rows} rows)")
+        for sentence in sentences(model.record_["training"]["decompose"]) if decompose else ():
+            say(f"  {sentence}")

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from pellucid.table import Table
 
-__all__ = ["answers", "decided", "predict", "reasons_beside"]
+__all__ = ["answers", "decided", "predict", "reasons_beside", "rows_that_break_rules"]
+
+BROKEN_SHOWN = 5
 
 
 def predict(
@@ -67,6 +69,7 @@ def predict(
         if cost is not None:
             frame.insert(1, "decision", decided(fitted, table, cost))
         frame = identified(fitted, table, frame)
+        broken = rows_that_break_rules(fitted, table)
         reasons = None
         if method:
             bar("explaining")
@@ -78,13 +81,31 @@ def predict(
     if as_json:
         typer.echo(
             to_json(
-                {"answers": frame} | ({} if reasons is None else {"reasons": reasons}) | ({"guarantee": guarantee} if certainty else {})
+                {"answers": frame}
+                | ({} if reasons is None else {"reasons": reasons})
+                | ({"guarantee": guarantee} if certainty else {})
+                | ({"broken_rules": broken} if broken else {})
             )
         )
     elif not quiet:
         say(f"Written: {out} ({len(frame)} rows)" + ("" if reasons is None or out is None else f" and {reasons_beside(out)}"))
         for promise in guarantee:
             say(f"  {promise}")
+        if broken:
+            some = "row breaks a rule" if len(broken) == 1 else "rows break rules"
+            say(f"{len(broken)} {some} that the training rows keep; their answers stand, but look at the cells:")
+            for row, text in list(broken.items())[:BROKEN_SHOWN]:
+                say(f"  row {row} {text}")
+
+
+def rows_that_break_rules(fitted: Any, table: Table) -> dict[int, str]:
+    """Return by row (from 0) the rules that it breaks though the training rows keep them, in words."""
+    from pellucid.table import apply_schema
+    from pellucid.training.rules import broken_rules
+
+    rules = fitted.rules()
+    texts = broken_rules(rules, apply_schema(table, fitted.schema_))[0] if rules else ()
+    return {i: text for i, text in enumerate(texts) if text}
 
 
 def reasons_beside(out: Path) -> Path:

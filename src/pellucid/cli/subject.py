@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pellucid.cli import gather
 from pellucid.cli.measures import class_scores, group_scores, number_scores
 from pellucid.errors import PellucidError, RequestError, TargetError
+from pellucid.estimators.decomposed import sentences
 from pellucid.random import stream
 from pellucid.table import Table
 
@@ -187,6 +188,8 @@ class Subject:
             )
         if not self.ours:
             return out
+        if "decompose" in self.model.record_["training"]:
+            out["parted"] = tuple(sentences(self.model.record_["training"]["decompose"]))
         try:
             every = self.model.uncertainty(self.rows(), level=LEVEL)
             out["prediction"] = self.model.uncertainty(self.rows(rows), level=LEVEL)
@@ -234,6 +237,9 @@ def fitted_subject(model: Any, train: Table, test: Table, origin: npt.NDArray[np
             "The rows of this page may have been among those the model learned from; figures on rows it has never seen can be worse"
         )
     unit = test.schema[target].unit
+    hidden = [c for c in model.record_["training"].get("decompose", {}).get("columns", ()) if c in test.columns]
+    if hidden:  # whom the answers should not tell is whom they are watched by
+        train, test = (t.with_roles(sensitive=list(dict.fromkeys((*t.schema.sensitive, *hidden)))) for t in (train, test))
     classes = tuple(c.item() if isinstance(c, np.generic) else c for c in getattr(model, "classes_", ()))
     task = "classification" if classes else "regression"
     return Subject(

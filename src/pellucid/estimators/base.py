@@ -34,6 +34,7 @@ from pellucid.execution import limit_threads
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.random import as_seed, integer
 from pellucid.table import Plan, Schema, Table
+from pellucid.training.rules import Rule
 
 __all__ = ["TabularEstimator"]
 
@@ -61,6 +62,7 @@ class TabularEstimator(BaseEstimator):
     explainers_: Mapping[str, Any] = MappingProxyType({})
     _stages = 0  # weights kept along the way of a fit, for a refit that asks for them
     _promises: Promises | None = None
+    _rules: tuple[Rule, ...] | None = None
     _split_rows: Any = None  # the rows of the fit, while they are in memory
     _found: Mapping[str, Any] = MappingProxyType({})  # changes of the recipe that a search has found; a refit uses them again
 
@@ -181,7 +183,7 @@ class TabularEstimator(BaseEstimator):
         check_arguments(self)
         seed = as_seed(self.random_state)
         training = training_data(self, X, y, task=self._task, sample_weight=sample_weight, groups=groups, target=target)
-        for stale in ("engine_", "decision_", "row_model_", "explainers_", "_promises"):  # what was fitted to the model of before
+        for stale in ("engine_", "decision_", "row_model_", "explainers_", "_promises", "_rules"):  # what was fitted to the model of before
             self.__dict__.pop(stale, None)
         self.schema_ = training.table.schema
         if not is_array(X):
@@ -300,6 +302,22 @@ class TabularEstimator(BaseEstimator):
                 self._promises = fit_promises(self)
         return self._promises
 
+    def rules(self) -> tuple[Rule, ...]:
+        """Return the rules between columns that the training rows keep; found when first asked for, then kept and saved.
+
+        Sums, products, orders, ratios and columns that decide another, in plain words: ``[rule.words for rule in model.rules()]``.
+        ``uncertainty`` names the rows that break one.
+        """
+        self._check_fitted()
+        if self._rules is None:
+            if self._split_rows is None:
+                return ()
+            training, plan = self._split_rows.training.table, self._split_rows.plan
+            rows = np.arange(len(training)) if plan.folds is not None else np.sort(np.concatenate([plan.train, plan.stop]))
+            table = training.take(rows).select(self.engine_.encoder.columns)
+            self._rules = registry.public("audit.rules", "rules_of")(table, seed=int(self.record_["seed"]))
+        return self._rules
+
     def fit_familiarity(self, *methods: str, **options: Any) -> Self:
         """Fit further measures of familiarity and keep them: ``uncertainty(X, familiarity="mahalanobis")`` then asks one of them.
 
@@ -384,6 +402,7 @@ class TabularEstimator(BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         if self.__sklearn_is_fitted__():
             self.promises()  # they are made of rows that stay behind
+            self.rules()
         state = dict(super().__getstate__())
         for rows in ("_training", "_split_rows"):  # the training table does not travel with pickles and copies
             state.pop(rows, None)

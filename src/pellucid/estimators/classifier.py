@@ -31,7 +31,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     regularizers : None, or a mapping of registered names to options, such as ``{"tangos": {"lambda1": 1.0}, "swa": None}``. See
         ``pellucid.methods("regularizer")``.
     decompose : None; a sensitive column, a list of them, True for those of the table's roles, or ``{"columns": ["sex"], "adversary": 0.3,
-        "orthogonal": 1.0, "dependence": 5.0}``: the columns are no inputs, and answers come from a part of the network that is trained not
+        "orthogonal": 1.0, "dependence": 2.0}``: the columns are no inputs, and answers come from a part of the network that is trained not
         to tell them. What it still tells held-out rows' probes is in ``record_["training"]["decompose"]``, with what chance shows. Needs a
         network with one hidden state (``"tabm"``, ``"mlp"``, ``"resnet"``) and some 2,000 rows; read what is still told.
     bayes : False; ``"stochastic_bn"`` or ``{"stochastic_bn": {"samples": 32}}``: the answer is the mean of 16, or of that many, networks

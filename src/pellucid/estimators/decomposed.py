@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,14 @@ from pellucid.errors import ColumnError, RequestError, quote
 from pellucid.nn.decompose import cosine
 from pellucid.random import integer
 from pellucid.table import Plan, Role, Table
-from pellucid.training.leftover import probe
+from pellucid.training.leftover import price, probe
 from pellucid.training.recipe import TrainSettings
 
 if TYPE_CHECKING:
     from pellucid.estimators.network import NetworkEngine
+    from pellucid.estimators.prepare import Training
 
-__all__ = ["Attributes", "attributes_of", "no_inputs", "rules", "told", "with_parts"]
+__all__ = ["Attributes", "attributes_of", "no_inputs", "rules", "sentences", "told", "with_parts"]
 
 WEIGHTS = ("adversary", "orthogonal", "dependence", "narrow")
 FEW_LEVELS, PIECES = 12, 5
@@ -130,8 +131,9 @@ def with_parts(settings: TrainSettings, attributes: Attributes | None, asked: An
     return replace(settings, decompose=parts, batch=max(settings.batch, LEAST_BATCH))
 
 
-def told(engine: NetworkEngine, table: Table, attributes: Attributes | None, plan: Plan, seed: int) -> dict[str, Any]:
-    """Return what the record says: columns, levels, mean absolute cosine of the parts, and what the free part still tells of each column.
+def told(engine: NetworkEngine, training: Training, attributes: Attributes | None, plan: Plan, seed: int) -> dict[str, Any]:
+    """Return what the record says: columns, levels, mean absolute cosine of the parts, what the free part still tells of each column, and
+    what the answers lose by it.
 
     Only rows that a network did not learn from are asked: the certify rows, or each fold by the network that held it out. Of folds the
     means are told.
@@ -143,23 +145,54 @@ def told(engine: NetworkEngine, table: Table, attributes: Attributes | None, pla
     if plan.folds is not None:
         per = len(nets) // engine.n_folds
         held = [(nets[k * per], np.flatnonzero(plan.folds == k)) for k in range(engine.n_folds)]
-    probes: dict[str, list[dict[str, float]]] = {n: [] for n in attributes.names}
-    cosines = []
+    probes: dict[str, list[dict[str, Any]]] = {n: [] for n in attributes.names}
+    cosines, prices = [], []
     for net, rows in held:
         if not len(rows):
             continue
-        cells = engine.cells(table.take(rows).select(engine.encoder.columns))
+        cells = engine.cells(training.table.take(rows).select(engine.encoder.columns))
         with torch.inference_mode():
             found = [net.named_parts(cells.take(slice(s, s + 4096))) for s in range(0, len(rows), 4096)]
-        free, aware = (torch.cat([f[k] for f in found]) for k in ("hidden", "aware"))
+            free, aware = (torch.cat([f[k] for f in found]) for k in ("hidden", "aware"))
+            apart = aware - aware.mean(0, keepdim=True)
+            both, alone = (engine.objective.answers(net.head(h)).mean(1).double().numpy() for h in (free + apart, free))
         cosines.append(float(cosine(free, aware).abs().mean()))
+        prices.append(price(both, alone, training.target.values[rows], integer(seed, "price")))
         for a, name in enumerate(attributes.names):
             probes[name].append(probe(free.flatten(1).double().numpy(), attributes.codes[rows, a], integer(seed, "probe", a)))
-    mean = {n: {k: float(np.mean([p[k] for p in each])) for k in each[0]} if each else {} for n, each in probes.items()}
-    words = f"the bias-free part alone answers; {', '.join(map(repr, attributes.names))} were no inputs"
-    return {
-        "decompose": {
-            "columns": list(attributes.names), "levels": [list(v) for v in attributes.levels],
-            "cosine": float(np.mean(cosines)) if cosines else float("nan"), "probe": mean, "words": words,
-        }
+    made = {
+        "columns": list(attributes.names), "levels": [list(v) for v in attributes.levels],
+        "cosine": float(np.mean(cosines)) if cosines else float("nan"), "probe": {n: _mean(each) for n, each in probes.items()},
+        "price": _mean(prices),
     }  # fmt: skip
+    return {"decompose": made | {"words": " ".join(sentences(made))}}
+
+
+def _mean(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {k: float(np.mean([e[k] for e in each])) if not isinstance(v, str) else v for k, v in each[0].items()} if each else {}
+
+
+def sentences(found: Mapping[str, Any]) -> list[str]:
+    """Return what a record's ``decompose`` says, in plain words: what the answers give away of each column, and what it costs."""
+    columns = found["columns"]
+    out = [f"The answers are made of a part that should not tell {' and '.join(map(repr, columns))}, which {_were(columns)} no inputs."]
+    for name, p in found["probe"].items():
+        if p and np.isfinite(p["auc"]):
+            end = "no more than chance" if p["auc"] <= p["null"] else "more than chance"
+            out.append(
+                f"On {p['rows']:,.0f} rows not learned from, probes tell {name!r} from that part with an area of {p['auc']:.3f} "
+                f"({p['low']:.3f} to {p['high']:.3f}; chance 0.5, 95 % of chance below {p['null']:.3f}): {end}."
+            )
+        else:
+            out.append(f"Too few rows were held out to say what that part tells of {name!r}.")
+    p = found.get("price")
+    if p and np.isfinite(p["difference"]):
+        out.append(
+            f"With the part that knows {' and '.join(map(repr, columns))} the {p['metric']} on them would be {p['both']:.3f}; "
+            f"without, it is {p['free']:.3f} ({p['difference']:+.3f}, {p['low']:+.3f} to {p['high']:+.3f})."
+        )
+    return out
+
+
+def _were(columns: Sequence[str]) -> str:
+    return "was" if len(columns) == 1 else "were"

@@ -25,6 +25,7 @@ from pellucid.estimators.tuning import read, written
 from pellucid.protocols import FittedExplainer
 from pellucid.results import Decision
 from pellucid.table import Plan, Schema, Table
+from pellucid.training.rules import Rule
 
 if TYPE_CHECKING:
     from pellucid.estimators.base import TabularEstimator
@@ -88,6 +89,7 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
         "ordered_fill": None if estimator.ordered_fill_ is None else _lists(estimator.ordered_fill_.state()),
         "certainty": _out(estimator.certainty_.state(), "certainty", arrays),
         "promises": _out(estimator.promises().state(), "promises", arrays),
+        "rules": [rule.state() for rule in estimator.rules()],
     }
     folder = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
     try:
@@ -271,6 +273,8 @@ def _rebuild(folder: Path, main: Mapping[str, Any], callables: Mapping[str, Any]
     model.certainty_ = Certainty.from_state(_in(main["certainty"], arrays))
     if main.get("promises") is not None:  # models of earlier versions do not have them
         model._promises = Promises.from_state(_in(main["promises"], arrays))
+    if main.get("rules") is not None:
+        model._rules = tuple(Rule.from_state(rule) for rule in main["rules"])
     if main.get("decision") is not None:
         model.decision_ = Decision.from_dict(main["decision"], [c.item() if isinstance(c, np.generic) else c for c in model.classes_])
     model.record_ = dict(main["record"])

@@ -80,7 +80,7 @@ def fit_engine(
     told = {"networks": nets} if nets > 1 else {}
     told |= {"samples": n_samples(estimator.bayes)} if n_samples(estimator.bayes) > 1 else {}
     engine.history, engine.record = fitted.history, fitted.record | told | drawn.found
-    engine.record |= parts_told(engine, training.table, ready.attributes, plan, seed)
+    engine.record |= parts_told(engine, training, ready.attributes, plan, seed)
     engine.stages = fitted.stages
     return engine
 

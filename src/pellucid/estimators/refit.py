@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Refitter"]
 
+SAME = (
+    "width", "blocks", "members", "d_token", "dropout", "bins", "bin_kind", "batch", "epochs", "lr", "weight_decay", "muon_lr", "muon_decay",
+    "patience",
+)  # fmt: skip
+"""Settings that go by the number of rows, or could."""
+
 
 class Refitter:
     """A :class:`~pellucid.protocols.Refit` over an estimator's own training rows.
@@ -37,6 +44,17 @@ class Refitter:
         self._estimator, self._training = estimator, training
         self.n_rows, self.target = len(training.table), training.target.values
         self.seconds = float(estimator.record_["seconds"])
+        self._recipe: Mapping[str, Any] = {}
+
+    def same_recipe(self) -> Refitter:
+        """Return the same refit with the size of network, the cuts of numbers and the rates of the fitted model, however few the rows.
+
+        The recipe of a network goes by the number of its rows; where rows are compared, it must not change with them.
+        """
+        made = copy.copy(self)
+        settings = getattr(self._estimator.engine_, "settings", None)
+        made._recipe = {} if settings is None else {name: getattr(settings, name) for name in SAME}
+        return made
 
     @property
     def table(self) -> Table:
@@ -77,7 +95,7 @@ class Refitter:
             schema=features.schema, verbose=0, tune=False, random_state=self._estimator.record_["seed"] if seed is None else seed,
             fill=self._of(self._estimator.fill, features), scale=self._of(self._estimator.scale, features),
         )  # fmt: skip
-        model._found = self._estimator.engine_.record.get("tuning", {}).get("best", self._estimator._found)
+        model._found = {**self._estimator.engine_.record.get("tuning", {}).get("best", self._estimator._found), **self._recipe}
         if time_limit is not None:
             model.set_params(time_limit=time_limit)
         model._stages = checkpoints

@@ -43,7 +43,9 @@ class Remedy:
     words : what is done, as a gerund: ``"leaving out 'grade'"``. found, none : what follows where the score moves as expected, or not.
     rises : True where the score should rise, False where it should fall (it was too good).
     columns : the columns that stay, or None for all. without : positions not learned from.
-    table : the changed rows, or None. folds : (N,) other folds, or None.
+    table : the changed rows, or None. folds : (N,) other folds, or None. target : (N,) other answers to learn from, or None; all are judged
+        by those that are given.
+    beside : what could be done instead; tried on the same rows, and told beside. The verdict is about the remedy itself.
     """
 
     words: str
@@ -54,6 +56,8 @@ class Remedy:
     without: Ints | None = None
     table: Table | None = None
     folds: Ints | None = None
+    target: npt.NDArray[Any] | None = None
+    beside: Remedy | None = None
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,9 @@ class Ground:
 
     def answers(self, remedy: Remedy | None, train: Ints, test: Ints, fold: int) -> FloatArray:
         """Return the answers to the rows ``test`` (n, O) or (n,), of a model that learned from ``train``."""
-        table, columns = self.table, self.features
+        table, columns, target = self.table, self.features, self.target
         if remedy is not None:
+            target = target if remedy.target is None else remedy.target
             table = table if remedy.table is None else remedy.table
             columns = columns if remedy.columns is None else remedy.columns
             train = train if remedy.without is None else train[~np.isin(train, remedy.without)]
@@ -102,7 +107,7 @@ class Ground:
             raise NotTestable("too few rows are left to learn from")
         inputs = table.select(columns)
         seed = integer(self.seed, "effect", fold) % 2**31
-        model = self.refit(table=inputs, rows=train, target=self.target, seed=seed)
+        model = self.refit(table=inputs, rows=train, target=target, seed=seed)
         return probabilities(model, inputs.take(test), self.classes)
 
 
@@ -187,21 +192,23 @@ def _compare(ground: Ground, remedy: Remedy, deadline: float) -> Trial:
     """Fit both arms fold by fold while the time lasts, and compare them on the rows that both have answered."""
     known = np.flatnonzero((ground.truth >= 0) if ground.classes else ~np.isnan(ground.truth))
     shape = (len(ground.table), len(ground.classes)) if ground.classes else (len(ground.table),)
-    arms = np.full((2, *shape), np.nan)
+    asked = [None, remedy, *([] if remedy.beside is None else [remedy.beside])]
+    arms = np.full((len(asked), *shape), np.nan)
     timer = Timer(lambda: deadline - time.perf_counter())
     own = ground.folds if remedy.folds is None else ground.random_folds("as they come")
     done = 0
     for k in range(FOLDS):
-        if k and not timer.reaches(2):
+        if k and not timer.reaches(len(asked)):
             break
-        for arm, (what, folds) in enumerate(((None, own), (remedy, own if remedy.folds is None else remedy.folds))):
+        for arm, what in enumerate(asked):
+            folds = own if what is None or what.folds is None else what.folds
             test = known[folds[known] == k]
             if not len(test) or (folds[known] == k).all():
                 raise NotTestable("the rows cannot be divided")
             arms[arm][test] = ground.answers(what, known[folds[known] != k], test, k)
             timer.step()
         done += 1
-    answered = ~np.isnan(arms.reshape(2, len(ground.table), -1)).any((0, 2))
+    answered = ~np.isnan(arms.reshape(len(asked), len(ground.table), -1)).any((0, 2))
     rows = np.flatnonzero(answered)
     if len(rows) < LEAST // 2 or (ground.classes and len(np.unique(ground.truth[rows])) < 2):
         raise NotTestable("the time was too short to answer enough rows; give a larger budget=")
@@ -209,11 +216,34 @@ def _compare(ground: Ground, remedy: Remedy, deadline: float) -> Trial:
 
 
 def _verdict(ground: Ground, remedy: Remedy, arms: FloatArray, rows: Ints, folds: Ints, done: int) -> Trial:
+    before, after, low, high = _gained(ground, arms[0], arms[1], rows, folds)
+    passed = low > 0 if remedy.rises else high < 0
+    name = "AUC" if ground.classes else "R²"
+    lead = (
+        f"{remedy.words[:1].upper()}{remedy.words[1:]} {'raises' if after > before else 'lowers'} {name} from {before:.3f} to {after:.3f}"
+    )
+    words = f"{lead} [{low:+.3f}, {high:+.3f}]: {remedy.found if passed else remedy.none}."
+    settings = {"finding": ground.finding.kind, "folds": done, "model": str(getattr(ground.refit, "name", type(ground.refit).__name__))}
+    record = RunRecord("effect", settings, ground.seed, ground.table.fingerprint())
+    details = {
+        "before": before, "after": after, "metric": ground.metric, "rows": len(rows), "fits": len(arms) * done, "remedy": remedy.words,
+    }  # fmt: skip
+    if remedy.beside is not None:
+        _, other, least, most = _gained(ground, arms[0], arms[2], rows, folds)
+        words += f" {remedy.beside.words[:1].upper()}{remedy.beside.words[1:]} instead: {name} {other:.3f} [{least:+.3f}, {most:+.3f}]"
+        words += f": {remedy.beside.found if least > 0 else remedy.beside.none}."
+        details["beside"] = {"remedy": remedy.beside.words, "after": other, "change": other - before, "interval": [least, most]}
+    verdict = "pass" if passed else "fail"
+    return Trial("effect", after - before, (low, high), 0.0, verdict, words, record, ground.finding.kind, details)
+
+
+def _gained(ground: Ground, one: FloatArray, two: FloatArray, rows: Ints, folds: Ints) -> tuple[float, float, float, float]:
+    """Return (score of the answers ``one``, score of ``two``, ends of the 95 % interval of what is gained) on the same rows."""
     truth = ground.truth[rows].astype(np.int64) if ground.classes else ground.truth[rows]
     seed = integer(ground.seed, "paired") % 2**31
 
     def scored(at: Any) -> tuple[Scores, Scores]:
-        before, after = (score(ground.task, truth[at], a[at], n_boot=BOOT, seed=seed) for a in arms)
+        before, after = (score(ground.task, truth[at], a[at], n_boot=BOOT, seed=seed) for a in (one, two))
         return before, after
 
     before, after = scored(slice(None))
@@ -227,13 +257,4 @@ def _verdict(ground: Ground, remedy: Remedy, arms: FloatArray, rows: Ints, folds
     spread = float(np.nanstd(own, ddof=1) / np.sqrt(len(own))) if len(own) > 1 else 0.0
     error = 1.96 * max(float(half), spread)
     low, high = min(gain.low, gain.value - error), max(gain.high, gain.value + error)
-    passed = low > 0 if remedy.rises else high < 0
-    one, two = before.point[ground.metric], after.point[ground.metric]
-    name = "AUC" if ground.classes else "R²"
-    moved = "raises" if gain.value > 0 else "lowers"
-    lead = f"{remedy.words[:1].upper()}{remedy.words[1:]} {moved} {name} from {one:.3f} to {two:.3f} [{low:+.3f}, {high:+.3f}]"
-    words = f"{lead}: {remedy.found}." if passed else f"{lead}: {remedy.none}."
-    settings = {"finding": ground.finding.kind, "folds": done, "model": str(getattr(ground.refit, "name", type(ground.refit).__name__))}
-    record = RunRecord("effect", settings, ground.seed, ground.table.fingerprint())
-    details = {"before": one, "after": two, "metric": ground.metric, "rows": len(rows), "fits": 2 * done, "remedy": remedy.words}
-    return Trial("effect", gain.value, (low, high), 0.0, "pass" if passed else "fail", words, record, ground.finding.kind, details)
+    return before.point[ground.metric], after.point[ground.metric], low, high

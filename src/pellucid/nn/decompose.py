@@ -8,8 +8,9 @@ there for learning only.
 
 # NOTE[DIFF] The source learns from the sum of both parts and answers by one of them, so nothing asks the free part to answer well alone.
 Here half the loss is that of the sum, half that of the free part. The aware part is centred over the batch, so that leaving it out
-moves no answer on average. The free part has four numbers, and adversaries read them whitened: among hundreds of numbers faint
-traces of an attribute stay that no adversary finds while it trains and every later one does. The adversary's share grows along the first
+moves no answer on average. The free part varies in as few directions as the answer needs, one for two classes or a number, and
+adversaries read it whitened: among many numbers faint traces of an attribute stay that no adversary finds while it trains and every later
+one does. The adversary's share grows along the first
 quarter of the fit (Ganin and others 2016, arXiv:1505.07818), and its loss counts every level alike, so that the largest group does not hide
 the others. A batch's free parts are also pressed to have the same distribution in every level, by the criterion that the best adversary
 among smooth functions would reach (Gretton and others 2005, doi:10.1007/11564089_7): a trained adversary lags behind a state that runs
@@ -43,17 +44,19 @@ class Parted(NamedTuple):
 class Narrowed(nn.Module):
     """A backbone whose hidden state (N, K, H) is narrowed to a few numbers (N, 1, M), the mean of what its members have to say.
 
-    Members apart would each keep traces of their own, which tell together what none tells alone.
+    Members apart would each keep traces of their own, which tell together what none tells alone. The M numbers move in R directions only,
+    so that the rest of their space is left to the bias-aware part.
 
     Parameters
     ----------
-    inner : the backbone. members, width : K, H. narrow : M.
+    inner : the backbone. members, width : K, H. narrow : R.
     """
 
     def __init__(self, inner: nn.Module, members: int, width: int, narrow: int = NARROW) -> None:
         super().__init__()
-        self.inner, self.members, self.width = inner, 1, narrow
+        self.inner, self.members, self.width = inner, 1, max(NARROW, narrow + 1)
         self.matrix = nn.Parameter(torch.empty(members, width, narrow).uniform_(-(width**-0.5), width**-0.5))
+        self.turn = nn.Parameter(torch.empty(narrow, self.width).normal_(0.0, self.width**-0.5))
         self.additive, self.stackable = (bool(getattr(inner, name, False)) for name in ("additive", "stackable"))
         self.penalised = bool(getattr(inner, "penalised", False))
 
@@ -75,7 +78,8 @@ class Narrowed(nn.Module):
     def _narrow(self, out: Any) -> Any:
         hidden, *parts = out if isinstance(out, tuple) else (out,)
         wide = hidden if hidden.ndim == 3 else hidden[:, None]
-        narrow = torch.einsum("nkh,khm->nm", wide, self.matrix.to(wide.dtype))[:, None] / wide.shape[1]
+        few = torch.einsum("nkh,khr->nr", wide, self.matrix.to(wide.dtype)) / wide.shape[1]
+        narrow = (few @ self.turn.to(wide.dtype))[:, None]
         return (narrow, *parts) if parts else narrow
 
 
@@ -96,7 +100,7 @@ class Decomposition(nn.Module):
 
     def __init__(
         self, tokens: int, width: int, levels: Sequence[int], *, adversary: float = 0.3, orthogonal: float = 1.0,
-        dependence: float = 5.0,
+        dependence: float = 2.0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.levels, self.weights = tuple(levels), (adversary, orthogonal, dependence)

@@ -11,7 +11,7 @@ _AT = "pellucid.evaluate.remedies"
 
 
 def _line(name: str, file: str, summary: str) -> Entry:
-    cost = "up to 6 fits, three folds with and without the remedy"
+    cost = "up to 6 fits, three folds with and without the remedy" + (", and 3 with the likely labels" if name == "label errors" else "")
     return Entry(name, "remedy", f"{_AT}.{file}:remedy", summary, question="data", needs=("labels",), cost=cost, source="own")
 
 
@@ -21,7 +21,7 @@ ENTRIES: tuple[Entry, ...] = (
     _line("constants", "columns", "Leave the column out: is anything lost?"),
     _line("duplicates", "copies", "Keep copies in one part: does the score fall?"),
     _line("near duplicates", "copies", "Keep near copies in one part: does the score fall?"),
-    _line("label errors", "labels", "Learn without the doubted labels: does the score rise?"),
+    _line("label errors", "labels", "Learn without the doubted labels, or with the likely ones: does the score rise?"),
     _line("training rows", "labels", "Learn without these rows: does the score rise?"),
     _line("values", "cells", "Correct the cells: does the score rise?"),
     _line("slips", "cells", "Move the decimal points back: does the score rise?"),

@@ -204,6 +204,7 @@ class ReportData:
     fit_seconds : wall seconds of the fit.
     history : one mapping per evaluation during training (``step``, ``train_loss``, ``score``), possibly thinned.
     scores : scores on test rows, the main one first.
+    parted : what a model that should not tell some columns gives away of them, and what that costs, in sentences; empty for others.
     groups : scores of groups (``Score.of`` names the group), same metric as ``scores[0]`` or ``"coverage"``.
     leaderboard : models compared on the same rows, or None.
     linear, trees : names in ``leaderboard`` of the linear model and of boosted trees.
@@ -260,6 +261,7 @@ class ReportData:
     history: Sequence[Mapping[str, Any]] = ()
     scores: tuple[Score, ...] = ()
     groups: tuple[Score, ...] = ()
+    parted: tuple[str, ...] = ()
     leaderboard: Leaderboard | None = None
     linear: str = "linear"
     trees: tuple[str, ...] = ("hist_gb", "lightgbm", "xgboost", "catboost")

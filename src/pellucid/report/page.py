@@ -301,6 +301,7 @@ def context(data: ReportData) -> dict[str, Any]:
         "ladder": ladder(data),
         "scores": [_score_line(s) for s in data.scores],
         "groups": [_score_line(s) for s in _with_whole(data)],
+        "parted": [w.clean(s, 600) for s in data.parted],
         "coverage": None if data.coverage is None else _score_line(data.coverage),
         "set_size": None if data.set_size is None else _score_line(data.set_size),
         "guarantee": [] if data.prediction is None else [w.clean(g, 300) for g in data.prediction.guarantee],

@@ -227,6 +227,8 @@ def _notes(data: ReportData, e: Explanation, i: int, named: list[str]) -> list[s
             f"Less familiar than {percent(1 - float(p.familiarity[i]) / 100)} of training rows"
             f"{f'; oddest cell: {clean(odd, 60)}' if odd else ''}."
         )
+    if p is not None and p.broken_rule is not None and p.broken_rule[i] and p.broken_rule[i] not in (p.reason[i] if p.reason else ""):
+        out.append(f"It {clean(p.broken_rule[i], 200)}.")
     if p is not None and p.low is not None and p.low.ndim == 1 and not math.isfinite(float(p.low[i])):
         out.append("The interval has no end: too few certified rows for the promised level.")
     out += [f"Named in a finding: {kind}." for kind in dict.fromkeys(named)]

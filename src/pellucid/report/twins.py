@@ -61,6 +61,8 @@ def _body(data: ReportData, verdict: Verdict) -> Iterator[str]:
     if len(data.scores) > 1 or data.groups:
         yield from ("", "Further figures")
         yield from (f"  {label(s.metric)}, {clean(s.of)}: {score_text(s)}" for s in (*data.scores[1:], *data.groups))
+    if data.parted:
+        yield from ("", "What the answers give away", *(f"  {clean(s, 600)}" for s in data.parted))
     yield from ("", f"Findings ({len(data.findings)})")
     for f in gravest(data):
         rows = f"; rows {position_list(f.rows, 8)}" if len(f.rows) else ""

@@ -34,6 +34,8 @@ class Prediction(Result):
     doubt : (N,) one figure to rank rows by: the chance that the label is wrong, or the size of the error to expect, in the target's unit;
         None where unknown.
     guarantee : what is promised of sets or intervals, and for whom it is not, in words.
+    broken_rule : N texts that name the rules between columns which the row breaks though the training rows keep them, with its cells (empty
+        where it keeps them all); None where no rules are kept.
     samples : (N, K, O) the members' own answers before calibration, where they were asked for.
     """
 
@@ -55,6 +57,7 @@ class Prediction(Result):
     doubt: FloatArray | None = None
     guarantee: tuple[str, ...] = ()
     samples: FloatArray | None = None
+    broken_rule: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.point)
@@ -70,7 +73,7 @@ class Prediction(Result):
             out |= {f"p_{c}": self.probabilities[:, j] for j, c in enumerate(self.classes)}
         if self.set is not None:
             out["set"] = [" | ".join(map(str, s)) for s in self.set]
-        for name in ("low", "high", "aleatoric", "epistemic", "doubt", "familiarity", "odd_column", "refused", "reason"):
+        for name in ("low", "high", "aleatoric", "epistemic", "doubt", "familiarity", "odd_column", "broken_rule", "refused", "reason"):
             value = getattr(self, name)
             if value is not None and np.ndim(value) == 2:
                 out |= {f"{name}_{j}": value[:, j] for j in range(value.shape[1])}

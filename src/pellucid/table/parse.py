@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["NULL_WORDS", "decide_decimal", "distinct_texts", "guess_date_format", "is_null_word", "to_numbers", "to_seconds"]
+__all__ = ["NULL_WORDS", "date_forms", "decide_decimal", "distinct_texts", "guess_date_format", "is_null_word", "to_numbers", "to_seconds"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -264,6 +264,31 @@ def _one_form(sample: list[str]) -> str | None:
         if _share(sample, whole) >= 0.95:
             return whole
     return None
+
+
+def date_forms(texts: list[str]) -> dict[str, list[str]]:
+    """Return by ``strptime`` format the texts that are dates of it, the most frequent format first; what is no date is left out.
+
+    Examples
+    --------
+    >>> {form: len(found) for form, found in date_forms(["2020-01-31", "2020-02-29", "31.01.2020", "later"]).items()}
+    {'%Y-%m-%d': 2, '%d.%m.%Y': 1}
+    """
+    groups: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
+    for text in texts:
+        for shape, form in _SHAPES:
+            m = shape.match(text)
+            rest = _time_form(text[m.end() :]) if m else None
+            if m and rest is not None:
+                sep = re.search(r"[ \-/]", m[0])
+                groups.setdefault((form, sep[0] if sep else "", rest), []).append((text, m[0]))
+                break
+    out: dict[str, list[str]] = {}
+    for (form, blank, time), found in groups.items():
+        whole = _day_first(form, [day for _, day in found]).replace("{sep}", blank) + time
+        seconds = _seconds_of([text for text, _ in found], whole)
+        out.setdefault(whole, []).extend(text for (text, _), s in zip(found, seconds) if s == s)
+    return dict(sorted(((f, t) for f, t in out.items() if t), key=lambda item: -len(item[1])))
 
 
 def _time_form(rest: str) -> str | None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pellucid.random import integer, stream
 
-__all__ = ["probe"]
+__all__ = ["price", "probe"]
 
 FEWEST = 30
 WIDEST = 32
@@ -47,6 +47,37 @@ def probe(states: npt.NDArray[np.float64], codes: npt.NDArray[np.int64], seed: i
     found = [_judged(model, reduced, y, half, seed) for model in ("linear", "trees")]
     best = max(found, key=lambda f: f["auc"])
     return best | {"rows": float(len(rows))}
+
+
+def price(both: npt.NDArray[np.float64], free: npt.NDArray[np.float64], truth: npt.NDArray[Any], seed: int = 0) -> dict[str, Any]:
+    """Return what answers lose by leaving out a part, on rows that neither learned from.
+
+    Parameters
+    ----------
+    both, free : (n, O) answers with and without it. truth : (n,) class numbers, or (n, O) numbers.
+
+    Returns
+    -------
+    ``metric`` (``"AUC"``, of one class against the others where there are more than two, or ``"R²"``), ``both``, ``free``, ``difference``
+    with ``low`` and ``high`` (95 %, resampled rows), ``rows``. NaN where the rows have one class or number only.
+    """
+    of_classes = truth.ndim == 1
+    draw = stream(seed, "price")
+
+    def scored(answers: npt.NDArray[np.float64], rows: Any) -> float:
+        if of_classes:
+            return _area(answers[rows], truth[rows])
+        y = truth[rows]
+        spread = ((y - y.mean(0)) ** 2).sum(0)
+        return float(np.mean(1 - ((y - answers[rows]) ** 2).sum(0) / np.where(spread > 0, spread, np.nan)))
+
+    n = len(truth)
+    draws = [draw.integers(0, n, n) for _ in range(DRAWS if n else 0)]
+    gains = [scored(free, rows) - scored(both, rows) for rows in draws]
+    low, high = np.nanquantile(gains, [0.025, 0.975]) if n and np.isfinite(gains).any() else (np.nan, np.nan)
+    first, second = (scored(a, slice(None)) if n else np.nan for a in (both, free))
+    told = {"both": first, "free": second, "difference": second - first, "low": float(low), "high": float(high), "rows": float(n)}
+    return {"metric": "AUC" if of_classes else "R²", **told}
 
 
 def _rows(codes: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:

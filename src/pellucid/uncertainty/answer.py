@@ -15,11 +15,12 @@ from pellucid.results import Prediction, RunRecord
 from pellucid.table import Table, apply_schema
 from pellucid.training.conformal import conformal_rank
 from pellucid.training.groupings import labels_of
+from pellucid.training.rules import broken_rules
 from pellucid.uncertainty.adaptive import penalised_sets
 from pellucid.uncertainty.adaptive import sets as adaptive_sets
 from pellucid.uncertainty.certainty import Certainty
 from pellucid.uncertainty.conformal import class_sets, intervals, is_unbounded, noise_variance, promises
-from pellucid.uncertainty.familiarity import STRICT, alarm_words, familiar, refusals, strange
+from pellucid.uncertainty.familiarity import KEPT, STRICT, alarm_words, familiar, refusals, strange
 from pellucid.uncertainty.normalised import intervals as normalised_intervals
 from pellucid.uncertainty.quantile import intervals as quantile_intervals
 from pellucid.uncertainty.risk import refused_by_doubt
@@ -75,7 +76,11 @@ def ask(
     percent, odd, alarms = _familiar(model, predictor, certainty, familiarity, table)
     doubtful, rule = refused_by_doubt(held, parts["doubt"], predictor.task, refuse_above, max_risk, tolerance)
     unbounded = is_unbounded(certainty, level)
-    refused, reason = refusals(len(table), level, parts.pop("sets", None), parts.pop("nothing", None), unbounded, percent, odd, doubtful)
+    rules = model.rules() if hasattr(model, "rules") else ()
+    broken, strict = broken_rules(rules, table, KEPT) if rules else (None, None)
+    refused, reason = refusals(
+        len(table), level, parts.pop("sets", None), parts.pop("nothing", None), unbounded, percent, odd, doubtful, strict
+    )  # fmt: skip
     fits = conformals_of(certainty, held, score) if certainty.conformals else ()
     guarantee = promises(certainty, level, group, fits, shares)
     caveats = [*guarantee, *rule, RAW, *([ONE] if members.shape[1] < 2 and said is None else []), *told(members), *alarms]
@@ -91,6 +96,7 @@ def ask(
     record = RunRecord("uncertainty", settings, None, table.fingerprint(), time.perf_counter() - started, len(table), tuple(caveats))
     return Prediction(
         level=level, record=record, familiarity=percent, odd_column=odd, refused=refused, reason=reason, index=table.index,
+        broken_rule=broken,
         guarantee=(*guarantee, *rule), samples=members if samples else None, **parts,
     )  # fmt: skip
 

@@ -13,12 +13,14 @@ from pellucid.table import Table
 from pellucid.training.familiarity import Familiarity, odd_columns
 from pellucid.training.strangeness import SCORE, cell_strangeness, false_alarms, place
 
-__all__ = ["STRICT", "alarm_words", "familiar", "refusals", "strange"]
+__all__ = ["KEPT", "STRICT", "alarm_words", "familiar", "refusals", "strange"]
 
 BoolArray = npt.NDArray[np.bool_]
 STRANGE = 1.0
 STRICT = 0.99
 ODD = 10.0
+KEPT = 0.999
+"""An answer is withheld where a row breaks a rule that so many training rows keep; rules that more of them broke are named all the same."""
 
 
 def familiar(fitted: Familiarity, table: Table) -> tuple[FloatArray, tuple[str | None, ...]]:
@@ -78,12 +80,15 @@ def refusals(
     percent: FloatArray | None,
     odd: tuple[str | None, ...] | None,
     doubtful: tuple[BoolArray, str] | None = None,
+    broken: tuple[str, ...] | None = None,
 ) -> tuple[BoolArray, tuple[str, ...]]:
-    """Return (refused (N,), N reasons): no class fits, every class fits, nothing is bounded, or stranger than 99 of 100 training rows.
+    """Return (refused (N,), N reasons): no class fits, every class fits, nothing is bounded, stranger than 99 of 100 training rows, or a
+    rule is broken that training rows keep.
 
     ``sets`` (N, O) at ``level`` and ``nothing`` (N,), where no class fits even at 99 %, for classes; None for numbers. An empty set at a
     lower level is no reason: a model that is right more often than ``level`` must leave some sets empty to keep its promise.
     ``percent``, ``odd`` as from :func:`familiar`, None where unknown. ``doubtful``: rows (N,) beyond the doubt that was allowed, and why.
+    ``broken``: N texts that name the rules a row breaks, empty where there are none.
     """
     reasons = np.full(n, "", object)
 
@@ -104,4 +109,7 @@ def refusals(
         for name in dict.fromkeys(columns[unlike]):
             where = f", most of all in '{name}'" if name else ""
             add(np.logical_and(unlike, columns == name), f"stranger than 99 of 100 training rows{where}")
-    return reasons != "", tuple(reasons.tolist())
+    said = np.array(broken if broken is not None else [""] * n, object)
+    for text in dict.fromkeys(said[said != ""]):
+        add(np.asarray(said == text, bool), text)
+    return np.asarray(reasons != "", bool), tuple(reasons.tolist())
