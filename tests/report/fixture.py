@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
-
 from made_changes import changes
 
 from pellucid.report.facts import Calibration, ColumnFact, MissingPattern, ReportData, Score

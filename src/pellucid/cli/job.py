@@ -58,7 +58,7 @@ PRECISION = 0.01
 
 @dataclass(frozen=True)
 class Budgets:
-    """Seconds for what could go on for ever: the main explanation, each other one, the trials of each, each further answer, learning curves."""
+    """Seconds for what could go on for ever: explanations, trials, further answers, learning curves."""
 
     main: float
     other: float
