@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
+from made_changes import changes
 
 from pellucid.report.facts import Calibration, ColumnFact, MissingPattern, ReportData, Score
 from pellucid.results import Explanation, Finding, Importance, Leaderboard, Prediction, RunRecord, Trial
@@ -326,6 +327,7 @@ def classification(fail: str = "", n: int = 120) -> ReportData:
         created="2025-01-02 03:04",
         caveats=("Marginal fill asks the model about combinations of cells that may not occur.",),
         unknown=("How the model does on class 'Never-worked': 3 rows, 20 would be needed.",),
+        **changes(SCRIPT, IMAGE),
     )
 
 

@@ -13,6 +13,8 @@ from pellucid.results import (
     Curve,
     Decision,
     Explanation,
+    FactorGeometry,
+    FeatureComplexity,
     FoundRows,
     HeadImportance,
     Heads,
@@ -202,6 +204,25 @@ def layer_probes() -> LayerProbes:
     )  # fmt: skip
 
 
+def factor_geometry() -> FactorGeometry:
+    rng = np.random.default_rng(0)
+    one, overlap = rng.random((2, 4)), rng.random((4, 4))
+    return FactorGeometry(
+        ("tokens", f"last {BAD}"), NAMES, one, one / 10, one, one / 10, one / one.sum(1, keepdims=True), overlap, f"apart {BAD}",
+        "factor_geometry", record("f"),
+    )  # fmt: skip
+
+
+def feature_complexity() -> FeatureComplexity:
+    rng = np.random.default_rng(0)
+    one, two = rng.random(3), rng.random((2, 3))
+    return FeatureComplexity(
+        ("direction 1", BAD, "sum"), ("direction", "feature", "feature"), ("tokens", f"last {BAD}"), two, two / 10, one, one / 10, one,
+        np.array([0.4, np.nan, np.nan]), np.array([0.5, 1.0]), np.sort(two, 0), np.array([0.5, np.nan, 1.0]), f"simple {BAD}",
+        "feature_complexity", record("c"),
+    )  # fmt: skip
+
+
 def resemblance() -> Resemblance:
     rng = np.random.default_rng(0)
     falls = rng.random((N, 2, 4))
@@ -327,7 +348,8 @@ def everything() -> list[object]:
     return [
         explanation(), importance(), importance().seats(30), importances(), interactions(), rashomon(), curve(), rules(),
         words(), heads(), head_importance(), attention(),
-        unit_maps(), unit_maps(levels=True), neighbours(), resemblance(), clusters(), layer_probes(), actions(), found(),
+        unit_maps(), unit_maps(levels=True), neighbours(), resemblance(), clusters(), layer_probes(), factor_geometry(),
+        feature_complexity(), actions(), found(),
         inquiry(), selection(), selection(rows=True),
         decision(), coverage(), silence(), watch(), next_rows(),
     ]  # fmt: skip

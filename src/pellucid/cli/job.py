@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.cli.changed import Changed, ask_changed
 from pellucid.cli.further import Further, ask_further, columns_of
 from pellucid.cli.keep import Stages
 from pellucid.cli.models import estimator_for, task_of, work_folder
@@ -57,17 +58,18 @@ PRECISION = 0.01
 
 @dataclass(frozen=True)
 class Budgets:
-    """Seconds for what could go on for ever: the main explanation, each other one, the trials of each, each further answer."""
+    """Seconds for what could go on for ever: explanations, trials, further answers, learning curves."""
 
     main: float
     other: float
     trials: float
     further: float = 5.0
+    learning: float = 0.0
 
     @classmethod
     def of(cls, quick: bool) -> Budgets:
         """Return the budgets of a first page, or of a full one."""
-        return cls(8.0, 4.0, 5.0, 1.5) if quick else cls(45.0, 15.0, 60.0, 10.0)
+        return cls(8.0, 4.0, 5.0, 1.5) if quick else cls(45.0, 15.0, 60.0, 10.0, 20.0)
 
 
 def report(
@@ -84,6 +86,8 @@ def report(
     backbone: Any = "auto",
     time_limit: float | None = None,
     want: Any = None,
+    against: Any = None,
+    fill: Any = None,
     progress: Progress | None = None,
     title: str = "",
     name: str = "",
@@ -106,6 +110,9 @@ def report(
     backbone, time_limit : of the model that is fitted; seconds.
     want : the wanted answer where the table has rules of what a person may change: a class, or a condition such as ``">= 3.5"``; None takes
         the class answered least often.
+    against : an older table (Table, frame or path): what has changed since then, and with a model what that cost. Without it, rows given as
+        ``test`` are compared with the table.
+    fill : rule by which the model that is fitted fills missing cells; None learns them as a state.
     progress : told the name of each stage as it begins.
     title, name, command, caveats : heading of the page, name of the source, the call that replays it, what the reader should know first.
 
@@ -127,7 +134,8 @@ def report(
     target = target or target_of(model)
     table = _read(source, target, types)
     held = None if test is None else _read(test, target or table.target, types)
-    job = Job(table, held, model, quick, seed, backbone, time_limit, out, title, name, command, tuple(caveats), want)
+    older = None if against is None else _read(against, None, types)
+    job = Job(table, held, model, quick, seed, backbone, time_limit, out, title, name, command, tuple(caveats), want, older, fill)
     _plan(say, job)
     with work_folder(out, resume) as folder:
         data = job.run(Stages(folder, job.key(), say), folder)
@@ -168,10 +176,10 @@ def _plan(say: Any, job: Job) -> None:
     fit = min(job.time_limit or FIT_SECONDS, 4 + n * 0.0035) if not job.quick else 3 + n * 2e-4
     if job.model is not None:
         fit = 0.1
-    seconds = {"looking for faults": 2 + n * 3e-4}
+    seconds = {"looking for faults": 2 + n * 3e-4, "what changed": 2 + n * 1e-4}
     if job.table.target is not None or job.model is not None:
         seconds |= {"fitting": fit, "comparing models": 4 + n * 4e-4, "explaining": b.main / 2, "explaining in other ways": b.other * 1.5}
-        seconds |= {"asking further": 3 * b.further}
+        seconds |= {"asking further": 3 * b.further, "what changed": 3 + n * 1e-4 + b.learning}
         seconds |= {"looking from above": 4.0 if job.quick else 40.0}
         seconds |= {"trying the explanations": b.trials * 3, "how certain": 4.0}
     say.plan.update(seconds | {"writing the page": 2.0})
@@ -194,6 +202,8 @@ class Job:
     command: str = ""
     caveats: tuple[str, ...] = ()
     want: Any = None
+    against: Table | None = None
+    fill: Any = None
 
     def key(self) -> dict[str, Any]:
         """Return what the finished stages depend on."""
@@ -205,8 +215,9 @@ class Job:
             "target": self.table.target,
             "schema": self.table.schema.to_dict(),
             "test": None if self.test is None else self.test.fingerprint(),
+            "against": None if self.against is None else self.against.fingerprint(),
             "model": given,
-            "settings": [self.quick, self.seed, str(self.backbone), self.time_limit, str(self.want)],
+            "settings": [self.quick, self.seed, str(self.backbone), self.time_limit, str(self.want), str(self.fill)],
             "version": version("pellucid"),
         }
 
@@ -214,8 +225,9 @@ class Job:
         """Return everything the page shows."""
         findings = stage("looking for faults", self._findings)
         if self.model is None and self.table.target is None:
+            told, untold = stage("what changed", lambda: self._changed(None))
             seen, unseen = stage("looking from above", lambda: look(self.table, None, findings, None, True, self.seed, self.quick))
-            return self._assembled(stage, findings, {"seen": seen, "unknown": unseen})
+            return self._assembled(stage, findings, {"seen": seen, "unknown": (*untold, *unseen)} | dict(told))
         subject = self._subject(stage, folder)
         if subject.ours:
             findings = [*findings, *stage("looking for unfamiliar rows", lambda: self._unfamiliar(subject))]
@@ -228,6 +240,7 @@ class Job:
         further, lost = stage("asking further", lambda: self._further(subject, rows, main, others))
         trials = stage("trying the explanations", lambda: self._trials(subject, rows, main, others))
         certain = stage("how certain", lambda: subject.certainty(rows, self.seed))
+        told, untold = stage("what changed", lambda: self._changed(subject))
         seen, unseen = stage(
             "looking from above", lambda: look(self.table, subject, findings, rows, self.test is None, self.seed, self.quick)
         )
@@ -240,10 +253,11 @@ class Job:
                 "importance": next((e for e in others if isinstance(e, Importance)), None),
                 "trials": tuple(trials),
                 "positions": subject.positions(rows),
-                "unknown": (*certain.get("unknown", ()), *(e for e in (main, *others) if isinstance(e, str)), *lost, *unseen),
+                "unknown": (*certain.get("unknown", ()), *(e for e in (main, *others) if isinstance(e, str)), *lost, *untold, *unseen),
                 "seen": seen,
             }
             | dict(further)
+            | dict(told)
         )
         return self._assembled(stage, findings, subject.facts() | parts)
 
@@ -283,6 +297,7 @@ class Job:
                 time_limit=self.time_limit or FIT_SECONDS,
                 random_state=self.seed,
                 verbose=0,
+                **({} if self.fill is None else {"fill": self.fill}),
             ).fit(train, resume=folder / "fit")
             try:
                 model.save(kept)
@@ -341,6 +356,10 @@ class Job:
         seconds = Budgets.of(self.quick).further
         moved = next((e for e in others if isinstance(e, Explanation) and e.method == "occlusion"), None)
         return ask_further(Further(subject, rows, columns_of(main, subject), seconds, self.seed, self.want, moved))
+
+    def _changed(self, subject: Subject | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+        seconds = Budgets.of(self.quick).learning
+        return ask_changed(Changed(self.table, subject, self.test, self.against, seconds, self.seed))
 
     def _trials(self, subject: Subject, rows: npt.NDArray[np.int64], main: Answer, others: Sequence[Answer]) -> list[Trial]:
         from pellucid.evaluate import trial
@@ -410,6 +429,8 @@ def _call(job: Job, source: str, target: str) -> str:
         source,
         *(["--target", target] if target else []),
         *(["--quick"] if job.quick else []),
+        *(["--against", Path(job.against.source).name] if job.against is not None and job.against.source else []),
+        *(["--fill", str(job.fill)] if isinstance(job.fill, str) else []),
         f"--seed {job.seed}",
     ]
     return " ".join(words)

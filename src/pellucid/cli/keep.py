@@ -35,22 +35,29 @@ KINDS: Mapping[str, type] = {
             results.Actions,
             results.AttentionMaps,
             results.Clusters,
+            results.CostOfShift,
             results.Curve,
             results.Explanation,
             results.Finding,
+            results.Gap,
+            results.GroupTable,
             results.HeadImportance,
             results.Importance,
             results.Interactions,
             results.Leaderboard,
+            results.LearningCurve,
             results.Map,
             results.Neighbours,
             results.Prediction,
+            results.Rate,
+            results.Repairs,
             results.Representatives,
             results.Rule,
             results.Rules,
             results.RunRecord,
             results.Scatter,
             results.Selection,
+            results.Shift,
             results.Trial,
             results.UnitMaps,
             results.Words,
@@ -128,7 +135,7 @@ def _pack(value: Any, arrays: Arrays) -> Any:
             return {"array": f"a{len(arrays) - 1}"}
         return {"objects": [_cell(v) for v in value.reshape(-1).tolist()], "shape": list(value.shape)}
     if isinstance(value, Mapping):
-        return {"mapping": [[_cell(k), _pack(v, arrays)] for k, v in value.items()]}
+        return {"mapping": [[_pack(k, arrays), _pack(v, arrays)] for k, v in value.items()]}
     if isinstance(value, list | tuple | set | frozenset):
         return [_pack(v, arrays) for v in value]
     return _cell(value)
@@ -160,4 +167,4 @@ def _unpack(value: Any, arrays: Arrays) -> Any:
         out = np.empty(len(value["objects"]), object)
         out[:] = value["objects"]
         return out.reshape(value["shape"])
-    return {k: _unpack(v, arrays) for k, v in value["mapping"]}
+    return {_unpack(k, arrays): _unpack(v, arrays) for k, v in value["mapping"]}

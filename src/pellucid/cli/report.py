@@ -32,6 +32,14 @@ def report(
     want: Annotated[
         str | None, typer.Option("--want", help="The wanted answer where the schema has rules of change: a class, or '>= 3.5'.")
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="An older table: what has changed since then, and what that cost the model.", show_default=False),
+    ] = None,
+    fill: Annotated[
+        str | None,
+        typer.Option("--fill", help="How the fitted model fills missing cells: median, knn ...; learned as a state without it."),
+    ] = None,
     schema: SchemaFile = None,
     types: Type = None,
     missing: Missing = None,
@@ -51,6 +59,7 @@ def report(
         bar("reading the table")
         table = read(data, target=target, schema=schema, types=types, missing=missing, units=units)
         held_out = None if test is None else read(test, types=types, missing=missing, schema=schema)
+        older = None if against is None else read(against, types=types, missing=missing, schema=schema)
         made = make(
             table,
             target=target,
@@ -63,6 +72,8 @@ def report(
             backbone=backbone,
             time_limit=time_limit,
             want=wanted(want),
+            against=older,
+            fill=fill,
             progress=bar,
         )
     finish(out, made, as_json=as_json, quiet=quiet)

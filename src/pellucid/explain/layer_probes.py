@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from pellucid.errors import ArgumentError, EmptyTableError, RequestError
+from pellucid.errors import EmptyTableError, RequestError
 from pellucid.explain import asked
 from pellucid.explain.question import Question
+from pellucid.explain.reading import FOLDS, Quantity, cells_of, components, levels_of, mapping, numbers_of, of_any, planted, predicted, r2
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.masker import Players
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.results import LayerProbes
 from pellucid.table import ColumnType, Table
-from pellucid.table.cells import level_text
 
 __all__ = ["explain", "variance_share"]
 
 Ints = npt.NDArray[np.int64]
 LEAST = 20
-FOLDS = 5
-WIDTH = 256
-"""Leading components of a layer that a probe reads: more than rows could settle."""
-LEVELS = 30
-BINS = 10
-ALPHAS = tuple(10.0**k for k in range(-2, 5))
-
-
-@dataclass(frozen=True)
-class _Quantity:
-    """Something to be read: marks (N, W) with NaN where unknown, levels or None, codes (N,) of its values or bins, its columns."""
-
-    name: str
-    kind: str
-    marks: FloatArray
-    levels: bool
-    codes: Ints
-    columns: tuple[str, ...] = ()
 
 
 def explain(question: Question) -> LayerProbes:
@@ -95,124 +74,45 @@ def explain(question: Question) -> LayerProbes:
 # ---------------------------------------------------------------- quantities
 
 
-def _quantities(question: Question, table: Table, at: Ints) -> list[_Quantity]:
+def _quantities(question: Question, table: Table, at: Ints) -> list[Quantity]:
     """Return the target where it is known, the columns that can be told, withheld columns and features."""
     view, n = question.view, len(question.table)
-    out: list[_Quantity] = []
+    out: list[Quantity] = []
     if question.y is not None:
-        labels = _cells(question.y, n, "y")[at]
-        out.append(_levels("(target)", "target", labels) if view.classes else _numbers("(target)", "target", labels.astype(float)))
+        labels = cells_of(question.y, n, "y")[at]
+        out.append(levels_of("(target)", "target", labels) if view.classes else numbers_of("(target)", "target", labels.astype(float)))
     for name in view.columns:
         kind = table.schema[name].type
         if kind in (ColumnType.NUMBER, ColumnType.DATE):
             values = table.numbers(name) if kind is ColumnType.NUMBER else table.seconds(name)
-            out.append(_numbers(name, "column", values, (name,)))
+            out.append(numbers_of(name, "column", values, (name,)))
         elif kind is not ColumnType.TEXT:
             codes, texts = table.levels(name)
-            out.append(_levels(name, "column", np.array([*texts, "missing"], object)[codes], (name,)))
-    for name, cells in _mapping(question, "withheld").items():
-        out.append(_of_any(str(name), "withheld", _cells(cells, n, name)[at]))
-    for name, given in _mapping(question, "features").items():
-        if not isinstance(given, tuple | list) or len(given) != 2:
-            raise ArgumentError("the option 'features' cannot be used", expected="name -> (columns, N values)", got=type(given).__name__)
-        columns = (given[0],) if isinstance(given[0], str) else tuple(given[0])
-        if unknown := [c for c in columns if c not in view.columns]:
-            raise RequestError(f"the feature {name!r} names a column {unknown[0]!r} that the model does not read")
-        out.append(_of_any(str(name), "feature", _cells(given[1], n, name)[at], columns))
+            out.append(levels_of(name, "column", np.array([*texts, "missing"], object)[codes], (name,)))
+    for name, cells in mapping(question, "withheld").items():
+        out.append(of_any(str(name), "withheld", cells_of(cells, n, name)[at]))
+    out += planted(question, at)
     return [q for q in out if len(np.unique(q.codes)) > 1]
-
-
-def _mapping(question: Question, option: str) -> Mapping[Any, Any]:
-    given: Any = question.options[option]
-    if given is not None and not hasattr(given, "items"):
-        raise ArgumentError(f"the option {option!r} cannot be used", expected="a mapping of names", got=type(given).__name__)
-    return given or {}
-
-
-def _cells(values: Any, n: int, name: Any) -> npt.NDArray[Any]:
-    cells = np.asarray(values)
-    if cells.shape != (n,):
-        raise RequestError(f"{name!r} does not fit the rows", expected=f"{n} cells", got=f"shape {cells.shape}")
-    return cells
-
-
-def _of_any(name: str, kind: str, cells: npt.NDArray[Any], columns: tuple[str, ...] = ()) -> _Quantity:
-    is_number = cells.dtype.kind in "iuf" and len(np.unique(cells)) > 2
-    return _numbers(name, kind, cells.astype(float), columns) if is_number else _levels(name, kind, cells, columns)
-
-
-def _numbers(name: str, kind: str, values: FloatArray, columns: tuple[str, ...] = ()) -> _Quantity:
-    """Return a number by its ranks on the line from -1 to 1: a probe is not led by a few large ones. Its codes are bins."""
-    known = ~np.isnan(values)
-    rank = pd.Series(values).rank().to_numpy()
-    scaled = 2 * (rank - 0.5) / max(int(known.sum()), 1) - 1
-    bins = np.floor((np.nan_to_num(scaled) + 1) / 2 * BINS).clip(0, BINS - 1)
-    codes = np.unique(np.where(known, bins, -1), return_inverse=True)[1]
-    return _Quantity(name, kind, scaled[:, None], False, codes.astype(np.int64), columns)
-
-
-def _levels(name: str, kind: str, cells: npt.NDArray[Any], columns: tuple[str, ...] = ()) -> _Quantity:
-    """Return levels by their marks; beyond 30 the rarer ones share one."""
-    texts = np.array([level_text(v) for v in cells.tolist()], object).astype(str)
-    names, codes, count = np.unique(texts, return_inverse=True, return_counts=True)
-    order = np.argsort(-count, kind="stable")
-    place = np.full(len(names), min(LEVELS, len(names) - 1))
-    place[order[:LEVELS]] = np.arange(min(LEVELS, len(names)))
-    codes = place[codes]
-    return _Quantity(name, kind, np.eye(int(codes.max()) + 1)[codes], True, codes.astype(np.int64), columns)
 
 
 # ---------------------------------------------------------------- probes
 
 
-def _probe(states: FloatArray, things: Sequence[_Quantity], fold: Ints, shuffle: Ints) -> tuple[FloatArray, ...]:
+def _probe(states: FloatArray, things: Sequence[Quantity], fold: Ints, shuffle: Ints) -> tuple[FloatArray, ...]:
     """Return (readable, error, null, accuracy, variance), each (Q,), of one layer."""
-    x = _components(states)
+    x = components(states)
     width = [q.marks.shape[1] for q in things]
     goal = np.concatenate([q.marks for q in things], 1)
-    told, told_null = (_predicted(x, g, fold) for g in (goal, goal[shuffle]))
+    told, told_null = (predicted(x, g, fold) for g in (goal, goal[shuffle]))
     ends = np.cumsum([0, *width])
     out = np.full((5, len(things)), np.nan)
     for k, q in enumerate(things):
         cut = slice(ends[k], ends[k + 1])
-        out[0, k], out[1, k] = _r2(q.marks, told[:, cut])
-        out[2, k] = _r2(q.marks[shuffle], told_null[:, cut])[0]
+        out[0, k], out[1, k] = r2(q.marks, told[:, cut])
+        out[2, k] = r2(q.marks[shuffle], told_null[:, cut])[0]
         out[3, k] = (told[:, cut].argmax(1) == q.codes).mean() if q.levels else np.nan
         out[4, k] = variance_share(states, q.codes)
     return tuple(out)
-
-
-def _components(states: FloatArray) -> FloatArray:
-    """Return the leading components of a layer, (N, F), scaled together."""
-    x = states - states.mean(0)
-    if x.shape[1] > WIDTH:
-        u, s, _ = np.linalg.svd(x, full_matrices=False)
-        x = u[:, :WIDTH] * s[:WIDTH]
-    spread = x.std(0)
-    return np.asarray(x / max(float(np.sqrt(np.square(spread).mean())), 1e-12))
-
-
-def _predicted(x: FloatArray, goal: FloatArray, fold: Ints) -> FloatArray:
-    """Return what linear models of the other folds say of each row, (N, W); unknown cells are learned as the mean."""
-    from sklearn.linear_model import RidgeCV
-
-    out = np.empty_like(goal)
-    for k in range(FOLDS):
-        train = fold != k
-        part = goal[train]
-        filled = np.where(np.isnan(part), np.nanmean(part, 0), part)
-        model = RidgeCV(alphas=ALPHAS, alpha_per_target=filled.shape[1] > 1).fit(x[train], filled)
-        out[~train] = model.predict(x[~train]).reshape(-1, goal.shape[1])
-    return out
-
-
-def _r2(truth: FloatArray, told: FloatArray) -> tuple[float, float]:
-    """Return (R^2 over all marks together, standard error over rows), rows that are not known left out."""
-    known = ~np.isnan(truth).any(1)
-    miss = np.square(truth[known] - told[known]).sum(1)
-    total = np.square(truth[known] - truth[known].mean(0)).sum(1)
-    r2 = 1 - miss.mean() / max(total.mean(), 1e-300)
-    return float(r2), float((miss - (1 - r2) * total).std() / max(total.mean(), 1e-300) / np.sqrt(max(len(miss), 1)))
 
 
 def variance_share(states: FloatArray, codes: Ints) -> float:
@@ -236,7 +136,7 @@ def variance_share(states: FloatArray, codes: Ints) -> float:
 # ---------------------------------------------------------------- effects
 
 
-def _effects(question: Question, table: Table, things: Sequence[_Quantity]) -> tuple[FloatArray, FloatArray]:
+def _effects(question: Question, table: Table, things: Sequence[Quantity]) -> tuple[FloatArray, FloatArray]:
     """Return (effect, standard error), each (Q,): half the mean square change of the answer by its variance, outputs together."""
     view, n = question.view, len(table)
     engine = CoalitionEngine(view, table, table, Players.of(view.columns))

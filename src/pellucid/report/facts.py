@@ -24,16 +24,20 @@ from pellucid.results import (
     Curve,
     Explanation,
     Finding,
+    GroupTable,
     HeadImportance,
     Importance,
     Interactions,
     Leaderboard,
+    LearningCurve,
     Map,
     Neighbours,
     Prediction,
+    Repairs,
     Representatives,
     RiskCoverage,
     Rules,
+    Shift,
     Trial,
     UnitMaps,
     Words,
@@ -234,6 +238,11 @@ class ReportData:
     findings : remarks about the data.
     missing : missing pattern; None where nothing is missing or it was not computed.
     seen : the table from above, its rows as points; None where it was not looked at.
+    repairs : cells that are probably wrong, and what they should be; nothing was changed. None where not looked for.
+    filled : what the model's rules of filling did to each column of its training rows, one mapping each as in ``Fills.effects``.
+    group_tables : how the answers to the test rows fall out for the groups of a column, one table a column.
+    learning : would more rows help? None where not computed.
+    shift : what has changed since an older table, or from the table to a file of test rows; ``shift_words`` says between which.
     versions : package -> version, with ``python``.
     seeds : name -> seed.
     durations : stage -> wall seconds.
@@ -292,6 +301,12 @@ class ReportData:
     findings: tuple[Finding, ...] = ()
     missing: MissingPattern | None = None
     seen: Seen | None = None
+    repairs: Repairs | None = None
+    filled: tuple[Mapping[str, Any], ...] = ()
+    group_tables: tuple[GroupTable, ...] = ()
+    learning: LearningCurve | None = None
+    shift: Shift | None = None
+    shift_words: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
     durations: Mapping[str, float] = field(default_factory=dict)

@@ -23,6 +23,10 @@ from pellucid.results import Explanation, Importance
 
 __all__ = ["context"]
 
+REPAIRS = 10
+"""Proposals that the page lists; its twin holds them all."""
+SURE = 0.9
+
 KIND_WORDS = {
     "typical": "reasons nearest to the usual ones for this answer",
     "borderline": "set without exactly one class, or among the widest tenth of intervals",
@@ -252,6 +256,42 @@ def _told(data: ReportData) -> list[str]:
     ]
 
 
+def _repairs(data: ReportData) -> dict[str, Any] | None:
+    """The surest proposals, and what is read as missing."""
+    found = data.repairs
+    if found is None:
+        return None
+    each: Any = found.to_frame().head(REPAIRS).itertuples()
+    lines = [
+        {
+            "row": f"{int(r.row):,}", "column": w.clean(r.column, 60), "old": w.clean(w.cell_text(r.old), 60),
+            "new": "missing" if r.new is None else w.clean(w.cell_text(r.new), 60), "rule": w.clean(r.rule, 40),
+            "confidence": w.number(float(r.confidence), 0.01), "reason": w.clean(r.reason, 300),
+        }
+        for r in each
+    ]  # fmt: skip
+    read = [
+        f"{w.clean(c, 60)}: {w.join(f'{w.clean(word, 30)} ({n:,} cells)' for word, n in words.items())}"
+        for c, words in found.read_as_missing.items()
+    ]
+    return {"n": len(found), "sure": int((found.confidence >= SURE).sum()), "lines": lines, "read": read[:20]}
+
+
+def _learning(data: ReportData) -> list[str]:
+    """What the last step of each learning curve brought, and what was left out."""
+    made, out = data.learning, []
+    if made is None:
+        return out
+    table = made.to_frame()
+    for model, mine in table[table["noise"] == 0].groupby("model", sort=False):
+        if len(mine) < 2:
+            continue
+        each: Any = mine.sort_values("rows").tail(2).itertuples()
+        few, many = ((f"{int(r.rows):,}", w.ranged(r.score, r.low, r.high)) for r in each)
+        out.append(f"From {few[0]} to {many[0]} training rows {w.clean(model, 40)} went from {few[1]} to {many[1]}.")
+    return [*out, w.clean(made.words, 600), *(f"{w.capital(w.clean(c, 300))}." for c in made.record.caveats)]
+
+
 def _changes(data: ReportData) -> dict[str, Any] | None:
     """What the people of the explained rows can change, in counts."""
     a = data.actions
@@ -280,6 +320,9 @@ def _caveats(data: ReportData) -> list[str]:
         data.neighbours,
         data.actions,
         data.clusters,
+        data.repairs,
+        data.learning,
+        data.shift,
     )
     records = [r.record for r in several if r is not None]
     return list(dict.fromkeys([w.clean(c, 400) for c in data.caveats] + [w.clean(c, 400) for r in records for c in r.caveats]))
@@ -310,6 +353,10 @@ def context(data: ReportData) -> dict[str, Any]:
         "board": board_of(data),
         "findings": _findings(data, points),
         "points": points,
+        "repairs": _repairs(data),
+        "group_words": [(w.clean(t.by, 60), w.capital(w.clean(t.words, 900))) for t in data.group_tables],
+        "shift_words": None if data.shift is None else f"{w.clean(data.shift_words, 200)} {w.capital(w.clean(data.shift.words, 900))}",
+        "learning_words": _learning(data),
         "map_lines": map_lines(data),
         "layers": _layers(data),
         "representatives": representative_lines(data),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,12 @@ import pandas as pd
 from pellucid.report import words as w
 from pellucid.report.charts import chart
 from pellucid.report.charts.certainty import intervals
+from pellucid.report.charts.changes import SAID, fill_effects
 from pellucid.report.charts.data import missing_cells
 from pellucid.report.charts.local import ranks
 from pellucid.report.charts.trials import has_curve, has_parts, history
 from pellucid.report.facts import ReportData
-from pellucid.results import Importance, Interactions
+from pellucid.results import CostOfShift, Importance, Interactions, Rate
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -211,12 +212,80 @@ def _data_plots(data: ReportData) -> dict[str, Plot]:
         rows = [(w.clean(c.name), f"{c.n_missing:,}", w.percent((c.n_missing or 0) / max(data.n_rows, 1))) for c in some[:50]]
         alt = f"Bars: most missing is {w.clean(some[0].name, 60)}."
         out["missing"] = _plot("missing", missing_cells(data.columns, data.n_rows), alt, ("column", "missing cells", "of rows"), rows)
+    if data.filled:
+        out["fills"] = _fills(data.filled)
+    if data.repairs is not None and len(data.repairs):
+        out["repairs"] = _plot("repairs", chart(data.repairs), "Bars: how many cells of each column are probably wrong, by rule.")
     if data.missing is not None and len(data.missing.columns) > 1:
         names = [w.clean(c, 60) for c in data.missing.columns]
         shown = list(zip(data.missing.patterns, data.missing.counts))[:12]
         lines = [(", ".join(n for n, m in zip(names, p) if m) or "none", f"{int(c):,}") for p, c in shown]
         out["pattern"] = _plot("pattern", chart(data.missing), "Which columns are missing together.", ("missing together", "rows"), lines)
+    return out | _group_plots(data) | _shift_plots(data)
+
+
+def _fills(effects: Sequence[Mapping[str, Any]]) -> Plot:
+    head = ("column", "rule", "filled cells", "distance from the observed cells", "variance, filled over observed", "what it did")
+    rows = [
+        (
+            w.clean(e["column"], 60), w.clean(e["rule"], 30), f"{int(e['cells']):,} ({w.percent(float(e['share']))})",
+            w.number(float(e["distance"]), 0.001), w.number(float(e["variance_ratio"]), 0.01), w.clean(e["words"], 300),
+        )
+        for e in (dict(e) | {"variance_ratio": np.nan if e["variance_ratio"] is None else e["variance_ratio"]} for e in effects)
+    ]  # fmt: skip
+    bent = [w.clean(e["column"], 40) for e in effects if e["distorted"]]
+    alt = f"Points: filling distorted {w.join(bent)}." if bent else "Points: filling distorted no column beyond what chance would."
+    return _plot("fills", fill_effects(effects), alt, head, rows)
+
+
+def _group_plots(data: ReportData) -> dict[str, Plot]:
+    """Rates of groups with their intervals, one figure a grouping column."""
+    out = {}
+    for i, table in enumerate(data.group_tables):
+        of = [m for m in table.rates if m in SAID]
+        head = ("group", "rows", *(SAID[m] for m in of))
+        lines = [
+            (w.clean(g, 60), f"{n:,}", *(_rate(table.rates[m][g]) for m in of)) for g, n in table.rows.items()
+        ]  # fmt: skip
+        out[f"groups{i}"] = _plot(f"groups{i}", chart(table), w.clean(table.words, 600), head, lines)
     return out
+
+
+def _rate(rate: Rate) -> str:
+    told = w.ranged(rate.value, rate.low, rate.high, brackets="")
+    return told if rate.told else f"{told}; cannot tell, {rate.rows:,} rows"
+
+
+def _shift_plots(data: ReportData) -> dict[str, Plot]:
+    """What has changed, and what each change cost; would more rows help."""
+    out: dict[str, Plot] = {}
+    if data.shift is not None:
+        each: Any = data.shift.to_frame().itertuples()
+        lines = [
+            (w.clean(r.column, 60), f"{w.number(float(r.effect), 0.001)} {w.clean(r.effect_unit, 20)}", w.number(float(r.by_chance), 0.001),
+             w.number(float(r.q)), "changed" if r.changed else "no more than chance")
+            for r in each
+        ]  # fmt: skip
+        head = ("column", "effect", "95 % of unchanged tables stay below", "q", "verdict")
+        out["drift"] = _plot("drift", chart(data.shift), f"Bars: {w.clean(data.shift.words, 300)}", head, lines)
+        if data.shift.cost is not None:
+            out["cost"] = _cost(data.shift.cost)
+    if data.learning is not None and len({r["rows"] for r in data.learning.rows}) > 1:
+        some: Any = data.learning.to_frame().itertuples()
+        rows = [(w.clean(r.model, 40), f"{int(r.rows):,}", w.ranged(r.score, r.low, r.high, brackets="")) for r in some]
+        name = f"{w.label(data.learning.metric)}, 95 % interval"
+        out["learning"] = _plot("learning", chart(data.learning), w.clean(data.learning.words, 300), ("model", "training rows", name), rows)
+    return out
+
+
+def _cost(cost: CostOfShift) -> Plot:
+    each: Any = cost.to_frame().itertuples()
+    lines = [
+        (w.clean(r.change, 80), w.ranged(r.share, r.share - 1.96 * r.error, r.share + 1.96 * r.error, brackets=""), w.percent(r.part, 0))
+        for r in each
+    ]
+    head = ("change", f"share of the change of the mean {w.clean(cost.loss, 40)}, 95 % interval", "of the whole change")
+    return _plot("cost", chart(cost), f"Bars: {w.clean(cost.words, 300)}", head, lines)
 
 
 def _compare_plots(data: ReportData) -> dict[str, Plot]:
@@ -242,6 +311,9 @@ _SIDE_BY_SIDE = (
     ("doubt", "familiarity"),
     ("promise", "silence"),
     ("findings", "missing"),
+    ("groups0", "groups1"),
+    ("drift", "cost"),
+    ("repairs", "fills"),
     ("leaderboard", "power"),
 )
 

@@ -7,8 +7,10 @@ O outputs, K members.
 from pellucid.results.account import Account
 from pellucid.results.base import FloatArray, Result, RunRecord, plain
 from pellucid.results.clusters import Clusters
+from pellucid.results.complexity import FeatureComplexity
 from pellucid.results.contributions import Explanation, Importance
 from pellucid.results.decision import Decision
+from pellucid.results.factors import FactorGeometry
 from pellucid.results.feature_sets import FeatureSets
 from pellucid.results.fills import Fills
 from pellucid.results.groups import Gap, GroupTable, Rate
@@ -42,6 +44,8 @@ __all__ = [
     "Curve",
     "Decision",
     "Explanation",
+    "FactorGeometry",
+    "FeatureComplexity",
     "FeatureSets",
     "Fills",
     "Finding",

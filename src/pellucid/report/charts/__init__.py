@@ -13,6 +13,7 @@ from pellucid.report.charts import (
     clusters,
     curves,
     data,
+    features,
     global_,
     inside,
     lists,
@@ -35,6 +36,8 @@ from pellucid.results import (
     Curve,
     Decision,
     Explanation,
+    FactorGeometry,
+    FeatureComplexity,
     FeatureSets,
     Fills,
     Finding,
@@ -130,6 +133,8 @@ _KINDS: dict[type, dict[str, Draw]] = {
     Heads: {"heads": lambda result, ask: inside.heads(result, ask.of)},
     AttentionMaps: {"attention": lambda result, ask: inside.attention(result, ask.row)},
     Clusters: {"rows": _plain(clusters.rows), "reasons": _plain(clusters.reasons), "wrong": _plain(clusters.wrong)},
+    FactorGeometry: {"geometry": _plain(features.geometry), "overlap": _plain(features.overlap)},
+    FeatureComplexity: {"complexity": _plain(features.complexity), "over_time": _plain(features.over_time)},
     LayerProbes: {"layers": _plain(inside.layers), "bias": _plain(inside.bias)},
     UnitMaps: {"units": lambda result, ask: inside.units(result, ask.row)},
     Neighbours: {"neighbours": lambda result, ask: lists.neighbours(result, ask.first)},
@@ -224,6 +229,7 @@ def chart(
         AttentionMaps ``"attention"``, layer and head chosen from a list
         UnitMaps      ``"units"``
         LayerProbes   ``"layers"``, ``"bias"``
+        FactorGeometry ``"geometry"``, ``"overlap"``; FeatureComplexity ``"complexity"``, and where training was watched ``"over_time"``
         Clusters      ``"rows"``, ``"reasons"``; where labels are known ``"wrong"``
         Neighbours    ``"neighbours"``; Resemblance ``"resemblance"``
         Actions       ``"responsiveness"``, ``"options"``

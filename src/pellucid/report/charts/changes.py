@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from pellucid.errors import RequestError
 from pellucid.report.charts.style import (
@@ -50,7 +52,7 @@ def drift(result: Shift) -> go.Figure:
     times, changed = table["effect"].to_numpy(float) / limit, table["changed"].to_numpy(bool)
     figure = blank(
         f"What changed: {int(result.drift['changed'].sum())} of {len(result.drift)} columns beyond chance",
-        "effect, as a multiple of what 95 % of unchanged tables stay below", height=heights(len(table), 26, 130), legend=True,
+        "effect / effect by chance (95 %)", height=heights(len(table), 26, 130), legend=True,
     )  # fmt: skip
     for mine, name, colour, hatch in ((changed, "changed", ORANGE, "/"), (~changed, "no more than chance", GREY, "")):
         if mine.any():
@@ -100,7 +102,9 @@ def rates(result: GroupTable) -> go.Figure:
     x = "share of rows (%)" if factor > 1 else f"error{f' ({safe(unit)})' if unit else ''}"
     groups = result.groups[: len(CYCLE)]
     event = f", event {safe(result.event, 30)!r}" if result.event else ""
-    figure = blank(f"By {safe(result.by, 40)}{event}", x, height=heights(len(measures), 16 + 14 * len(groups), 160), legend=True)
+    above = 56 + 19 * (len(groups) + 1)  # where the figure is narrow each group has a line of its own in the legend
+    figure = blank(f"By {safe(result.by, 40)}{event}", x, height=heights(len(measures), 16 + 14 * len(groups), above + 76), legend=True)
+    figure.update_layout(margin={"t": above})
     places = [k for k, m in enumerate(measures) if m in result.gaps and np.isfinite(result.gaps[m].by_chance_95)]
     if places:
         wide = factor * np.array([result.gaps[measures[k]].by_chance_95 for k in places])
@@ -167,7 +171,8 @@ def repairs(result: Repairs) -> go.Figure:
     if not len(result):
         raise RequestError("there is no proposal to draw", do="nothing needs repair")
     table = result.to_frame()
-    columns, rules = list(table["column"].value_counts().index[:MOST]), list(table["rule"].value_counts().index)
+    count_of = dict(table["column"].value_counts())
+    columns, rules = list(count_of)[:MOST], list(table["rule"].value_counts().index)
     sure = int((table["confidence"] >= 0.9).sum())
     figure = blank(
         f"{len(table):,} {'cell' if len(table) == 1 else 'cells'} probably wrong, {sure:,} sure enough to be repaired",
@@ -184,18 +189,28 @@ def repairs(result: Repairs) -> go.Figure:
                     x=count, y=list(range(len(columns))), orientation="h", name=f"{safe(rule, 40)}{'' if certain else ' (unsure)'}",
                     marker={"color": CYCLE[i], "pattern": _hatched("" if certain else "/")},
                 )  # fmt: skip
-    figure.update_layout(barmode="stack", xaxis={"dtick": max(1, len(result) // 10)})
+    figure.update_layout(barmode="stack", xaxis={"dtick": _step(max(count_of.values()))})
     return name_lines(figure, [wrap(clean(c, 40)) for c in columns])
+
+
+def _step(most: int) -> int:
+    """Return a whole step of 1, 2 or 5 by powers of ten that makes at most six marks up to ``most``."""
+    return next(k * 10**p for p in range(12) for k in (1, 2, 5) if k * 10**p * 5 >= most)
 
 
 def fills(result: Fills) -> go.Figure:
     """Return what filling did to each column: distance from the observed cells, and the change of its spread; crosses are distorted."""
-    table = result.effects_frame()
-    if not len(table):
+    return fill_effects(result.effects)
+
+
+def fill_effects(effects: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Return the same from one mapping per filled column, as in ``Fills.effects``."""
+    if not effects:
         raise RequestError("no cell was filled", do="nothing needs drawing")
+    table, cells = pd.DataFrame([dict(e) for e in effects]), sum(int(e["cells"]) for e in effects)
     table = table.sort_values("distance", ascending=False, kind="stable").iloc[:MOST]
     figure = blank(
-        f"What filling {len(result):,} cells did to {len(result.effects)} columns",
+        f"What filling {cells:,} cells did to {len(effects)} column{'s' if len(effects) > 1 else ''}",
         "change",
         height=heights(len(table), 34, 150),
         legend=True,
