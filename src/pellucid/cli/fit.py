@@ -51,4 +51,6 @@ def fit(
     elif not quiet:
         from pellucid.cli.screen import say
 
-        say(f"Written: {out} ({type(model).__name__} of {table.target!r}, {table.n_rows} rows)")
+        say(f"Written: {out} ({type(model).__name__} of {table.target!r}, {model.record_['rows']} of {table.n_rows} rows)")
+        for line in (model.record_["split"], *model.record_["caveats"]):
+            say(f"  {line}")
