@@ -43,8 +43,8 @@ __all__ = [
 
 def quote(values: Iterable[object], most: int = 5) -> str:
     """Return up to ``most`` values as short quoted text for a message: ``'a', 'b' and 3 more``."""
-    every = [repr(v)[:60] for v in values]
-    shown = ", ".join(every[:most])
+    every = list(values)
+    shown = ", ".join(repr(v)[:60] for v in every[:most])
     return shown if len(every) <= most else f"{shown} and {len(every) - most} more"
 
 
@@ -72,7 +72,8 @@ class PellucidError(Exception):
             text += f", got {got}" if expected else f"; got {got}"
         if do:
             text += f". {do[:1].upper()}{do[1:].rstrip('.')}"
-        super().__init__(" ".join(text.split()) + ".")
+        line = " ".join(text.split())
+        super().__init__(line if line.endswith(("?", "!")) else f"{line}.")
 
 
 class DataError(PellucidError, ValueError):

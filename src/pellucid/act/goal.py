@@ -125,7 +125,7 @@ def _place(view: View, label: Any) -> int:
     if level_text(label) in known:
         return known.index(level_text(label))
     near = difflib.get_close_matches(str(label), known, n=3)
-    hint = f"did you mean {' or '.join(near)}" if near else None
+    hint = f"did you mean {' or '.join(near)}?" if near else None
     raise RequestError(f"there is no class {label!r}", expected=f"one of {quote(view.classes, 12)}", do=hint)
 
 

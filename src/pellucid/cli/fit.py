@@ -59,6 +59,7 @@ def fit(
         from pellucid.cli.screen import say
         from pellucid.estimators.decomposed import sentences
 
-        say(f"Written: {out} ({type(model).__name__} of {table.target!r}, {table.n_rows} rows)")
-        for sentence in sentences(model.record_["training"]["decompose"]) if decompose else ():
-            say(f"  {sentence}")
+        say(f"Written: {out} ({type(model).__name__} of {table.target!r}, {model.record_['rows']} of {table.n_rows} rows)")
+        told = sentences(model.record_["training"]["decompose"]) if decompose else ()
+        for line in (model.record_["split"], *model.record_["caveats"], *told):
+            say(f"  {line}")

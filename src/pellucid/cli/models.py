@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pellucid.errors import ModelFileError, TargetError
+from pellucid.errors import ModelFileError, TargetError, quote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,10 +27,18 @@ def task_of(table: Table) -> str:
         raise TargetError("no target was named", do="say which column to predict: --target COLUMN")
     kind = table.schema[table.target].type
     if kind is ColumnType.CONSTANT:
-        raise TargetError("the target is constant or all missing", where=f"column {table.target!r}", do="predict another column")
+        raise _constant(table, table.target)
     if kind is ColumnType.IDENTIFIER and table.frame[table.target].dtype.kind in "iuf":
         return "regression"
     return "regression" if kind is ColumnType.NUMBER else "classification"
+
+
+def _constant(table: Table, target: str) -> TargetError:
+    """Return the error for a target that does not vary."""
+    known = table.frame[target][~table.missing(target)].unique().tolist()
+    got = f"{quote(known)} in {table.n_rows} rows" if known else f"no answer in {table.n_rows} rows"
+    problem = "the target is constant" if known else "the target is missing in every row"
+    return TargetError(problem, where=f"column {target!r}", got=got, do="predict another column, or add rows with other answers")
 
 
 def estimator_for(table: Table, task: str | None = None, **options: Any) -> TabularClassifier | TabularRegressor:
@@ -52,7 +60,12 @@ def work_folder(out: str | Path, resume: bool) -> Iterator[Path]:
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    yield folder
+    try:
+        yield folder
+    except BaseException:
+        if not any(folder.iterdir()):
+            folder.rmdir()  # nothing was finished: nothing is kept
+        raise
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -19,7 +19,7 @@ from pellucid.encode.numeric import NumberEncoder
 from pellucid.encode.slots import Slot, SlotMap
 from pellucid.encode.text import N_BUCKETS, TextVectors, hashed
 from pellucid.errors import ColumnError, ModelFileError, quote
-from pellucid.table import ColumnType, Table
+from pellucid.table import ColumnType, Role, Table
 
 __all__ = ["EncodedTable", "TableEncoder"]
 
@@ -117,8 +117,8 @@ class TableEncoder:
         if not self.columns:
             raise ColumnError(
                 "there is no usable column",
-                got="only constants, identifiers, or columns with another role",
-                do="set types={...} for columns that should be used",
+                got=_unused(table),
+                do="set types={...} (--type COLUMN=TYPE) for columns that should be used",
             )
         self.types = {c: table.schema[c].type for c in self.columns}
         self.units = {c: table.schema[c].unit for c in self.columns}
@@ -291,3 +291,9 @@ class TableEncoder:
                 "the encoder of this model cannot be read", got=f"{type(error).__name__}: {error}", do="save the model again"
             ) from error
         return self
+
+
+def _unused(table: Table) -> str:
+    """Return every column of a table without features, with what keeps it from being one."""
+    why = [f"{c.name!r} ({c.type.value if c.role is Role.FEATURE else c.role.value})" for c in table.schema]
+    return ", ".join(why[:8]) + (f" and {len(why) - 8} more" if len(why) > 8 else "") or "no column"

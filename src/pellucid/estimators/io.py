@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -103,7 +104,6 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
 def _write(folder: Path, estimator: TabularEstimator, main: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     from safetensors.numpy import save_file
 
-    (folder / MAIN).write_text(json.dumps(main, indent=1, ensure_ascii=False), encoding="utf-8")
     save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, folder / WEIGHTS)
     (folder / ENCODER).write_text(json.dumps(_lists(estimator.engine_.encoder.state())), encoding="utf-8")
     if estimator.reference_ is not None:
@@ -115,7 +115,29 @@ def _write(folder: Path, estimator: TabularEstimator, main: Mapping[str, Any], a
         text = json.dumps(fitted.state, ensure_ascii=False, default=_lists)
         held = {k: np.ascontiguousarray(v) for k, v in fitted.arrays.items()}
         save_file(held, folder / EXPLAINERS / f"{name}.safetensors", metadata={"explainer": text})
+    sums = {p.relative_to(folder).as_posix(): _checksum(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    (folder / MAIN).write_text(json.dumps({**main, "files": sums}, indent=1, ensure_ascii=False), encoding="utf-8")
     folder.chmod(0o755)
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_files(folder: Path, sums: Mapping[str, str]) -> None:
+    """Raise where a file has gone or changed since it was saved: weights with a few other bits would answer, only wrongly."""
+    for name, known in sums.items():
+        if not (folder / name).is_file():
+            raise ModelFileError("a file of the model folder is missing", where=str(folder / name), do="copy or save the model again")
+        if _checksum(folder / name) != known:
+            raise ModelFileError(
+                "the model folder is damaged",
+                where=str(folder / name),
+                expected="the bytes that were saved",
+                got="others",
+                do="copy or save the model again",
+            )
 
 
 def _swap(folder: Path, final: Path) -> None:
@@ -239,6 +261,7 @@ def load(path: Any, **callables: Any) -> TabularEstimator:
             "the model was saved by a newer version", expected=f"format {FORMAT} or older", got=f"format {made}", do="update pellucid"
         )
     try:
+        _check_files(folder, main.get("files", {}))  # models of earlier versions do not list them
         return _rebuild(folder, main, callables)
     except PellucidError:
         raise

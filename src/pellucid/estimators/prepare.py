@@ -203,6 +203,9 @@ def _kept(training: Training) -> Training:
     if keep.sum() < 2:
         rows = f"{int(keep.sum())} sample" + ("" if keep.sum() == 1 else "s")
         raise EmptyTableError("the table has too few rows to learn from", expected="at least 2", got=f"{rows} with a target and a weight")
+    if training.target.task == "regression" and not np.ptp(values[keep], axis=0).any():
+        got = f"{values[keep][0, 0]:g} in {int(keep.sum())} rows"
+        raise TargetError("the target is constant", where=f"column {training.target.names[0]!r}", got=got, do="predict another column")
     if keep.all():
         return training
     words = f"{int(blank.sum())} rows without a target were left out"
@@ -262,14 +265,25 @@ def _checked(target: Target) -> Target:
     return target
 
 
+def _numbers_of_y(y: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return y as finite numbers. What a name in a table may lack, y may not: scikit-learn refuses it too."""
+    try:
+        return np.asarray(check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", ensure_all_finite=True, ensure_min_samples=0))
+    except (TypeError, ValueError) as error:
+        words = str(error).splitlines()[0]
+        if y.dtype.kind in "OUSb" and "could not convert" in words:
+            raise TargetError(f"the target is not made of numbers: {words}", do="use TabularClassifier for labels") from error
+        kind = ArgumentError if isinstance(error, TypeError) else DataError
+        hint = "leave out rows without a target, or give the whole frame and target=..., which leaves them out and says so"
+        raise kind(words, do=hint if "NaN" in words or "infinity" in words else None) from error
+
+
 def _target_of_y(y: Any, table: Table, task: str, check: bool = True) -> Target:
     frame_names = [str(c) for c in getattr(y, "columns", [])] or ([str(y.name)] if getattr(y, "name", None) is not None else ["target"])
     array = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
     _sklearn(check_consistent_length, table.frame, array) if array.ndim else None
     if task == "regression":
-        array = _sklearn(
-            check_array, array, ensure_2d=False, dtype=np.float64, input_name="y", ensure_all_finite=True, ensure_min_samples=0
-        )
+        array = _numbers_of_y(array)
         flat = array.ndim == 1 or array.shape[1] == 1
         array = array[:, None] if array.ndim == 1 else array
         if flat and np.asarray(y).ndim == 2:
@@ -286,7 +300,7 @@ def _target_of_y(y: Any, table: Table, task: str, check: bool = True) -> Target:
     labels = _sklearn(column_or_1d, array, warn=True)
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
-            raise DataError("Input y contains NaN or infinity", do="leave out rows without a label")
+            raise DataError("Input y contains NaN or infinity", do="leave out rows without a label, or give the whole frame and target=...")
         if not (labels == np.round(labels)).all():
             raise TargetError(
                 "Unknown label type: continuous. The labels are fractional numbers", expected="classes", do="use TabularRegressor"

@@ -56,7 +56,7 @@ def columns(question: Question, known: tuple[str, ...]) -> tuple[str, ...] | Non
             raise RequestError(
                 f"there is no column {name!r} to speak of",
                 expected=f"one of {quote(known, 12)}",
-                do=f"did you mean {' or '.join(near)}" if near else None,
+                do=f"did you mean {' or '.join(near)}?" if near else None,
             )
     if not names:
         raise RequestError("no column is chosen", expected=f"at least one of {quote(known, 12)}")

@@ -75,7 +75,7 @@ def fit_explainer(
         near = difflib.get_close_matches(unknown[0], list(known), n=2)
         raise RequestError(
             f"fitting {method!r} has no setting {unknown[0]!r}", expected=f"one of {quote(known, 12)}",
-            do=f"did you mean {' or '.join(near)}" if near else None,
+            do=f"did you mean {' or '.join(near)}?" if near else None,
         )  # fmt: skip
     if model is None:
         if method == "amortised":

@@ -53,7 +53,7 @@ class Players:
                     raise RequestError(
                         f"group {name!r} names a column {column!r} that the model does not read",
                         expected=f"one of {quote(columns, 12)}",
-                        do=f"did you mean {' or '.join(near)}" if near else None,
+                        do=f"did you mean {' or '.join(near)}?" if near else None,
                     )
                 if column in owner:
                     raise RequestError(
@@ -122,7 +122,7 @@ def reference_rows(kept: Table, fill: str, *, size: int, seed: int, given: bool)
     """
     if fill not in FILLS:
         near = difflib.get_close_matches(str(fill), FILLS, n=1)
-        raise RequestError(f"unknown fill {fill!r}", expected=f"one of {', '.join(FILLS)}", do=f"did you mean {near[0]}" if near else None)
+        raise RequestError(f"unknown fill {fill!r}", expected=f"one of {', '.join(FILLS)}", do=f"did you mean {near[0]}?" if near else None)
     if fill == "missing":
         return missing_row(kept), "absent columns are shown to the model as missing cells"
     if fill == "baseline":

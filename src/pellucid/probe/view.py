@@ -72,7 +72,7 @@ class View:
         raise RequestError(
             f"there is no output {wanted!r}",
             expected=f"one of {quote(known, 12)}",
-            do=f"did you mean {' or '.join(near)}" if near else None,
+            do=f"did you mean {' or '.join(near)}?" if near else None,
         )
 
     def _count(self, rows: int) -> None:

@@ -87,7 +87,7 @@ class Entry:
             raise RequestError(
                 f"{self.name!r} has no option {unknown[0]!r}",
                 expected=f"one of {quote(self.options, 12)}" if self.options else "no options",
-                do=f"did you mean {' or '.join(near)}" if near else None,
+                do=f"did you mean {' or '.join(near)}?" if near else None,
             )
         return {**self.options, **(given or {})}
 
@@ -159,7 +159,7 @@ def get(kind: str, name: str) -> Entry:
     _load()
     if (kind, name) not in _TABLE:
         near = difflib.get_close_matches(str(name), names(kind), n=3)
-        hint = f"did you mean {' or '.join(near)}" if near else f"choose one of {', '.join(names(kind))}"
+        hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(names(kind))}"
         raise RequestError(f"unknown {kind} method {name!r}", do=hint)
     return _TABLE[kind, name]
 

@@ -46,15 +46,27 @@ def _parse(series: pd.Series, column: Column, source: str) -> npt.NDArray[np.flo
 
     out, bad = to_numbers(series, column.decimal)
     if bad.any():
-        shown = quote(series[bad].drop_duplicates().head(6).tolist())
         raise CellError(
             "cells of a number column are not numbers",
             expected="numbers",
-            got=shown,
+            got=quote(series[bad].unique().tolist()),
             where=_where(bad, column, source),
-            do=f"correct the cells, declare missing={{{column.name!r}: [...]}} or set types={{{column.name!r}: 'category'}}",
+            do=_how_to_number(series[bad], column),
         )
     return out
+
+
+def _how_to_number(cells: pd.Series, column: Column) -> str:
+    """Return what to do about cells that are no numbers: the other decimal mark is the likeliest cause where it reads them all."""
+    from pellucid.table.parse import to_numbers
+
+    other = "." if column.decimal == "," else ","
+    if not to_numbers(cells, other)[1].any():
+        return f"write them with the decimal mark {column.decimal!r}, as in the table that was learned from; here it is {other!r}"
+    name = column.name
+    return (
+        f"correct the cells; or, before fitting, declare missing={{{name!r}: [...]}} (--missing) or set types={{{name!r}: 'category'}} (--type)"
+    )
 
 
 def seconds(series: pd.Series, column: Column, source: str = "") -> npt.NDArray[np.float64]:
@@ -67,7 +79,7 @@ def seconds(series: pd.Series, column: Column, source: str = "") -> npt.NDArray[
         raise CellError(
             "cells of a date column are not dates",
             expected=f"dates of the form {column.date_format}" if column.date_format else "dates",
-            got=quote(masked[bad].drop_duplicates().head(6).tolist()),
+            got=quote(masked[bad].unique().tolist()),
             where=_where(bad, column, source),
             do="correct the cells or set another type",
         )

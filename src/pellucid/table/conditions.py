@@ -293,7 +293,7 @@ class _Parser:
             raise ColumnError(
                 f"the rule {self.text[:80]!r} names a column {name!r} that does not exist",
                 expected=f"one of {quote(self.schema.names, 12)}",
-                do=f"did you mean {' or '.join(near)}" if near else "put text between quotation marks",
+                do=f"did you mean {' or '.join(near)}?" if near else "put text between quotation marks",
             )
         self.at += 1
         self.read.add(name)

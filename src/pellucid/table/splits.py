@@ -320,7 +320,8 @@ class _Draw:
         elif self.n_copied:
             text += f"; {self.n_copied:,} rows are copies of others and stay with them"
         if len(self.lone):
-            text += f"; {len(self.lone)} classes of one row are trained on only"
+            lone = len(self.lone)
+            text += f"; {lone} class{'' if lone == 1 else 'es'} of one row {'is' if lone == 1 else 'are'} trained on only"
         return text
 
     def _stratum(self) -> Ints:
