@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid import registry
-from pellucid.errors import ArgumentError, PellucidError, RequestError
+from pellucid.errors import ArgumentError, PellucidError, RequestError, TargetError
 from pellucid.evaluate.figures import Figure
 from pellucid.evaluate.refit import CloneRefit
 from pellucid.probe.foreign import as_predictor, read
@@ -250,6 +250,8 @@ def _case(explanation: Any, model: Any, X: Any, y: Any, refit: Any, random_state
             got=f"{len(table)} rows",
             do="pass the rows given to explain",
         )
+    if y is not None and len(np.asarray(y)) != len(table):
+        raise TargetError("X and y have different lengths", expected=f"{len(table)} labels", got=str(len(np.asarray(y))))
     seed = as_seed(random_state)
     given = None if background is None else read(predictor, background)
     if refit is True:
