@@ -140,7 +140,8 @@ class Case:
             per_row *= min(1.0, len(self.background) / used)
         affordable = most if per_row <= 0 else int(self.left() / (calls * per_row))
         if affordable < least or self.left() <= 0:
-            raise NotTestable(f"the time is short: {least} rows would take about {calls * per_row * least:.0f} s; give a larger budget=")
+            need = f"{least} rows would take about {calls * per_row * least:.2g} s and {max(self.left(), 0):.2g} s are left"
+            raise NotTestable(f"the time is short: {need}; give a larger budget=")
         rows = stream(self.seed, "rows").permutation(len(self.table))[: min(most, affordable)]
         return np.sort(rows)
 
