@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid import registry
-from pellucid.errors import ArgumentError, PellucidError, RequestError
+from pellucid.errors import ArgumentError, PellucidError, RequestError, TargetError
 from pellucid.evaluate.figures import Figure
 from pellucid.evaluate.refit import CloneRefit
 from pellucid.probe.foreign import as_predictor, read
@@ -140,7 +140,8 @@ class Case:
             per_row *= min(1.0, len(self.background) / used)
         affordable = most if per_row <= 0 else int(self.left() / (calls * per_row))
         if affordable < least or self.left() <= 0:
-            raise NotTestable(f"the time is short: {least} rows would take about {calls * per_row * least:.0f} s; give a larger budget=")
+            need = f"{least} rows would take about {calls * per_row * least:.2g} s and {max(self.left(), 0):.2g} s are left"
+            raise NotTestable(f"the time is short: {need}; give a larger budget=")
         rows = stream(self.seed, "rows").permutation(len(self.table))[: min(most, affordable)]
         return np.sort(rows)
 
@@ -250,6 +251,8 @@ def _case(explanation: Any, model: Any, X: Any, y: Any, refit: Any, random_state
             got=f"{len(table)} rows",
             do="pass the rows given to explain",
         )
+    if y is not None and len(np.asarray(y)) != len(table):
+        raise TargetError("X and y have different lengths", expected=f"{len(table)} labels", got=str(len(np.asarray(y))))
     seed = as_seed(random_state)
     given = None if background is None else read(predictor, background)
     if refit is True:

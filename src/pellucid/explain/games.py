@@ -40,6 +40,7 @@ BoolArray = npt.NDArray[np.bool_]
 Asked = tuple[Ints, Ints, BoolArray]
 CHUNK = 2**17  # coalitions laid out at a time
 ROUND = 2**20  # coalitions asked about at a time
+ROUNDING = 2.0**-49  # of a game's largest value: what is below it is what rounding leaves
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,10 @@ def exact(games: Games, which: Ints, weights: Callable[[int], FloatArray] = shap
     for g, players, _, inner in ask_all(games, ((g, players, subsets(d)[1:-1]) for d, g, players in by_size(games, which, lambda d: 2**d))):
         w = weights(players.shape[1])
         phi = np.einsum("ds,gso->gdo", w[:, 1:-1], inner, optimize=True)
-        phi += w[:, :1] * games.start[g][:, None] + w[:, -1:] * games.end[g][:, None]
+        start, end = games.start[g], games.end[g]
+        phi += w[:, :1] * start[:, None] + w[:, -1:] * end[:, None]
+        size = np.maximum(np.abs(inner).max(1, initial=0.0), np.maximum(np.abs(start), np.abs(end)))
+        phi[np.abs(phi) <= ROUNDING * size[:, None]] = 0.0  # a player that adds nothing anywhere has exactly 0
         out[place[g][:, None], players] = phi
     return out
 

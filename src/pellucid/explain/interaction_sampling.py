@@ -80,7 +80,7 @@ class SetSampler:
 
     def _plan(self) -> None:
         """Choose the sizes that are enumerated, the fitted polynomial, and the most coalitions and background rows."""
-        budget, p = self.rows.budget(MOST_ROWS), self.p
+        budget, p = self.rows.timed(MOST_ROWS), self.p
         needed = [s for s in range(1, p) if self.table[:, s].any()]
         self.enumerated: list[int] = []
         spent = 0.0

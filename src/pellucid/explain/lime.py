@@ -12,6 +12,7 @@ from pellucid.explain import asked
 from pellucid.explain.question import Question
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.hashing import mix, name_hashes, uniforms
+from pellucid.probe.masker import reference_rows
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.results import Explanation
@@ -22,6 +23,8 @@ Ints = npt.NDArray[np.int64]
 LOW_FIT = 0.5
 """Weighted R^2 below which a row's line is said to describe the model badly."""
 LOST = 0.02
+SHARE = 0.2
+"""Most of a budget that may go to what single cells of the background do."""
 TOP = 3
 FEW = 10
 """Most players whose composed rows come again from fit to fit, so that the cache is kept."""
@@ -38,7 +41,10 @@ def explain(question: Question) -> Explanation:
     the fits and ``error`` their standard errors. ``record.settings`` holds per row: ``r2`` (weighted, of the mean over background
     rows), ``local_gap`` (prediction minus the line's own, (N, O)) and ``stability`` (mean Jaccard index of the three largest columns
     between fits).
-    Cost: samples x reseeds model rows per row.
+    Cost: samples x reseeds model rows per row, and P B once.
+
+    # NOTE[DIFF] which background row was drawn moves an answer too. What each of its cells does to a typical row is taken out of the
+    answers, by one slope beside those of the bits (a control variate): of a model that adds up over columns nothing of chance is left.
 
     # NOTE[DIFF] cells are kept or replaced whole, instead of being cut into quartile bins first, and the ridge is 0 by default:
     slopes on a model that adds up over columns are then the contributions themselves, and bins cannot change a sign.
@@ -99,7 +105,23 @@ class _Fits:
             self.samples = min(self.samples, room // self.reseeds // 4 * 4)
         self.seed = integer(question.seed, "lime")
         self.players = name_hashes(question.players.names)
+        self.alone = self._alone(question, None if budget is None else budget - fixed)
         self.back_order = np.argsort(engine.back_keys, kind="stable")  # the draws do not depend on the order of the background
+
+    def _alone(self, question: Question, room: int | None) -> FloatArray | None:
+        """Return what the cells of background rows do to a typical row (B, P, O), about their means; None where it costs too much."""
+        b, p = len(question.background), len(question.players)
+        cost = b * (p + 1) + 1
+        most = self.samples * self.reseeds * len(question.table) / 2 if room is None else SHARE * room
+        if self.engine.drawn or b == 1 or cost > most:
+            return None
+        typical, _ = reference_rows(question.background, "baseline", size=1, seed=question.seed, given=False)
+        engine = CoalitionEngine(question.view, question.background, typical, question.players)
+        row = np.repeat(np.arange(b), p)
+        made = engine.evaluate(row, np.zeros(b * p, np.int64), np.tile(np.eye(p, dtype=bool), (b, 1))).reshape(b, p, -1)
+        if room is not None:
+            self.samples = min(self.samples, (room - cost) // len(question.table) // self.reseeds // 4 * 4)
+        return np.asarray(made - made.mean(0))
 
     def fit(self, rows: Ints, reseed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return (slopes (n, P, O), intercepts (n, O), misfit, spread and spread with background (n, 3)) of one fit per row."""
@@ -112,7 +134,8 @@ class _Fits:
         bits = z.reshape(n, k, -1).astype(float)
         weight = np.exp(-(~z).sum(1) / (2 * self.width**2)).reshape(n, k)
         weight /= weight.sum(1, keepdims=True)
-        return _lines(bits, y, weight, self.ridge / k)
+        chance = None if self.alone is None else np.einsum("ncp,ncpo->nco", 1 - bits, self.alone[back].reshape(n, k, *self.alone.shape[1:]))
+        return _lines(bits, y, weight, self.ridge / k, chance)
 
     def _backs(self, keys: npt.NDArray[np.uint64], n: int, reseed: int) -> Ints:
         """Return the background rows: each is used equally often in a fit, and two different ones by each pair of opposites."""
@@ -125,13 +148,33 @@ class _Fits:
         return self.back_order[np.stack([first, first, (first + step) % size, (first + step) % size], 2)].reshape(-1)
 
 
-def _lines(bits: FloatArray, y: FloatArray, weight: FloatArray, ridge: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Solve the weighted least squares of n rows: bits (n, k, P), answers (n, k, O), weights (n, k) that add up to 1."""
-    centre_z, centre_y = np.einsum("nk,nkp->np", weight, bits), np.einsum("nk,nko->no", weight, y)
-    z, r = bits - centre_z[:, None], y - centre_y[:, None]
+def _lines(
+    bits: FloatArray, y: FloatArray, weight: FloatArray, ridge: float, chance: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Solve the weighted least squares of n rows: bits (n, k, P), answers (n, k, O), weights (n, k) that add up to 1.
+
+    ``chance`` (n, k, O), whose mean is 0 whatever the bits, takes part with a slope of its own that is not given back.
+    """
+    centre_z = np.einsum("nk,nkp->np", weight, bits)
+    z = bits - centre_z[:, None]
     weighted = z * weight[:, :, None]
     normal = weighted.transpose(0, 2, 1) @ z + ridge * np.eye(z.shape[2])
-    slopes = np.linalg.pinv(normal, hermitian=True) @ (weighted.transpose(0, 2, 1) @ r)
+    inverse = np.linalg.pinv(normal, hermitian=True)
+
+    def centred(a: FloatArray) -> FloatArray:
+        return np.asarray(a - np.einsum("nk,nko->no", weight, a)[:, None])
+
+    def sloped(a: FloatArray) -> FloatArray:
+        return np.asarray(inverse @ (weighted.transpose(0, 2, 1) @ a))
+
+    if chance is not None:
+        left = centred(chance)
+        left = left - z @ sloped(left)
+        own = np.einsum("nk,nko->no", weight, left * left)
+        share = np.einsum("nk,nko,nko->no", weight, left, centred(y))
+        y = y - chance * np.divide(share, own, out=np.zeros_like(own), where=own > 1e-24)[:, None]
+    centre_y, r = np.einsum("nk,nko->no", weight, y), centred(y)
+    slopes = sloped(r)
     raw = np.einsum("nk,nko->n", weight, np.square(r))
     misfit = np.stack([_common(weight, r - z @ slopes), _common(weight, r), raw], 1)
     return slopes, centre_y - np.einsum("np,npo->no", centre_z, slopes), misfit

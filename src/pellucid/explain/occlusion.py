@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.errors import RequestError
 from pellucid.explain.question import Question
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.masker import Neighbours
@@ -19,6 +20,7 @@ def explain(question: Question) -> Explanation:
 
     Zeiler and Fergus 2014, arXiv:1311.2901. The values do not add up to the prediction: where columns share an effect, each looks idle.
     """
+    _afford(question)
     engine, n, p = question.engine(), len(question.table), len(question.players)
     z = np.tile(~np.eye(p, dtype=bool), (n, 1))
     if engine.drawn:
@@ -28,12 +30,26 @@ def explain(question: Question) -> Explanation:
 
 def explain_inclusion(question: Question) -> Explanation:
     """Return v({j}) - v(nobody): how far the answer moves when column j alone is known. Cost at most P B model rows per row."""
+    _afford(question)
     engine, n, p = question.engine(), len(question.table), len(question.players)
     z = np.tile(np.eye(p, dtype=bool), (n, 1))
     if engine.drawn:
         return _answer(question, engine, *_drawn(_draws(engine, z, n, p) - engine.empty))
     alone = _values(question, engine, z)
     return _answer(question, engine, alone - engine.empty.mean(0))
+
+
+def _afford(question: Question) -> None:
+    """Refuse a budget of rows below one coalition per row, player and background row."""
+    n, size = len(question.table), len(question.background)
+    need = n * len(question.players) * size + n + size
+    if question.budget.rows is not None and need > question.budget.rows:
+        raise RequestError(
+            "the budget is too small to take every column once",
+            expected=f"at least {need} model rows",
+            got=str(question.budget.rows),
+            do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
+        )
 
 
 def _values(question: Question, engine: CoalitionEngine, z: npt.NDArray[np.bool_]) -> FloatArray:

@@ -82,7 +82,15 @@ def row_losses(view: View, y: Any, n: int) -> tuple[Any, str]:
     if len(labels) != n:
         raise TargetError("X and y have different lengths", expected=f"{n} labels", got=str(len(labels)))
     if view.task != "classification":
-        truth = labels.astype(float).reshape(n, -1)
+        try:
+            truth = labels.astype(float).reshape(n, -1)
+        except (TypeError, ValueError) as error:
+            raise TargetError(
+                "labels that are no numbers", expected="numbers, as the model answers", got=quote(labels.ravel()[:3])
+            ) from error
+        if not np.isfinite(truth).all():
+            rows = np.flatnonzero(~np.isfinite(truth).all(1))
+            raise TargetError("labels are missing or infinite", where=f"rows {quote(rows[:5])}", do="leave these rows out")
         return (lambda out, rows=slice(None): np.square(out - truth[rows]).sum(1)), "squared error"
     known = {level_text(c): k for k, c in enumerate(view.classes)}
     codes = np.array([known.get(level_text(v), -1) for v in labels.tolist()])

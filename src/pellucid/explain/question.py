@@ -24,6 +24,8 @@ from pellucid.table import Table
 __all__ = ["BACKGROUND_ROWS", "Budget", "Question", "ask"]
 
 BACKGROUND_ROWS = 100
+LATEST = 3.0
+"""Times the seconds asked for, and seconds more, at which an answer that is still not there is refused."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,10 @@ def ask(
     """
     chosen = entry.settled(options, "{'order': 2}")
     whole = "whole table" in entry.needs
+    started, allowed = time.perf_counter(), Budget.of(budget)
     alone = whole or ("explainer" in entry.needs and "background" not in entry.needs)  # nothing is compared with other rows
     model = _own(chosen) if model is None else model
-    if precision is not None and not 0 < precision < 1:
+    if precision is not None and not (isinstance(precision, int | float | np.number) and 0 < precision < 1):
         raise RequestError("precision cannot be used", expected="a share between 0 and 1, such as 0.02", got=repr(precision))
     if groups is not None and not isinstance(groups, Mapping):
         raise ArgumentError("groups cannot be used", expected="a mapping such as {'person': ['age', 'sex']}", got=type(groups).__name__)
@@ -161,6 +164,8 @@ def ask(
     if whole and "labels" in entry.needs and scale is None and predictor.task == "classification" and predictor.scale == "log-odds":
         predictor = as_predictor(model, X, X if not given else background, scale="probability", of=of)  # losses are taken of probabilities
     view = View(predictor, output, versus)
+    if allowed.seconds is not None:
+        view.until = started + LATEST * (allowed.seconds + 1)
     table = view.read(X)
     y = labels(model, X) if y is None and whole else y
     if len(table) == 0:
@@ -197,8 +202,8 @@ def ask(
         **({"options": dict(chosen)} if chosen else {}),
     }
     return Question(
-        entry.name, view, table, players, reference, kept, fill, Budget.of(budget), precision, seed, y, settings,
-        () if alone else (caveat,), chosen, labels(model, background) if given else _known_labels(predictor), drawer,
+        entry.name, view, table, players, reference, kept, fill, allowed, precision, seed, y, settings,
+        () if alone else (caveat,), chosen, labels(model, background) if given else _known_labels(predictor), drawer, started,
     )  # fmt: skip
 
 

@@ -43,6 +43,8 @@ UNEQUAL = 4.0
 LARGEST = 20
 """Most players of one enumerated game: 2^20 evaluations."""
 BLOCK = 256
+PILOT = 256
+"""Coalitions on which a model is timed where the budget is in seconds."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -163,6 +165,21 @@ class RowGames:
             return 50.0 * MOST_ROWS if self.q.precision or self.q.budget.seconds else most
         return max(0.0, (asked - n - len(self.engine.empty)) / n)
 
+    def timed(self, most: float) -> float:
+        """Return the model rows one explained row may cost: as :meth:`budget`, of seconds what the model's pace allows, ``most`` at most.
+
+        The pace is that of some random coalitions; a quarter of the seconds is kept back.
+        """
+        if self.q.budget.seconds is None:
+            return self.budget(most)
+        draw, n, began = np.random.default_rng(0), len(self.q.table), np.inf
+        for _ in range(2):  # the first call may load and compile
+            began = time.perf_counter()
+            row, back = draw.integers(0, n, PILOT), draw.integers(0, len(self.engine.empty), PILOT)
+            self.engine.evaluate(row, back, draw.random((PILOT, len(self.q.players))) < 0.5)
+        now = time.perf_counter()
+        return float(min(most, max(0.0, 0.75 * (self.deadline - now) / n / max((now - began) / PILOT, 1e-9))))
+
     def late(self) -> bool:
         """Return whether the seconds asked for are over."""
         return time.perf_counter() > self.deadline
@@ -244,6 +261,7 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     is_exact = total <= min(budget, worth) if rows.q.budget.rows is None else total <= budget
     if way == "exact":
         _check_exact(rows, games, total)
+        rows.q.view.until = min(rows.q.view.until, rows.deadline)  # there is no half of an exact answer
         is_exact = np.ones(len(block), bool)
     if way in ("passes", "kernel"):
         is_exact = np.zeros(len(block), bool)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pellucid.errors import ArgumentError, ColumnError, EmptyTableError, RequestError, quote
+from pellucid.errors import ArgumentError, CellError, ColumnError, EmptyTableError, RequestError, quote
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.table import Column, ColumnType, Schema, Table
 from pellucid.table.frames import from_any
@@ -93,6 +93,19 @@ def _plain_arrow(arrow: Any) -> Any:
     return arrow.cast(pa.schema(fields))
 
 
+def _usable(frame: pd.DataFrame, whose: str) -> None:
+    """Refuse columns of one name, and cells that are no single real values."""
+    names = frame.columns
+    if names.has_duplicates:
+        raise ColumnError(f"column names of {whose} are not unique", got=quote(names[names.duplicated()].unique()), do="rename the columns")
+    for name, dtype in frame.dtypes.items():
+        kinds = set(map(type, frame[name].array)) if dtype.kind == "O" else {dtype.type}
+        if any(issubclass(k, list | tuple | dict | set | np.ndarray) for k in kinds):
+            raise CellError("cells are nested", where=f"column {str(name)!r} of {whose}", do="give each part a column of its own")
+        if any(issubclass(k, complex | np.complexfloating) for k in kinds):
+            raise CellError("cells are complex numbers", where=f"column {str(name)!r} of {whose}", do="give each part a column of its own")
+
+
 def plain_schema(frame: pd.DataFrame) -> Schema:
     """Return a schema that repeats what the dtypes say: enough for distances and display, with nothing inferred."""
     return Schema(tuple(Column(str(c), _type(frame[c])) for c in frame.columns))
@@ -136,6 +149,16 @@ def _native_types(x: Any, b: Any, library: str) -> dict[str, Any]:
 
 def _ask(model: Any) -> tuple[Callable[[Any], Any], str]:
     """Return (what to call, kind)."""
+    package, name = type(model).__module__.split(".")[0], type(model).__name__
+    if (package, name) == ("xgboost", "Booster"):  # reads its own matrices only
+        return _of_matrix(model), "call"
+    if hasattr(model, "state_dict") and hasattr(model, "forward"):
+        raise ArgumentError(
+            "a torch module reads tensors, not tables",
+            expected="a function of a table, or an estimator",
+            got=name,
+            do="wrap it: lambda rows: module(torch.tensor(np.asarray(rows), dtype=torch.float32)).detach().numpy()",
+        )
     for kind in ("predict_proba", "decision_function", "predict"):
         if hasattr(model, kind):
             return getattr(model, kind), kind
@@ -146,6 +169,13 @@ def _ask(model: Any) -> tuple[Callable[[Any], Any], str]:
         expected="a callable on a frame, or predict_proba, decision_function or predict",
         got=type(model).__name__,
     )
+
+
+def _of_matrix(booster: Any) -> Callable[[Any], Any]:
+    """Return what asks an xgboost booster about a frame."""
+    from xgboost import DMatrix
+
+    return lambda rows: booster.predict(DMatrix(rows, enable_categorical=True))
 
 
 def _sources(names: Sequence[str], columns: tuple[str, ...]) -> list[Any]:
@@ -182,6 +212,8 @@ class ForeignPredictor:
         b, other = to_pandas(background, tuple(map(str, x.columns)))
         if other != self.library:
             raise RequestError("X and background come from different libraries", expected=self.library, got=other)
+        _usable(x, "X")
+        _usable(b, "the background")
         absent = [c for c in x.columns if c not in b.columns]
         if absent:
             raise ColumnError("columns of X are not in the background", expected=quote(x.columns, 12), got=f"no {quote(absent)}")
@@ -201,6 +233,7 @@ class ForeignPredictor:
         self.classes = tuple(np.asarray(model.classes_).tolist()) if hasattr(model, "classes_") and self.task == "classification" else ()
         self.outputs: tuple[str, ...] = ()
         self.outputs = self._name_outputs(self.raw(self._background.take(slice(0, 1))).shape[1])
+        self.probed = 1  # model rows asked by now
 
     def _name_outputs(self, size: int) -> tuple[str, ...]:
         if self.classes and size in (1, len(self.classes)):
@@ -278,16 +311,35 @@ class ForeignPredictor:
         """Return the model's answers (N, O) on ``scale``."""
         raw = self._call(self.native(table))
         try:
-            out = np.asarray(raw, np.float64)
+            out = np.asarray(raw)
+            if out.dtype.kind == "c":
+                raise RequestError("the model answers with complex numbers", expected="real numbers", got=str(out.dtype))
+            out = out.astype(np.float64)
         except (TypeError, ValueError) as error:
+            if isinstance(error, RequestError):
+                raise
             raise RequestError(
                 "the model answers with labels, not numbers",
                 got=quote(np.ravel(np.asarray(raw, object))[:3]),
                 do="pass a callable that returns probabilities",
             ) from error
-        out = out.reshape(len(out), -1) if out.ndim else out.reshape(1, 1)
-        if len(out) != len(table):
-            raise RequestError("the model answers with another number of rows", expected=f"{len(table)} rows", got=f"{len(out)} rows")
+        if out.ndim == 0 or len(out) != len(table):
+            got = "one number" if out.ndim == 0 else f"{len(out)} rows"
+            raise RequestError("the model answers with another number of rows", expected=f"{len(table)} rows", got=got)
+        if out.ndim > 2:
+            raise RequestError(
+                "the model answers in another shape", expected=f"({len(table)},) or ({len(table)}, outputs)", got=str(out.shape),
+                where=f"a frame of {len(table)} rows",
+            )  # fmt: skip
+        out = out.reshape(len(out), -1)
+        if not np.isfinite(out).all():
+            bad = np.flatnonzero(~np.isfinite(out).all(1))
+            raise RequestError(
+                f"the model answers {len(bad)} of {len(out)} rows with no number",
+                expected="finite numbers",
+                got=f"{out[bad[0]].tolist()} to {quote(map(str, table.frame.iloc[bad[0]]), 6)}",
+                do="see whether it can read missing or infinite cells, and cells of other rows put together",
+            )
         if self._kind == "predict_proba":
             out = out[:, 1:] if out.shape[1] == 2 else out
             if self.scale == "log-odds":

@@ -47,6 +47,10 @@ class Players:
         owner: dict[str, str] = {}
         for name, members in (groups or {}).items():
             members = (members,) if isinstance(members, str) else members
+            if not len(members):
+                raise RequestError(
+                    f"group {name!r} is empty", expected=f"some of {quote(columns, 12)}", do="name its columns, or leave it out"
+                )
             for column in members:
                 if column not in columns:
                     near = difflib.get_close_matches(str(column), [str(c) for c in columns], n=3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ class View:
 
     Notes
     -----
-    Counts every row it evaluates in ``n_calls``. ``differentiable`` says whether tokens can be entered.
+    Counts every row it evaluates in ``n_calls``, those by which a model from elsewhere told its outputs included. ``differentiable``
+    says whether tokens can be entered. ``until``: when it refuses further rows, by the clock of ``time.perf_counter``.
     """
 
     def __init__(self, predictor: Predictor, output: Any = None, versus: Any = None) -> None:
@@ -41,7 +43,8 @@ class View:
         self.differentiable = isinstance(predictor, DifferentiablePredictor)
         self.additive = bool(getattr(predictor, "additive", False))
         self.concurrent = self.differentiable and bool(getattr(predictor, "concurrent", False))
-        self.n_calls, self._lock = 0, threading.Lock()
+        self.n_calls, self._lock = int(getattr(predictor, "probed", 0)), threading.Lock()
+        self.until = float("inf")
         self.outputs, self._weights, self._shift = self._select(output, versus)
         self._as_is = output is None and versus is None  # all outputs as the predictor gives them
 
@@ -54,6 +57,8 @@ class View:
         name, weights, shift = self._one(output)
         if versus is not None:
             other, minus, back = self._one(versus)
+            if np.array_equal(weights, minus):
+                raise RequestError("an output is not compared with itself", got=f"output={output!r}, versus={versus!r}")
             name, weights, shift = f"{name} versus {other}", weights - minus, shift - back
         return (name,), weights[:, None], np.array([shift])
 
@@ -76,6 +81,12 @@ class View:
         )
 
     def _count(self, rows: int) -> None:
+        if rows > 0 and time.perf_counter() > self.until:
+            raise RequestError(
+                "the time budget was spent before there was an answer",
+                got=f"{self.n_calls} model rows in that time",
+                do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
+            )
         with self._lock:  # the engine asks from several threads
             self.n_calls += rows
 

@@ -194,6 +194,10 @@ class Explanation(Result):
 
     def top(self, k: int = 3, output: int = 0) -> list[list[tuple[str, Any, float]]]:
         """Return per row the k largest contributions as (column, cell as written, value)."""
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+            raise RequestError("the number of columns cannot be used", expected="a whole number from 1", got=repr(k))
+        if not -len(self.outputs) <= output < len(self.outputs):
+            raise RequestError("there is no such output", expected=f"0 to {len(self.outputs) - 1}", got=repr(output))
         cube = self.cube()[:, :, output]
         order = np.argsort(-np.abs(cube), axis=1, kind="stable")[:, :k]
 

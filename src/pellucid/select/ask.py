@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import ArgumentError, EmptyTableError, RequestError, quote
+from pellucid.errors import ArgumentError, EmptyTableError, RequestError, TargetError, quote
 from pellucid.probe.foreign import as_predictor, read
 from pellucid.probe.sampler import Conditionals, Sampler
 from pellucid.probe.view import View
@@ -166,6 +166,12 @@ def _of_table(
     if background is not None and not isinstance(background, Table):
         raise ArgumentError("the background of a table is a table", expected="a Table", got=type(background).__name__)
     kept = inputs if background is None else background.select(inputs.columns)
+    if len(set(labels.tolist())) < 2:
+        raise TargetError(
+            "the target does not vary, so no column can tell anything about it",
+            expected="two values or more",
+            got=f"{len(labels)} rows of {quote(dict.fromkeys(labels.tolist()))}",
+        )
     codes, classes = _codes(labels, () if labels.dtype.kind in "iuf" and len(np.unique(labels)) > 2 else tuple(np.unique(labels)))
     if "black box" not in entry.needs and "labels" not in entry.needs:
         return _made(entry, inputs, codes, None, sampler, kept, level, seed, chosen, classes, settings, ())

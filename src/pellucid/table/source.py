@@ -84,7 +84,7 @@ def _existing(path: Any) -> Path:
         )
     if not is_file:
         near = difflib.get_close_matches(where.name, [p.name for p in where.parent.iterdir()], 1) if where.parent.is_dir() else []
-        raise SourceError("there is no such file", where=str(where), do=f"did you mean {near[0]!r}?" if near else "check the path")
+        raise SourceError("there is no such file", where=str(where), do=f"did you mean {near[0]!r}" if near else "check the path")
     return where
 
 
