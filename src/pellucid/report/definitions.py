@@ -46,7 +46,8 @@ GLOSSARY: Mapping[str, str] = {
     "fidelity": "How well a copy gives the model's own answers on rows it was not made from: share of equal labels, or R² for numbers.",
     "completeness gap": "Answer minus base minus the sum of all contributions; 0 means that nothing is left unexplained.",
     "conformal set or interval": "Built on rows set aside for it, so that it holds the true answer at the promised rate on rows like them.",
-    "aleatoric doubt": "Noise in the target: more rows would not remove it. In nats for classes, in squared units for numbers.",
+    "aleatoric doubt": "Noise in the target: more rows would not remove it. What all members get wrong alike is counted with it. In nats "
+    "for classes, in squared units for numbers.",
     "epistemic doubt": "Lack of knowledge: the members of the model disagree; more rows like this one would help.",
     "familiarity": "Percentile of this row's likeness to the training table among training rows set aside; near 0 is like nothing seen.",
     "split plan": "Which rows were used for what, decided once: train, stop (when to stop), certify (certainty), test (figures on "

@@ -155,12 +155,12 @@ def doubt(result: Prediction) -> go.Figure:
 
 
 def familiarity(result: Prediction) -> go.Figure:
-    """Return how familiar the rows are: percentiles among held-out training rows; ordinary rows fill all heights evenly."""
+    """Return how familiar the rows are: percentiles among training rows set aside; ordinary rows fill all heights evenly."""
     if result.familiarity is None:
         raise RequestError("these predictions have no familiarity")
     count, edges = np.histogram(np.asarray(result.familiarity, float), bins=20, range=(0, 100 if np.nanmax(result.familiarity) > 1 else 1))
     figure = blank(
-        f"Familiarity of {len(result):,} rows, percentile among held-out training rows",
+        f"Familiarity of {len(result):,} rows, percentile among training rows set aside",
         "familiarity (0 = like nothing seen)",
         "rows",
         height=300,
