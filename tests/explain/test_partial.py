@@ -153,4 +153,5 @@ def test_errors_are_right_with_few_and_many_background_rows(setting, size):
     for passes in (1.0, 1.4, 2.2, 4.0) if size == 20 else (0.7, 1.0, 1.4, 2.2, 4.0):
         cover, wide = width(setting, size, passes, 8 if size == 300 else 16)
         assert 0.9 <= cover <= 0.975, f"{passes} passes: {cover:.3f} are covered"
-        assert 0.8 < wide < 1.35, f"{passes} passes: errors are {wide:.2f} times the actual ones"
+        most = 1.6 if size == 20 else 1.35  # four games played twice tell a row little of its error: what they tell is widened
+        assert 0.8 < wide < most, f"{passes} passes: errors are {wide:.2f} times the actual ones"

@@ -163,3 +163,15 @@ def test_whoever_wants_more_than_answers_gets_the_plain_path() -> None:
         assert net.in_turn(x) is None
         hook.remove()
         assert torch.func.vmap(lambda rows: torch.tensor(net.in_turn(rows) is None), randomness="error")(x[:, None]).all()
+
+
+def test_relu_by_bits_is_relu_for_every_number_of_half_precision() -> None:
+    bits = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16)
+    x = bits.view(torch.bfloat16)
+    found, wanted = folding._relu_(x.clone()), torch.relu(x)
+    number = ~torch.isnan(x)
+    assert number.sum() == 2**16 - 254  # all but the two times 127 patterns of NaN
+    assert torch.equal(found[number], wanted[number])
+    assert torch.isnan(found[torch.isnan(x) & (bits > 0)]).all()
+    single = torch.tensor([-1.5, 0.0, 2.0])
+    assert torch.equal(folding._relu_(single), torch.tensor([0.0, 0.0, 2.0]))
