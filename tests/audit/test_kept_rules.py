@@ -22,7 +22,7 @@ FILES = {
 
 
 BLUNT = {("wine_quality_white.csv", "sum")}
-"""Rules rounded to more than a tenth of the spread of what they fix (there 0.001 of 0.009), which cannot be told from chance: none is named."""
+"""Rules rounded to more than a tenth of the spread of what they fix (0.001 of 0.009), not to be told from chance: no row is named."""
 
 
 def judged(frame: pd.DataFrame, rule: str, how: str, seed: int) -> tuple[float, float, int]:

@@ -136,7 +136,7 @@ class NetworkEngine:
         parts = [part for part in cls._parts(plan) for _ in range(networks)]
         settings = replace(settings, bayes=trained_spread(estimator.bayes, len(parts[0][0])))
         attributes = attributes_of(training.table, estimator.decompose)
-        settings = with_parts(settings, attributes, estimator.decompose)
+        settings = with_parts(settings, attributes, estimator.decompose, target.n_outputs if target.task == "classification" else 0)
         settings = cls._cycled(settings, snapshots, deadline, resume)
         build = builder(sizes, settings, objective.n_outputs, objective.extra)
         check_sampled(estimator.bayes, build)
