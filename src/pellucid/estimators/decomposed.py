@@ -115,7 +115,7 @@ def with_parts(settings: TrainSettings, attributes: Attributes | None, asked: An
     """Return the settings of a network in two parts, or raise where its answers do not come from its hidden state alone.
 
     The free part of a classifier moves in as few directions as its classes need: what is beyond holds traces that no answer asks for.
-    ``classes`` : how many there are, 0 for numbers.
+    ``classes`` : how many there are; 0 for numbers and below 2,000 learned rows, where the short fit loses a single direction.
     """
     if attributes is None:
         return settings

@@ -39,7 +39,7 @@ from pellucid.training.loop import fit_network
 from pellucid.training.objectives import Objective
 from pellucid.training.predict import CHUNK, predict_in_chunks
 from pellucid.training.pretraining import Pretraining
-from pellucid.training.recipe import TrainSettings, builder, recipe
+from pellucid.training.recipe import SMALL, TrainSettings, builder, recipe
 from pellucid.training.search import changed
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ class NetworkEngine:
         parts = [part for part in cls._parts(plan) for _ in range(networks)]
         settings = replace(settings, bayes=trained_spread(estimator.bayes, len(parts[0][0])))
         attributes = attributes_of(training.table, estimator.decompose)
-        settings = with_parts(settings, attributes, estimator.decompose, target.n_outputs if target.task == "classification" else 0)
+        many = target.task == "classification" and len(learned) >= SMALL
+        settings = with_parts(settings, attributes, estimator.decompose, target.n_outputs if many else 0)
         settings = cls._cycled(settings, snapshots, deadline, resume)
         build = builder(sizes, settings, objective.n_outputs, objective.extra)
         check_sampled(estimator.bayes, build)
