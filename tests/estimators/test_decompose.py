@@ -13,7 +13,7 @@ import pellucid as pld
 from pellucid import TabularClassifier, TabularRegressor
 from pellucid.errors import ColumnError, RequestError
 from pellucid.evaluate import decomposition
-from pellucid.nn.decompose import Decomposition, cosine, in_common, whitened
+from pellucid.nn.decompose import Decomposition, Narrowed, cosine, in_common, whitened
 from pellucid.table import read_table
 from pellucid.training.leftover import price, probe
 
@@ -94,10 +94,15 @@ def test_it_is_saved_and_loaded_and_in_the_record(small, tmp_path):
     assert np.array_equal(again.predict_proba(bare), model.predict_proba(frame))
     assert again.record_["training"]["decompose"] == told
     assert again.get_params()["decompose"] == ["sex"]
-    free = model.parts(frame)["hidden"]
-    assert free.shape == (700, 1, 4)
-    # two classes need one direction, and more would hold traces that nothing asks for
-    assert np.linalg.matrix_rank(free[:, 0] - free[:, 0].mean(0), tol=1e-4 * np.abs(free).max()) == 1
+    assert model.parts(frame)["hidden"].shape == (700, 1, 5)
+    assert dict(model.engine_.settings.decompose).get("narrow") is None, "few rows keep four directions"
+
+
+def test_the_free_part_moves_in_the_directions_it_is_given():
+    torch.manual_seed(0)
+    free = Narrowed(torch.nn.Identity(), 2, 8, narrow=1)(torch.randn(50, 2, 8))[:, 0].detach()
+    assert free.shape == (50, 4)
+    assert torch.linalg.matrix_rank(free - free.mean(0), rtol=1e-5) == 1
 
 
 def test_what_tells_the_model_why_reads_the_free_part(small):

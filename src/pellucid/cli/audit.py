@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -148,7 +149,7 @@ def _as_dict(table: Table, findings: list[Finding]) -> dict[str, Any]:
 def _show(table: Table, findings: list[Finding]) -> None:
     from pellucid.cli import screen
 
-    lines = [(c.name, c.type, c.role, c.unit, c.evidence) for c in table.schema]
+    lines: list[tuple[str, ...]] = [(c.name, c.type, c.role, c.unit, c.evidence) for c in table.schema]
     lines = lines if len(lines) <= MOST_COLUMNS else _alike(lines)
     screen.table(f"{table.n_rows} rows, {len(table.schema)} columns", ("column", "type", "role", "unit", "why this type"), lines)
     if findings:
@@ -166,7 +167,7 @@ def _show(table: Table, findings: list[Finding]) -> None:
         screen.table("by their effect", ("finding", "columns", "verdict", "what the remedy does"), shown)
 
 
-def _alike(lines: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+def _alike(lines: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Return one line for all columns of one type, role, unit and reason, which names the first of them and counts the rest."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, *facts in lines:

@@ -12,7 +12,7 @@ import torch
 
 from pellucid import registry
 from pellucid.errors import ColumnError, RequestError, quote
-from pellucid.nn.decompose import cosine
+from pellucid.nn.decompose import NARROW, cosine
 from pellucid.random import integer
 from pellucid.table import Plan, Role, Table
 from pellucid.training.leftover import price, probe
@@ -111,8 +111,12 @@ def _levels(table: Table, name: str) -> tuple[npt.NDArray[np.int64], tuple[str, 
     return codes.astype(np.int64), tuple(f"from {e:g}" for e in ends)
 
 
-def with_parts(settings: TrainSettings, attributes: Attributes | None, asked: Any) -> TrainSettings:
-    """Return the settings of a network in two parts, or raise where its answers do not come from its hidden state alone."""
+def with_parts(settings: TrainSettings, attributes: Attributes | None, asked: Any, classes: int = 0) -> TrainSettings:
+    """Return the settings of a network in two parts, or raise where its answers do not come from its hidden state alone.
+
+    The free part of a classifier moves in as few directions as its classes need: what is beyond holds traces that no answer asks for.
+    ``classes`` : how many there are; 0 for numbers and below 2,000 learned rows, where the short fit loses a single direction.
+    """
     if attributes is None:
         return settings
     name = settings.backbone if isinstance(settings.backbone, str) else "your own"
@@ -126,6 +130,8 @@ def with_parts(settings: TrainSettings, attributes: Attributes | None, asked: An
     if mixing:
         raise RequestError("decompose= needs rows of one attribute each", got=f"the regularizer {mixing[0]!r}", do="leave it out")
     weights = {k: float(v) for k, v in asked.items() if k in WEIGHTS} if isinstance(asked, Mapping) else {}
+    if classes and "narrow" not in weights:
+        weights["narrow"] = float(min(NARROW, classes - 1))
     parts = (("levels", tuple(len(v) for v in attributes.levels)), *weights.items())
     # how far a batch's states depend on an attribute takes many rows to see
     return replace(settings, decompose=parts, batch=max(settings.batch, LEAST_BATCH))

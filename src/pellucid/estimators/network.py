@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +27,6 @@ from pellucid.table import Table
 from pellucid.training.objectives import Objective
 from pellucid.training.predict import CHUNK, predict_in_chunks
 from pellucid.training.recipe import TrainSettings, builder
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["NetworkEngine", "as_cells", "cell_sizes"]
 

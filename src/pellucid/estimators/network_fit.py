@@ -34,7 +34,7 @@ from pellucid.training import objectives
 from pellucid.training.loop import FittedNetwork, fit_network
 from pellucid.training.objectives import Objective
 from pellucid.training.pretraining import Pretraining
-from pellucid.training.recipe import TrainSettings, builder, recipe
+from pellucid.training.recipe import SMALL, TrainSettings, builder, recipe
 from pellucid.training.search import changed
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def _prepared(
     parts = [part for part in _parts(plan) for _ in range(networks_of(estimator.members)[0])]
     settings = replace(settings, bayes=trained_spread(estimator.bayes, len(parts[0][0])))
     attributes = attributes_of(training.table, estimator.decompose)
-    settings = with_parts(settings, attributes, estimator.decompose)
+    many = target.task == "classification" and len(learned) >= SMALL
+    settings = with_parts(settings, attributes, estimator.decompose, target.n_outputs if many else 0)
     return _Ready(encoder, cells, sizes, weights, objective, settings, parts, attributes)
 
 

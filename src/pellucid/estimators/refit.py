@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Refitter"]
 
 SAME = (
-    "width", "blocks", "members", "d_token", "dropout", "bins", "bin_kind", "batch", "epochs", "lr", "weight_decay", "muon_lr", "muon_decay",
-    "patience",
+    "width", "blocks", "members", "d_token", "dropout", "bins", "bin_kind", "batch", "epochs", "lr", "weight_decay", "muon_lr",
+    "muon_decay", "patience",
 )  # fmt: skip
 """Settings that go by the number of rows, or could."""
 

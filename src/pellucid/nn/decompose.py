@@ -8,10 +8,10 @@ there for learning only.
 
 # NOTE[DIFF] The source learns from the sum of both parts and answers by one of them, so nothing asks the free part to answer well alone.
 Here half the loss is that of the sum, half that of the free part. The aware part is centred over the batch, so that leaving it out
-moves no answer on average. The free part varies in as few directions as the answer needs, one for two classes or a number, and
-adversaries read it whitened: among many numbers faint traces of an attribute stay that no adversary finds while it trains and every later
-one does. The adversary's share grows along the first
-quarter of the fit (Ganin and others 2016, arXiv:1505.07818), and its loss counts every level alike, so that the largest group does not hide
+moves no answer on average. The free part moves in as few directions as the classes need, one for two of them, and adversaries read it
+whitened: among many numbers faint traces of an attribute stay that no adversary finds while it trains and every later one does. (Four
+directions for numbers and for few rows: a short fit loses a single one.) The adversary's share grows along the first quarter of the fit
+(Ganin and others 2016, arXiv:1505.07818), and its loss counts every level alike, so that the largest group does not hide
 the others. A batch's free parts are also pressed to have the same distribution in every level, by the criterion that the best adversary
 among smooth functions would reach (Gretton and others 2005, doi:10.1007/11564089_7): a trained adversary lags behind a state that runs
 away from it, this one does not.
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-__all__ = ["Decomposition", "Narrowed", "cosine"]
+__all__ = ["NARROW", "Decomposition", "Narrowed", "cosine"]
 
 
 TINY = 1e-6

@@ -112,8 +112,7 @@ class TableNet(nn.Module):
             self.n_members, width = self._shape()
             if decompose:
                 decompose = dict(decompose)
-                needed = max(1, min(NARROW, n_outputs if n_outputs < 2 else n_outputs - 1))
-                self.backbone = Narrowed(self.backbone, self.n_members, width, int(decompose.pop("narrow", needed)))
+                self.backbone = Narrowed(self.backbone, self.n_members, width, int(decompose.pop("narrow", NARROW)))
                 self.n_members, width = 1, self.backbone.width
             self.head = _head(head)(self.n_members, width, n_outputs)
             if extra and isinstance(self.head, IdentityHead):
