@@ -85,7 +85,8 @@ def make(ask: Ask, find: Find) -> Map:
     return Map(
         layout.coordinates, np.asarray(ask.table.index), ask.method, ask.what, record, _frame(figures, null), ask.data, ask.target,
         ask.answers,
-        dict(layout.losses), layout.trace, layout.axes, layout.loadings, figures.kept if whole else None, pairs[0][0], words, pairs[0][1], pairs[1][0],
+        dict(layout.losses), layout.trace, layout.axes, layout.loadings,
+        figures.kept if whole else None, pairs[0][0], words, pairs[0][1], pairs[1][0],
         other_words, pairs[1][1], noise, CAUTIONS.get(ask.method, ""), layout.put.words, placer=Place(layout, ask, usual),
     )  # fmt: skip
 
