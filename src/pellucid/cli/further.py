@@ -55,15 +55,18 @@ class Further:
     want: Any = None
     reasons: Explanation | None = None
 
-    def explain(self, method: str, of: Ints | slice, *, budget: Any = True, **options: Any) -> Any:
-        """Return one answer of the model about some test rows, within the seconds of each answer, or ``budget`` model rows."""
+    def explain(self, method: str, of: Ints | slice, *, budget: Any = True, labels: bool = False, **options: Any) -> Any:
+        """Return one answer of the model about some test rows, within the seconds of each answer, or ``budget`` model rows.
+
+        labels : whether the true answers of these rows are given too.
+        """
         from pellucid.explain import explain
 
         spend = f"{self.seconds:g}s" if budget is True else budget
 
         return explain(
             self.subject.model, self.subject.rows(of), method=method, background=self.subject.background,
-            budget=spend, random_state=self.seed, options=options or None,
+            budget=spend, random_state=self.seed, y=self.subject.truth(of) if labels else None, options=options or None,
         )  # fmt: skip
 
 
@@ -149,21 +152,11 @@ def _attention(ask: Further) -> Any:
 
 
 def _heads(ask: Further) -> Any:
-    from pellucid.explain import explain
-
-    s = ask.subject
-    rows = s.some_rows(HEAD_ROWS, ask.seed)
-    return explain(s.model, s.rows(rows), method="head_pruning", random_state=ask.seed, y=s.truth(rows))
+    return ask.explain("head_pruning", ask.subject.some_rows(HEAD_ROWS, ask.seed), budget=None, labels=True)
 
 
 def _clusters(ask: Further) -> Any:
-    from pellucid.explain import explain
-
-    s = ask.subject
-    return explain(
-        s.model, s.rows(ask.rows), method="row_clusters", background=s.background, random_state=ask.seed, y=s.truth(ask.rows),
-        options={"reasons": ask.reasons},
-    )  # fmt: skip
+    return ask.explain("row_clusters", ask.rows, budget=None, labels=True, reasons=ask.reasons)
 
 
 def _actions(ask: Further) -> Actions | None:

@@ -100,7 +100,8 @@ def _figures(made: Any, table: Table) -> list[Any]:
     there = {
         "points": True, "predicted": made.answers is not None, "doubt": made.answers is not None and "doubt" in made.answers,
         "quality": True,
-        "kept": True, "second": made.second is not None, "perplexity": made.other is not None, "noise": made.noise is not None,
+        "kept": made.kept is not None,
+        "second": made.second is not None, "perplexity": made.other is not None, "noise": made.noise is not None,
         "loadings": made.loadings is not None, "loss": made.trace is not None and len(made.trace) > 1,
     }  # fmt: skip
     return [chart(made, kind, units=units) for kind in kinds(made) if there[kind]]

@@ -60,6 +60,10 @@ class Place:
         return apply_schema(new, self.ask.table.schema)
 
 
+WHOLE = 20_000
+"""Most rows for each of which it is told how many neighbours it keeps: that compares all pairs of rows."""
+
+
 def make(ask: Ask, find: Find) -> Map:
     """Return the map with everything that stands beside it.
 
@@ -67,7 +71,8 @@ def make(ask: Ask, find: Find) -> Map:
     """
     began = time.perf_counter()
     layout = find(ask)
-    figures = quality(ask.points, layout.coordinates, ask.seed)
+    whole = len(ask) <= WHOLE
+    figures = quality(ask.points, layout.coordinates, ask.seed, whole=whole)
     noise, null = _noise(ask, find)
     second, words = _second(ask, find, layout)
     other, other_words = _other(ask, find, layout)
@@ -80,7 +85,8 @@ def make(ask: Ask, find: Find) -> Map:
     return Map(
         layout.coordinates, np.asarray(ask.table.index), ask.method, ask.what, record, _frame(figures, null), ask.data, ask.target,
         ask.answers,
-        dict(layout.losses), layout.trace, layout.axes, layout.loadings, figures.kept, pairs[0][0], words, pairs[0][1], pairs[1][0],
+        dict(layout.losses), layout.trace, layout.axes, layout.loadings,
+        figures.kept if whole else None, pairs[0][0], words, pairs[0][1], pairs[1][0],
         other_words, pairs[1][1], noise, CAUTIONS.get(ask.method, ""), layout.put.words, placer=Place(layout, ask, usual),
     )  # fmt: skip
 

@@ -279,7 +279,8 @@ def _repairs(data: ReportData) -> dict[str, Any] | None:
 
 def _learning(data: ReportData) -> list[str]:
     """What the last step of each learning curve brought, and what was left out."""
-    made, out = data.learning, []
+    made = data.learning
+    out: list[str] = []
     if made is None:
         return out
     table = made.to_frame()

@@ -28,7 +28,8 @@ class FeatureComplexity(Result):
     share : (Q,) share of the last layer's variance along a direction; NaN for features that were asked for.
     steps : (T,) shares of the planned training, ascending; empty where the training was not watched.
     over_time : (T, Q) R^2 of a linear model of the last layer at each step. learned : (Q,) the first step from which on it stays
-        above 0.9 of its last value, NaN where the feature is never held (below 0.1). words : what is to be seen. method, record : how they were made.
+        above 0.9 of its last value, NaN where the feature is never held (below 0.1).
+    words : what is to be seen. method, record : how they were made.
     """
 
     features: tuple[str, ...]

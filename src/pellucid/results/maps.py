@@ -32,7 +32,7 @@ class Map(Result):
     losses : the method's own closing figures, name -> value: ``stress``, ``divergence``, ``explained variance``.
     trace : (S,) the loss after each step, where the method takes steps.
     axes : what the two axes are; empty where they mean nothing by themselves. loadings : what each column weighs on them, or None.
-    kept : (N,) share of its nearest rows that each row keeps on the map.
+    kept : (N,) share of its nearest rows that each row keeps on the map; None where there are too many rows to compare all with all.
     second : (N, 2) a second map turned onto the first, or None. second_words : how it was made. disparity : 0 is the same map, 1 nothing
         in common; NaN where there is no second map.
     other : (N, 2) the map at another perplexity turned onto the first, or None. other_words, other_disparity : as above.

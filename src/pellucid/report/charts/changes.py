@@ -189,13 +189,14 @@ def repairs(result: Repairs) -> go.Figure:
                     x=count, y=list(range(len(columns))), orientation="h", name=f"{safe(rule, 40)}{'' if certain else ' (unsure)'}",
                     marker={"color": CYCLE[i], "pattern": _hatched("" if certain else "/")},
                 )  # fmt: skip
-    figure.update_layout(barmode="stack", xaxis={"dtick": _step(max(count_of.values()))})
+    figure.update_layout(barmode="stack", xaxis={"dtick": _step(int(max(count_of.values())))})
     return name_lines(figure, [wrap(clean(c, 40)) for c in columns])
 
 
 def _step(most: int) -> int:
     """Return a whole step of 1, 2 or 5 by powers of ten that makes at most six marks up to ``most``."""
-    return next(k * 10**p for p in range(12) for k in (1, 2, 5) if k * 10**p * 5 >= most)
+    steps = [int(k * 10**p) for p in range(10) for k in (1, 2, 5)]
+    return next((s for s in steps if 5 * s >= most), steps[-1])
 
 
 def fills(result: Fills) -> go.Figure:
