@@ -299,3 +299,31 @@ def test_audit_tries_its_findings(run, people_csv, tmp_path):
     [leak] = [f for f in told["findings"] if f["columns"] == ["code"]]
     assert leak["trial"]["verdict"] == "pass"
     assert "Leaving out 'code' lowers AUC" in leak["trial"]["words"]
+
+
+def test_fit_tells_the_rows_it_left_out_and_the_split(run, people_csv, tmp_path):
+    rows = pd.read_csv(people_csv)
+    rows.loc[:39, "buys"] = None
+    rows.to_csv(tmp_path / "gaps.csv", index=False)
+    done = run("fit", tmp_path / "gaps.csv", "--target", "buys", "--backbone", "linear", "--out", tmp_path / "m")
+    assert done.code == 0
+    assert f"{len(rows) - 40} of {len(rows)} rows" in done.out
+    assert "40 rows without a target were left out" in done.out
+    assert "certif" in done.out
+
+
+def test_a_fit_that_fails_leaves_nothing_behind(run, tmp_path):
+    pd.DataFrame({"key": [f"P{i:04}" for i in range(80)], "buys": ["yes", "no"] * 40}).to_csv(tmp_path / "keys.csv", index=False)
+    done = run("fit", tmp_path / "keys.csv", "--target", "buys", "--out", tmp_path / "m")
+    assert done.code == 1
+    assert "'key' (identifier)" in done.err
+    assert "--type" in done.err
+    assert [p.name for p in tmp_path.iterdir()] == ["keys.csv"]
+
+
+@pytest.mark.parametrize(("cells", "words"), [(["yes"] * 60, "got 'yes' in 60 rows"), ([None] * 60, "missing in every row")])
+def test_a_target_that_does_not_vary_is_told_apart_from_one_that_is_missing(run, tmp_path, cells, words):
+    pd.DataFrame({"x": range(60), "y": range(60), "buys": cells}).to_csv(tmp_path / "t.csv", index=False)
+    done = run("fit", tmp_path / "t.csv", "--target", "buys", "--out", tmp_path / "m")
+    assert done.code == 1
+    assert words in done.err

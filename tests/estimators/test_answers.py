@@ -223,3 +223,17 @@ def test_grid_search_and_pipeline_work(frame: pd.DataFrame) -> None:
 
     search = GridSearchCV(TabularClassifier(**{**QUICK, "backbone": "linear"}), {"calibration": ["none", "temperature"]}, cv=2)
     assert search.fit(frame[FEATURES], frame["label"]).best_score_ > 0.6
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (["a", "b"] * 20, "TabularClassifier"),
+        ([1.0, float("nan")] * 20, "target="),
+        ([3.5] * 40, "constant.*got 3.5 in 40 rows"),
+    ],
+)
+def test_a_target_that_is_no_number_says_what_to_do(y: list[Any], words: str) -> None:
+    frame = pd.DataFrame({"x": np.arange(40.0), "z": np.arange(40.0)[::-1] ** 2})
+    with pytest.raises(pld.DataError, match=words):
+        TabularRegressor(backbone="linear", verbose=0).fit(frame, y)

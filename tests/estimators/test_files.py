@@ -75,6 +75,17 @@ def test_hist_gb_refuses_in_one_line(frame: pd.DataFrame, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def flip_bits(folder: Path) -> None:
+    """Change a few weights: every reader takes the file, and the answers are wrong."""
+    with (folder / "weights.safetensors").open("r+b") as file:
+        file.seek(-8, 2)
+        file.write(b"\x7f" * 4)
+
+
+def lose_rows(folder: Path) -> None:
+    (folder / "reference.parquet").unlink()
+
+
 def damage_json(folder: Path) -> None:
     (folder / "pellucid.json").write_text("{", encoding="utf-8")
 
@@ -93,7 +104,15 @@ def foreign(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "message"), [(damage_json, "damaged"), (damage_weights, "damaged"), (newer, "newer version"), (foreign, "not a model folder")]
+    ("harm", "message"),
+    [
+        (damage_json, "damaged"),
+        (damage_weights, "damaged"),
+        (flip_bits, "weights.safetensors.*expected the bytes that were saved"),
+        (lose_rows, "reference.parquet"),
+        (newer, "newer version"),
+        (foreign, "not a model folder"),
+    ],
 )
 def test_harmed_folders_give_one_line(harm: Any, message: str, classifier: TabularClassifier, tmp_path: Path) -> None:
     classifier.save(tmp_path / "m")

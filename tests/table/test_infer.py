@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pellucid.errors import ColumnError, PellucidError, RequestError, TargetError
-from pellucid.table import Table, infer_schema, propose_missing, read_table, retype
+from pellucid.errors import CellError, ColumnError, PellucidError, RequestError, TargetError
+from pellucid.table import Column, ColumnType, Role, Schema, Table, infer_schema, propose_missing, read_table, retype
 from pellucid.table.scales import order_of
 
 N = 400
@@ -309,3 +309,17 @@ def test_wide_tables_are_typed_fast():
     assert [str(schema[c].type) for c in ("when", "money", "text", "id", "mail")] == ["date", "number", "text", "identifier", "identifier"]
     assert took < 3.0
     print(f"50,000 x {len(schema)} typed in {took:.2f} s")
+
+
+def test_cells_with_the_other_decimal_mark_are_told_as_such() -> None:
+    column = Column("price", ColumnType.NUMBER)
+    frame = pd.DataFrame({"price": [f"{i},5" for i in range(9)]})
+    with pytest.raises(CellError, match=r"and 4 more.*decimal mark '\.'.*here it is ','"):
+        Table(frame, Schema((column,))).numbers("price")
+
+
+def test_a_table_shows_its_columns_in_one_line_each() -> None:
+    frame = pd.DataFrame({"age": [31.5, 40.0], "city": ["Bern", "Oslo"]})
+    schema = Schema((Column("age", ColumnType.NUMBER, unit="years"), Column("city", ColumnType.CATEGORY, role=Role.TARGET)))
+    shown = ["Table of 2 rows, 2 columns", "Schema:", "  age: number [years]", "  city: category, target"]
+    assert repr(Table(frame, schema)).splitlines() == shown

@@ -151,7 +151,8 @@ def _show(table: Table, findings: list[Finding]) -> None:
 
     lines: list[tuple[str, ...]] = [(c.name, c.type, c.role, c.unit, c.evidence) for c in table.schema]
     lines = lines if len(lines) <= MOST_COLUMNS else _alike(lines)
-    screen.table(f"{table.n_rows} rows, {len(table.schema)} columns", ("column", "type", "role", "unit", "why this type"), lines)
+    size = f"{table.n_rows} row{'s' * (table.n_rows != 1)}, {len(table.schema)} column{'s' * (len(table.schema) != 1)}"
+    screen.table(size, ("column", "type", "role", "unit", "why this type"), lines)
     if findings:
         worst = [(f.severity, f.kind, ", ".join(f.columns), _rows(f), f.evidence, f.remedy) for f in findings]
         count = {level.value: sum(f.severity == level.value for f in findings) for level in reversed(Level)}

@@ -63,10 +63,8 @@ def _how_to_number(cells: pd.Series, column: Column) -> str:
     other = "." if column.decimal == "," else ","
     if not to_numbers(cells, other)[1].any():
         return f"write them with the decimal mark {column.decimal!r}, as in the table that was learned from; here it is {other!r}"
-    name = column.name
-    return (
-        f"correct the cells; or, before fitting, declare missing={{{name!r}: [...]}} (--missing) or set types={{{name!r}: 'category'}} (--type)"
-    )
+    before = f"declare missing={{{column.name!r}: [...]}} (--missing) or set types={{{column.name!r}: 'category'}} (--type)"
+    return f"correct the cells; or, before fitting, {before}"
 
 
 def seconds(series: pd.Series, column: Column, source: str = "") -> npt.NDArray[np.float64]:

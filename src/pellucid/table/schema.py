@@ -55,6 +55,15 @@ class Schema:
     def __iter__(self) -> Iterator[Column]:
         return iter(self.columns)
 
+    def __repr__(self) -> str:
+        """One line per column: name, type, role where it is no feature, unit, and why this type."""
+        lines = []
+        for c in self.columns[:30]:
+            kind = c.type.value + (f" [{c.unit}]" if c.unit else "") + ("" if c.role is Role.FEATURE else f", {c.role.value}")
+            lines.append(f"  {c.name}: {kind}" + (f" ({c.evidence})" if c.evidence else ""))
+        more = len(self.columns) - len(lines)
+        return "\n".join(["Schema:", *lines, *([f"  ... and {more} more columns"] if more else [])])
+
     def __len__(self) -> int:
         return len(self.columns)
 

@@ -53,6 +53,10 @@ class Table:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def __repr__(self) -> str:
+        head = f"Table of {len(self.frame)} rows, {len(self.schema)} columns" + (f" from {self.source}" if self.source else "")
+        return f"{head}\n{self.schema!r}"
+
     @property
     def n_rows(self) -> int:
         """Number of rows."""

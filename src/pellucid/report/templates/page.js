@@ -79,11 +79,13 @@
   };
   const signed = (x, step) => (x > 0 ? "+" : "") + digits(x, step);
   const share = (x) => (100 * x).toFixed(1) + " %";
+  // names and cells written from right to left stay apart: "name = cell" would be read the other way round
+  const apart = (text) => (/[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(text) ? "\u2068" + text + "\u2069" : text);
   const cellOf = (row, j) => {
     const at = all.shown.indexOf(j);
     const cell = at < 0 ? "" : row.cells[at];
     const unit = all.units[j] && cell !== "missing" ? " " + all.units[j] : "";
-    return all.columns[j] + (cell ? " = " + cell + unit : "");
+    return apart(all.columns[j]) + (cell ? " = " + apart(cell) + unit : "");
   };
 
   const haystack = all.rows.map((r) => [r.id, r.answer, r.truth, ...r.kinds, ...r.cells].join("\n").toLowerCase());
