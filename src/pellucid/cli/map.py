@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["map"]
 
+MANY = 20_000
+LIGHT = ("points", "quality", "loadings", "loss")
+"""What is drawn of more rows than that: every further figure of all rows takes 60 bytes a row of the page."""
+
 
 def map(
     data: Source,
@@ -104,7 +108,8 @@ def _figures(made: Any, table: Table) -> list[Any]:
         "second": made.second is not None, "perplexity": made.other is not None, "noise": made.noise is not None,
         "loadings": made.loadings is not None, "loss": made.trace is not None and len(made.trace) > 1,
     }  # fmt: skip
-    return [chart(made, kind, units=units) for kind in kinds(made) if there[kind]]
+    kept = [k for k in kinds(made) if there[k] and (len(made) <= MANY or k in LIGHT)]
+    return [chart(made, kind, units=units) for kind in kept]
 
 
 def _notes(made: Any) -> tuple[str, ...]:
