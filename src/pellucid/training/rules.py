@@ -19,6 +19,7 @@ __all__ = ["MISSING", "Rule", "broken_rules"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 MISSING = ""
 """The key of a missing cell: it keeps every rule."""
 SLACK, RATIO_SLACK = 1e-9, 1e-6
@@ -53,8 +54,8 @@ class Rule:
     def broken(self, table: Table) -> BoolArray:
         """Return which rows break the rule (N,); a row with a missing cell, or a level that was never seen, breaks none."""
         if self.kind == "decides":
-            given, found = keys(table, self.columns[0]), keys(table, self.columns[1])
-            wanted = np.array([self.said.get(k, MISSING) for k in given], object)
+            found = keys(table, self.columns[1])
+            wanted = self._said(table, self.columns[0], MISSING)
             return np.asarray((wanted != MISSING) & (found != MISSING) & (wanted != found), bool)
         x = [_numbers(table, c) for c in self.columns[: 2 if self.kind == "ratio" else None]]
         with np.errstate(invalid="ignore", over="ignore"):
@@ -64,9 +65,13 @@ class Rule:
                 return _off(x[0], x[1] * x[2], self.width)
             if self.kind == "sum":
                 return _off(x[0], np.sum([w * part for w, part in zip(self.weights, x[1:])], 0) + self.constant, self.width)
-            blank = (np.nan, np.nan)
-            ratio, width = np.array([self.said.get(k, blank) for k in keys(table, self.columns[2])], np.float64).reshape(-1, 2).T
+            ratio, width = self._said(table, self.columns[2], (np.nan, np.nan)).reshape(-1, 2).T
             return np.asarray((np.abs(x[0] - ratio * x[1]) > width + RATIO_SLACK * np.abs(x[0])) & (x[1] != 0))
+
+    def _said(self, table: Table, name: str, unknown: Any) -> npt.NDArray[Any]:
+        """Return what the cells of a column say (N, ...), ``unknown`` where training had no such cell."""
+        at, texts = _coded(table, name)
+        return np.array([self.said.get(text, unknown) for text in texts], object if isinstance(unknown, str) else np.float64)[at]
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`from_state` needs: text and numbers."""
@@ -82,15 +87,19 @@ def _numbers(table: Table, name: str) -> FloatArray:
     return table.seconds(name) if table.schema[name].type is ColumnType.DATE else table.numbers(name)
 
 
-def keys(table: Table, name: str) -> npt.NDArray[np.object_]:
-    """Return the text of each cell (N,), the same for a number however it is written, ``MISSING`` where there is none."""
+def _coded(table: Table, name: str) -> tuple[Ints, list[str]]:
+    """Return (the number of each cell's text (N,), the texts): the same for a number however it is written, ``MISSING`` for no cell."""
     if table.schema[name].type in (ColumnType.NUMBER, ColumnType.DATE):
         values, at = np.unique(_numbers(table, name), return_inverse=True)
-        texts = [MISSING if np.isnan(v) else f"{v:.12g}" for v in values]
-    else:
-        at, levels = table.levels(name)
-        texts = [*levels, MISSING]
-    return np.array(texts, object)[at.reshape(-1)]
+        return at.reshape(-1), [MISSING if np.isnan(v) else f"{v:.12g}" for v in values]
+    at, levels = table.levels(name)
+    return at.reshape(-1), [*levels, MISSING]
+
+
+def keys(table: Table, name: str) -> npt.NDArray[np.object_]:
+    """Return the text of each cell (N,), ``MISSING`` where there is none."""
+    at, texts = _coded(table, name)
+    return np.array(texts, object)[at]
 
 
 def _off(found: FloatArray, made: FloatArray, width: float) -> BoolArray:
@@ -106,9 +115,10 @@ def broken_rules(rules: Sequence[Rule], table: Table, strict: float = 1.0) -> tu
     for rule in rules:
         if not set(rule.columns) <= set(table.columns):
             continue
-        for row in np.flatnonzero(rule.broken(table)).tolist():
-            cells = ", ".join(f"{c} {table.frame[c].iloc[row]}" for c in rule.columns)
-            text = f"breaks '{rule.words}', which {_share(rule)} keep: here {cells}"
+        rows, breaks = np.flatnonzero(rule.broken(table)), f"breaks '{rule.words}', which {_share(rule)} keep: here "
+        shown = [table.frame[c].iloc[rows].tolist() for c in rule.columns]
+        for row, *cells in zip(rows.tolist(), *shown):
+            text = breaks + ", ".join(f"{c} {cell}" for c, cell in zip(rule.columns, cells))
             texts[0][row].append(text)
             if rule.holds >= strict:
                 texts[1][row].append(text)

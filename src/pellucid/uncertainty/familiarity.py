@@ -92,8 +92,10 @@ def refusals(
     """
     reasons = np.full(n, "", object)
 
-    def add(rows: BoolArray, text: str) -> None:
-        reasons[rows] = np.where(reasons[rows] == "", text, reasons[rows] + "; " + text)
+    def add(rows: BoolArray, text: Any) -> None:
+        """Say ``text``, or each row's own of N, of some rows."""
+        new = text[rows] if isinstance(text, np.ndarray) else text
+        reasons[rows] = np.where(reasons[rows] == "", new, reasons[rows] + "; " + new)
 
     if unbounded:
         add(np.ones(n, bool), f"too few held-out rows to exclude anything at {level:.0%}")
@@ -109,7 +111,7 @@ def refusals(
         for name in dict.fromkeys(columns[unlike]):
             where = f", most of all in '{name}'" if name else ""
             add(np.logical_and(unlike, columns == name), f"stranger than 99 of 100 training rows{where}")
-    said = np.array(broken if broken is not None else [""] * n, object)
-    for text in dict.fromkeys(said[said != ""]):
-        add(np.asarray(said == text, bool), text)
+    if broken is not None:
+        said = np.array(broken, object)
+        add(np.asarray(said != "", bool), said)
     return np.asarray(reasons != "", bool), tuple(reasons.tolist())
