@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pellucid.errors import RequestError
-from pellucid.explain import explain
+from pellucid.execution import Threads, default_threads, limit_threads
+from pellucid.explain import explain, row_games
 from pellucid.testing.oracles import brute_shapley, product_pair, restaurant
 from pellucid.testing.predictors import FunctionPredictor, LinearPredictor, TinyNetwork, fit_network, made_frame, made_table
 
@@ -230,3 +231,26 @@ def test_a_network_that_learned_with_hidden_columns_says_so():
     masked = fit(regularizers={"mask_columns": None}).explain(frame[:3], fill="missing")
     assert "as it learned from rows with hidden columns" in masked.record.caveats[0]
     assert "did not learn" in fit().explain(frame[:3], fill="missing").record.caveats[0]
+
+
+@pytest.mark.skipif(default_threads() < 2, reason="one core")
+@pytest.mark.parametrize("settings", [{"budget": 40 * 220}, {"precision": 0.1}, {}], ids=["budget", "precision", "default"])
+def test_blocks_side_by_side_answer_with_the_same_bits(monkeypatch, settings):
+    table = made_table(made_frame(70, 7, ()))
+    model = TinyNetwork(table.take(slice(40, 70)))
+    model.concurrent = True
+    monkeypatch.setattr(row_games, "BLOCK", 10)
+    at_once, before = [], Threads.map
+    monkeypatch.setattr(Threads, "map", lambda self, function, chunks: before(self, function, at_once.append(1) or chunks))
+
+    def asked(threads):
+        with limit_threads(threads):
+            return explain(model, table.take(slice(0, 40)), method="shapley", random_state=0, **settings)
+
+    one = asked(1)
+    assert not at_once
+    two = asked(2)
+    assert at_once, "nothing ran side by side"
+    assert one.n_calls == two.n_calls
+    assert np.array_equal(one.values, two.values)
+    assert np.array_equal(one.error, two.error)

@@ -38,7 +38,7 @@ def rules_of(table: Table, seed: int = 0) -> tuple[Rule, ...]:
     >>> net = [k % 37 + k / 4 for k in range(400)]
     >>> frame = pd.DataFrame({"net": net, "tax": [k * k % 23 for k in range(400)]})
     >>> [rule.words for rule in rules_of(read_table(frame.assign(total=frame["net"] + frame["tax"])))]
-    ['total = net + tax']
+    ['total = net + tax', 'net <= total']
     """
     if len(table) < FEWEST:
         return ()

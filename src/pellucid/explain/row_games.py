@@ -8,14 +8,15 @@ sampled, each with draws of its own; errors of different pairs are independent a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError
+from pellucid.execution import Threads, limit_threads
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
 from pellucid.explain.partial import Guess
@@ -47,6 +48,7 @@ PILOT = 256
 """Coalitions on which a model is timed where the budget is in seconds."""
 
 Ints = npt.NDArray[np.int64]
+T = TypeVar("T")
 
 
 class RowGames:
@@ -88,6 +90,22 @@ class RowGames:
         """Return the rows in blocks whose intermediate values stay small."""
         n, size = len(self.q.table), max(1, len(self.engine.empty) * len(self.q.players) * self.engine.n_outputs)
         return np.split(np.arange(n), np.arange(0, n, max(1, min(BLOCK, 2**22 // size)))[1:])
+
+    def by_block(self, solve: Callable[[Ints], T]) -> Iterator[T]:
+        """Yield ``solve`` of each block.
+
+        Several blocks at a time where the model answers several threads and none has to wait: half of the time of coarse answers goes into
+        choosing games and judging errors, which a block does by itself. Otherwise the cores share what the model is asked for a block.
+        """
+        blocks, threads = self.blocks(), self.engine.threads
+        if threads > 1 and len(blocks) >= threads and self.neighbours is None:
+            _ = self.engine.rounding  # measured once for all
+            with limit_threads(1):
+                yield from Threads(threads).map(solve, blocks)
+            return
+        for block in blocks:
+            self.engine.forget()
+            yield solve(block)
 
     def games(self, rows: Ints) -> tuple[Games, Ints, FloatArray]:
         """Return (games, the place in ``rows`` each belongs to, weights)."""
@@ -239,9 +257,8 @@ def answer(
     rows = RowGames(question)
     n, p, o = len(question.table), len(question.players), rows.engine.n_outputs
     values, variance, short, sampled = np.zeros((n, p, o)), np.zeros((n, p, o)), np.zeros(n, bool), False
-    for block in rows.blocks():
-        rows.engine.forget()
-        values[block], variance[block], short[block], any_sampled = _solve(rows, block, solver, way)
+    for block, found in zip(rows.blocks(), rows.by_block(lambda block: _solve(rows, block, solver, way))):
+        values[block], variance[block], short[block], any_sampled = found
         sampled |= any_sampled
     caveats = [f"{int(short.sum())} of {n} rows stopped at the budget before the asked precision"] if short.any() else []
     told = {"way": "sampled" if sampled else "exact", "precision": (rows.precision or None) if sampled else None, **(settings or {})}

@@ -84,6 +84,11 @@ class CoalitionEngine:
         """O."""
         return int(self.full.shape[1])
 
+    @property
+    def threads(self) -> int:
+        """How many threads may play (:meth:`play`) at once; 1 where answers are looked up, or the model takes one question at a time."""
+        return self._path.threads if self._path.plays else 1
+
     def differ(self, row: Ints, back: Ints) -> BoolArray:
         """Return (n, P): whether a player's cells differ between the rows of each pair.
 

@@ -100,6 +100,13 @@ class Path:
         """Return half precision's answers (R, O) to the rows and (B, O) to the background rows; None where it is not the faster one."""
         return None
 
+    @property
+    def threads(self) -> int:
+        """How many threads may ask at once."""
+        import torch
+
+        return min(torch.get_num_threads(), default_threads()) if self.view.concurrent else 1
+
     def _in_steps(self, n: int, step: int, answer: Callable[[slice], torch.Tensor]) -> FloatArray:
         """Return ``answer`` (m, O) to each piece of n rows, (n, O)."""
         return np.concatenate(self._side_by_side(answer, [slice(s, s + step) for s in range(0, n, step)]))
@@ -122,7 +129,7 @@ class Path:
             into[k][...] = found.reshape(into[k].shape)
             return found[:0]
 
-        threads = min(torch.get_num_threads(), default_threads(), len(pieces)) if self.view.concurrent else 1
+        threads = min(self.threads, len(pieces))
         if threads < 2:
             return [one(k) for k in range(len(pieces))]
         if self._team is None or self._team.n != threads:

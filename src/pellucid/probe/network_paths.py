@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,10 @@ class NetPath(Path):
     _half_step: int
     _half_gains = True  # whether products are most of the network's time
     _slopes_of_back: torch.Tensor | None = None
+
+    def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int) -> None:
+        super().__init__(view, rows, background, players, memory)
+        self._once = threading.Lock()  # several threads may ask; what serves all of them is made by one
 
     def play(self, lots: Sequence[Lot]) -> list[FloatArray]:
         steps = {False: self._step, True: self._half_step}
@@ -110,9 +115,10 @@ class NetPath(Path):
         slopes = self._slopes(self._read(own))
         if slopes is None:
             return None
-        if self._slopes_of_back is None:
-            every = self._back.take(np.arange(len(self._back)))
-            self._slopes_of_back = self._slopes(self._read(every))
+        with self._once:
+            if self._slopes_of_back is None:
+                every = self._back.take(np.arange(len(self._back)))
+                self._slopes_of_back = self._slopes(self._read(every))
         of_back = self._slopes_of_back[torch.as_tensor(back, device=self._back.device)]  # type: ignore[index]
         with torch.inference_mode():
             made = self._products(slopes, of_back, own, other)
