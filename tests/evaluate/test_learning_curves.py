@@ -6,7 +6,7 @@ import pytest
 
 import pellucid as pld
 from pellucid.errors import RequestError
-from pellucid.evaluate.curves import wrong_labels
+from pellucid.evaluate.curves import _overtakes, _words, wrong_labels
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,17 @@ def test_the_size_at_which_one_overtakes_is_told(curve):
     assert frame.loc[("hist_gb", 100, 0.0), "gain"] < 0
     assert frame.loc[("hist_gb", 2000, 0.0), "gain_low"] > 0
     assert f"overtakes linear from {size:,} rows on" in curve.words
+
+
+def test_sizes_at_which_the_time_left_one_model_alone_are_not_compared():
+    nothing = {"gain": np.nan, "gain_low": np.nan, "gain_high": np.nan}
+    one = {"model": "tree", "rows": 100, "noise": 0.0, "gain": 0.2, "gain_low": 0.1, "gain_high": 0.3}
+    lines = [one, {**one, "rows": 200, **nothing}, {**one, "model": "late", **nothing}]
+    overtakes = {(name, 0.0): _overtakes(lines, name, 0.0) for name in ("tree", "late")}
+    assert overtakes == {("tree", 0.0): 100, ("late", 0.0): None}
+    words = _words(lines, overtakes, "r2", "linear")
+    assert words == "tree overtakes linear from 100 rows on (+0.200 [+0.100, +0.300] R² at 100 rows)."
+    assert _words(lines[2:], {("late", 0.0): None}, "r2", "linear").startswith("The time was too short")
 
 
 def test_a_share_of_the_rows_in_use_is_made_wrong():

@@ -144,13 +144,17 @@ def _mean(parts: Sequence[tuple[float, FloatArray]]) -> tuple[float, float]:
 
 def _overtakes(lines: Sequence[dict[str, Any]], name: str, share: float) -> int | None:
     """Return the smallest size at which, and at all larger ones, the model is better than the reference."""
-    mine = sorted((line for line in lines if line["model"] == name and line["noise"] == share), key=lambda line: -line["rows"])
     at = None
-    for line in mine:
+    for line in sorted(_compared(lines, name, share), key=lambda line: -line["rows"]):
         if not line["gain_low"] > 0:
             break
         at = int(line["rows"])
     return at
+
+
+def _compared(lines: Sequence[dict[str, Any]], name: str, share: float) -> list[dict[str, Any]]:
+    """Return the lines of a model at sizes that the time left for the reference too."""
+    return [line for line in lines if line["model"] == name and line["noise"] == share and np.isfinite(line["gain"])]
 
 
 def _words(lines: Sequence[dict[str, Any]], overtakes: dict[tuple[str, float], int | None], metric: str, reference: str) -> str:
@@ -158,11 +162,13 @@ def _words(lines: Sequence[dict[str, Any]], overtakes: dict[tuple[str, float], i
     text = []
     for (name, share), size in overtakes.items():
         noise = f" with {100 * share:.0f} % wrong labels" if share else ""
-        mine = [line for line in lines if line["model"] == name and line["noise"] == share]
+        mine = _compared(lines, name, share)
         if not mine:
             continue
         last = max(mine, key=lambda line: line["rows"])
         gain = f"{last['gain']:+.3f} [{last['gain_low']:+.3f}, {last['gain_high']:+.3f}] {unit} at {last['rows']:,} rows"
         said = f"overtakes {reference} from {size:,} rows on" if size is not None else f"is not shown to overtake {reference}"
         text.append(f"{name} {said}{noise} ({gain}).")
-    return " ".join(text) or f"Only {reference} was fitted."
+    return " ".join(text) or (
+        f"The time was too short to compare a model with {reference}." if overtakes else f"Only {reference} was fitted."
+    )

@@ -25,6 +25,7 @@ from pellucid.report.charts.style import (
     wrap,
 )
 from pellucid.report.words import clean, number, percent
+from pellucid.report.words import label as metric_name
 from pellucid.results import CostOfShift, Fills, GroupTable, LearningCurve, Parting, Repairs, Shift
 
 if TYPE_CHECKING:
@@ -139,9 +140,7 @@ def learning(result: LearningCurve) -> go.Figure:
     """Return the score of each model by number of training rows, with 95 % bars, and from where a model is better than the reference."""
     table = result.to_frame()
     lines = list(dict.fromkeys(zip(table["model"], table["noise"])))
-    figure = blank(
-        f"Would more rows help? Against {safe(result.reference, 30)}", "training rows", safe(result.metric.replace("_", " ")), 420, True
-    )
+    figure = blank(f"Would more rows help? Against {safe(result.reference, 30)}", "training rows", metric_name(result.metric), 420, True)
     models, noises = list(dict.fromkeys(table["model"])), list(dict.fromkeys(table["noise"]))
     for model, noise in lines:
         mine = table[(table["model"] == model) & (table["noise"] == noise)].sort_values("rows")
