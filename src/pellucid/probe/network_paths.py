@@ -285,7 +285,7 @@ class SumPath(NetPath):
         width = self._back.width
         # a few activations of the width of a part, small enough for the processor's cache
         self._step = max(SEGMENT, min(4096, memory // (4 * 8 * width), CACHE // (4 * width)))
-        self._half_step = 4 * self._step  # products are so fast in it that calling them counts more than the cache
+        self._half_step = 8 * self._step  # products are so fast in it that calling them counts more than the cache
 
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
         order = np.lexsort((back, row))
