@@ -71,6 +71,17 @@ def test_coefficients_and_constants_are_those_of_the_law():
     assert list(found.values()) == ["fahrenheit = 1.8 celsius + 32"]
 
 
+def test_a_ratio_is_found_behind_many_other_numbers():
+    draw = np.random.default_rng(2)
+    frame = pd.DataFrame(draw.normal(50, 9, (600, 16)).round(2), columns=[f"c{k}" for k in range(16)])
+    zone = draw.choice(["north", "east", "south"], 600)
+    amount = draw.gamma(3, 400, 600).round(2)
+    fee = (amount * pd.Series(zone).map({"north": 0.05, "east": 0.08, "south": 0.11})).round(2)
+    fee[::50] *= 10
+    found = rules_of(frame.assign(zone=zone, amount=amount, fee=fee))
+    assert found == {("amount", "fee", "zone"): "amount / fee is fixed by zone"}
+
+
 @pytest.mark.parametrize("how", list(HOW))
 @pytest.mark.parametrize(("column", "kind"), [("total", "equation"), ("energy", "ratio"), ("other", "equation")])
 def test_rows_that_break_a_rule_are_named(column, kind, how):

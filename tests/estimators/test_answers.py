@@ -237,3 +237,14 @@ def test_a_target_that_is_no_number_says_what_to_do(y: list[Any], words: str) ->
     frame = pd.DataFrame({"x": np.arange(40.0), "z": np.arange(40.0)[::-1] ** 2})
     with pytest.raises(pld.DataError, match=words):
         TabularRegressor(backbone="linear", verbose=0).fit(frame, y)
+
+
+def test_leaves_of_one_class_do_not_promise_certainty() -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(400, 2))
+    y = np.where(draw.random(400) < 0.05, x[:, 0] < 0, x[:, 0] > 0)
+    tree = TabularClassifier(backbone="tree", calibration="none", verbose=0, random_state=0).fit(x, y)
+    new = draw.normal(size=(4000, 2))
+    p = tree.predict_proba(new)[np.arange(4000), ((new[:, 0] > 0) ^ (draw.random(4000) < 0.05)).astype(int)]
+    assert p.min() > 1 / 402
+    assert -np.log(p).mean() < 0.4  # that of the law itself is 0.2; a leaf that promised certainty would cost 34 where it is wrong

@@ -104,6 +104,18 @@ def test_a_table_of_few_possible_rows_is_not_held_together():
     assert (len(plan.certify), "few different rows" in plan.words) == (400, True)
 
 
+def test_copies_that_come_by_chance_are_not_held_together():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 300)
+    cells = np.round(np.array([[1.0, 4.3], [2.0, 0.9], [-1.4, 2.9]])[y] + rng.normal(size=(300, 2))).astype(int)  # 9 copies of a row
+    frame = pd.DataFrame(cells, columns=list("ab"))
+    assert "few different rows" in make_plan(read_table(frame), y, task="classification", seed=0).words
+    twice = pd.concat([frame.assign(c=rng.normal(size=300).round(1))] * 2, ignore_index=True)  # entered twice
+    plan = make_plan(read_table(twice), np.tile(y, 2), task="classification", seed=0)
+    assert "copies of others and stay with them" in plan.words
+    assert np.array_equal(plan.folds[:300], plan.folds[300:])
+
+
 @pytest.mark.parametrize("n", [600, 6000])
 def test_groups_stay_together(n):
     rng = np.random.default_rng(0)

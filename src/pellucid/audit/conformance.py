@@ -28,12 +28,14 @@ from pellucid.table import ColumnType
 
 __all__ = ["Conforms", "blamed", "find", "learned"]
 
-MOST_EQUATIONS, MOST_ORDERS, MOST_RATIOS, MOST_GROUPS = 40, 40, 12, 20
+MOST_EQUATIONS, MOST_ORDERS, MOST_RATIOS, MOST_GROUPS = 40, 40, 40, 20
 FEW_ROWS = 2000
 FEWEST = 100
 EXACT = 0.97
 """Share of the rows that keep an equation or a ratio to the last decimal; more of them may be broken than of an order, as none is kept by
 chance."""
+TOGETHER = 0.5
+"""Least correlation, within groups, of the logarithms of two columns whose ratio a group may fix: one row in twenty may be far off."""
 SHARP = 0.1
 """A rule is told apart from chance only where it is at most so wide, as a share of the spread of what it fixes."""
 BY_CHANCE = {True: 0.05, False: 0.25}
@@ -94,8 +96,8 @@ def learned(view: View) -> list[Conforms]:
 
     Notes
     -----
-    Cost: one least-squares fit and its eliminations for each of at most 40 number columns, 1,600 pairs of at most 40, and 66 pairs of at
-    most 12 for each of 20 level columns, all on 2,000 rows; what holds there is checked on the whole table.
+    Cost: one least-squares fit and its eliminations for each of at most 40 number columns, 1,600 pairs of at most 40, and those of 40 that
+    grow together within the groups of one of 20 level columns, all on 2,000 rows; what holds there is checked on the whole table.
     """
     equations = list(_equations(view))
     fixed = {frozenset(e.columns) for e in equations}
@@ -257,9 +259,12 @@ def _is_order(x: FloatArray, y: FloatArray, most: float, least: float) -> bool:
 def _ratios(view: View) -> Iterator[Conforms]:
     names, some = _names(view, MOST_RATIOS), _some(view)
     groups = [n for n in view.features if view.kind(n).is_level and 2 <= len(view.levels(n)[1]) <= 200][:MOST_GROUPS]
-    for a, b in itertools.combinations(names, 2):
+    together = {by: _together(np.column_stack([view.numbers(n)[some] for n in names]), view.levels(by)[0][some]) for by in groups if names}
+    for (i, a), (j, b) in itertools.combinations(enumerate(names), 2):
         x, y = view.numbers(a), view.numbers(b)
         for by in groups:
+            if not together[by][i, j]:
+                continue
             g = view.levels(by)[0]
             quick = _kept(x[some], y[some], g[some], 0.04)
             if quick is None:
@@ -276,6 +281,20 @@ def _ratios(view: View) -> Iterator[Conforms]:
             said = {t: (float(r), float(w)) for t, r, w in zip(view.levels(by)[1], ratio, width) if np.isfinite(r)}
             words = f"{a} / {b} is fixed by {by}"
             yield Conforms("ratio", (a, b, by), words, int(there.sum()), float(holds), rows, solved, {"said": said})
+
+
+def _together(x: FloatArray, g: IntArray) -> BoolArray:
+    """Return (C, C): which of some columns (n, C) grow in proportion within the groups (n,), as correlations of their logarithms tell."""
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.abs(x))
+    known = np.isfinite(logs) & (g >= 0)[:, None]
+    logs, at = np.where(known, logs, 0.0), np.maximum(g, 0)
+    size, total = np.zeros((2, int(at.max(initial=0)) + 1, x.shape[1]))
+    np.add.at(size, at, known)
+    np.add.at(total, at, logs)
+    inside = np.where(known, logs - (total / np.maximum(size, 1))[at], 0.0)
+    length = np.sqrt((inside**2).sum(0))
+    return np.asarray(inside.T @ inside >= TOGETHER * np.outer(length, length))
 
 
 def _kept(x: FloatArray, y: FloatArray, g: IntArray, most: float) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray] | None:

@@ -238,6 +238,15 @@ class KnnEngine(PeerEngine):
         self._index()
 
 
+def _smoothed(shares: FloatArray, rows: npt.NDArray[Any]) -> FloatArray:
+    """Return the classes' shares (L, O) of leaves of some rows (L,) with one more row of each class.
+
+    A leaf of one class does not promise certainty, which no calibration could take back (Laplace's correction of the trees of Provost and
+    Domingos 2003, doi:10.1023/A:1024099825458).
+    """
+    return np.asarray((shares * rows[:, None] + 1) / (rows[:, None] + shares.shape[1]))
+
+
 class TreeEngine(PeerEngine):
     """One decision tree that can be read (B03): at most 16 leaves of at least 5 rows and 1 % of the weight of all."""
 
@@ -251,7 +260,7 @@ class TreeEngine(PeerEngine):
         tree = model.tree_
         value = tree.value[:, 0, :] if self.task == "classification" else tree.value[:, :, 0]
         if self.task == "classification":
-            value = self._spread(value / value.sum(1, keepdims=True), model.classes_)
+            value = self._spread(_smoothed(value / value.sum(1, keepdims=True), tree.n_node_samples), model.classes_)
         self.left, self.right = tree.children_left.astype(np.int64), tree.children_right.astype(np.int64)
         self.feature, self.threshold, self.value = tree.feature.astype(np.int64), tree.threshold.copy(), np.asarray(value, float)
 

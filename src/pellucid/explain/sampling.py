@@ -287,7 +287,9 @@ class Sampler:
         told = by_row((doubt > 0).sum(1, keepdims=True).astype(float))
         share = np.where(told >= TOLD, overall * widening(np.maximum(told / 8, 1.0)), 1.0)
         single = by_row(np.where(n > 1, 0.0, half * part)) * share
-        return by_row(total / n * weight), np.asarray(mixed * widening(np.maximum(freedom, 1.0) + PRIOR / 2) + single)
+        # what the other columns lend counts as well, but for orders bound to a tree, where columns are too unlike for that
+        lent = PRIOR / 2 if self.solver.guessed else 0.0
+        return by_row(total / n * weight), np.asarray(mixed * widening(np.maximum(freedom, 1.0) + lent) + single)
 
     def _by_row(self, values: FloatArray) -> FloatArray:
         """Return sums over each row's games; games of a row stand side by side."""

@@ -27,6 +27,8 @@ FOLD_BELOW = 2000
 """Rows below which nothing is cut off a table: all of them train, in folds."""
 COARSE = 20
 """Mean number of copies of a row from which copies are no sign of repetition but of a table with few possible rows."""
+SOME, CHANCE = 4, 10
+"""The same where there are so many copies of a row, and at most so many times the pairs that independent columns would hold by chance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +132,26 @@ def copies(table: Table, target_values: npt.ArrayLike | None = None) -> Ints:
     return np.asarray(pd.factorize(hashed)[0], np.int64)
 
 
+def _by_chance(table: Table, target: npt.NDArray[Any], same: Ints) -> bool:
+    """Return whether the copies of a table are what few possible rows make of many: kept together, no part would know rows of their kind.
+
+    ``same`` (N,) numbers the copies. Columns that depend on each other make some times more copies than independent ones; rows entered
+    twice make hundreds of times more.
+    """
+    n, copied = len(same), np.bincount(same).astype(float)
+    if len(copied) * COARSE < n:
+        return True
+    if len(copied) * SOME > n:
+        return False
+    pairs, chance = float(copied @ (copied - 1)) / 2, n * (n - 1) / 2
+    for column in (*np.asarray(target).reshape(n, -1).T, *(table.frame[name] for name in table.features)):
+        count = np.bincount(pd.factorize(column, use_na_sentinel=False)[0]).astype(float)
+        chance *= float(count @ (count - 1)) / (n * (n - 1))
+        if pairs > CHANCE * chance:
+            return False
+    return True
+
+
 def _hashable(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with object columns as category codes: Python objects of mixed kinds do not hash as arrays."""
     mixed = {n: pd.factorize(frame[n])[0] for n in frame.columns if frame[n].dtype.kind == "O"}
@@ -163,7 +185,8 @@ def make_plan(
     certify_share, certify_min : rows cut to certify: this share, but at least so many.
     fold_below : with fewer rows nothing is cut; all rows train in ``n_folds`` folds.
 
-    Exact copies of a row (:func:`copies`) stay in one part, unless the table knows so few different rows that copies are no repetition.
+    Exact copies of a row (:func:`copies`) stay in one part, unless so few different rows are possible that
+    copies come by chance.
     A class of one row is trained on and left out of stratification (``Plan.lone``). The same seed gives the same
     plan. Cost: one hash a cell and one sort.
 
@@ -259,7 +282,7 @@ class _Draw:
         self.n, self.seed, self.order, self.groups, self.classes = len(table), seed, order, groups, classes
         same = copies(table, target)
         self.n_copied = self.n - int(same.max() + 1)
-        self.coarse = int(same.max() + 1) * COARSE < self.n
+        self.coarse = self.n_copied > 0 and _by_chance(table, target, same)
         if self.coarse:
             same = np.arange(self.n, dtype=np.int64)
         self.unit = same if groups is None else _joined(same, groups)

@@ -168,7 +168,7 @@ def check_layers_can_be_reset(backbone: Backbone) -> None:
 def check_it_learns_a_rule(backbone: Backbone) -> None:
     """On new rows of y = 2 x1 - x2 + noise at least 60 % of the variance that can be told is told."""
     made = oracles.planted("linear", n=700, columns=3, noise=0.3)
-    model = backbone.fitted(made, slice(0, 500), "regression", time_limit=20.0, max_steps=150)
+    model = backbone.fitted(made, slice(0, 500), "regression", time_limit=120.0, max_steps=150)
     test = made.features.take(slice(500, 700))
     left = np.mean((np.asarray(model.predict(test)) - made.signal[500:]) ** 2) / np.var(made.signal[500:])
     assert left < 0.4, f"{100 * left:.0f} % of the planted rule is not learned"
@@ -179,7 +179,7 @@ def check_it_learns_nothing_from_noise(backbone: Backbone) -> None:
     from sklearn.metrics import roc_auc_score
 
     made = oracles.planted("nothing", n=600, columns=3, noise=None)
-    model = backbone.fitted(made, slice(0, 300), "classification", time_limit=20.0, max_steps=150)
+    model = backbone.fitted(made, slice(0, 300), "classification", time_limit=120.0, max_steps=150)
     truth = made.target[300:] == "1"
     area = roc_auc_score(truth, model.predict_proba(made.features.take(slice(300, 600)))[:, 1])
     error = np.sqrt((300 + 1) / (12 * truth.sum() * (~truth).sum()))
