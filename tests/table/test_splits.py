@@ -76,7 +76,8 @@ def test_same_seed_same_plan_and_other_seed_another():
 @pytest.mark.parametrize("n", [400, 4000])
 def test_copies_stay_together(n):
     rng = np.random.default_rng(5)
-    rows = pd.DataFrame({"id": np.arange(n), "a": rng.integers(0, n // 8, n) / 7, "b": rng.choice(["u", "v", None], n)})
+    twice, b = rng.integers(0, n // 2, n), rng.choice(["u", "v", None], n // 2)  # rows entered about twice
+    rows = pd.DataFrame({"id": np.arange(n), "a": twice / 7, "b": b[twice]})
     table, y = read_table(rows), rng.integers(0, 2, n)
     assert table.schema.identifiers == ("id",)  # which does not make copies different
     plan = make_plan(table, y, task="classification", seed=0)
@@ -110,6 +111,8 @@ def test_copies_that_come_by_chance_are_not_held_together():
     cells = np.round(np.array([[1.0, 4.3], [2.0, 0.9], [-1.4, 2.9]])[y] + rng.normal(size=(300, 2))).astype(int)  # 9 copies of a row
     frame = pd.DataFrame(cells, columns=list("ab"))
     assert "few different rows" in make_plan(read_table(frame), y, task="classification", seed=0).words
+    few = pd.DataFrame(rng.choice(["u", "v", "w"], (150, 4)), columns=list("abcd"))  # one or two copies, among 160 possible rows
+    assert "few different rows" in make_plan(read_table(few), rng.integers(0, 2, 150), task="classification", seed=0).words
     twice = pd.concat([frame.assign(c=rng.normal(size=300).round(1))] * 2, ignore_index=True)  # entered twice
     plan = make_plan(read_table(twice), np.tile(y, 2), task="classification", seed=0)
     assert "copies of others and stay with them" in plan.words

@@ -27,8 +27,11 @@ FOLD_BELOW = 2000
 """Rows below which nothing is cut off a table: all of them train, in folds."""
 COARSE = 20
 """Mean number of copies of a row from which copies are no sign of repetition but of a table with few possible rows."""
-SOME, CHANCE = 4, 10
-"""The same where there are so many copies of a row, and at most so many times the pairs that independent columns would hold by chance."""
+FINE = 5
+"""Mean number of rows that share a value from which a column is coarse enough for copies to come by chance."""
+CHANCE = 3
+"""Copies come by chance where their pairs are at most so many times those of as many rows of independent columns, times the mean number of
+copies: columns that depend on each other make more, and the more copies a row has, the less one of them tells of another part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,21 +136,19 @@ def copies(table: Table, target_values: npt.ArrayLike | None = None) -> Ints:
 
 
 def _by_chance(table: Table, target: npt.NDArray[Any], same: Ints) -> bool:
-    """Return whether the copies of a table are what few possible rows make of many: kept together, no part would know rows of their kind.
+    """Return whether the copies (N,) are what few possible rows make of many rows, not rows entered more than once.
 
-    ``same`` (N,) numbers the copies. Columns that depend on each other make some times more copies than independent ones; rows entered
-    twice make hundreds of times more.
+    Held together, such copies would leave parts that know no row of another's kind: on tables of three to six categories every held-out
+    answer is then a guess, and calibration learns from guesses.
     """
     n, copied = len(same), np.bincount(same).astype(float)
     if len(copied) * COARSE < n:
         return True
-    if len(copied) * SOME > n:
-        return False
-    pairs, chance = float(copied @ (copied - 1)) / 2, n * (n - 1) / 2
+    pairs, chance = float(copied @ (copied - 1)) / 2, n * (n - 1) / 2 * CHANCE * n / len(copied)
     for column in (*np.asarray(target).reshape(n, -1).T, *(table.frame[name] for name in table.features)):
         count = np.bincount(pd.factorize(column, use_na_sentinel=False)[0]).astype(float)
         chance *= float(count @ (count - 1)) / (n * (n - 1))
-        if pairs > CHANCE * chance:
+        if pairs > chance or len(count) * FINE > n:
             return False
     return True
 
