@@ -158,7 +158,7 @@ def _same_letters(levels: tuple[str, ...], count: IntArray) -> dict[int, tuple[i
                 j,
                 "same letters",
                 sure,
-                f"{levels[i]!r} ({count[i]:,} rows) differs from {levels[j]!r} ({count[j]:,}) in case or blanks",
+                f"{levels[i]!r} ({count[i]:,} {'row' if count[i] == 1 else 'rows'}) differs from {levels[j]!r} ({count[j]:,}) in case or blanks",
             )
     return out
 
