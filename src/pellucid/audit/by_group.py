@@ -341,8 +341,9 @@ def logistic(x: FloatArray, y: BoolArray) -> tuple[tuple[float, float], tuple[fl
 
 def _words(by: str, event: str, rows: Mapping[str, int], rates: Mapping[str, Mapping[str, Rate]], gaps: Mapping[str, Gap]) -> str:
     named = SAID | ({"width": "mean number of classes in the set"} if event else {})
-    said = [f"{named[m]}: {_gap_words(g, rates[m])}" for m, g in gaps.items() if m in rates and g.beyond_chance and m not in ("prevalence", "fnr")]
-    alike = [named[m] for m, g in gaps.items() if m in rates and not g.beyond_chance and m not in ("prevalence", "fnr")]
+    told = {m: g for m, g in gaps.items() if m in rates and m not in ("prevalence", "fnr")}
+    said = [f"{named[m]}: {_gap_words(g, rates[m])}" for m, g in told.items() if g.beyond_chance]
+    alike = [named[m] for m, g in told.items() if not g.beyond_chance]
     small = [f"'{g}' ({n})" for g, n in rows.items() if n < FEWEST]
     of = f" ('{event}')" if event else ""
     text = f"Groups of '{by}'{of}: " + ("; ".join(said) if said else "no difference beyond chance")

@@ -53,8 +53,8 @@ def _of(view: View, name: str) -> Iterator[Finding]:
     together = _together(view, others, rows, group, fold, truth)
     each = ", ".join(f"'{n}' (AUC {alone[n]:.2f})" for n in told[:5]) + (f" and {len(told) - 5} more" if len(told) > 5 else "")
     unread = [n for n in view.features if view.kind(n) is ColumnType.TEXT and n != name]
-    words = f"'{name}' can be told from {each}; all {len(others)} other columns {'that are no text ' * bool(unread)}together tell it with AUC "
-    words += f"{together:.2f} (0.5 is chance)" + (f"; what {listed(unread)} would tell was not read" if unread else "")
+    words = f"'{name}' can be told from {each}; all {len(others)} other columns {'that are no text ' if unread else ''}together tell it "
+    words += f"with AUC {together:.2f} (0.5 is chance)" + (f"; what {listed(unread)} would tell was not read" if unread else "")
     remedy = f"leaving '{name}' out does not make a model blind to it: judge the answers by group, and ask what these columns are there for"
     severity = "medium" if max(alone[told[0]], together) > STRONG else "low"
     figures = {"alone": {n: alone[n] for n in told}, "together": together}

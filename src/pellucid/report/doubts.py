@@ -39,7 +39,8 @@ def _weaknesses(data: ReportData) -> Iterator[tuple[int, str]]:
     if certainty.status in ("fail", "caution"):
         yield {"fail": 88, "caution": 50}[certainty.status], certainty.words
     if data.given_away:
-        yield 87, f"What the answers are made of tells {join([repr(clean(c, 40)) for c in data.given_away])} beyond chance, which it should not."
+        told = join([f"'{clean(c, 40)}'" for c in data.given_away])
+        yield 87, f"What the answers are made of tells {told} beyond chance, which it should not."
     yield from _rival_weakness(data)
     yield from _group_weakness(data)
     if data.silence is not None and data.silence.gain_interval[0] <= 0 and data.silence.overall > 0:
