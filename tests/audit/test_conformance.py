@@ -101,6 +101,7 @@ def test_a_start_after_the_end_is_named():
     findings = [f for f in find(View(read_table(planted.frame))) if f.kind == "conformance: order"]
     score = judge(planted, findings[0].rows)
     assert len(findings) == 1
+    assert f"such as row {findings[0].rows[0]}: " in findings[0].evidence  # counted as in its list of rows, from 0
     assert score.precision >= LEAST
     assert score.recall >= LEAST
 

@@ -63,6 +63,15 @@ def test_proxies_of_a_sensitive_column(clean):
     assert 0.7 < found.figures["alone"]["hair"] < 0.95
 
 
+def test_texts_that_were_not_read_for_proxies_are_named(clean):
+    t = clean(800, 0)
+    t["hair"] = np.where(np.random.default_rng(0).random(800) < 0.8, t["sex"].map({"F": "long", "M": "short"}), "long")
+    t["name"] = [f"{'Mrs' if s == 'F' else 'Mr'} of the house number {k} in the town" for k, s in enumerate(t["sex"])]
+    [found] = proxies.find(View(read_table(t, target="ill").with_types(name="text").with_roles(sensitive=["sex"])))
+    assert "other columns that are no text together" in found.evidence
+    assert found.evidence.endswith("what 'name' would tell was not read")
+
+
 def test_known_proxies_of_german_credit(real):
     found = {f.columns[0]: f for f in proxies.find(View(real("german_credit.csv", "risk")))}
     assert all(f.figures["together"] > 0.6 for f in found.values())

@@ -73,6 +73,7 @@ def test_a_fitted_model_is_reported_on(hasty, linear_model, people_csv, tmp_path
     assert data.model == "linear"
     assert data.target == "buys"
     assert any("learned from" in c for c in data.caveats)
+    assert "--model MODEL --quick" in data.command
 
 
 def test_a_model_from_elsewhere_is_reported_on(hasty, spent_csv, tmp_path):

@@ -54,3 +54,21 @@ def test_what_cannot_be_tried_is_said(rows):
         thinned(refit, held, np.ones(600), seeds=1)
     with pytest.raises(TargetError):
         thinned(refit, held.drop(["ill"]), np.ones(600))
+
+
+@pytest.mark.long
+def test_the_lowest_third_by_el2n_can_be_spared_and_the_highest_cannot():
+    """Rows of a rule: those far from its border teach nothing, those beside it do."""
+    import pellucid as pld
+    from pellucid.audit import el2n
+    from pellucid.audit.training_rows import watched
+
+    frame = clean_frame(1800)
+    frame = frame.assign(ill=np.where(frame["pressure"] > 120, "yes", "no"))
+    train, held = (read_table(f.reset_index(drop=True), target="ill") for f in (frame.iloc[:1000], frame.iloc[1000:]))
+    refit = pld.TabularClassifier(backbone="mlp", max_steps=60, random_state=0, verbose=0).fit(train).refitter()
+    scores = el2n.scores(watched(refit))
+    assert thinned(refit, held, scores, keep=0.7, how="hardest").verdict == "pass"
+    worse = thinned(refit, held, scores, keep=0.7, how="easiest")
+    assert worse.verdict == "fail"
+    assert worse.interval[1] < 0

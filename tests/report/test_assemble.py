@@ -79,6 +79,15 @@ def test_simple_model_as_good_is_said_plainly(sound):
     assert "it is better, and it can be read directly" in better.use
 
 
+def test_a_model_that_should_not_tell_a_column_is_not_traded_for_one_that_may(sound):
+    parted = dataclasses.replace(board(sound, 0.03, 0.02, 0.04), parted=("The answers should not tell 'sex'.",), given_away=("sex",))
+    verdict = assemble(parted)
+    assert verdict.use.startswith("The linear model is better, but nothing keeps it from telling")
+    assert verdict.use_status == "caution"
+    assert any("tells 'sex' beyond chance" in w for w in verdict.weak)
+    assert not any("beyond chance" in w for w in assemble(dataclasses.replace(parted, given_away=())).weak)
+
+
 @pytest.mark.parametrize(("sign", "reference"), [(1, "tabm"), (-1, "linear")])
 def test_paired_difference_is_ours_minus_theirs_whatever_the_reference(sound, sign, reference):
     data = board(sound, -0.02, -0.03, -0.01)

@@ -104,6 +104,21 @@ def test_verdict_fits_the_first_screen(visit):
         assert box["y"] + box["height"] <= 800
 
 
+OVERLAPPING = """() => [...document.querySelectorAll('[data-figure]')].filter(b => {
+  const [t, l] = [b.querySelector('.gtitle'), b.querySelector('.legend')].map(e => e && e.getBoundingClientRect());
+  return t && l && l.left < t.right && l.top < t.bottom && l.bottom > t.top;
+}).map(b => b.dataset.figure)"""
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_no_legend_reaches_its_title(visit, size):
+    seen = visit("full", size)
+    seen.draw_all()
+    seen.page.wait_for_timeout(300)
+    assert seen.page.locator("[data-figure] .legend").count() > 3
+    assert seen.page.evaluate(OVERLAPPING) == []
+
+
 def test_hostile_text_is_inert(visit):
     seen = visit("classification")
     seen.draw_all()

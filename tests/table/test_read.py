@@ -194,6 +194,8 @@ def test_paths(tmp_path):
     write(tmp_path, CSV, "people.csv")
     with pytest.raises(SourceError, match=r"no such file.*Did you mean 'people\.csv'"):
         read_table(tmp_path / "peopel.csv")
+    with pytest.raises(SourceError, match=r"no such file.*Check the path"):
+        read_table(tmp_path / "no.csv")  # only the ending is alike
     with pytest.raises(SourceError, match=r"folder.*'people\.csv'"):
         read_table(tmp_path)
     with pytest.raises(SourceError, match="Download"):

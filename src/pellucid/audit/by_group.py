@@ -340,8 +340,10 @@ def logistic(x: FloatArray, y: BoolArray) -> tuple[tuple[float, float], tuple[fl
 
 
 def _words(by: str, event: str, rows: Mapping[str, int], rates: Mapping[str, Mapping[str, Rate]], gaps: Mapping[str, Gap]) -> str:
-    said = [_gap_words(m, g, rates[m]) for m, g in gaps.items() if m in rates and g.beyond_chance and m not in ("prevalence", "fnr")]
-    alike = [SAID[m] for m, g in gaps.items() if m in rates and not g.beyond_chance and m not in ("prevalence", "fnr")]
+    named = SAID | ({"width": "mean number of classes in the set"} if event else {})
+    told = {m: g for m, g in gaps.items() if m in rates and m not in ("prevalence", "fnr")}
+    said = [f"{named[m]}: {_gap_words(g, rates[m])}" for m, g in told.items() if g.beyond_chance]
+    alike = [named[m] for m, g in told.items() if not g.beyond_chance]
     small = [f"'{g}' ({n})" for g, n in rows.items() if n < FEWEST]
     of = f" ('{event}')" if event else ""
     text = f"Groups of '{by}'{of}: " + ("; ".join(said) if said else "no difference beyond chance")
@@ -350,7 +352,7 @@ def _words(by: str, event: str, rows: Mapping[str, int], rates: Mapping[str, Map
     return text + "."
 
 
-def _gap_words(measure: str, gap: Gap, of: Mapping[str, Rate]) -> str:
+def _gap_words(gap: Gap, of: Mapping[str, Rate]) -> str:
     top, low = of[gap.highest], of[gap.lowest]
     if gap.unit == "points":
         ends = f"{100 * top.value:.1f} % of '{gap.highest}' and {100 * low.value:.1f} % of '{gap.lowest}'"
@@ -359,4 +361,4 @@ def _gap_words(measure: str, gap: Gap, of: Mapping[str, Rate]) -> str:
         unit = f" {gap.unit}" if gap.unit else ""
         ends = f"{top.value:.4g}{unit} for '{gap.highest}' and {low.value:.4g}{unit} for '{gap.lowest}'"
         size = f"a gap of {gap.value:.3g}{unit} [{gap.low:.3g}, {gap.high:.3g}], by chance {gap.by_chance:.2g}"
-    return f"{SAID[measure]}: {ends} ({size})"
+    return f"{ends} ({size})"

@@ -81,7 +81,7 @@ def _finding(view: View, rule: Conforms, cells: dict[int, tuple[str, float, floa
     row = int(rule.rows[0])
     shown = ", ".join(f"{c} {view.table.frame[c].iloc[row]}" for c in rule.columns)
     words = f"'{rule.words}' holds in {100 * rule.holds:.2f} % of {rule.support:,} rows, but not in {share(len(rule.rows), len(view))}, "
-    words += f"such as row {row + 1:,}: {shown}"
+    words += f"such as row {row}: {shown}"
     words += f"; there '{mine[row][0]}' would be {amount(float(f'{mine[row][1]:.6g}'))}" if row in mine else ""
     figures = {
         "support": rule.support, "violation rate": 1 - rule.holds,

@@ -78,7 +78,7 @@ def _made(view: View) -> Iterator[Finding]:
             r, what = int(m.rows[0]), "sum" if m.sign == "+" else "product"
             cells = [f"{view.numbers(c)[r]:g}" for c in (m.left, m.right, m.total)]
             words = f"'{m.total}' is the {what} of '{m.left}' and '{m.right}' in {100 * m.holds:.2f} % of the rows, but not in "
-            words += f"{share(len(m.rows), len(view))}, such as {cells[0]} {m.sign} {cells[1]} = {cells[2]}"
+            words += f"{share(len(m.rows), len(view))}, such as row {r}: {cells[0]} {m.sign} {cells[1]} is not {cells[2]}"
             remedy = "one of the three cells is probably wrong: look at these rows"
             columns = (m.total, m.left, m.right)
             yield view.finding("dependencies: broken", "medium", columns, words, remedy, rows=m.rows, figures={"holds": m.holds})

@@ -8,7 +8,7 @@ import numpy as np
 
 from pellucid.audit.groups import groups_of, watched_columns
 from pellucid.audit.scores import auc_error, bins_of, design, fit_out_of_fold, folds_of, out_of_fold, score
-from pellucid.audit.view import ALPHA, FloatArray, IntArray, View
+from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, listed
 from pellucid.random import stream
 from pellucid.results import Finding
 from pellucid.table import ColumnType
@@ -52,7 +52,9 @@ def _of(view: View, name: str) -> Iterator[Finding]:
         return
     together = _together(view, others, rows, group, fold, truth)
     each = ", ".join(f"'{n}' (AUC {alone[n]:.2f})" for n in told[:5]) + (f" and {len(told) - 5} more" if len(told) > 5 else "")
-    words = f"'{name}' can be told from {each}; all {len(others)} other columns together tell it with AUC {together:.2f} (0.5 is chance)"
+    unread = [n for n in view.features if view.kind(n) is ColumnType.TEXT and n != name]
+    words = f"'{name}' can be told from {each}; all {len(others)} other columns {'that are no text ' if unread else ''}together tell it "
+    words += f"with AUC {together:.2f} (0.5 is chance)" + (f"; what {listed(unread)} would tell was not read" if unread else "")
     remedy = f"leaving '{name}' out does not make a model blind to it: judge the answers by group, and ask what these columns are there for"
     severity = "medium" if max(alone[told[0]], together) > STRONG else "low"
     figures = {"alone": {n: alone[n] for n in told}, "together": together}

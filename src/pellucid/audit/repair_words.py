@@ -153,12 +153,13 @@ def _same_letters(levels: tuple[str, ...], count: IntArray) -> dict[int, tuple[i
             j = group[0]
             blanks = " ".join(levels[i].casefold().split()) == " ".join(levels[j].casefold().split())
             rare = count[i] <= max(3, RARE_SHARE * count.sum()) and count[j] >= TIMES * count[i]
+            times = "1 row" if count[i] == 1 else f"{count[i]:,} rows"
             sure = 0.96 if rare and blanks else 0.85 if rare else 0.7
             out[i] = (
                 j,
                 "same letters",
                 sure,
-                f"{levels[i]!r} ({count[i]:,} rows) differs from {levels[j]!r} ({count[j]:,}) in case or blanks",
+                f"{levels[i]!r} ({times}) differs from {levels[j]!r} ({count[j]:,}) in case or blanks",
             )
     return out
 

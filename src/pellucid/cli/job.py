@@ -424,13 +424,17 @@ def hold_out(table: Table, seed: int, share: float = 0.2) -> tuple[npt.NDArray[n
 
 
 def _call(job: Job, source: str, target: str) -> str:
-    words = [
-        "pellucid report",
-        source,
-        *(["--target", target] if target else []),
-        *(["--quick"] if job.quick else []),
-        *(["--against", Path(job.against.source).name] if job.against is not None and job.against.source else []),
-        *(["--fill", str(job.fill)] if isinstance(job.fill, str) else []),
-        f"--seed {job.seed}",
-    ]
-    return " ".join(words)
+    """Return the command line of a job; a model is called MODEL, since the page does not know in which folder it lies."""
+    import shlex
+
+    options = {
+        "--target": target,
+        "--model": "MODEL" if job.model is not None else None,
+        "--test": job.test.source and Path(job.test.source).name if job.test is not None else None,
+        "--backbone": job.backbone if isinstance(job.backbone, str) and job.backbone != "auto" and job.model is None else None,
+        "--time-limit": f"{job.time_limit:g}" if job.time_limit else None,
+        "--against": job.against.source and Path(job.against.source).name if job.against is not None else None,
+        "--fill": job.fill if isinstance(job.fill, str) else None,
+    }
+    given = [word for name, value in options.items() if value for word in (name, str(value))]
+    return shlex.join(["pellucid", "report", source, *given, *(["--quick"] if job.quick else []), "--seed", str(job.seed)])

@@ -189,7 +189,9 @@ class Subject:
         if not self.ours:
             return out
         if "decompose" in self.model.record_["training"]:
-            out["parted"] = tuple(sentences(self.model.record_["training"]["decompose"]))
+            found = self.model.record_["training"]["decompose"]
+            out["parted"] = tuple(sentences(found))
+            out["given_away"] = tuple(n for n, p in found["probe"].items() if p and p["auc"] > p["null"])
         try:
             every = self.model.uncertainty(self.rows(), level=LEVEL)
             out["prediction"] = self.model.uncertainty(self.rows(rows), level=LEVEL)

@@ -186,7 +186,7 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
         if p and np.isfinite(p["auc"]):
             end = "no more than chance" if p["auc"] <= p["null"] else "more than chance"
             out.append(
-                f"On {p['rows']:,.0f} rows not learned from, probes tell {name!r} from that part with an area of {p['auc']:.3f} "
+                f"On {p['rows']:,.0f} rows not learned from, probes tell {name!r} from that part with an AUC of {p['auc']:.3f} "
                 f"({p['low']:.3f} to {p['high']:.3f}; chance 0.5, 95 % of chance below {p['null']:.3f}): {end}."
             )
         else:

@@ -81,7 +81,7 @@ def _words(board: Leaderboard, told: dict[str, dict[str, dict[str, float]]], nam
         before, after = told[PLAIN][n], told[FREE][n]
         end = "no more than chance" if after["auc"] <= after["null"] else "more than chance"
         text.append(
-            f"A probe tells {n!r} from the state behind the answers with an area of {after['auc']:.3f} ({after['low']:.3f} to "
+            f"A probe tells {n!r} from the state behind the answers with an AUC of {after['auc']:.3f} ({after['low']:.3f} to "
             f"{after['high']:.3f}; chance 0.5, 95 % of chance below {after['null']:.3f}), {end}; before it was {before['auc']:.3f}."
         )
     return " ".join(text)

@@ -63,6 +63,9 @@ def usage(data: ReportData) -> tuple[str, str]:
     simple = paired(data, data.linear)
     if simple is not None and simple.outcome in ("as good", "worse"):
         as_good = "is better" if simple.outcome == "worse" else "is as good as far as these rows can tell"
+        if data.parted:
+            but = "but nothing keeps it from telling what these answers should not tell: weigh the two"
+            return f"The linear model {as_good}, {but}.", "caution"
         return f"Use the linear model instead to predict {target}: it {as_good}, and it can be read directly.", "caution"
     refused = f", except the {percent(data.refused_share)} of rows it refuses" if data.refused_share > 0 else ""
     base = f"May be used to predict {target} for rows from the same source as these {data.n_rows:,}{refused}"

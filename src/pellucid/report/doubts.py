@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pellucid.report.answers import certain, finding_words
 from pellucid.report.facts import ReportData, Score
 from pellucid.report.rivals import beats_null, best_trees, paired, rival_words
-from pellucid.report.words import capital, clean, label, number, percent, ranged, score_text
+from pellucid.report.words import capital, clean, join, label, number, percent, ranged, score_text
 
 __all__ = ["unknowns", "weak_points"]
 
@@ -38,6 +38,9 @@ def _weaknesses(data: ReportData) -> Iterator[tuple[int, str]]:
     certainty = certain(data)
     if certainty.status in ("fail", "caution"):
         yield {"fail": 88, "caution": 50}[certainty.status], certainty.words
+    if data.given_away:
+        told = join([f"'{clean(c, 40)}'" for c in data.given_away])
+        yield 87, f"What the answers are made of tells {told} beyond chance, which it should not."
     yield from _rival_weakness(data)
     yield from _group_weakness(data)
     if data.silence is not None and data.silence.gain_interval[0] <= 0 and data.silence.overall > 0:

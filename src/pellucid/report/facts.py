@@ -209,6 +209,7 @@ class ReportData:
     history : one mapping per evaluation during training (``step``, ``train_loss``, ``score``), possibly thinned.
     scores : scores on test rows, the main one first.
     parted : what a model that should not tell some columns gives away of them, and what that costs, in sentences; empty for others.
+    given_away : columns that such a model should not tell and that are still told from its answers' part beyond chance.
     groups : scores of groups (``Score.of`` names the group), same metric as ``scores[0]`` or ``"coverage"``.
     leaderboard : models compared on the same rows, or None.
     linear, trees : names in ``leaderboard`` of the linear model and of boosted trees.
@@ -271,6 +272,7 @@ class ReportData:
     scores: tuple[Score, ...] = ()
     groups: tuple[Score, ...] = ()
     parted: tuple[str, ...] = ()
+    given_away: tuple[str, ...] = ()
     leaderboard: Leaderboard | None = None
     linear: str = "linear"
     trees: tuple[str, ...] = ("hist_gb", "lightgbm", "xgboost", "catboost")

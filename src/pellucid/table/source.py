@@ -23,6 +23,8 @@ from pellucid.errors import ArgumentError, ColumnError, EmptyTableError, Missing
 
 __all__ = ["read_file"]
 
+LIKE = 0.75
+"""Names of files as much alike as this are proposed where one is not found: the ending alone makes up half of a short name."""
 _DELIMITERS = (",", ";", "\t", "|")
 _FOREIGN = (
     (b"%PDF", "a PDF document", "extract its table as CSV"),
@@ -83,8 +85,8 @@ def _existing(path: Any) -> Path:
             do="give the path of one file",
         )
     if not is_file:
-        near = difflib.get_close_matches(where.name, [p.name for p in where.parent.iterdir()], 1) if where.parent.is_dir() else []
-        raise SourceError("there is no such file", where=str(where), do=f"did you mean {near[0]!r}" if near else "check the path")
+        near = difflib.get_close_matches(where.name, [p.name for p in where.parent.iterdir()], 1, LIKE) if where.parent.is_dir() else []
+        raise SourceError("there is no such file", where=str(where), do=f"did you mean {near[0]!r}?" if near else "check the path")
     return where
 
 

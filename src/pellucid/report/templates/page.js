@@ -36,8 +36,19 @@
     if (narrow && layout.title) layout.title = { ...layout.title, font: { size: 12 }, text: fold(layout.title.text, 46) };
     else if (layout.title) layout.title = { ...layout.title, text: fold(layout.title.text, Math.max(46, Math.floor(box.clientWidth / 7.6))) };
     const bare = (trace) => (narrow && trace.texttemplate ? { ...trace, texttemplate: "" } : trace);  // no room for numbers in the squares
-    Plotly.react(box, figure.data.map(cut).map(bare), layout, { displayModeBar: false, responsive: true, doubleClick: "reset", scrollZoom: false });
+    const options = { displayModeBar: false, responsive: true, doubleClick: "reset", scrollZoom: false };
+    Plotly.react(box, figure.data.map(cut).map(bare), layout, options).then(() => unfold(box, (layout.margin || { t: 56 }).t, 3));
     box.dataset.drawn = "yes";
+  };
+  // A legend grows upwards where the figure is narrow: it must not reach the lines of the title. Plotly keeps a legend that has no
+  // room inside the figure, so that the first look may see too little of what is missing.
+  const unfold = (box, top, tries) => {
+    const [title, legend] = [box.querySelector(".gtitle"), box.querySelector(".legend")];
+    if (!title || !legend) return;
+    const [above, below] = [title.getBoundingClientRect(), legend.getBoundingClientRect()];
+    const more = Math.ceil(above.bottom + 6 - below.top);
+    const beside = below.left >= above.right || below.top >= above.bottom + 6 || below.bottom <= above.top;
+    if (!beside && tries) Plotly.relayout(box, { "margin.t": top + more, height: box.clientHeight + more }).then(() => unfold(box, top + more, tries - 1));
   };
   // Plotly does not break titles. Entities stay whole, because words are kept whole.
   const fold = (text, width) => {
