@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pellucid.audit.view import IntArray, View, share
 from pellucid.results import Finding
+from pellucid.table import by_chance
 
 __all__ = ["find", "parts_of"]
 
@@ -21,7 +22,9 @@ def find(view: View) -> list[Finding]:
         return []
     inputs = view.row_codes(names)
     whole = inputs if view.target is None else view.row_codes((*names, view.target.name))
-    return [*_copies(view, names, whole), *_conflicts(view, inputs), *_across(view, inputs)]
+    everything = names if view.target is None else (*names, view.target.name)
+    chance = by_chance(whole, (view.codes(name) for name in everything))
+    return [*_copies(view, everything, whole, chance), *_conflicts(view, inputs, chance), *_across(view, inputs)]
 
 
 def _chance_pairs(view: View, names: tuple[str, ...]) -> float:
@@ -33,26 +36,28 @@ def _chance_pairs(view: View, names: tuple[str, ...]) -> float:
     return float(np.exp(log_share) * len(view) * (len(view) - 1) / 2)
 
 
-def _copies(view: View, names: tuple[str, ...], whole: IntArray) -> Iterator[Finding]:
+def _copies(view: View, names: tuple[str, ...], whole: IntArray, chance: bool) -> Iterator[Finding]:
     count = np.bincount(whole)
     rows = np.flatnonzero(count[whole] > 1)
     if not len(rows):
         return
     extra, pairs = len(whole) - len(count), float((count * (count - 1.0)).sum() / 2)
-    expected = _chance_pairs(view, (*names, view.target.name) if view.target else names)
+    expected = _chance_pairs(view, names)
     kinds = " (identifiers left aside)" if view.table.schema.identifiers else ""
     words = f"{share(len(rows), len(view))} have an exact copy{kinds}; {extra:,} would go if each were kept once"
-    chance = pairs <= 3 * expected + 3
+    chance = chance or pairs <= 3 * expected + 3
     words += f"; about {pairs:,.0f} pairs, where {expected:,.1f} would meet by chance" + (": few columns, few values" if chance else "")
     grave = not chance and len(rows) > 0.01 * len(view)
     remedy = (
-        "find out whether they are the same thing recorded twice; the split keeps copies in one part, and any split of your own should too"
+        "none: so few different rows are possible that equal ones meet by chance"
+        if chance
+        else "find out whether they are the same thing recorded twice; the split keeps copies in one part, as any of yours should"
     )
     figures = {"rows": len(rows), "extra": extra, "pairs": pairs, "pairs by chance": expected}
     yield view.finding("duplicates: exact copies", "medium" if grave else "low", (), words, remedy, rows=rows, figures=figures)
 
 
-def _conflicts(view: View, inputs: IntArray) -> Iterator[Finding]:
+def _conflicts(view: View, inputs: IntArray, chance: bool) -> Iterator[Finding]:
     """Tell rows with the same inputs and different targets, and what no model can get over."""
     target = view.target
     if target is None:
@@ -78,7 +83,9 @@ def _conflicts(view: View, inputs: IntArray) -> Iterator[Finding]:
         words += f"any model is wrong in at least {errors:,} row{'s' if errors > 1 else ''}"
         words += f" (best accuracy {reachable:.1%})" if reachable < 0.9995 else ""
         remedy = "look at some of them: wrong labels, or a column that would tell them apart is missing"
-        severity = "high" if reachable < 0.9 else "medium" if reachable < 0.99 else "low"
+        if chance:  # then it is what the columns leave open, as in any table
+            remedy = "few different rows are possible, and these columns leave the rest open: look for a column that tells more"
+        severity = "low" if chance or reachable >= 0.99 else "high" if reachable < 0.9 else "medium"
         yield view.finding(
             "duplicates: contradicting labels",
             severity,

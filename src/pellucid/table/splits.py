@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from pellucid.table.parse import guess_date_format, to_numbers, to_seconds
 from pellucid.table.table import Table
 from pellucid.table.types import ColumnType, Role
 
-__all__ = ["Plan", "copies", "make_plan"]
+__all__ = ["Plan", "by_chance", "copies", "make_plan"]
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -135,17 +135,27 @@ def copies(table: Table, target_values: npt.ArrayLike | None = None) -> Ints:
     return np.asarray(pd.factorize(hashed)[0], np.int64)
 
 
-def _by_chance(table: Table, target: npt.NDArray[Any], same: Ints) -> bool:
-    """Return whether the copies (N,) are what few possible rows make of many rows, not rows entered more than once.
+def by_chance(same: Ints, columns: Iterable[Any]) -> bool:
+    """Return whether copies are what few possible rows make of many rows, not rows entered more than once.
 
     Held together, such copies would leave parts that know no row of another's kind: on tables of three to six categories every held-out
     answer is then a guess, and calibration learns from guesses.
+
+    Parameters
+    ----------
+    same : (N,) a number per row, equal for copies. columns : the (N,) cells that were compared, target included; read until one tells.
+
+    Examples
+    --------
+    >>> cells = np.arange(400) * 7 % 9 // 3, np.arange(400) * 5 % 8 // 2
+    >>> by_chance(pd.factorize(cells[0] * 4 + cells[1])[0], cells), by_chance(np.arange(400) // 2, [np.arange(400) // 2])
+    (True, False)
     """
     n, copied = len(same), np.bincount(same).astype(float)
     if len(copied) * COARSE < n:
         return True
     pairs, chance = float(copied @ (copied - 1)) / 2, n * (n - 1) / 2 * CHANCE * n / len(copied)
-    for column in (*np.asarray(target).reshape(n, -1).T, *(table.frame[name] for name in table.features)):
+    for column in columns:
         count = np.bincount(pd.factorize(column, use_na_sentinel=False)[0]).astype(float)
         chance *= float(count @ (count - 1)) / (n * (n - 1))
         if pairs > chance or len(count) * FINE > n:
@@ -283,7 +293,8 @@ class _Draw:
         self.n, self.seed, self.order, self.groups, self.classes = len(table), seed, order, groups, classes
         same = copies(table, target)
         self.n_copied = self.n - int(same.max() + 1)
-        self.coarse = self.n_copied > 0 and _by_chance(table, target, same)
+        cells = (*np.asarray(target).reshape(self.n, -1).T, *(table.frame[name] for name in table.features))
+        self.coarse = self.n_copied > 0 and by_chance(same, cells)
         if self.coarse:
             same = np.arange(self.n, dtype=np.int64)
         self.unit = same if groups is None else _joined(same, groups)
