@@ -37,8 +37,8 @@ def explain(question: Question) -> Importance:
     the loss of the mean answer with the columns S known. Passes go through the rows in random order, each row with a random order of
     the players and its reverse, until the drawing's standard error is below ``precision`` (0.025) times the range of the values, or the
     budget ends. From the second pass on, drawing is the scatter within rows alone: how much rows differ is in the interval, and more
-    visits of the same rows do not lower it. Without ``precision`` it also ends where drawing makes the widest interval less than a tenth wider.
-    The values add up to ``record.settings["total"]`` where every row is visited equally often.
+    visits of the same rows do not lower it. Without ``precision`` it also ends where drawing makes the widest interval less than a tenth
+    wider. The values add up to ``record.settings["total"]`` where every row is visited equally often.
     Cost: up to 2 (P - 1) B model rows per row visited.
     """
     loss, unit = row_losses(question.view, question.y, len(question.table))
@@ -110,9 +110,8 @@ def _importance(
     }
     caveats = ["use rows that were held out from training"]
     if ratio > precision and not done:
-        caveats.append(
-            f"stopped before the asked precision: the largest standard error of the drawing is {ratio:.3f} of the range, asked was {precision:g}"
-        )
+        short = f"the largest standard error of the drawing is {ratio:.3f} of the range"
+        caveats.append(f"stopped before the asked precision: {short}, asked was {precision:g}")
     interval = np.column_stack([values - half, values + half])
     return Importance(values, interval, question.players.names, unit, question.method, question.record(settings, caveats))
 
