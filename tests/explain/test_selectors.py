@@ -150,7 +150,7 @@ BELOW = {
 """Where one run on 10,000 rows is farther than 15 points from the published figure, by how much, and how.
 
 No single price reaches both: on Syn5 penalty=.1 leaves 2 % false columns and loses x8 and x11 (71 % found), on Syn3 it takes .02. Nor does
-the criterion ask for them: the best choice per row under the exact law, at the paper's price, finds 47 % and 39 % with 0 and 14 % false
+the criterion ask for them: the best choice per row under the exact law, at the paper's price, finds 47 % and 41 % with 0 and 11 % false
 (``benchmarks/chosen_columns.py --exact``), so that how coarsely the network chooses decides the figure.
 """
 
