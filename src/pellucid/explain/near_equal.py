@@ -14,9 +14,6 @@ from pellucid.table import ColumnType, Table
 if TYPE_CHECKING:
     import torch
 
-    Known = tuple[Table, torch.Tensor]
-    """Rows and their cells as the network embeds them, so that each scaled model need not read them anew."""
-
 __all__ = ["ScaledCells", "ScaledNetwork", "scaler"]
 
 
@@ -57,13 +54,13 @@ class ScaledCells(_Face):
 class ScaledNetwork(_Face):
     """A network whose embedded cells are spread by factors (C,) around each column's mean embedding (C, D): categories too."""
 
-    def __init__(self, inner: DifferentiablePredictor, factors: FloatArray, centres: torch.Tensor, known: Known | None = None) -> None:
+    def __init__(self, inner: DifferentiablePredictor, factors: FloatArray, centres: torch.Tensor) -> None:
         super().__init__(inner, factors)
-        self.network, self.centres, self.additive, self.known = inner, centres, inner.additive, known
+        self.network, self.centres, self.additive = inner, centres, inner.additive
 
     def tokens(self, table: Table) -> torch.Tensor:
         """Return the embedded cells (N, C, D), spread."""
-        tokens = self.known[1] if self.known is not None and table is self.known[0] else self.network.tokens(table)
+        tokens = self.network.tokens(table)
         m = tokens.new_tensor(self.factors)[:, None]
         return self.centres + m * (tokens - self.centres)
 
@@ -101,9 +98,8 @@ def scaler(view: View, table: Table) -> tuple[Any, tuple[str, ...]]:
         import torch
 
         with torch.inference_mode():
-            tokens = view.tokens(table)
-            centre = tokens.mean(0)
-        return (lambda factors: ScaledNetwork(view.network, factors, centre, (table, tokens))), tuple(view.columns)
+            centre = view.tokens(table).mean(0)
+        return (lambda factors: ScaledNetwork(view.network, factors, centre)), tuple(view.columns)
     plain = [table.schema[c].type is ColumnType.NUMBER and _is_plain(table, c) for c in view.columns]
     centres = np.array([np.nanmean(table.numbers(c)) if ok else np.nan for c, ok in zip(view.columns, plain)])
     return (lambda factors: ScaledCells(view.inner, factors, centres)), tuple(c for c, ok in zip(view.columns, plain) if ok)

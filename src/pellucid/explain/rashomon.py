@@ -153,7 +153,7 @@ class _Cloud:
         constant = float(self.loss(np.broadcast_to(engine.full.mean(0), engine.full.shape)).mean())
         self.allowed = self.start + self.epsilon * max(self.start, FLOOR * constant)
         p = len(self.q.players)
-        self.rise = np.array([(self._shuffled(engine, [[j]])[0] - before).mean() for j in range(p)])
+        self.rise = np.array([(self._shuffled(engine, [j]) - before).mean() for j in range(p)])
         names = self.q.players.names
         picked = np.argsort(-self.rise, kind="stable")[: self.k] if chosen is None else np.array([names.index(c) for c in chosen])
         self.picked = sorted(int(j) for j in picked)
@@ -183,16 +183,12 @@ class _Cloud:
         if view is not self.q.view:
             self.q.view.n_calls += view.n_calls - before
 
-    def _shuffled(self, engine: CoalitionEngine, sets: Sequence[Sequence[int]]) -> list[FloatArray]:
-        """Return per set of players the loss (R, n) with their cells from other rows, moved together, by shuffle: all in one pass."""
-        n, r = len(self.rows), len(self.others)
-        z = np.ones((len(sets), len(self.q.players)), bool)
-        for k, players in enumerate(sets):
-            z[k, list(players)] = False
-        own = np.tile(np.arange(n), r * len(sets))
-        lent = np.tile(self.others.ravel(), len(sets))
-        out = engine.evaluate(own, lent, np.repeat(z, r * n, axis=0)).reshape(len(sets), r, n, -1)
-        return [np.stack([self.loss(one) for one in per_set]) for per_set in out]
+    def _shuffled(self, engine: CoalitionEngine, players: list[int]) -> FloatArray:
+        """Return the loss (R, n) with some players' cells from other rows, moved together, by shuffle."""
+        n, z = len(self.rows), np.ones(len(self.q.players), bool)
+        z[players] = False
+        z_all = np.broadcast_to(z, (n, len(z)))
+        return np.stack([self.loss(engine.evaluate(np.arange(n), other, z_all)) for other in self.others])
 
     def _view(self, factors: FloatArray) -> View:
         settings = self.q.settings
@@ -238,8 +234,7 @@ class _Cloud:
         if sure or own.mean() <= self.allowed * (1 + 1e-9) + 1e-15:
             scores = []
             for i, j in pairs:
-                both, first, second = self._shuffled(engine, [[i, j], [i], [j]])
-                each = both - first - second + own  # (R, n)
+                each = self._shuffled(engine, [i, j]) - self._shuffled(engine, [i]) - self._shuffled(engine, [j]) + own  # (R, n)
                 lent = np.take_along_axis(each, np.argsort(self.others, axis=1), 1).mean(0)  # by the row that lent the cells
                 error = shuffling_error(each.mean(0), lent, np.square(each).mean(), len(each))
                 scores.append((float(each.mean()), float(error)))
