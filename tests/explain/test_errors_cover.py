@@ -34,7 +34,7 @@ def test_errors_cover_in_a_few_draws(promise: Promise) -> None:
 def test_errors_cover_at_their_rate(promise: Promise) -> None:
     """200 rows (40 draws of 5) or 200 tables: 90 to 97 %, give or take two standard errors of the share; halved errors are caught."""
     whole = promise.draw(0).truth.size <= 8
-    draws = 60 if promise.name == "rashomon" else 200 if whole else 40  # a draw of the first searches its models anew
+    draws = 200 if whole else 40
     share = covered(promise, draws)
     slack = 2 * share.std(ddof=1) / np.sqrt(len(share))
     assert 0.9 - slack <= share.mean() <= 0.97 + slack, f"{promise.name}: {100 * share.mean():.1f} % are covered"

@@ -144,10 +144,15 @@ def test_the_columns_of_a_law_are_found(method):
 
 
 BELOW = {
-    ("invase", 3): "75 % of the columns are found, the published figure is 92 %",
-    ("invase", 5): "20 % of the columns chosen are false, the published figure is 1 %",
+    ("invase", 3): "75 % of the columns are found, the published figure is 92 %: x8 is not worth its price (100 % at penalty=.02)",
+    ("invase", 5): "18 to 23 % of the columns chosen are false, the published figure is 1 %: x1 and x2 also where x11 is positive",
 }
-"""Where one run on 10,000 rows is farther than 15 points from the published figure, and by how much."""
+"""Where one run on 10,000 rows is farther than 15 points from the published figure, by how much, and how.
+
+No single price reaches both: on Syn5 penalty=.1 leaves 2 % false columns and loses x8 and x11 (71 % found), on Syn3 it takes .02. Nor does
+the criterion ask for them: the best choice per row under the exact law, at the paper's price, finds 47 % and 41 % with 0 and 11 % false
+(``benchmarks/chosen_columns.py --exact``), so that how coarsely the network chooses decides the figure.
+"""
 
 
 @pytest.mark.long

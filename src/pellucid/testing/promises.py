@@ -339,6 +339,19 @@ def _table(method: str, truth: Callable[[], FloatArray], precision: float | None
     return draw
 
 
+def _nearly_equal(seed: int) -> Drawn:
+    """The ends of the scores of x1 x2 / 2 over all models m1 x1 + m1 m2 x1 x2 / 2 + x3 whose loss is at most 1.1 times the least, .25.
+
+    The loss is (m1 - 1)^2 + (m1 m2 - 1)^2 / 4 + .25 and the score -m1 m2 / 2: its ends lie where m1 = 1.
+    """
+    model, rows, background, y = _whole(seed)
+    asked: dict[str, Any] = {"columns": ["x1", "x2"], "shuffles": 6}
+    made = explain(model, rows, method="rashomon", background=background, y=y, random_state=seed, options=asked)
+    ends = -0.5 * (1 + np.sqrt(0.1) * np.array([1.0, -1.0]))
+    held = float(made.low.item()), float(made.high.item())
+    return Drawn(np.array([held[0], held[0]]), np.array([held[1], held[1]]), ends)
+
+
 @functools.cache
 def _sage() -> FloatArray:
     """Return the fall of the squared error shared out over all orders, for rows without end and the one background of ``_whole``."""
@@ -411,6 +424,7 @@ PROMISES: tuple[Promise, ...] = (
     Promise("sage", "sage", _table("sage", _sage, 0.5)),
     Promise("interaction_strength", "interaction_strength", _table("interaction_strength", lambda: np.array([0.2]), columns=["x1", "x2"])),
     Promise("rashomon", "rashomon", _table("rashomon", lambda: np.array([-0.5]), columns=["x1", "x2"], shuffles=6, steps=1)),
+    Promise("rashomon range", "rashomon", _nearly_equal, wide=True),
     *(Promise(f"sobol {n}", "sobol", functools.partial(_sobol, n), wide=n >= 1024) for n in (512, 1024)),
     Promise("pdp", "pdp", _curve("pdp")),
     Promise("ale", "ale", _curve("ale")),
