@@ -24,8 +24,6 @@ PRECISION = 0.025
 BLOCK = 2**21
 AGAIN = 32
 """Rows visited again before the scatter within rows is trusted."""
-WIDER = 0.1
-"""How much wider the drawing may make the widest interval where no precision was asked."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -37,8 +35,7 @@ def explain(question: Question) -> Importance:
     the loss of the mean answer with the columns S known. Passes go through the rows in random order, each row with a random order of
     the players and its reverse, until the drawing's standard error is below ``precision`` (0.025) times the range of the values, or the
     budget ends. From the second pass on, drawing is the scatter within rows alone: how much rows differ is in the interval, and more
-    visits of the same rows do not lower it. Without ``precision`` it also ends where drawing makes the widest interval less than a tenth
-    wider. The values add up to ``record.settings["total"]`` where every row is visited equally often.
+    visits of the same rows do not lower it. The values add up to ``record.settings["total"]`` where every row is visited equally often.
     Cost: up to 2 (P - 1) B model rows per row visited.
     """
     loss, unit = row_losses(question.view, question.y, len(question.table))
@@ -51,8 +48,8 @@ def explain(question: Question) -> Importance:
     total, square, seen = np.zeros((n, p)), np.zeros((n, p)), np.zeros(n)
     draw, visited, ratio = stream(question.seed, "sage"), 0, np.inf
     block = max(1, min(n, AGAIN, BLOCK // (per_row * max(1, p // 8))))
-    precision, done = question.precision or PRECISION, False
-    while not done and (visited == 0 or (visited < most and not asked.late(question))):
+    precision = question.precision or PRECISION
+    while ratio > precision and (visited == 0 or (visited < most and not asked.late(question))):
         order = draw.permutation(n)
         for s in range(0, n, block):
             rows = order[s : s + block][: most - visited]
@@ -63,37 +60,33 @@ def explain(question: Question) -> Importance:
             square[rows] += np.square(made)
             seen[rows] += 1
             visited += len(rows)
-            ratio, wider = _drawing(total, square, seen)
-            done = visited >= min(n, AGAIN) and (ratio <= precision or (question.precision is None and wider <= WIDER))
-            if done:
+            ratio = _drawing(total, square, seen)
+            if ratio <= precision:
                 break
-    return _importance(question, unit, total, seen, ratio, precision, done, game)
+    return _importance(question, unit, total, seen, ratio, precision, game)
 
 
-def _drawing(total: FloatArray, square: FloatArray, seen: FloatArray) -> tuple[float, float]:
-    """Return (largest standard error of the drawing as a share of the values' range, how much wider it makes the widest interval).
+def _drawing(total: FloatArray, square: FloatArray, seen: FloatArray) -> float:
+    """Return the largest standard error of the drawing as a share of the values' range; infinite before ``AGAIN`` rows are visited.
 
-    Sums (n, P) over the visits ``seen`` (n,). Rows visited once are draws themselves, and the widening is not known. Where all rows were
-    visited, and ``AGAIN`` of them again, the rows are given and the orders alone were drawn: the variance is that within rows, pooled.
+    Sums (n, P) over the visits ``seen`` (n,). Rows visited once are draws themselves. Where all rows were visited, and ``AGAIN`` of them
+    again, the rows are given and the orders alone were drawn: the variance is that within rows, pooled.
     """
     visited, n, again = seen.sum(), len(seen), np.maximum(seen - 1, 0).sum()
-    if visited < 2:
-        return np.inf, np.inf
+    if visited < max(2, min(n, AGAIN)):
+        return float("inf")
     values = total.sum(0) / visited
-    span = float(np.ptp(np.append(values, 0.0)))
     if seen.min() < 1 or again < min(n, AGAIN):
-        error = np.sqrt(np.maximum(square.sum(0) / visited - values**2, 0) / (visited - 1))
-        return (float(error.max() / span) if span > 0 else 0.0), np.inf
-    within = np.maximum(square - np.square(total) / seen[:, None], 0).sum(0) / again
-    drawn = within * (1 / seen).sum() / n**2
-    whole = float((total / seen[:, None]).var(0, ddof=1).max()) / n
-    rows = whole - float(drawn.max())
-    wider = float(np.sqrt(whole / rows) - 1) if rows > 0 else (0.0 if whole == 0 else np.inf)
-    return (float(np.sqrt(drawn.max()) / span) if span > 0 else 0.0), wider
+        variance = np.maximum(square.sum(0) / visited - values**2, 0) / (visited - 1)
+    else:
+        within = np.maximum(square - np.square(total) / seen[:, None], 0).sum(0) / again
+        variance = within * (1 / seen).sum() / n**2
+    span = float(np.ptp(np.append(values, 0.0)))
+    return float(np.sqrt(variance.max()) / span) if span > 0 else 0.0
 
 
 def _importance(
-    question: Question, unit: str, total: FloatArray, seen: FloatArray, ratio: float, precision: float, done: bool, game: _Game
+    question: Question, unit: str, total: FloatArray, seen: FloatArray, ratio: float, precision: float, game: _Game
 ) -> Importance:
     """Return the result: means over the rows visited, intervals from the spread between rows."""
     visited = np.flatnonzero(seen)
@@ -105,11 +98,11 @@ def _importance(
         "rows_visited": m,
         "passes": float(seen.sum() / max(1, m)),
         "convergence": ratio,
-        "converged": bool(done or ratio <= precision),
+        "converged": bool(ratio <= precision),
         "total": float((game.before - game.after)[visited].mean()),
     }
     caveats = ["use rows that were held out from training"]
-    if ratio > precision and not done:
+    if ratio > precision:
         short = f"the largest standard error of the drawing is {ratio:.3f} of the range"
         caveats.append(f"stopped before the asked precision: {short}, asked was {precision:g}")
     interval = np.column_stack([values - half, values + half])
