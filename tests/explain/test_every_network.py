@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -84,7 +86,9 @@ def test_readers_of_slopes_tell_of_jumps_and_of_nothing_else(fitted, name):
     assert "jumps" not in said
 
 
-@pytest.mark.parametrize("name", [n if n in ("mlp", "tabnet", "leurn", "retrieval") else pytest.param(n, marks=pytest.mark.long) for n in NETWORKS])
+@pytest.mark.parametrize(
+    "name", [n if n in ("mlp", "tabnet", "leurn", "retrieval") else pytest.param(n, marks=pytest.mark.long) for n in NETWORKS]
+)
 def test_a_network_without_words_on_jumps_has_none(fitted, name):
     """On a line between rows a smooth network moves a quarter as far in a step of a quarter; a jump keeps its height."""
     predictor = fitted(name)[0].predictor()
@@ -93,7 +97,7 @@ def test_a_network_without_words_on_jumps_has_none(fitted, name):
     for n in (500, 2000):
         t = torch.linspace(0, 1, n + 1)[:, None, None]
         with torch.inference_mode():
-            lines = torch.stack([predictor.from_tokens(torch.lerp(a, b, t)) for a, b in zip(ends[:-1], ends[1:])])
+            lines = torch.stack([predictor.from_tokens(torch.lerp(a, b, t)) for a, b in itertools.pairwise(ends)])
         height.append(float(lines.diff(dim=1).abs().amax()))
     assert (height[1] > 0.5 * height[0]) == bool(predictor.jumps), height
 

@@ -30,10 +30,12 @@ def test_a_prediction_is_printed_in_a_few_lines(prediction):
     lines = text.splitlines()
     assert lines[0] == "Prediction · 1,000 rows, intervals at 90 %, 100 withheld"
     assert "interval: covers 90% of new rows" in lines
-    assert "2.235" in text and "2.23456789" not in text
+    assert "2.235" in text
+    assert "2.23456789" not in text
     assert lines[-1] == "! rows are few"
     assert len(lines) < 12
-    assert "\u202e" not in text and "id·0" in text
+    assert "\u202e" not in text
+    assert "id·0" in text
     assert repr(prediction) == text
     assert "array(" not in text
 
@@ -46,7 +48,9 @@ def test_an_explanation_names_its_columns_scale_and_error():
     )  # fmt: skip
     lines = str(made).splitlines()
     assert lines[0] == "Explanation · shapley of 1,000 rows, 2 columns; values in log-odds, standard errors up to 0.0123"
-    assert "age" in lines[1] and "in·come" in lines[1] and "__error" not in lines[1]
+    assert "age" in lines[1]
+    assert "in·come" in lines[1]
+    assert "__error" not in lines[1]
     assert lines[-1] == "… 995 more lines in to_frame()"
     assert len(lines) == 8
 

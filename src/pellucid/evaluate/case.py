@@ -120,7 +120,9 @@ class Case:
         """Stop the trial where so many fits, as slow as the slowest so far, take more than its share and half of all the time left."""
         need, left = fits * self.pace.get("fit", 0.0), max(self.left(), (self.end - time.perf_counter()) / 2)
         if need > left:
-            raise NotTestable(f"the time is short: {fits} fits would take about {need:.2g} s and {left:.2g} s are left; give a larger budget=")
+            raise NotTestable(
+                f"the time is short: {fits} fits would take about {need:.2g} s and {left:.2g} s are left; give a larger budget="
+            )
 
     def view(self) -> View:
         """Return the predictor with the outputs that were explained."""

@@ -126,7 +126,9 @@ def probabilities(model: Any, rows: Table, classes: Sequence[str]) -> FloatArray
     return out
 
 
-def run(finding: Finding, model: Any, X: Any = None, *, refit: Any = None, budget: float | str | None = None, random_state: Any = 0) -> Trial:
+def run(
+    finding: Finding, model: Any, X: Any = None, *, refit: Any = None, budget: float | str | None = None, random_state: Any = 0
+) -> Trial:
     """Return the trial of a finding. See :func:`pellucid.evaluate.trial`."""
     started, seed = time.perf_counter(), as_seed(random_state)
     allowed = seconds_of(budget, SECONDS)

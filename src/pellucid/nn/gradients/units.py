@@ -15,10 +15,11 @@ __all__ = ["Whole"]
 
 def _operator(name: str, function: Any) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return a function with a derivative as an operator of the framework, which a tape sees as one step, inside ``vmap`` too."""
-    made = torch.library.custom_op(f"pellucid::{name}", function.forward, mutates_args=(), schema="(Tensor z) -> Tensor")
+    made: Any = torch.library.custom_op(f"pellucid::{name}", function.forward, mutates_args=(), schema="(Tensor z) -> Tensor")
     made.register_vmap(lambda info, dims, z: (made(z.movedim(dims[0], 0)), 0))
     made.register_autograd(function.backward, setup_context=function.setup_context)
-    return made
+    operator: Callable[[torch.Tensor], torch.Tensor] = made
+    return operator
 
 
 _WHOLE = {
