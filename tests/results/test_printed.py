@@ -43,7 +43,8 @@ def test_a_prediction_is_printed_in_a_few_lines(prediction):
 def test_an_explanation_names_its_columns_scale_and_error():
     values = np.arange(2.0 * N).reshape(N, 2)
     made = Explanation(
-        values, np.zeros(N), ("age", "in\ncome"), ("yes",), pd.DataFrame({"age": np.arange(N)}), "log-odds", "shapley", RunRecord("shapley"),
+        values, np.zeros(N), ("age", "in\ncome"), ("yes",), pd.DataFrame({"age": np.arange(N)}),
+        "log-odds", "shapley", RunRecord("shapley"),
         values.sum(1), error=np.full((N, 2), 0.0123),
     )  # fmt: skip
     lines = str(made).splitlines()

@@ -203,7 +203,8 @@ def ask(
     }
     return Question(
         entry.name, view, table, players, reference, kept, fill, allowed, precision, seed, y, settings,
-        (() if alone else (caveat,)) + _about_jumps(entry, view), chosen, labels(model, background) if given else _known_labels(predictor), drawer, started,
+        (() if alone else (caveat,)) + _about_jumps(entry, view), chosen,
+        labels(model, background) if given else _known_labels(predictor), drawer, started,
     )  # fmt: skip
 
 

@@ -34,7 +34,8 @@ class View:
     Notes
     -----
     Counts every row it evaluates in ``n_calls``, those by which a model from elsewhere told its outputs included. ``differentiable``
-    says whether tokens can be entered; ``jumps`` where the answer jumps, in words. ``until``: when it refuses further rows, by the clock of ``time.perf_counter``.
+    says whether tokens can be entered; ``jumps`` where the answer jumps, in words.
+    ``until``: when it refuses further rows, by the clock of ``time.perf_counter``.
     """
 
     def __init__(self, predictor: Predictor, output: Any = None, versus: Any = None) -> None:
