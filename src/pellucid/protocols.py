@@ -74,6 +74,11 @@ class DifferentiablePredictor(Predictor, Protocol):
     Attributes
     ----------
     additive : True where later stages read only the sum of the parts over columns.
+
+    Notes
+    -----
+    A network whose answer jumps may say so in an attribute ``jumps``: words on where, and on what its slopes are. Every method that reads
+    slopes then tells them as a caveat.
     """
 
     additive: bool

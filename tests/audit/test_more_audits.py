@@ -55,6 +55,28 @@ def test_groups_and_times_on_both_sides(clean):
     assert across.find(View(table, late)) == []
 
 
+@pytest.mark.parametrize("n", [90, 120, 200])
+def test_all_columns_together_tell_no_less_than_the_best_or_the_words_say_why(n):
+    """Three copies of one coarse number: few distinct rows, so a half of them may hold one group alone."""
+    draw = np.random.default_rng(0)
+    sex = draw.integers(0, 2, n)
+    told = np.round(3 * (2 * sex + 0.6 * draw.normal(size=n)))
+    t = pd.DataFrame({"sex": np.where(sex, "m", "f"), "a": told, "b": told * 2, "c": told + 1})
+    [found] = proxies.find(View(read_table(t).with_roles(sensitive=["sex"])))
+    best, together = max(found.figures["alone"].values()), found.figures["together"]
+    assert together > best - 2 * proxies.auc_error(best, n // 2, n // 2)
+    assert "no contradiction" not in found.evidence
+
+
+def test_a_joint_figure_below_the_best_is_explained(monkeypatch):
+    monkeypatch.setattr(proxies, "_together", lambda *_: 0.5)
+    draw = np.random.default_rng(0)
+    sex = draw.integers(0, 2, 1000)
+    t = pd.DataFrame({"sex": np.where(sex, "m", "f"), "height": 160 + 15 * sex + 5 * draw.normal(size=1000)})
+    [found] = proxies.find(View(read_table(t).with_roles(sensitive=["sex"])))
+    assert "less than 'height' alone, which is no contradiction" in found.evidence
+
+
 def test_proxies_of_a_sensitive_column(clean):
     t = clean(800, 0)
     t["hair"] = np.where(np.random.default_rng(0).random(800) < 0.8, t["sex"].map({"F": "long", "M": "short"}), "long")

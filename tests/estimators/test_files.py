@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +19,8 @@ import pytest
 
 import pellucid as pld
 from pellucid import TabularClassifier, TabularRegressor
+from pellucid.errors import ModelFileError
+from pellucid.estimators.leftovers import beside
 from pellucid.testing.mixed import FEATURES, mixed
 
 QUICK: dict[str, Any] = {"verbose": 0, "threads": 1, "random_state": 0, "max_steps": 30}
@@ -198,3 +202,65 @@ def test_a_save_that_breaks_leaves_nothing(classifier: TabularClassifier, tmp_pa
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
     assert (tmp_path / "m" / "pellucid.json").read_bytes() == before
     shutil.rmtree(tmp_path / "m")
+
+
+def test_edited_settings_are_noticed_and_a_new_layout_of_their_text_is_not(classifier: TabularClassifier, tmp_path: Path) -> None:
+    classifier.save(tmp_path / "m.pellucid")
+    main = tmp_path / "m.pellucid" / "pellucid.json"
+    held = json.loads(main.read_text(encoding="utf-8"))
+    main.write_text(json.dumps(dict(sorted(held.items(), reverse=True))), encoding="utf-8")
+    pld.load(tmp_path / "m.pellucid")
+    main.write_text(json.dumps({**held, "settings": {**held["settings"], "verbose": 7}}), encoding="utf-8")
+    with pytest.raises(ModelFileError, match="the settings that were saved"):
+        pld.load(tmp_path / "m.pellucid")
+    main.write_text(json.dumps({k: v for k, v in held.items() if k != "checksum"}), encoding="utf-8")  # as earlier versions wrote
+    pld.load(tmp_path / "m.pellucid")
+
+
+SAVED = """
+import os, signal, sys
+import pellucid as pld
+from pellucid.estimators import io
+
+model = pld.load(sys.argv[1])
+done, rename = 0, os.rename
+
+def killed(*paths):
+    global done
+    if done == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    done += 1
+    rename(*paths)
+
+io.os.rename = killed
+model.save(sys.argv[1], force=True)
+"""
+
+
+def test_a_forced_save_that_is_killed_loses_nothing_and_its_leftovers_go(classifier: TabularClassifier, tmp_path: Path) -> None:
+    """Killed before the old model moves aside, and between that and the new one taking its place."""
+    path = tmp_path / "m.pellucid"
+    classifier.save(path)
+    (tmp_path / ".m.pellucid.notes").mkdir()  # somebody else's
+    names = {"m.pellucid", ".m.pellucid.notes"}
+    for stage in (0, 1):
+        killed = subprocess.run([sys.executable, "-c", SAVED, str(path), str(stage)], capture_output=True)
+        assert killed.returncode == -signal.SIGKILL
+        assert len(list(tmp_path.iterdir())) > len(names)
+        assert path.exists() == (stage == 0)
+        loaded = pld.load(path)
+        assert all((loaded.engine_.arrays()[k] == v).all() for k, v in classifier.engine_.arrays().items())
+        loaded.save(path, force=True)
+        assert {p.name for p in tmp_path.iterdir()} == names
+
+
+def test_a_folder_that_somebody_is_writing_stays(classifier: TabularClassifier, tmp_path: Path) -> None:
+    own = beside(tmp_path / "m.pellucid")
+    classifier.save(tmp_path / "m.pellucid")
+    assert own.is_dir()
+    other = own.rename(own.with_name(re.sub("[0-9a-f]{8}-[0-9]+", "00000000-1", own.name)))  # of another machine
+    classifier.save(tmp_path / "m.pellucid", force=True)
+    assert other.is_dir()
+    os.utime(other, (1e9, 1e9))
+    classifier.save(tmp_path / "m.pellucid", force=True)
+    assert not other.exists()

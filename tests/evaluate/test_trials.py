@@ -172,6 +172,29 @@ def test_the_budget_is_kept(fitted):
     assert "larger budget" in short.words
 
 
+def test_slow_fits_and_explanations_end_with_the_budget_and_one_step(fitted):
+    """Explaining another model takes ten times as long as the record of the first says, and a fit half a second."""
+    net, table = fitted
+    step, asked = 0.5, []
+
+    def slow(predictor, X, **options):
+        time.sleep(step if predictor is not net else 0.0)
+        return saboteurs.honest(predictor, X, **options)
+
+    def again(table=None, rows=None, target=None, seed=None, **_):
+        asked.append(seed)
+        time.sleep(step)
+        return LinearPredictor(np.ones(len(table.columns)), table)
+
+    made = saboteurs.honest(net, table)
+    names = ["label_randomisation", "planted", "bam", "bam_relative", "cross_masking", "diffroar", "roar", "recursive_roar"]
+    started = time.perf_counter()
+    results = trial(made, net, table, table.numbers("x1"), refit=again, names=names, budget="2s", explain_again=slow)
+    assert time.perf_counter() - started < 1.25 * 2 + step
+    assert asked
+    assert any("time" in r.words for r in results if r.verdict == "not testable")
+
+
 def test_wrong_calls_are_refused(fitted):
     net, table = fitted
     made = saboteurs.honest(net, table)
@@ -183,6 +206,8 @@ def test_wrong_calls_are_refused(fitted):
         trial(made.values, net, table)
     with pytest.raises(RequestError, match="budget"):
         trial(made, net, table, budget=-1)
+    with pytest.raises(RequestError, match="budget"):
+        trial(made, net, table, budget="soon")
 
 
 def test_the_same_seed_gives_the_same_trials(fitted):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+import torch
 
 from pellucid import TabularClassifier, TabularRegressor, registry
 from pellucid.explain import explain
+from pellucid.nn.gradients.relevance import derivative
+from pellucid.nn.gradients.tape import back, record
 from pellucid.testing.predictors import made_frame
 
 NETWORKS = tuple(e.name for e in registry.entries("backbone") if e.takes != "matrix")
@@ -54,6 +59,47 @@ def test_deeplift_closes_on_the_log_odds_of_averaged_probabilities(fitted, name)
 def test_integrated_gradients_close(fitted, name):
     made = check_it_closes(*fitted(name), "integrated_gradients", 1e-3)
     assert ("jumps" in " ".join(made.record.caveats)) >= (name in ("leurn", "retrieval"))
+
+
+@pytest.mark.parametrize("name", ["tabnet", "armnet"])
+def test_a_tape_without_a_rule_of_its_own_gives_the_gradient(fitted, name):
+    """Functions that a tape keeps whole, sparsemax and entmax, are differentiated there too."""
+    model, rows = fitted(name)
+    predictor = model.predictor()
+    tokens = predictor.tokens(model._table(rows))
+    tape = record(predictor.from_tokens, tokens)
+    assert {"sparsemax", "entmax15"} & {step.name for step in tape.steps}
+    found = back(tape, torch.ones_like(tape.output), lambda k, came: derivative(tape.steps[k], came))
+    leaf = tokens.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(predictor.from_tokens(leaf).sum(), leaf)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("name", ["leurn", "retrieval", "mlp", "tabnet"])
+def test_readers_of_slopes_tell_of_jumps_and_of_nothing_else(fitted, name):
+    model, rows = fitted(name)
+    guided = () if name == "leurn" else ("guided_backprop",)  # it has no ReLU
+    for method in ("gradient", "gradient_x_input", "slope", "smoothgrad", "expected_gradients", "lrp", *guided):
+        said = " ".join(explain(model, rows, method=method, random_state=0).record.caveats)
+        assert ("jumps" in said) == (name in ("leurn", "retrieval")), method
+    said = " ".join(explain(model, rows, method="occlusion", random_state=0).record.caveats)
+    assert "jumps" not in said
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in ("mlp", "tabnet", "leurn", "retrieval") else pytest.param(n, marks=pytest.mark.long) for n in NETWORKS]
+)
+def test_a_network_without_words_on_jumps_has_none(fitted, name):
+    """On a line between rows a smooth network moves a quarter as far in a step of a quarter; a jump keeps its height."""
+    predictor = fitted(name)[0].predictor()
+    ends = predictor.tokens(predictor.background())[:5]
+    height = []
+    for n in (500, 2000):
+        t = torch.linspace(0, 1, n + 1)[:, None, None]
+        with torch.inference_mode():
+            lines = torch.stack([predictor.from_tokens(torch.lerp(a, b, t)) for a, b in itertools.pairwise(ends)])
+        height.append(float(lines.diff(dim=1).abs().amax()))
+    assert (height[1] > 0.5 * height[0]) == bool(predictor.jumps), height
 
 
 @pytest.mark.parametrize("name", [n if n in IN_SHORT else pytest.param(n, marks=pytest.mark.long) for n in NETWORKS])

@@ -169,3 +169,30 @@ def test_parts_that_do_not_fit_are_refused(made):
         dataclasses.replace(made[0], columns=("a",))
     with pytest.raises(RequestError, match="no measure"):
         made[0].of("nonsense")
+
+
+class _Counted:
+    """A fitted scikit-learn model that counts the rows it is asked."""
+
+    def __init__(self, model):
+        self._model, self.rows = model, 0
+
+    def __getattr__(self, name):
+        if name.startswith("_model"):
+            raise AttributeError(name)
+        return getattr(self._model, name)
+
+    def predict(self, X):
+        self.rows += len(X)
+        return self._model.predict(X)
+
+
+@pytest.mark.parametrize("options", [{"group": None}, {"group": None, "rows": 19}, {"group": None, "outside": True}])
+def test_no_more_and_no_fewer_rows_are_counted_than_the_model_was_asked(linear, options):
+    model, frame, y = linear
+    rows, truth = frame.head(60), y[:60]
+    counted = _Counted(model)
+    options = {**options, "outside": (rows.head(20), truth[:20])} if "outside" in options else options
+    result = explain(counted, rows, method="importances", y=truth, options=options, random_state=0)
+    assert "built-in" in result.measures
+    assert result.record.n_calls == counted.rows

@@ -82,6 +82,21 @@ def test_compressed(tmp_path, suffix, pack):
     check(read_table(str(write(tmp_path, pack(CSV.encode()), "nameless"))))
 
 
+@pytest.mark.parametrize("suffix", [".csv.gz", ".gz", ".bz2", ".xz", ".zst", ".zip", ".parquet", ".feather", ".XLSX", ".xls"])
+@pytest.mark.parametrize("content", [CSV.encode(), b"not found\n"])
+def test_text_under_a_name_of_binary_data_is_refused(tmp_path, suffix, content):
+    with pytest.raises(SourceError, match=rf"not what its name says .*t\{suffix}.*expected .* got bytes that begin with .*\.csv"):
+        read_table(write(tmp_path, content, f"t{suffix}"))
+
+
+def test_half_a_file_is_damaged_and_utf16_is_read(tmp_path):
+    check(read_table(write(tmp_path, CSV.encode("utf-16"), "t.csv")))
+    pd.DataFrame({"a": range(500)}).to_parquet(tmp_path / "whole.parquet")
+    for name, raw in (("t.parquet", (tmp_path / "whole.parquet").read_bytes()), ("t.csv.gz", gzip.compress(CSV.encode() * 99))):
+        with pytest.raises(SourceError, match=r"damaged .*again"):
+            read_table(write(tmp_path, raw[: len(raw) // 2], name))
+
+
 @pytest.mark.parametrize("name", ["t.parquet", "t.feather", "t.arrow"])
 def test_columnar_files(tmp_path, name):
     frame = pd.DataFrame({"age": [31, 45], "city": pd.Categorical(["Bern", "Rome"]), "when": pd.to_datetime(["2020-01-01", "1850-01-01"])})

@@ -18,6 +18,7 @@ __all__ = ["find"]
 ROWS = 10_000
 TELLS, STRONG = 0.65, 0.80
 FEWEST = 30
+FEW = 2000
 MOST_GROUPS = 12
 
 
@@ -55,6 +56,12 @@ def _of(view: View, name: str) -> Iterator[Finding]:
     unread = [n for n in view.features if view.kind(n) is ColumnType.TEXT and n != name]
     words = f"'{name}' can be told from {each}; all {len(others)} other columns {'that are no text ' if unread else ''}together tell it "
     words += f"with AUC {together:.2f} (0.5 is chance)" + (f"; what {listed(unread)} would tell was not read" if unread else "")
+    if together < alone[told[0]] - 2 * auc_error(together, len(rows) - most, most):
+        distinct = len(np.unique(view.row_codes(others)[rows]))
+        words += (
+            f": less than '{told[0]}' alone, which is no contradiction: trees of all columns learned from few cases, "
+            f"{distinct:,} distinct of {len(rows):,} rows, and a table of one column's cells needs fewer"
+        )
     remedy = f"leaving '{name}' out does not make a model blind to it: judge the answers by group, and ask what these columns are there for"
     severity = "medium" if max(alone[told[0]], together) > STRONG else "low"
     figures = {"alone": {n: alone[n] for n in told}, "together": together}
@@ -63,4 +70,6 @@ def _of(view: View, name: str) -> Iterator[Finding]:
 
 def _together(view: View, names: tuple[str, ...], rows: IntArray, group: IntArray, fold: IntArray, truth: FloatArray) -> float:
     matrix, is_level = design(view, names, rows)
-    return score(truth, fit_out_of_fold(matrix, is_level, group, fold % 2, view.seed, iterations=40), True)
+    # two halves are enough of many rows; of few, or of copies of few, a half may hold one group alone, and all other folds are needed
+    halves = len(rows) > FEW and len(np.unique(view.row_codes(names)[rows])) > FEW
+    return score(truth, fit_out_of_fold(matrix, is_level, group, fold % 2 if halves else fold, view.seed, iterations=40), True)

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from pellucid.encode.filling import TableFill
 from pellucid.encode.table_encoder import TableEncoder
 from pellucid.errors import ArgumentError, ModelFileError, PellucidError, RequestError, SourceError
 from pellucid.estimators.certainty import Certainty
+from pellucid.estimators.leftovers import beside, recover
 from pellucid.estimators.prepare import Target
 from pellucid.estimators.promises import Promises
 from pellucid.estimators.tuning import read, written
@@ -35,6 +35,7 @@ __all__ = ["FORMAT", "load", "save", "versions"]
 
 FORMAT = 1
 MAIN, WEIGHTS, ENCODER, REFERENCE = "pellucid.json", "weights.safetensors", "encoder.json", "reference.parquet"
+SUM = "checksum"
 ROWS, EXPLAINERS = "row_model.safetensors", "explainers"
 
 
@@ -49,9 +50,10 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
     """Write a fitted estimator to the folder ``path``.
 
     The folder is written beside and renamed; with ``force`` an existing model is swapped for the new one by rename. Anything else that
-    exists at ``path`` is never replaced.
+    exists at ``path`` is never replaced. What a save that was killed left beside is put back or removed first.
     """
     final = Path(path)
+    recover(final)
     if final.exists():
         if not (final / MAIN).is_file():
             raise RequestError("the path exists and is not a model folder", where=str(final), do="choose another path")
@@ -92,7 +94,7 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
         "promises": _out(estimator.promises().state(), "promises", arrays),
         "rules": [rule.state() for rule in estimator.rules()],
     }
-    folder = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
+    folder = beside(final)
     try:
         _write(folder, estimator, main, arrays)
         _swap(folder, final)
@@ -116,13 +118,29 @@ def _write(folder: Path, estimator: TabularEstimator, main: Mapping[str, Any], a
         held = {k: np.ascontiguousarray(v) for k, v in fitted.arrays.items()}
         save_file(held, folder / EXPLAINERS / f"{name}.safetensors", metadata={"explainer": text})
     sums = {p.relative_to(folder).as_posix(): _checksum(p) for p in sorted(folder.rglob("*")) if p.is_file()}
-    (folder / MAIN).write_text(json.dumps({**main, "files": sums}, indent=1, ensure_ascii=False), encoding="utf-8")
+    plain = json.loads(json.dumps({**main, "files": sums}, ensure_ascii=False))
+    (folder / MAIN).write_text(json.dumps({**plain, SUM: _sum_of(plain)}, indent=1, ensure_ascii=False), encoding="utf-8")
     folder.chmod(0o755)
 
 
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sum_of(main: Mapping[str, Any]) -> str:
+    """Return the checksum of the settings, whatever the order and the spaces of their text."""
+    text = json.dumps({k: v for k, v in main.items() if k != SUM}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_main(folder: Path, main: Mapping[str, Any]) -> None:
+    """Raise where the settings are not those that were saved; models of earlier versions have no checksum of them."""
+    if SUM in main and main[SUM] != _sum_of(main):
+        raise ModelFileError(
+            "the model folder is damaged", where=str(folder / MAIN), expected="the settings that were saved", got="others",
+            do="copy or save the model again",
+        )  # fmt: skip
 
 
 def _check_files(folder: Path, sums: Mapping[str, str]) -> None:
@@ -145,7 +163,7 @@ def _swap(folder: Path, final: Path) -> None:
     if not final.exists():
         os.rename(folder, final)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{final.name}.old.", dir=final.parent))
+    old = beside(final, old=True)
     os.rename(final, old / "model")
     try:
         os.rename(folder, final)
@@ -248,6 +266,8 @@ def load(path: Any, **callables: Any) -> TabularEstimator:
     """
     folder = Path(path)
     if not folder.exists():
+        recover(folder)
+    if not folder.exists():
         raise SourceError("there is no such model folder", where=str(folder), do="check the path")
     if not (folder / MAIN).is_file():
         raise ModelFileError("this is not a model folder", expected=f"a folder with {MAIN}", where=str(folder))
@@ -261,6 +281,7 @@ def load(path: Any, **callables: Any) -> TabularEstimator:
             "the model was saved by a newer version", expected=f"format {FORMAT} or older", got=f"format {made}", do="update pellucid"
         )
     try:
+        _check_main(folder, main)
         _check_files(folder, main.get("files", {}))  # models of earlier versions do not list them
         return _rebuild(folder, main, callables)
     except PellucidError:

@@ -198,6 +198,11 @@ class NetworkPredictor(EnginePredictor):
         return bool(self.engine.net.additive)
 
     @property
+    def jumps(self) -> str:
+        """Where the network's answer jumps and what its slopes are, in words; empty where it has no jumps."""
+        return str(self.engine.net.jumps)
+
+    @property
     def learned_missing(self) -> bool:
         """True where the network learned from rows some of whose columns were hidden as missing (the regularizer ``mask_columns``)."""
         options = dict(self.engine.settings.regularizers).get("mask_columns")

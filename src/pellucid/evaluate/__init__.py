@@ -44,7 +44,7 @@ def trial(
     y: Any = None,
     *,
     refit: Any = None,
-    budget: float | None = None,
+    budget: float | str | None = None,
     names: Sequence[str] | None = None,
     random_state: Any = 0,
     background: Any = None,
@@ -66,7 +66,8 @@ def trial(
     X, y : the N explained rows, and their labels for methods that need them. For a finding: the audited table, with its target.
     refit : a :class:`~pellucid.protocols.Refit`, or True: the model's own, or for one from elsewhere a clone fitted on
         ``X`` and ``y``; without it, tests that retrain are not testable.
-    budget : most seconds in total (120). Tests take fewer rows where the time is short, and say "not testable" where it does not reach.
+    budget : most seconds in total (120), as a number or text such as ``"30s"``; no fit or explanation begins after them.
+        Tests take fewer rows where the time is short, and say "not testable" where it does not reach.
     names : which trials; all of ``pellucid.methods("trial")`` by default.
     background : the rows that were given to ``explain``, where any were.
     explain_again : called as ``explain_again(predictor, table, background=, random_state=, budget=, precision=)`` instead of

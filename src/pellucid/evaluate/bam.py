@@ -52,7 +52,7 @@ def run(case: Case) -> Trial:
     case.needs_columns(2)
     if case.whole:
         raise NotTestable("the method speaks of the whole table, not of rows")
-    area = ground(case, FIT_ROWS, calls=4 * ROWS / FIT_ROWS)
+    area = ground(case, FIT_ROWS, calls=4 * ROWS / FIT_ROWS, fits=2)
     pair = _pair(area)
     rows = area.test[:ROWS]
     table = area.table.take(rows).select(case.predictor.columns)

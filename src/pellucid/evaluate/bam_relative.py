@@ -36,7 +36,7 @@ def run(case: Case) -> Trial:
     case.needs_columns(2)
     if case.whole:
         raise NotTestable("the method speaks of the whole table, not of rows")
-    area = ground(case, FIT_ROWS, calls=STEPS * ROWS / FIT_ROWS)
+    area = ground(case, FIT_ROWS, calls=STEPS * ROWS / FIT_ROWS, fits=STEPS)
     draw = stream(case.seed, "pair")
     order, size = draw.permutation(len(area.players)), max(1, min(2, len(area.players) // 2))
     of, other = np.sort(order[:size]), np.sort(order[size : 2 * size])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from pellucid import registry
 from pellucid.errors import ArgumentError, PellucidError, RequestError, TargetError
 from pellucid.evaluate.figures import Figure
 from pellucid.evaluate.refit import CloneRefit
+from pellucid.probe.budget import Budget
 from pellucid.probe.foreign import as_predictor, read
 from pellucid.probe.view import View
 from pellucid.protocols import DifferentiablePredictor, FloatArray, MemberPredictor, Predictor
@@ -21,7 +22,7 @@ from pellucid.random import as_seed, integer, stream
 from pellucid.results import Curve, Explanation, Importance, Interactions, Rules, RunRecord, Trial
 from pellucid.table import Table
 
-__all__ = ["Again", "Case", "NotTestable", "run"]
+__all__ = ["LEAST_ROWS", "Again", "Case", "NotTestable", "run", "seconds_of"]
 
 SECONDS = 120.0
 BACKGROUND = 32
@@ -73,6 +74,7 @@ class Case:
     refit : trains again, or None.
     again : explains again.
     seed, deadline : of this trial; the deadline in ``time.perf_counter`` seconds.
+    end : when all trials must be over, in the same seconds. pace : seconds of the slowest fit so far (``"fit"``), kept by all trials.
     """
 
     explanation: Answer
@@ -86,6 +88,8 @@ class Case:
     again: Again
     seed: int
     deadline: float = np.inf
+    end: float = np.inf
+    pace: dict[str, float] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
@@ -106,6 +110,19 @@ class Case:
     def left(self) -> float:
         """Return the seconds left."""
         return self.deadline - time.perf_counter()
+
+    def on_time(self) -> None:
+        """Stop the trial where the time of all trials is over: called before each step that can take long."""
+        if time.perf_counter() >= self.end:
+            raise NotTestable("the time of all trials was over before this one was done; give a larger budget=")
+
+    def pays(self, fits: int) -> None:
+        """Stop the trial where so many fits, as slow as the slowest so far, take more than its share and half of all the time left."""
+        need, left = fits * self.pace.get("fit", 0.0), max(self.left(), (self.end - time.perf_counter()) / 2)
+        if need > left:
+            raise NotTestable(
+                f"the time is short: {fits} fits would take about {need:.2g} s and {left:.2g} s are left; give a larger budget="
+            )
 
     def view(self) -> View:
         """Return the predictor with the outputs that were explained."""
@@ -158,6 +175,7 @@ class Case:
 
         ``coarse`` is for comparing orders of columns: the trials' own background, and standard errors of at most 5 % instead of 2 %.
         """
+        self.on_time()
         table = rows if isinstance(rows, Table) else self.table.take(rows)
         budget = _share(self.settings.get("budget"), len(table) / max(1, len(self.table)))
         precision = self.settings.get("precision")
@@ -295,6 +313,21 @@ def _can(entry: registry.Entry, case: Case) -> bool:
     return all(has.get(need, True) for need in entry.needs)
 
 
+def seconds_of(budget: Any, usual: float) -> float:
+    """Return the seconds of a budget: a number of them, text such as ``"30s"`` or ``"2min"``, or None for the usual ones.
+
+    Examples
+    --------
+    >>> seconds_of(None, 120.0), seconds_of(30, 120.0), seconds_of("2min", 1.0)
+    (120.0, 30.0, 120.0)
+    """
+    if isinstance(budget, str):
+        return float(Budget.of(budget).seconds or 0.0)
+    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int | float | np.number) or not budget > 0):
+        raise RequestError("the budget cannot be used", expected="seconds above 0, text such as '30s', or None", got=repr(budget))
+    return usual if budget is None else float(budget)
+
+
 def run(
     explanation: Any,
     model: Any,
@@ -302,22 +335,21 @@ def run(
     y: Any = None,
     *,
     refit: Any = None,
-    budget: float | None = None,
+    budget: float | str | None = None,
     names: Sequence[str] | None = None,
     random_state: Any = 0,
     background: Any = None,
     explain_again: Any = None,
 ) -> list[Trial]:
     """Run the trials. See :func:`pellucid.evaluate.trial`."""
-    if budget is not None and not budget > 0:
-        raise RequestError("the budget cannot be used", expected="seconds above 0, or None", got=repr(budget))
+    allowed = seconds_of(budget, SECONDS)
     chosen = [registry.get("trial", n) for n in names] if names is not None else list(registry.entries("trial"))
     case = _case(explanation, model, X, y, refit, random_state, background, explain_again)
-    end = time.perf_counter() + (SECONDS if budget is None else budget)
+    end = time.perf_counter() + allowed
     out = []
     for k, entry in enumerate(chosen):
         now = time.perf_counter()
         # what earlier trials did not use is shared among those still to come that can be run at all
         share = now + (end - now) / max(1, sum(_can(e, case) for e in chosen[k:]))
-        out.append(_one(entry, replace(case, deadline=share, seed=integer(case.seed, entry.name) % 2**31)))
+        out.append(_one(entry, replace(case, deadline=share, end=end, seed=integer(case.seed, entry.name) % 2**31)))
     return out

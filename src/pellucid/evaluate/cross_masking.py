@@ -37,7 +37,7 @@ def run(case: Case) -> Trial:
     case.needs_columns(3)
     if case.whole:
         raise NotTestable("the method speaks of the whole table, not of rows")
-    area = ground(case, FIT_ROWS, calls=(TASKS + 1) * ROWS / FIT_ROWS)
+    area = ground(case, FIT_ROWS, calls=(TASKS + 1) * ROWS / FIT_ROWS, fits=TASKS)
     draw = stream(case.seed, "tasks")
     order, size = draw.permutation(len(area.players)), max(1, min(2, len(area.players) // 3))
     groups = [np.sort(order[k * size : (k + 1) * size]) for k in range(TASKS)]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pellucid import registry
 from pellucid.errors import ArgumentError, PellucidError, RequestError
-from pellucid.evaluate.case import NAN, NotTestable
+from pellucid.evaluate.case import NAN, NotTestable, seconds_of
 from pellucid.evaluate.refit import TableRefit, codes_of
 from pellucid.evaluate.retrain import Timer
 from pellucid.evaluate.scores import Scores, score
@@ -126,11 +126,12 @@ def probabilities(model: Any, rows: Table, classes: Sequence[str]) -> FloatArray
     return out
 
 
-def run(finding: Finding, model: Any, X: Any = None, *, refit: Any = None, budget: float | None = None, random_state: Any = 0) -> Trial:
+def run(
+    finding: Finding, model: Any, X: Any = None, *, refit: Any = None, budget: float | str | None = None, random_state: Any = 0
+) -> Trial:
     """Return the trial of a finding. See :func:`pellucid.evaluate.trial`."""
     started, seed = time.perf_counter(), as_seed(random_state)
-    if budget is not None and not budget > 0:
-        raise RequestError("the budget cannot be used", expected="seconds above 0, or None", got=repr(budget))
+    allowed = seconds_of(budget, SECONDS)
     table = X if X is not None else model
     kind = finding.kind.partition(":")[0]
     try:
@@ -138,7 +139,7 @@ def run(finding: Finding, model: Any, X: Any = None, *, refit: Any = None, budge
             raise NotTestable(f"there is no remedy to try for findings of the kind '{kind}'")
         ground = _ground(finding, None if X is None else model, table, refit, seed)
         remedy: Remedy = registry.resolve(registry.get("remedy", kind))(ground)
-        made = _compare(ground, remedy, started + (SECONDS if budget is None else budget))
+        made = _compare(ground, remedy, started + allowed)
     except NotTestable as reason:
         made = _untested(finding, str(reason), seed)
     except (ArgumentError, RequestError):

@@ -72,13 +72,16 @@ class Ground:
         """Return the model trained again on the training rows of ``table``."""
         goal = self.target if target is None else target
         number = integer(self.case.seed, "retrain", seed) % 2**31
+        self.case.on_time()
+        began = time.perf_counter()
         if self.own:
             options: dict[str, Any] = {}
             if getattr(self.case.refit, "seconds", None) is not None:
-                options["time_limit"] = float(max(1.0, self.case.refit.seconds))
+                options["time_limit"] = float(max(1.0, min(self.case.refit.seconds, self.case.end - began)))
             model = self.case.refit(table=table, rows=self.train, target=goal, seed=number, **options)
         else:
             model = self.case.refit(table=table.take(self.train), target=goal[self.train], seed=number)
+        self.case.pace["fit"] = max(self.case.pace.get("fit", 0.0), time.perf_counter() - began)
         if getattr(model, "scale", None) != self.case.predictor.scale:
             raise NotTestable(
                 f"refitted models answer on another scale ({getattr(model, 'scale', None)!r}) than the one that was explained"
@@ -118,8 +121,10 @@ class Ground:
         return np.asarray(self.case.predictor.classes)[codes], codes.astype(np.float64)
 
 
-def ground(case: Case, most: int, calls: float) -> Ground:
+def ground(case: Case, most: int, calls: float, fits: int = 1) -> Ground:
     """Return the ground: at most ``most`` rows, as many as can be explained ``calls`` times in half of the time left.
+
+    ``fits`` : how many models the trial trains at least.
 
     Raises
     ------
@@ -129,6 +134,7 @@ def ground(case: Case, most: int, calls: float) -> Ground:
     case.needs_columns(2)
     if case.refit is None:
         raise NotTestable("this test trains models on masked rows; give refit=")
+    case.pays(fits)
     own = getattr(case.refit, "table", None) is not None and getattr(case.refit, "target", None) is not None
     table = case.refit.table if own else case.table
     labels = case.refit.target if own else case.y

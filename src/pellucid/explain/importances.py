@@ -20,7 +20,7 @@ from pellucid.explain.question import Question
 from pellucid.explain.surrogate_tree import Tree, fidelity_of
 from pellucid.probe.grouping import propose_groups
 from pellucid.probe.masker import Players
-from pellucid.protocols import BuiltInImportance, FloatArray
+from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.results import Explanation, Importance, Importances
 from pellucid.table import Table, read_table
@@ -116,9 +116,7 @@ def _permuted(question: Question, name: str) -> _Way:
 
 def _own(question: Question, caveats: list[str]) -> _Way | None:
     """Return the model's own importances; what they are not known for is said in the caveats."""
-    inner, players = question.view.inner, question.players
-    question.view.n_calls += len(question.table)  # networks that are a listed sum are asked once
-    made = inner.built_in(question.table) if isinstance(inner, BuiltInImportance) else None
+    players, made = question.players, question.view.built_in(question.table)
     if made is None:
         caveats.append("the model has no importances of its own")
         return None

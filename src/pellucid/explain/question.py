@@ -203,7 +203,8 @@ def ask(
     }
     return Question(
         entry.name, view, table, players, reference, kept, fill, allowed, precision, seed, y, settings,
-        () if alone else (caveat,), chosen, labels(model, background) if given else _known_labels(predictor), drawer, started,
+        (() if alone else (caveat,)) + _about_jumps(entry, view), chosen,
+        labels(model, background) if given else _known_labels(predictor), drawer, started,
     )  # fmt: skip
 
 
@@ -229,6 +230,13 @@ def _row_model(predictor: Any, given: Any) -> Any:
     if not isinstance(found, RowModel):
         raise ArgumentError("row_model cannot be used", expected="a fitted pellucid.RowModel", got=type(found).__name__)
     return found
+
+
+def _about_jumps(entry: Entry, view: View) -> tuple[str, ...]:
+    """Return what a reader of slopes must know of a network that jumps; methods whose values add up take differences there."""
+    if not view.jumps or "gradients" not in entry.needs or "completeness" in entry.axioms:
+        return ()
+    return (f"the network is no smooth curve: {view.jumps}. They say nothing of a jump: compare with method='shapley' or 'deeplift'",)
 
 
 def _about_missing(predictor: Any) -> str:

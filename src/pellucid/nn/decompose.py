@@ -58,7 +58,7 @@ class Narrowed(nn.Module):
         self.matrix = nn.Parameter(torch.empty(members, width, narrow).uniform_(-(width**-0.5), width**-0.5))
         self.turn = nn.Parameter(torch.empty(narrow, self.width).normal_(0.0, self.width**-0.5))
         self.additive, self.stackable = (bool(getattr(inner, name, False)) for name in ("additive", "stackable"))
-        self.penalised = bool(getattr(inner, "penalised", False))
+        self.penalised, self.jumps = bool(getattr(inner, "penalised", False)), str(getattr(inner, "jumps", ""))
 
     def forward(self, tokens: torch.Tensor, **given: Any) -> Any:
         return self._narrow(self.inner(tokens, **given))

@@ -59,6 +59,7 @@ class DropoutNet(nn.Module):
         self.n_nets = net.n_nets if isinstance(net, StackedNet) else 1
         self.n_members, self.n_outputs, self.n_columns = draws * net.n_members, net.n_outputs, net.n_columns
         self.d_token, self.part_width, self.additive, self.stackable = net.d_token, net.part_width, net.additive, net.stackable
+        self.jumps = net.jumps
         self._masks = [MaskSet(random.integer(seed, "mask", s)) for s in range(draws)]
 
     def _each(self, function: Callable[[torch.Tensor], torch.Tensor], given: torch.Tensor) -> torch.Tensor:

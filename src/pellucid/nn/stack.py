@@ -46,7 +46,7 @@ class StackedNet(nn.Module):
         if not nets:
             raise RequestError("a stack needs at least one network")
         first = nets[0]
-        self.n_nets, self.stackable, self.additive = len(nets), first.stackable, first.additive
+        self.n_nets, self.stackable, self.additive, self.jumps = len(nets), first.stackable, first.additive, first.jumps
         self.plain, self.mixes = first.plain, first.mixes
         self.n_members, self.n_outputs, self.n_columns = len(nets) * first.n_members, first.n_outputs, first.n_columns
         self.d_token, self.part_width = len(nets) * first.d_token, len(nets) * first.part_width

@@ -56,6 +56,7 @@ class TableNet(nn.Module):
     ----------
     sizes : what the cells look like.
     additive : True where the parts of the columns are summed before anything else reads them.
+    jumps : where the outputs jump and what slopes of them are, in words; empty for a network without jumps.
     n_members, n_outputs, n_columns, d_token : K, O, C, D.
     part_width : W.
     bank : the training rows that the network keeps and answers by (:class:`Bank`), for backbones that remember; else None.
@@ -71,6 +72,7 @@ class TableNet(nn.Module):
     ``penalised``, that it returns a part ``"penalty"`` (N,) which is added to the loss; ``remembers``, that it is called with
     ``memory`` (a :class:`Memory`) and ``same`` (N, P) as well, and has ``remember``, ``most``, ``sampled`` and ``balanced``;
     ``front``, how many further entries at the front of a token hold the cells as an additive model reads them;
+    ``jumps``, words on where its outputs jump (slopes are then told with them);
     ``additive``, ``stackable``, ``members`` and ``width`` as its own files say.
     """
 
@@ -106,7 +108,7 @@ class TableNet(nn.Module):
             known = {"sizes": sizes, "n_outputs": n_outputs - extra}
             facts = {name: known[name] for name in getattr(factory, "wants", ())}
             self.backbone = factory(sizes.n_columns, d_token, **facts, **(options or {}))
-            self.additive = bool(getattr(self.backbone, "additive", False))
+            self.additive, self.jumps = bool(getattr(self.backbone, "additive", False)), str(getattr(self.backbone, "jumps", ""))
             remembers = getattr(self.backbone, "remembers", False)
             self.bank = Bank(sizes, n_outputs, self.backbone.sampled) if remembers else None  # type: ignore[arg-type]
             self.n_members, width = self._shape()

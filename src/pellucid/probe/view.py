@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pellucid.errors import RequestError, quote
 from pellucid.probe.half import halved
-from pellucid.protocols import DifferentiablePredictor, FloatArray, HiddenPredictor, PartsPredictor, Predictor
+from pellucid.protocols import BuiltInImportance, DifferentiablePredictor, FloatArray, HiddenPredictor, PartsPredictor, Predictor
 from pellucid.table import Table
 
 if TYPE_CHECKING:
@@ -34,14 +34,15 @@ class View:
     Notes
     -----
     Counts every row it evaluates in ``n_calls``, those by which a model from elsewhere told its outputs included. ``differentiable``
-    says whether tokens can be entered. ``until``: when it refuses further rows, by the clock of ``time.perf_counter``.
+    says whether tokens can be entered; ``jumps`` where the answer jumps, in words.
+    ``until``: when it refuses further rows, by the clock of ``time.perf_counter``.
     """
 
     def __init__(self, predictor: Predictor, output: Any = None, versus: Any = None) -> None:
         self.inner = predictor
         self.columns, self.classes, self.task, self.scale = predictor.columns, predictor.classes, predictor.task, predictor.scale
         self.differentiable = isinstance(predictor, DifferentiablePredictor)
-        self.additive = bool(getattr(predictor, "additive", False))
+        self.additive, self.jumps = bool(getattr(predictor, "additive", False)), str(getattr(predictor, "jumps", ""))
         self.concurrent = self.differentiable and bool(getattr(predictor, "concurrent", False))
         self.n_calls, self._lock = int(getattr(predictor, "probed", 0)), threading.Lock()
         self.until = float("inf")
@@ -179,6 +180,17 @@ class View:
             )  # fmt: skip
         self._count(len(table))
         return self.inner.named_parts(table)
+
+    def built_in(self, table: Table) -> tuple[str, FloatArray] | None:
+        """Return (what the numbers are, the model's own importance of each column (C,)); None where it has none.
+
+        A network is asked these rows for the terms of its sum; other models state numbers that they hold, and no row is asked.
+        """
+        if not isinstance(self.inner, BuiltInImportance):
+            return None
+        if isinstance(self.inner, PartsPredictor):
+            self._count(len(table))
+        return self.inner.built_in(table)
 
     def linear(self, terms: FloatArray, shift: bool = False) -> FloatArray:
         """Return terms of a sum (..., all outputs) as terms of the chosen outputs (..., O); ``shift`` for the one that holds constants."""

@@ -13,9 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pellucid.results.text import clean, number
+
 __all__ = ["FloatArray", "Result", "RunRecord", "plain"]
 
 FloatArray = npt.NDArray[np.float64]
+LINES, COLUMNS, CELL, WIDTH = 5, 16, 60, 160
+"""Of a printed result: lines of its table, columns, characters of a cell and of a line."""
 
 
 def plain(value: Any) -> Any:
@@ -63,10 +67,63 @@ class RunRecord:
     caveats: tuple[str, ...] = ()
 
 
+def _whole(text: Any) -> str:
+    """Return words in one visible line, not cut."""
+    return clean(text, 10_000)
+
+
+def _lines(frame: pd.DataFrame) -> str:
+    """Return lines of a table as text that fits a terminal: four digits, hidden characters shown, long cells cut."""
+    if not frame.shape[1]:
+        return ""
+    shown = pd.DataFrame({j: [_cell(v) for v in frame.iloc[:, j]] for j in range(frame.shape[1])}, dtype=object)
+    shown.columns = pd.Index([clean(c, CELL) for c in frame.columns], dtype=object)
+    shown.index = pd.Index([clean(i, CELL) for i in frame.index], dtype=object)
+    return str(shown.to_string(max_cols=COLUMNS, line_width=WIDTH))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else number(value) if np.isfinite(value) else str(value)
+    return "" if value is None else clean(value, CELL)
+
+
 class Result:
     """What all results share."""
 
     record: RunRecord
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Keep the long form that dataclasses give out of every result: arrays of all rows help nobody who prints one."""
+        super().__init_subclass__(**options)
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = Result.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        """Return what it is, what it says in words, its first lines with four digits, and what to know before believing it."""
+        frame = self._shown()
+        more = len(frame) - LINES
+        told = self._told()
+        parts = [f"{type(self).__name__} · {clean(self._about())}", *map(_whole, told), _lines(frame.head(LINES))]
+        parts += [f"… {more:,} more lines in to_frame()"] if more > 0 else []
+        parts += [f"! {_whole(c)}" for c in self.record.caveats if c not in told]
+        return "\n".join(filter(None, parts))
+
+    def _about(self) -> str:
+        """Return how it came about, for the first line of the printed form."""
+        return self.record.method
+
+    def _told(self) -> tuple[str, ...]:
+        """Return what it says in words, for the printed form."""
+        words = getattr(self, "words", "")
+        return (words,) if isinstance(words, str) else tuple(words) if isinstance(words, tuple | list) else ()
+
+    def _shown(self) -> pd.DataFrame:
+        """Return the table of the printed form."""
+        return self.to_frame()
 
     def to_frame(self) -> pd.DataFrame:
         """Return the answer as a table."""

@@ -12,6 +12,7 @@ import pandas as pd
 
 from pellucid.errors import MissingExtraError, RequestError
 from pellucid.results.base import FloatArray, Result, RunRecord
+from pellucid.results.text import number
 
 if TYPE_CHECKING:
     from pellucid.results.account import Account
@@ -37,6 +38,9 @@ class Importance(Result):
     scale: str
     method: str
     record: RunRecord
+
+    def _about(self) -> str:
+        return f"{self.method} of {len(self.columns)} columns; values in {self.scale}"
 
     def to_frame(self) -> pd.DataFrame:
         """Return one line per column, largest first."""
@@ -146,6 +150,16 @@ class Explanation(Result):
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def _about(self) -> str:
+        exact = "exact" if self.error is None else f"standard errors up to {number(np.max(self.error, initial=0.0))}"
+        return f"{self.method} of {len(self):,} rows, {len(self.columns)} columns; values in {self.scale}, {exact}"
+
+    def _shown(self) -> pd.DataFrame:
+        frame = self.to_frame()
+        frame.index = pd.Index(frame.pop("row"), name=None)
+        one = [] if len(self.outputs) > 1 else ["output"]
+        return frame.drop(columns=[*one, *(f"{c}__error" for c in self.columns)])
 
     def __getitem__(self, rows: Any) -> Explanation:
         """Return the explanation of some rows: an integer, a slice, a list or a boolean mask."""

@@ -62,6 +62,14 @@ class Prediction(Result):
     def __len__(self) -> int:
         return len(self.point)
 
+    def _about(self) -> str:
+        promise = "sets of labels" if self.set is not None else "intervals" if self.low is not None else "no interval"
+        held = "" if self.refused is None else f", {int(np.sum(self.refused)):,} withheld"
+        return f"{len(self):,} rows, {promise} at {100 * self.level:g} %{held}"
+
+    def _told(self) -> tuple[str, ...]:
+        return self.guarantee
+
     def to_frame(self) -> pd.DataFrame:
         """Return one line per row: prediction, ``p_<class>``, low, high, set, aleatoric, epistemic, doubt, familiarity, refused, reason."""
         out: dict[str, Any] = {}

@@ -12,6 +12,7 @@ import pandas as pd
 
 from pellucid.errors import RequestError
 from pellucid.results.base import Result, RunRecord
+from pellucid.results.text import clean
 
 __all__ = ["SEVERITIES", "VERDICTS", "Finding", "Leaderboard", "Trial", "stack_findings"]
 
@@ -49,6 +50,9 @@ class Trial(Result):
         if self.verdict not in VERDICTS:
             raise RequestError(f"unknown verdict {self.verdict!r}", expected=f"one of {', '.join(VERDICTS)}")
 
+    def __str__(self) -> str:
+        return f"Trial · {self.name} of {self.subject or 'an answer'}: {self.verdict} · {clean(self.words, 10_000)}"
+
     def to_frame(self) -> pd.DataFrame:
         """Return one line."""
         row = {"test": self.name, "of": self.subject, "figure": self.figure, "low": self.interval[0], "high": self.interval[1]}
@@ -84,6 +88,11 @@ class Finding(Result):
     def __post_init__(self) -> None:
         if self.severity not in SEVERITIES:
             raise RequestError(f"unknown severity {self.severity!r}", expected=f"one of {', '.join(SEVERITIES)}")
+
+    def __str__(self) -> str:
+        where = ", ".join(clean(c, 40) for c in self.columns[:6]) + (f" and {len(self.columns) - 6} more" if len(self.columns) > 6 else "")
+        rows = f" ({len(self.rows):,} rows)" if len(self.rows) else ""
+        return f"Finding · {self.severity} · {self.kind}{' in ' + where if where else ''}{rows}: {clean(self.evidence, 10_000)}"
 
     def to_frame(self) -> pd.DataFrame:
         """Return one line."""

@@ -36,6 +36,12 @@ _FOREIGN = (
     (b"\x80\x04", "a Python pickle, which would run code when read", "write the table as Parquet"),
     (b"\x80\x05", "a Python pickle, which would run code when read", "write the table as Parquet"),
 )
+_PROMISED = {
+    ".gz": "data compressed by gzip", ".bz2": "data compressed by bzip2", ".xz": "data compressed by xz", ".zst": "data compressed by zstd",
+    ".zip": "a zip archive", ".parquet": "a Parquet file", ".pq": "a Parquet file", ".feather": "a Feather file", ".arrow": "an Arrow file",
+    ".xlsx": "an Excel workbook", ".xls": "an Excel workbook",
+}  # fmt: skip
+"""What an ending of a name says of the bytes."""
 
 
 def read_file(path: Any, *, delimiter: str | None = None, encoding: str | None = None) -> pd.DataFrame:
@@ -55,8 +61,11 @@ def read_file(path: Any, *, delimiter: str | None = None, encoding: str | None =
         ) from error
     if raw[:4] == b"PAR1" or raw[:6] == b"ARROW1" or raw[:4] == b"FEA1":
         return _columnar(raw, where)
-    raw = _decompressed(raw, where)
-    _refuse_foreign(raw, where)
+    plain = _decompressed(raw, where)
+    _refuse_foreign(plain, where)
+    if plain is raw:
+        _refuse_broken_promise(raw, where)
+    raw = plain
     return _csv(_utf8(raw, where, encoding), where, delimiter)
 
 
@@ -126,6 +135,18 @@ def _decompressed(raw: bytes, where: Path) -> bytes:
             raise
         raise SourceError("the compressed file is damaged", where=str(where), got=str(error), do="write or download it again") from error
     return raw
+
+
+def _refuse_broken_promise(raw: bytes, where: Path) -> None:
+    """Refuse text under a name of binary data: a page of an error, or half a download, would be read as cells."""
+    promised = _PROMISED.get(where.suffix.casefold())
+    if promised is None:
+        return
+    first = re.split(rb"[\r\n]", raw, maxsplit=1)[0][:40].decode("utf-8", "replace")
+    raise SourceError(
+        "the file is not what its name says", where=str(where), expected=f"{promised}, as '{where.suffix}' says",
+        got=f"bytes that begin with {first!r}", do="write or download it again; a table in plain text is read where its name ends in .csv",
+    )  # fmt: skip
 
 
 def _unzstd(raw: bytes) -> bytes:

@@ -85,6 +85,13 @@ class LEURN(nn.Module):
         self.out = nn.Linear(flat * layers, n_outputs)
         self.register_buffer("steps", staircase(levels) / sharpness, persistent=False)
 
+    @property
+    def jumps(self) -> str:
+        """What slopes of this network are, in words; empty where it is smooth."""
+        if self.levels < 2:
+            return ""
+        return "it jumps at its thresholds and is level between two of them; its slopes are those of smooth curves in place of the steps"
+
     def _between(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the weights (F, l * F) of a threshold map as monotone columns allow them."""
         if not self.constrained:

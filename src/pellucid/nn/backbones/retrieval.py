@@ -42,6 +42,7 @@ class Retrieval(nn.Module):
     remembers = True
     balanced = False
     stackable = True
+    jumps = "it jumps where the nearest rows of a row change; its slopes hold while a row keeps its neighbours"
 
     def __init__(
         self, n_tokens: int, d_token: int, n_outputs: int, width: int = 96, blocks: int = 1, dropout: float = 0.1, neighbours: int = 48,

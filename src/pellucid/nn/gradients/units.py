@@ -13,16 +13,18 @@ from pellucid.nn import sparse
 __all__ = ["Whole"]
 
 
-def _operator(name: str, function: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return ``function`` as an operator of the framework, which a tape sees as one step, inside ``vmap`` too."""
-    made = torch.library.custom_op(f"pellucid::{name}", function, mutates_args=(), schema="(Tensor z) -> Tensor")
+def _operator(name: str, function: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a function with a derivative as an operator of the framework, which a tape sees as one step, inside ``vmap`` too."""
+    made: Any = torch.library.custom_op(f"pellucid::{name}", function.forward, mutates_args=(), schema="(Tensor z) -> Tensor")
     made.register_vmap(lambda info, dims, z: (made(z.movedim(dims[0], 0)), 0))
-    return made
+    made.register_autograd(function.backward, setup_context=function.setup_context)
+    operator: Callable[[torch.Tensor], torch.Tensor] = made
+    return operator
 
 
 _WHOLE = {
-    sparse.SparsemaxFunction: _operator("sparsemax", sparse.SparsemaxFunction.forward),
-    sparse.Entmax15Function: _operator("entmax15", sparse.Entmax15Function.forward),
+    sparse.SparsemaxFunction: _operator("sparsemax", sparse.SparsemaxFunction),
+    sparse.Entmax15Function: _operator("entmax15", sparse.Entmax15Function),
 }
 
 
