@@ -248,3 +248,13 @@ def test_leaves_of_one_class_do_not_promise_certainty() -> None:
     p = tree.predict_proba(new)[np.arange(4000), ((new[:, 0] > 0) ^ (draw.random(4000) < 0.05)).astype(int)]
     assert p.min() > 1 / 402
     assert -np.log(p).mean() < 0.4  # that of the law itself is 0.2; a leaf that promised certainty would cost 34 where it is wrong
+
+
+@pytest.mark.parametrize("backbone", ["linear", "hist_gb", "tree"])
+def test_a_table_of_a_few_categories_is_learned(backbone: str) -> None:
+    draw = np.random.default_rng(0)
+    sex, berth, age = draw.integers(0, 2, 1500), draw.integers(0, 4, 1500), draw.integers(0, 2, 1500)  # twenty copies of a row
+    law = 1 / (1 + np.exp(-(np.array([-1.0, 1.3])[sex] + np.array([0.9, 0.0, -0.6, -0.1])[berth] + age * (sex == 0))))
+    frame = pd.DataFrame({"sex": np.array(["m", "f"])[sex], "berth": np.array([*"abcd"])[berth], "age": np.array(["old", "young"])[age]})
+    model = TabularClassifier(backbone=backbone, random_state=0, verbose=0, threads=1).fit(frame[:500], draw.random(1500)[:500] < law[:500])
+    assert np.sqrt(np.mean((model.predict_proba(frame[500:])[:, 1] - law[500:]) ** 2)) < 0.1  # shares of 30 rows are off by 0.09

@@ -62,7 +62,7 @@ def _design(question: Question, table: Table, size: int) -> FloatArray:
     from scipy.stats import qmc
 
     p = len(question.players)
-    net = lambda *key: qmc.Sobol(2 * p, scramble=True, rng=np.random.default_rng(integer(question.seed, "sobol", *key)))  # noqa: E731
+    net = lambda *key: qmc.Sobol(2 * p, scramble=True, seed=np.random.default_rng(integer(question.seed, "sobol", *key)))  # noqa: E731
     design = net().random(size) if size >= LARGE else np.concatenate([net(r).random(size // BLOCKS) for r in range(BLOCKS)])
     engine = CoalitionEngine(
         question.view, _drawn(question, table, design[:, :p]), _drawn(question, table, design[:, p:]), question.players

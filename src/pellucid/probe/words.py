@@ -53,10 +53,12 @@ class WordCells:
 
     def evaluate(self, row: npt.NDArray[np.int64], keep: npt.NDArray[np.bool_]) -> FloatArray:
         """Return the answers (n, O) to rows ``row`` (n,) with the words ``keep`` (n, width); equal cells of a row are asked once."""
+        if not len(row):
+            return np.zeros((0, len(self._view.outputs)))
         texts = np.array([self._text(r, line) for r, line in zip(row.tolist(), keep)], object)
         codes, _ = pd.factorize(pd.MultiIndex.from_arrays([row, texts]))
         _, first = np.unique(codes, return_index=True)
-        out = [np.zeros((0, len(self._view.outputs)))]
+        out = []
         for s in range(0, len(first), CHUNK):
             at = first[s : s + CHUNK]
             asked = self._table.take(row[at])

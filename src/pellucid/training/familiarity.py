@@ -114,7 +114,8 @@ def squared_gaps(one: FloatArray, two: FloatArray, n_numbers: int) -> FloatArray
     """Return per-column squared distances (..., C) of rows that are broadcast against each other; see :func:`squared_distances`."""
     gap = one - two
     number, level = gap[..., :n_numbers], gap[..., n_numbers:]
-    np.multiply(number, number, out=number)
+    with np.errstate(over="ignore"):  # what is infinitely far is strange enough
+        np.multiply(number, number, out=number)
     number *= 0.5
     empty = np.isnan(number)
     if empty.any():
