@@ -110,7 +110,7 @@ OVERLAPPING = """() => [...document.querySelectorAll('[data-figure]')].filter(b 
 }).map(b => b.dataset.figure)"""
 
 
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize("size", [pytest.param(WIDE, marks=pytest.mark.long), PHONE], ids=["wide", "phone"])
 def test_no_legend_reaches_its_title(visit, size):
     seen = visit("full", size)
     seen.draw_all()
