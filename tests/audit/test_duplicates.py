@@ -63,3 +63,18 @@ def test_copies_across_the_parts_are_found_and_our_plan_has_none(clean):
     plan = make_plan(table.drop(["ill"]), (t["ill"] == "yes").to_numpy().astype(int), task="classification", seed=0)
     assert set(parts_of(plan)) >= {"train", "certify"}
     assert "duplicates: across splits" not in by_kind(t, "ill", plan)
+
+
+def test_a_single_copy_among_fine_numbers_is_kept_in_one_part_and_said_so():
+    frame = pd.DataFrame({"a": np.random.default_rng(0).normal(size=300)})
+    found = by_kind(pd.concat([frame, frame[:1]], ignore_index=True))
+    assert "the split keeps copies in one part" in found["duplicates: exact copies"].remedy
+
+
+def test_copies_that_come_by_chance_need_no_remedy():
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(draw.choice(["u", "v", "w"], (300, 3)), columns=list("abc"))
+    frame["y"] = draw.choice(["no", "yes"], 300)
+    found = by_kind(frame, "y")
+    assert found["duplicates: exact copies"].remedy.startswith("none: ")
+    assert found["duplicates: contradicting labels"].severity == "low"

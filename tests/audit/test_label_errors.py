@@ -72,9 +72,9 @@ def test_numbers_far_from_what_is_expected_are_named(clean):
     t = clean(1000, 0, classes=False)
     t.loc[[10, 500], "days"] *= 10
     [made] = find(View(read_table(t, target="days")))
-    # the farthest first; of 998 rows without a fault one or two more lie as far as the limit lets by chance
+    # the two farthest; trees of another version of scikit-learn find one row more just beyond the limit
     assert set(made.rows[np.argsort(made.figures["size"])[::-1][:2]]) == {10, 500}
-    assert len(made.rows) <= 2 + 2
+    assert len(made.rows) <= 3
     assert sorted(made.figures["size"])[-2] > 5
 
 

@@ -259,7 +259,8 @@ def _is_order(x: FloatArray, y: FloatArray, most: float, least: float) -> bool:
 def _ratios(view: View) -> Iterator[Conforms]:
     names, some = _names(view, MOST_RATIOS), _some(view)
     groups = [n for n in view.features if view.kind(n).is_level and 2 <= len(view.levels(n)[1]) <= 200][:MOST_GROUPS]
-    together = {by: _together(np.column_stack([view.numbers(n)[some] for n in names]), view.levels(by)[0][some]) for by in groups if names}
+    numbers = np.array([view.numbers(n)[some] for n in names]).reshape(len(names), len(some)).T
+    together = {by: _together(numbers, view.levels(by)[0][some]) for by in groups}
     for (i, a), (j, b) in itertools.combinations(enumerate(names), 2):
         x, y = view.numbers(a), view.numbers(b)
         for by in groups:

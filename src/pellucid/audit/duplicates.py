@@ -45,12 +45,12 @@ def _copies(view: View, names: tuple[str, ...], whole: IntArray, chance: bool) -
     expected = _chance_pairs(view, names)
     kinds = " (identifiers left aside)" if view.table.schema.identifiers else ""
     words = f"{share(len(rows), len(view))} have an exact copy{kinds}; {extra:,} would go if each were kept once"
-    chance = chance or pairs <= 3 * expected + 3
-    words += f"; about {pairs:,.0f} pairs, where {expected:,.1f} would meet by chance" + (": few columns, few values" if chance else "")
-    grave = not chance and len(rows) > 0.01 * len(view)
+    few = chance or pairs <= 3 * expected + 3
+    words += f"; about {pairs:,.0f} pairs, where {expected:,.1f} would meet by chance" + (": few columns, few values" if few else "")
+    grave = not few and len(rows) > 0.01 * len(view)
     remedy = (
         "none: so few different rows are possible that equal ones meet by chance"
-        if chance
+        if chance  # what the split goes by
         else "find out whether they are the same thing recorded twice; the split keeps copies in one part, as any of yours should"
     )
     figures = {"rows": len(rows), "extra": extra, "pairs": pairs, "pairs by chance": expected}

@@ -136,7 +136,7 @@ def copies(table: Table, target_values: npt.ArrayLike | None = None) -> Ints:
 
 
 def by_chance(same: Ints, columns: Iterable[Any]) -> bool:
-    """Return whether copies are what few possible rows make of many rows, not rows entered more than once.
+    """Return whether there are copies and they are what few possible rows make of many rows, not rows entered more than once.
 
     Held together, such copies would leave parts that know no row of another's kind: on tables of three to six categories every held-out
     answer is then a guess, and calibration learns from guesses.
@@ -152,6 +152,8 @@ def by_chance(same: Ints, columns: Iterable[Any]) -> bool:
     (True, False)
     """
     n, copied = len(same), np.bincount(same).astype(float)
+    if len(copied) == n:
+        return False
     if len(copied) * COARSE < n:
         return True
     pairs, chance = float(copied @ (copied - 1)) / 2, n * (n - 1) / 2 * CHANCE * n / len(copied)
@@ -196,10 +198,9 @@ def make_plan(
     certify_share, certify_min : rows cut to certify: this share, but at least so many.
     fold_below : with fewer rows nothing is cut; all rows train in ``n_folds`` folds.
 
-    Exact copies of a row (:func:`copies`) stay in one part, unless so few different rows are possible that
-    copies come by chance.
-    A class of one row is trained on and left out of stratification (``Plan.lone``). The same seed gives the same
-    plan. Cost: one hash a cell and one sort.
+    Exact copies of a row (:func:`copies`) stay in one part, unless so few different rows are possible that copies come by chance
+    (:func:`by_chance`). A class of one row is trained on and left out of stratification (``Plan.lone``). The same seed gives the same plan.
+    Cost: one hash a cell and one sort.
 
     Errors
     ------
@@ -294,7 +295,7 @@ class _Draw:
         same = copies(table, target)
         self.n_copied = self.n - int(same.max() + 1)
         cells = (*np.asarray(target).reshape(self.n, -1).T, *(table.frame[name] for name in table.features))
-        self.coarse = self.n_copied > 0 and by_chance(same, cells)
+        self.coarse = by_chance(same, cells)
         if self.coarse:
             same = np.arange(self.n, dtype=np.int64)
         self.unit = same if groups is None else _joined(same, groups)
