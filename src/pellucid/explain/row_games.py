@@ -43,7 +43,7 @@ UNEQUAL = 4.0
 """Most that one background row may weigh, in mean weights, for a part of them to stand for all."""
 LARGEST = 20
 """Most players of one enumerated game: 2^20 evaluations."""
-BLOCK = 256
+BLOCK = 512
 PILOT = 256
 """Coalitions on which a model is timed where the budget is in seconds."""
 

@@ -146,8 +146,10 @@ class Sampler:
         if self.part is not None:
             rows = rows[~self.part.rows[rows]]
         open_rows = np.zeros(self.n_rows, bool)
-        values, variance = self._of_passes(rows)
-        open_rows[rows] = ~self.done(values, variance + self.besides[rows], plan)
+        open_rows[rows] = True
+        if plan.precision > 0:  # else the budget alone decides, and no error need be judged before the end
+            values, variance = self._of_passes(rows)
+            open_rows[rows] = ~self.done(values, variance + self.besides[rows], plan)
         which = which[open_rows[self.owner[which]] & ~self.known[which]]
         return self._within(self._convert(which, self.n + 1, mixed), plan)
 
@@ -236,7 +238,7 @@ class Sampler:
     def values(self) -> FloatArray:
         """Return the rows' values (n, P, O)."""
         if self.part is None or not self.part.rows.any():
-            return self._by_row(self.sum / np.maximum(self.n, 1)[:, None, None] * self.weight[:, None, None])
+            return self._by_row(self.sum, self.weight / np.maximum(self.n, 1))
         return self._both()[0]
 
     def _both(self) -> tuple[FloatArray, FloatArray]:
@@ -254,15 +256,15 @@ class Sampler:
         so the spread between passes is written as a share of that disagreement, drawn towards the share of all columns of the row.
         """
         if self.drawn:
-            count = np.bincount(self.owner, minlength=self.n_rows)[:, None, None]
+            count, alike = np.bincount(self.owner, minlength=self.n_rows)[:, None, None], np.ones(len(self.owner))
             mean = self.sum / np.maximum(self.n, 1)[:, None, None]
-            square = self._by_row(mean**2) - self._by_row(mean) ** 2 / count
+            square = self._by_row(mean**2, alike) - self._by_row(mean, alike) ** 2 / count
             spread = np.maximum(square, 0) / np.maximum(count - 1, 1) / count
             return np.asarray(spread * widening(np.maximum(count - 1.0, 1.0)))
         if self.part is not None and self.part.rows.any():
             return self._both()[1]
         if self.kernel_variance is not None:
-            return self._by_row(self.kernel_variance * self.weight[:, None, None] ** 2)
+            return self._by_row(self.kernel_variance, self.weight**2)
         return self._of_passes(np.arange(self.n_rows))[1]
 
     def _of_passes(self, rows: Ints) -> tuple[FloatArray, FloatArray]:
@@ -270,30 +272,33 @@ class Sampler:
         place = np.full(self.n_rows, -1)
         place[rows] = np.arange(len(rows))
         games = slice(None) if len(rows) == self.n_rows else np.flatnonzero(place[self.owner] >= 0)
-        n, weight, half = (np.maximum(self.n[games], 1)[:, None, None], self.weight[games, None, None], self.half[games])
-        total, owner = self.sum[games], place[self.owner[games]]
-        by_row = functools.partial(_by_owner, owner=owner, n=len(rows))
-        part = ~self.known[games, None, None] * weight**2 / n
-        spread = np.maximum(self.square[games] - total**2 / n, 0) / np.maximum(n - 1, 1) * part
-        doubt = half / n * part * (n > 1)
-        seen, expected = by_row(spread), by_row(doubt)
+        n, weight, half, total = np.maximum(self.n[games], 1), self.weight[games], self.half[games], self.sum[games]
+        by_row = functools.partial(_by_owner, owner=place[self.owner[games]], n=len(rows))  # factors are one number per game
+        part, twice = ~self.known[games] * weight**2 / n, n > 1
+        spread = total**2
+        spread *= (-1 / n)[:, None, None]
+        spread += self.square[games]
+        np.maximum(spread, 0, out=spread)
+        one = part / np.maximum(n - 1, 1)
+        seen, expected = by_row(spread, one), by_row(half, part / n * twice)
         overall = seen.sum(1, keepdims=True) / np.maximum(expected.sum(1, keepdims=True), TINY)
-        passes = np.maximum(by_row((doubt > 0) * (n - 1)), 1)  # how many say how far passes spread
+        tells, telling = (half > 0).astype(float), ((part > 0) & twice).astype(float)
+        passes = np.maximum(by_row(tells, telling * (n - 1)), 1)  # how many say how far passes spread
         prior = PRIOR / (passes + PRIOR)
         mixed = (1 - prior) * seen + prior * overall * expected
         # Satterthwaite's degrees of freedom; + 2 because the square of an estimated variance is too large on average
-        freedom = seen**2 / np.maximum(by_row(spread**2 / (n + 1)), TINY) * HEAVY
+        freedom = seen**2 / np.maximum(by_row(np.square(spread, out=spread), one**2 / (n + 1)), TINY) * HEAVY
         # one pass only: its halves' disagreement says what other games' has said, and bounds what is known while there are none
-        told = by_row((doubt > 0).sum(1, keepdims=True).astype(float))
+        told = by_row(tells, telling).sum(1, keepdims=True)
         share = np.where(told >= TOLD, overall * widening(np.maximum(told / 8, 1.0)), 1.0)
-        single = by_row(np.where(n > 1, 0.0, half * part)) * share
+        single = by_row(half, part * ~twice) * share
         # what the other columns lend counts as well, but for orders bound to a tree, where columns are too unlike for that
         lent = PRIOR / 2 if self.solver.guessed else 0.0
-        return by_row(total / n * weight), np.asarray(mixed * widening(np.maximum(freedom, 1.0) + lent) + single)
+        return by_row(total, weight / n), np.asarray(mixed * widening(np.maximum(freedom, 1.0) + lent) + single)
 
-    def _by_row(self, values: FloatArray) -> FloatArray:
-        """Return sums over each row's games; games of a row stand side by side."""
-        return _by_owner(values, self.owner, self.n_rows)
+    def _by_row(self, values: FloatArray, factor: FloatArray) -> FloatArray:
+        """Return sums over each row's games, each times its factor."""
+        return _by_owner(values, factor, self.owner, self.n_rows)
 
     def done(self, values: FloatArray, variance: FloatArray, plan: Plan) -> npt.NDArray[np.bool_]:
         """Return which rows are precise: root mean square error at most ``precision`` times the mean absolute value, for every output."""
@@ -301,8 +306,15 @@ class Sampler:
         return np.asarray((error <= plan.precision * np.abs(values).mean(1)).all(1))
 
 
-def _by_owner(values: FloatArray, owner: Ints, n: int) -> FloatArray:
-    """Return sums (n, P, O) of values (G, P, O); games of an owner stand side by side, and every owner has some."""
+def _by_owner(values: FloatArray, factor: FloatArray, owner: Ints, n: int) -> FloatArray:
+    """Return sums (n, P, O) of values (G, P, O), each times its factor (G,).
+
+    Games of an owner stand side by side, and every owner has some.
+    """
+    each, shape = len(owner) // max(n, 1), values.shape[1:]
     if not n:
-        return np.zeros((0, *values.shape[1:]))
-    return np.asarray(np.add.reduceat(values, np.searchsorted(owner, np.arange(n)), axis=0))
+        return np.zeros((0, *shape))
+    if each * n == len(owner) and (owner[::each] == np.arange(n)).all() and (owner[each - 1 :: each] == np.arange(n)).all():
+        # as many games for each: one product, several times as fast as sums of products
+        return np.asarray((factor.reshape(n, 1, each) @ values.reshape(n, each, -1)).reshape(n, *shape))
+    return np.asarray(np.add.reduceat(values * factor[:, None, None], np.searchsorted(owner, np.arange(n)), axis=0))

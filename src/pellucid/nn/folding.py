@@ -18,9 +18,8 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 
 __all__ = ["Folded", "Folding", "InTurn", "folded", "in_turn", "linear_relu", "unwatched"]
 
-Folded = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
-"""Matrices (K, out, in), or (1, out, in) where all members share one; output scales (K, out) for sums of parts that come without
-them; biases (K, out) or (1, out)."""
+Folded = tuple[torch.Tensor, torch.Tensor]
+"""Matrices (K, out, in), or (1, out, in) where all members share one; biases (K, out) or (1, out)."""
 
 
 SOME = 512
@@ -69,7 +68,7 @@ def folded(layer: nn.Module, kind: torch.dtype) -> Folded:
 def _made(layer: Any, kind: torch.dtype) -> Folded:
     with torch.inference_mode(False), torch.no_grad():
         if isinstance(layer, nn.Linear):
-            return layer.weight.to(kind)[None], None, layer.bias.to(kind)[None]
+            return layer.weight.to(kind)[None], layer.bias.to(kind)[None]
         made: Folded = layer.fold(kind)
         return made
 
@@ -83,16 +82,15 @@ def linear_relu(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     return nn.functional.linear(x, weight, bias).relu_()
 
 
-def _relu_(x: torch.Tensor) -> torch.Tensor:
-    """Return ReLU of ``x`` in its place; of bfloat16 on processors by its bits, five times as fast.
+def _relu(x: torch.Tensor) -> torch.Tensor:
+    """Return ReLU of ``x``; of bfloat16 on processors by its bits, five times as fast.
 
     As whole numbers the bits of what is below 0 are below 0 too. (So are those of a NaN with the sign set, which would become 0.
     Cells hold none: a missing number is 0 beside a mark that it is missing, and infinite ones are refused.)
     """
     if x.dtype is torch.bfloat16 and x.device.type == "cpu":
-        x.view(torch.int16).clamp_min_(0)
-        return x
-    return x.relu_()
+        return x.view(torch.int16).clamp_min(0).view(x.dtype)
+    return x.relu()
 
 
 @dataclass(frozen=True)
@@ -126,35 +124,28 @@ def in_turn(layers: Sequence[Any], given: torch.Tensor, members: int, kind: torc
     Parameters
     ----------
     layers : a :class:`~pellucid.nn.layers.FirstStage`, and layers that are :class:`Folding` or linear.
-    given : flat tokens (N, C * D), or with ``summed`` the summed parts (N, K * h) of the first layer.
+    given : flat tokens (N, C * D), or with ``summed`` the first layer's pre-activations (N, K * h).
     kind : precision of the products.
     """
-    first, *rest = (folded(layer, kind) for layer in layers)
-    flat = given.to(kind)
-    width = first[0].shape[1]
+    first, *rest = layers
+    flat, width = given.to(kind), first.width
+    begin = None if summed else folded(first, kind)
+    later = [folded(layer, kind) for layer in rest]
 
     def states() -> Iterator[torch.Tensor]:
         for k in range(members):
-            x = _relu_(_sum_of_member(first, flat, k, members)) if summed else _of_member(first, flat, k)
-            for layer in rest:
+            x = _relu(flat[:, k * width : (k + 1) * width]) if begin is None else _of_member(begin, flat, k)
+            for layer in later:
                 x = _of_member(layer, x, k)
             yield x
 
     # the states of one member are made at once: between them and their product nothing else then lies in memory
-    return InTurn(iter(list(states())) if members == 1 else states(), len(flat), members, rest[-1][0].shape[1] if rest else width)
+    return InTurn(iter(list(states())) if members == 1 else states(), len(flat), members, later[-1][0].shape[1] if later else width)
 
 
 def _of_member(layer: Folded, x: torch.Tensor, k: int) -> torch.Tensor:
-    matrix, _, bias = layer
+    matrix, bias = layer
     return linear_relu(x, matrix[min(k, len(matrix) - 1)], bias[min(k, len(bias) - 1)])
-
-
-def _sum_of_member(first: Folded, total: torch.Tensor, k: int, members: int) -> torch.Tensor:
-    """Return a member's pre-activations (N, h) from the parts of all members, summed over columns (N, K * h)."""
-    _, scale, bias = first
-    width = total.shape[1] // members
-    own, shift = total[:, k * width : (k + 1) * width], bias[min(k, len(bias) - 1)]
-    return own + shift if scale is None else torch.addcmul(shift, own, scale[k])
 
 
 def unwatched(*modules: nn.Module) -> bool:

@@ -176,7 +176,7 @@ class FirstStage(nn.Module):
         return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.weight.dtype
 
     def total(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the sum of all parts, (N, K * h)."""
+        """Return the product of a row's tokens with the stacked matrix, (N, K * h)."""
         flat = tokens.flatten(1)
         # an exported graph has one way for any number of rows
         if self.scale_in is None or torch.compiler.is_exporting() or flat.shape[0] > self.width:
@@ -184,22 +184,26 @@ class FirstStage(nn.Module):
         return nn.functional.linear((flat[:, None] * self.scale_in.to(flat.dtype)).flatten(0, 1), self.weight).view(flat.shape[0], -1)
 
     def parts(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return each column's part, (N, C, K * h)."""
-        by_column = self.matrix().view(-1, self.n_tokens, self.d_token).permute(1, 2, 0)
-        return torch.bmm(tokens.transpose(0, 1), by_column).transpose(0, 1)
+        """Return each column's part of the pre-activations, (N, C, K * h): scales are in it, and an equal share of the bias."""
+        matrix = self.matrix()
+        if self.scale_out is not None:
+            matrix = matrix * self.scale_out.to(matrix.dtype).flatten()[:, None]
+        by_column = matrix.view(-1, self.n_tokens, self.d_token).permute(1, 2, 0)
+        share = self.bias.expand(self.members, -1).flatten() / self.n_tokens
+        return torch.bmm(tokens.transpose(0, 1), by_column).transpose(0, 1) + share
 
     def forward(self, total: torch.Tensor) -> torch.Tensor:
-        """Return the pre-activations (N, K, h) from the summed parts (N, K * h)."""
+        """Return the pre-activations (N, K, h) from what :meth:`total` gives (N, K * h)."""
         x = total.unflatten(1, (self.members, self.width))
         bias = self.bias.to(x.dtype)
         return x + bias if self.scale_out is None else torch.addcmul(bias, x, self.scale_out.to(x.dtype))
 
     def fold(self, kind: torch.dtype) -> Folded:
-        """Return each member's matrix (K, h, C * D) and bias with all scales in it, and the scales after the sum of parts."""
+        """Return each member's matrix (K, h, C * D) with all scales in it, and biases."""
         matrix = self.weight[None] if self.scale_in is None else self.weight * self.scale_in[:, None]
         if self.scale_out is None:
-            return matrix.to(kind), None, self.bias.to(kind)[None]
-        return (matrix * self.scale_out[..., None]).to(kind), self.scale_out.to(kind), self.bias.to(kind)
+            return matrix.to(kind), self.bias.to(kind)[None]
+        return (matrix * self.scale_out[..., None]).to(kind), self.bias.to(kind)
 
     def answered(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return ReLU of the pre-activations (N, K, h), for answers alone: the scales go into the matrix."""
@@ -240,7 +244,7 @@ class EnsembleLinear(nn.Module):
     def fold(self, kind: torch.dtype) -> Folded:
         """Return each member's matrix (K, out, in) and bias (K, out), the scales in the matrix."""
         matrix = (self.weight * self.scale_in[:, None]).mul_(self.scale_out[..., None])
-        return matrix.to(kind), None, self.bias.to(kind)
+        return matrix.to(kind), self.bias.to(kind)
 
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``W (r_i * x)``, (N, K, out)."""

@@ -174,7 +174,7 @@ class _Pool:
         import torch
 
         step = max(1, self._memory // (16 * max(1, self.size)))
-        fits = self.dtype.itemsize * self.size * len(self) <= self._memory // 4
+        fits = self.dtype.itemsize * self.size * len(self) <= self._memory // 8
         kept = torch.cat([self._make(t) for t in self._tokens.split(step)]) if fits and len(self) else None
         self._parts, self._sums = kept, None if kept is None else kept.sum(1)
 
@@ -191,6 +191,17 @@ class _Pool:
 
     def __len__(self) -> int:
         return len(self._tokens)
+
+    @property
+    def kept(self) -> bool:
+        """Whether the parts lie in memory."""
+        return self._parts is not None
+
+    @property
+    def parts(self) -> torch.Tensor:
+        """The parts (n, P, W) of all rows, where they are kept."""
+        assert self._parts is not None
+        return self._parts
 
     def _make(self, tokens: torch.Tensor) -> torch.Tensor:
         return self._made(tokens).to(self.dtype)
@@ -276,13 +287,41 @@ class PartPath(NetPath):
         return zero.index_add(2, of, by_row), zero.index_add(2, of, by_back)
 
 
+class _Bank:
+    """What pairs of rows read of additive networks, as rows of one matrix, so that it is copied at once: parts of the rows, of the
+    background rows, and these rows' sums.
+
+    The mean part of a player is taken off both sides' parts, which changes no difference of the two and leaves less to round.
+    """
+
+    def __init__(self, own: _Pool, other: _Pool, half: bool) -> None:
+        import torch
+
+        mine, theirs = own.parts, other.parts
+        middle = theirs.mean(0)
+        pieces = [(mine - middle).flatten(0, 1), (theirs - middle).flatten(0, 1), other.sums(np.arange(len(other)))]
+        self._matrix = torch.cat(pieces).to(torch.bfloat16 if half else own.dtype)
+        self._players, self._other, self._sums = mine.shape[1], len(pieces[0]), len(pieces[0]) + len(pieces[1])
+
+    def of(self, row: Ints, back: Ints, players: Ints) -> torch.Tensor:
+        """Return the parts of the players (g, d) of rows (g,) and of background rows (g,), and the latter's sums, (g, 2 d + 1, W)."""
+        import torch
+
+        d = players.shape[1]
+        at = np.empty((len(row), 2 * d + 1), np.int64)
+        np.add(row[:, None] * self._players, players, out=at[:, :d])
+        np.add(back[:, None] * self._players + self._other, players, out=at[:, d:-1])
+        np.add(back, self._sums, out=at[:, -1])
+        return self._matrix.index_select(0, torch.as_tensor(at.ravel(), device=self._matrix.device)).view(*at.shape, -1)
+
+
 class SumPath(NetPath):
-    """Additive networks: H = H_b + Z (A_x - A_b), one small matrix product per pair of rows."""
+    """Additive networks: H = H_b + Z (A_x - A_b), one small matrix product [Z, -Z, 1] [A_x; A_b; H_b] per pair of rows."""
 
     def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int) -> None:
         super().__init__(view, rows, background, players, memory)
         self._rows, self._back = _Pool(view, rows, players, memory), _Pool(view, background, players, memory)
-        width = self._back.width
+        width, self._banks = self._back.width, dict[bool, _Bank]()
         # a few activations of the width of a part, small enough for the processor's cache
         self._step = max(SEGMENT, min(4096, memory // (4 * 8 * width), CACHE // (4 * width)))
         self._half_step = 8 * self._step  # products are so fast in it that calling them counts more than the cache
@@ -320,11 +359,25 @@ class SumPath(NetPath):
     def _composed(self, lot: Lot, games: slice, some: slice, half: bool) -> torch.Tensor:
         import torch
 
-        row, back, players = lot.row[games], lot.back[games], lot.players[games]
+        read = self._read_of(lot.row[games], lot.back[games], lot.players[games], half)
+        z = torch.as_tensor(lot.local[some] if lot.local.ndim == 2 else lot.local[games, some], dtype=read.dtype, device=read.device)
+        taken = torch.cat([z, -z, z.new_ones(*z.shape[:-1], 1)], -1)
+        return torch.bmm(taken.expand(len(read), -1, -1), read).flatten(0, 1)
+
+    def _read_of(self, row: Ints, back: Ints, players: Ints, half: bool) -> torch.Tensor:
+        """Return the players' parts of the rows, those of the background rows and the background rows' sums, (g, 2 d + 1, W)."""
+        import torch
+
+        if self._rows.kept and self._back.kept:
+            return self._bank(half).of(row, back, players)
         own, other = self._pools(half)
-        change, start = own.some(row, players).sub_(other.some(back, players)), other.sums(back)
-        z = torch.as_tensor(lot.local[some] if lot.local.ndim == 2 else lot.local[games, some], dtype=change.dtype, device=change.device)
-        return torch.baddbmm(start[:, None], z.expand(len(row), -1, -1), change).flatten(0, 1)
+        return torch.cat([own.some(row, players), other.some(back, players), other.sums(back)[:, None]], 1)
+
+    def _bank(self, half: bool) -> _Bank:
+        with self._once:
+            if half not in self._banks:
+                self._banks[half] = _Bank(self._rows, self._back, half)
+        return self._banks[half]
 
     def _read(self, parts: torch.Tensor) -> torch.Tensor:
         return parts.sum(1)

@@ -34,12 +34,13 @@ class FlatBackbone(nn.Module):
         self.members, self.width = first.members, first.width
 
     def parts(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the columns' parts of the stacked first pre-activation, (N, C, K * h)."""
+        """Return the columns' parts of the stacked first pre-activations, (N, C, K * h)."""
         return self.first.parts(tokens)
 
     def from_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, Parts]:
         """Return (hidden (N, K, H), named parts) from the summed parts (N, K * h)."""
-        return self._past_first(self._act(self.first, total)), {}
+        x = total.unflatten(1, (self.members, self.width))
+        return self._past_first(relu_dropout(x, self.dropout, self.training)), {}
 
     def _past_first(self, x: torch.Tensor) -> torch.Tensor:
         for layer in self.blocks:
@@ -75,7 +76,10 @@ class FlatBackbone(nn.Module):
             tokens = torch.where(masked[..., None], 0.0, tokens)
         if self._at_once(tokens):
             return self._past_first(self.first.answered(tokens)), {}
-        return self.from_sum(self.first.total(tokens))
+        total = self.first.total(tokens)
+        if type(self).from_sum is FlatBackbone.from_sum:
+            return self._past_first(self._act(self.first, total)), {}
+        return self.from_sum(self.first(total).flatten(1))
 
 
 class MLP(FlatBackbone):

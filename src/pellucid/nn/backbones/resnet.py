@@ -64,7 +64,7 @@ class ResNet(FlatBackbone):
 
     def from_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, Parts]:
         """Return (hidden (N, 1, h), no parts) from the summed parts (N, h)."""
-        x = self.first(total)[:, 0].float()
+        x = total.float()
         for block in self.blocks:
             x = block(x)
         return torch.relu(self.norm(x))[:, None], {}
