@@ -9,6 +9,7 @@ Letters: R rows, B games a row (one per background row), G = R B games, row by r
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,8 @@ MUCH = 0.6
 AGAIN = 8
 """One game in so many of those played is then played twice."""
 LEAST_AGAIN = 4
+SHARED = 3
+"""Trials of a number of games by what those of the last one cost, before the number is looked for by halves."""
 NEARLY = 0.8
 """Share of a row's games from which on all of them are played."""
 PRIOR = 4.0
@@ -110,18 +113,21 @@ class Part:
 
         And those to be played once more: passes that differ within a game tell what of the error is left when all games have been played.
         """
-        for _ in range(8):
+        played = ((n > 0) & ~known).reshape(self._n, -1).sum(1)
+        fits, most, aim = np.zeros_like(aim), aim, aim.copy()  # 0 always fits
+        for trial in itertools.count():
             new = self.chosen(aim, known) & (n == 0)
             again = self._again(aim, known, n, new)
             dear = (np.where(new, cost, 0.0) + np.where(again, cost, 0.0)).reshape(self._n, -1).sum(1)
-            over = dear > budget
-            if not over.any():
+            paid = dear <= budget
+            fits, most = np.where(paid, aim, fits), np.where(paid, most, np.where(aim - 1 > played, aim - 1, fits))
+            if (fits >= most).all():
                 break
-            played = ((n > 0) & ~known).reshape(self._n, -1).sum(1)
-            less = played + (0.97 * (aim - played) * budget / np.maximum(dear, 1)).astype(np.int64)
-            aim = np.where(over, np.where(less > played, less, 0), aim)
-        else:
-            aim = np.where(over, 0, aim)
+            least = np.maximum(fits, played) + 1
+            alike = played + ((aim - played) * budget / np.maximum(dear, 1)).astype(np.int64)  # right where games cost alike
+            aim = np.where(fits >= most, fits, np.clip(alike if trial < SHARED else (least + most) // 2, least, most))
+        if (aim != fits).any():
+            aim = fits
             new = self.chosen(aim, known) & (n == 0)
             again = self._again(aim, known, n, new)
         self._sure = np.where((aim > 0)[:, None], self._sures(aim, known), self._sure)

@@ -87,9 +87,11 @@ class RowGames:
         return float(len(self.engine.empty)) if self.neighbours is None else self.cost
 
     def blocks(self) -> list[Ints]:
-        """Return the rows in blocks whose intermediate values stay small."""
+        """Return the rows in blocks of about one size, whose intermediate values stay small; two at least where rows are many."""
         n, size = len(self.q.table), max(1, len(self.engine.empty) * len(self.q.players) * self.engine.n_outputs)
-        return np.split(np.arange(n), np.arange(0, n, max(1, min(BLOCK, 2**22 // size)))[1:])
+        most = max(1, min(BLOCK, 2**22 // size))
+        count = 2 * -(-n // (2 * most)) if n >= BLOCK // 2 else -(-n // most)
+        return np.array_split(np.arange(n), max(1, count))
 
     def by_block(self, solve: Callable[[Ints], T]) -> Iterator[T]:
         """Yield ``solve`` of each block.

@@ -165,11 +165,8 @@ class Sampler:
             turn, again = part.play(aim, self.known, self.n, cost, plan.rows - self.spent)
             self.one_pass(turn)
             self.one_pass(again)
-            if not len(turn) or plan.late():
+            if not len(turn) or plan.late() or plan.precision <= 0:  # the budget alone decides: as many games as it pays for at once
                 return
-            if plan.precision <= 0:  # as many games as the budget pays for: no error need be judged before the end
-                aim = np.where(part.rows, part.size, 0)
-                continue
             values, variance = self._of_part(part)
             aim = part.next(values, variance + self.besides, plan.precision)
 
