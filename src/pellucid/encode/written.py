@@ -32,9 +32,13 @@ def joining(cells: list[Any], like: pd.Series) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(dtype):
         moments = pd.to_datetime(pd.Series(cells, dtype=object), utc=getattr(dtype, "tz", None) is not None)
         return moments.astype(dtype)
-    if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
-        return pd.Series(pd.to_numeric(pd.Series(cells, dtype=object)))
-    return pd.Series(cells, dtype=object if isinstance(dtype, np.dtype) else dtype)
+    try:
+        if dtype.kind in "iuf" and not str(dtype).startswith("decimal"):
+            # whole-number columns of Arrow and sparse frames would take 3.7 as 3: joined to plain numbers they become fractions
+            return pd.Series(pd.to_numeric(pd.Series(cells, dtype=object)))
+        return pd.Series(cells, dtype=object if isinstance(dtype, np.dtype) else dtype)
+    except (TypeError, ValueError):  # a word among numbers, or among yes and no
+        return pd.Series(cells, dtype=object)
 
 
 def put(old: pd.Series, rows: Ints, new: pd.Series) -> pd.Series:
