@@ -183,6 +183,8 @@ def test_errors_are_one_line():
         uncertainty(TabularClassifier(), rows(2, 0))
     with pytest.raises(RequestError, match="between 0 and 1"):
         uncertainty(TabularClassifier(), rows(2, 0), level=90)
+    with pytest.raises(RequestError, match="between 0 and 1"):
+        uncertainty(TabularClassifier(), rows(2, 0), level="90 %")
 
 
 @pytest.mark.parametrize("classes", [True, False])
