@@ -55,7 +55,8 @@ class ColumnFact:
 
     Attributes
     ----------
-    name, type, role, unit : as in the schema (``"age"``, ``"number"``, ``"feature"``, ``"years"``).
+    name, type, role, unit : as in the schema (``"age"``, ``"number"``, ``"feature"``, ``"years"``); ``"name of rows"`` or ``"none"`` is the role of
+        a feature that no model reads.
     evidence : why this type was chosen, in words.
     n_missing : number of missing cells; None where not counted.
     n_distinct : number of distinct present values; None where not counted.
