@@ -41,6 +41,15 @@ def test_the_lectures_ages_and_ties():
     assert made.table.frame["town"].iloc[2] == "Bern"  # both towns twice: the first in order
 
 
+def test_one_outlier_leaves_the_median_as_it_is_and_moves_the_mean():
+    cells = pd.DataFrame({"a": [*np.random.default_rng(0).normal(10, 2, 999), np.nan]})
+    spoilt = cells.copy()
+    spoilt.loc[cells["a"].idxmax(), "a"] = 1e9
+    filled = {rule: [pld.fill(t, rule).table.frame["a"].iloc[-1] for t in (cells, spoilt)] for rule in ("median", "mean")}
+    assert filled["median"][0] == filled["median"][1]
+    assert filled["mean"][1] == pytest.approx(filled["mean"][0] + 1e6, rel=1e-2)
+
+
 def test_one_value_and_draws_do_what_the_closed_forms_say():
     m, rho, n = 0.3, 0.6, 40_000
     _, gappy = correlated(n, rho, m)
@@ -282,6 +291,6 @@ def test_numbers_beyond_squares_are_filled_scaled_and_judged():
     for rule in ("iterative", "knn", "cluster", "mean"):
         one, two = pld.fill(plain, rule), pld.fill(large, rule)
         np.testing.assert_allclose(two.table.frame["a"] * 2.0**-990, one.table.frame["a"], rtol=1e-9)
-        figures = ["variance_ratio", "distance", "correlation_change"]
-        np.testing.assert_allclose(two.effects_frame()[figures].astype(float), one.effects_frame()[figures].astype(float), rtol=1e-6, atol=1e-9)
+        effects = [made.effects_frame()[["variance_ratio", "distance", "correlation_change"]].astype(float) for made in (one, two)]
+        np.testing.assert_allclose(effects[1], effects[0], rtol=1e-6, atol=1e-9)
     assert pld.scale(large, "zscore").table.frame["a"].std(ddof=0) == pytest.approx(1)

@@ -279,7 +279,8 @@ def test_a_linear_model_of_several_classes_rounds_alike_when_loaded(tmp_path: Pa
 def test_a_model_of_texts_alone_is_loaded_and_knows_no_distances(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     texts = pd.DataFrame({"note": [" ".join(draw.choice(["red", "blue", "fish", "dog", "tree"], 5)) for _ in range(200)]})
-    model = TabularRegressor(backbone="linear", verbose=0, random_state=0).fit(texts, texts["note"].str.count("red") + draw.normal(size=200))
+    reds = texts["note"].str.count("red") + draw.normal(size=200)
+    model = TabularRegressor(backbone="linear", verbose=0, random_state=0).fit(texts, reds)
     model.save(tmp_path / "m.pellucid")
     answers = pld.load(tmp_path / "m.pellucid").uncertainty(texts[:5])
     assert np.array_equal(answers.point, model.predict(texts[:5]))

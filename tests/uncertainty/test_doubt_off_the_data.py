@@ -38,7 +38,8 @@ def test_a_prior_network_is_sharp_in_the_data_and_flat_outside_and_its_parts_add
 def test_a_prior_network_is_flat_beyond_a_straight_line_too() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(2400, 2))
-    model = TabularClassifier(**QUICK | {"max_steps": 400, "backbone_options": None}, bayes="prior_net").fit(X, X[:, 0] + 0.5 * rng.normal(size=2400) > 0)
+    y = X[:, 0] + 0.5 * rng.normal(size=2400) > 0
+    model = TabularClassifier(**QUICK | {"max_steps": 400, "backbone_options": None}, bayes="prior_net").fit(X, y)
     usual = rng.normal(size=(1000, 2))
     far = usual + 4 * rng.choice([-1, 1], usual.shape)
     area, error = ranking(*(model.uncertainty(rows, familiarity=None).epistemic for rows in (usual, far)))

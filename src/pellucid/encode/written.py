@@ -59,7 +59,11 @@ def as_written(values: npt.NDArray[np.float64], column: Column, like: pd.Series,
     """Return numbers, or seconds since 1970 (``date``), as cells that read back as them in a column written as ``like``."""
     texts = like.dtype == object or isinstance(like.dtype, pd.StringDtype)
     if not date:
-        return [_number_text(v, column.decimal) for v in values] if texts else [int(v) if v == round(v) and abs(v) < 2**53 else float(v) for v in values]
+        return (
+            [_number_text(v, column.decimal) for v in values]
+            if texts
+            else [int(v) if v == round(v) and abs(v) < 2**53 else float(v) for v in values]
+        )
     if column.date_format in ("epoch_s", "epoch_ms"):
         factor = 1000 if column.date_format == "epoch_ms" else 1
         return [str(round(v * factor)) if texts else round(v * factor) for v in values]
