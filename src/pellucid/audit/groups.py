@@ -183,7 +183,7 @@ def _events(target: Target) -> list[tuple[str, IntArray | FloatArray]]:
 def _words(target: Target, label: str, groups: list[tuple[str, float, int, float]]) -> str:
     """Return groups (name, mean, rows, variance) with 95 % intervals, in the user's units."""
     if target.is_classes:
-        ends = [wilson(mean * n, n) for _, mean, n, _ in groups]
+        ends = [[float(end) for end in wilson(mean * n, n)] for _, mean, n, _ in groups]
         one = [f"'{g}' {percent(m)} ({percent(low)} to {percent(high)}, {n:,} rows)" for (g, m, n, _), (low, high) in zip(groups, ends)]
         return f"'{target.name}' is '{label}' in {' and '.join(one)}"
     unit = f" {target.unit}" if target.unit else ""

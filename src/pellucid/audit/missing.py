@@ -139,7 +139,7 @@ def _contrast(target: Target, label: str, values: np.ndarray, mask: BoolArray) -
     for part in (values[mask & target.present], values[~mask & target.present]):
         mean, n = float(part.mean()), len(part)
         if target.is_classes:
-            low, high = wilson(mean * n, n)
+            low, high = map(float, wilson(mean * n, n))
             text.append(f"{percent(mean)} ({percent(low)} to {percent(high)})")
         else:
             half = 1.96 * float(part.std()) / n**0.5
