@@ -44,7 +44,8 @@ __all__ = [
 def quote(values: Iterable[object], most: int = 5) -> str:
     """Return up to ``most`` values as short quoted text for a message: ``'a', 'b' and 3 more``."""
     every = list(values)
-    shown = ", ".join(repr(v)[:60] for v in every[:most])
+    plain = (v.item() if type(v).__module__ == "numpy" and hasattr(v, "item") else v for v in every[:most])  # 'a', not np.str_('a')
+    shown = ", ".join(repr(v)[:60] for v in plain)
     return shown if len(every) <= most else f"{shown} and {len(every) - most} more"
 
 

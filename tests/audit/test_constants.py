@@ -52,3 +52,13 @@ def test_correlations_count_only_rows_where_both_are_there(hole, clean):
     t["twin"] = t["pressure"] * 3 + np.random.default_rng(0).normal(0, 0.05, 600)
     t.loc[:hole, "twin"] = np.nan
     assert ("constants: nearly doubled", ("pressure", "twin")) in kinds(t)
+
+
+def test_correlations_of_numbers_beyond_squares(clean):
+    t = clean(600, 5)
+    t["huge"] = t["pressure"] * 1e298
+    t["huge_twin"] = t["huge"] * 0.5 + np.random.default_rng(0).normal(0, 1e296, 600)
+    t["small"] = np.random.default_rng(1).normal(size=600) * 1e-300
+    pairs = {columns for kind, columns in kinds(t) if kind == "constants: nearly doubled"}
+    assert {("huge", "huge_twin"), ("pressure", "huge_twin")} <= pairs
+    assert not any("small" in columns for columns in pairs)

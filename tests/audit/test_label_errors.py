@@ -1,6 +1,7 @@
 """Wrong labels: the counts by hand, planted flips in real tables, overlap that cannot tell, and numbers far off."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pellucid.audit.label_errors import asked, confident, doubts, find, suspicion
@@ -116,3 +117,15 @@ def test_what_both_models_doubt_is_more_often_wrong_than_what_trees_doubt():
     assert "about" in found.evidence
     assert 0.5 <= found.figures["precision"] <= 1
     assert find(View(read_table(frame, target="target"))) == []
+
+
+def test_a_class_of_three_rows_makes_no_labels_wrong():
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": draw.normal(size=300), "b": draw.choice(list("xyz"), 300), "c": draw.normal(size=300)})
+    size = frame["a"] + (frame["b"] == "x") + 0.7 * draw.normal(size=300)
+    frame["y"] = np.where(size > size.quantile(0.4), "p", "q")
+    frame.loc[size.nlargest(3).index, "y"] = "r"  # three kinds of trees are surer than two, and these overlap
+    view = View(read_table(frame, target="y"))
+    assert find(view) == []
+    frame["c"] *= 1e300
+    assert find(View(read_table(frame, target="y"))) == []

@@ -39,7 +39,7 @@ def test_random_gaps_say_nothing_and_telling_gaps_are_told(clean):
     t.loc[(rng.random(1500) < 0.5) & (t["pressure"] > 125), "dose"] = np.nan
     found = by_kind(t)
     assert "region" in found["missing: tells the target"].columns
-    assert "'region': 'yes' in 100.0%" in found["missing: tells the target"].evidence
+    assert "'region': 'yes' in 100.0 %" in found["missing: tells the target"].evidence
     assert "dose" in found["missing: not at random"].columns
     assert "age" not in found["missing: not at random"].columns
 

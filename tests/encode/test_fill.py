@@ -41,6 +41,15 @@ def test_the_lectures_ages_and_ties():
     assert made.table.frame["town"].iloc[2] == "Bern"  # both towns twice: the first in order
 
 
+def test_one_outlier_leaves_the_median_as_it_is_and_moves_the_mean():
+    cells = pd.DataFrame({"a": [*np.random.default_rng(0).normal(10, 2, 999), np.nan]})
+    spoilt = cells.copy()
+    spoilt.loc[cells["a"].idxmax(), "a"] = 1e9
+    filled = {rule: [pld.fill(t, rule).table.frame["a"].iloc[-1] for t in (cells, spoilt)] for rule in ("median", "mean")}
+    assert filled["median"][0] == filled["median"][1]
+    assert filled["mean"][1] == pytest.approx(filled["mean"][0] + 1e6, rel=1e-2)
+
+
 def test_one_value_and_draws_do_what_the_closed_forms_say():
     m, rho, n = 0.3, 0.6, 40_000
     _, gappy = correlated(n, rho, m)
@@ -259,3 +268,29 @@ def test_the_audit_tells_what_a_models_filling_did(people):
     assert {f.columns[0] for f in told["mean"]} >= {"age", "dose"}
     assert "variance" in told["mean"][0].evidence
     assert told[None] == []
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "int64[pyarrow]", "Sparse[float64]", "float32"])
+def test_whole_number_columns_of_any_library_take_fractions(dtype):
+    column = pd.Series([3, 6, None, 2, 7, 3], dtype="Int64" if dtype[0] != "S" else float).astype(dtype)
+    filled = pld.fill(read_table(pd.DataFrame({"a": column, "b": range(6)}), types={"a": "number"}), {"a": "mean"})
+    assert filled.table.frame["a"].tolist() == pytest.approx([3, 6, 4.2, 2, 7, 3])
+
+
+@pytest.mark.parametrize("dtype", ["boolean", "bool[pyarrow]", "Int64", "float64"])
+def test_columns_of_levels_take_a_word_for_missing(dtype):
+    column = pd.Series([1, 0, None, 1, 1, 0], dtype="boolean" if "ool" in dtype else "Float64").astype(dtype)
+    filled = pld.fill(read_table(pd.DataFrame({"a": column, "b": range(6)}), types={"a": "category"}), {"a": "constant"})
+    assert filled.table.frame["a"].tolist() == [1, 0, "missing", 1, 1, 0]
+
+
+def test_numbers_beyond_squares_are_filled_scaled_and_judged():
+    draw = np.random.default_rng(0)
+    plain = pd.DataFrame(draw.normal(size=(60, 3)), columns=["a", "b", "c"]).mask(draw.random((60, 3)) < 0.2)
+    large = plain.assign(a=plain["a"] * 2.0**990, b=plain["b"] * 2.0**-990)
+    for rule in ("iterative", "knn", "cluster", "mean"):
+        one, two = pld.fill(plain, rule), pld.fill(large, rule)
+        np.testing.assert_allclose(two.table.frame["a"] * 2.0**-990, one.table.frame["a"], rtol=1e-9)
+        effects = [made.effects_frame()[["variance_ratio", "distance", "correlation_change"]].astype(float) for made in (one, two)]
+        np.testing.assert_allclose(effects[1], effects[0], rtol=1e-6, atol=1e-9)
+    assert pld.scale(large, "zscore").table.frame["a"].std(ddof=0) == pytest.approx(1)

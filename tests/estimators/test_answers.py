@@ -258,3 +258,19 @@ def test_a_table_of_a_few_categories_is_learned(backbone: str) -> None:
     frame = pd.DataFrame({"sex": np.array(["m", "f"])[sex], "berth": np.array([*"abcd"])[berth], "age": np.array(["old", "young"])[age]})
     model = TabularClassifier(backbone=backbone, random_state=0, verbose=0, threads=1).fit(frame[:500], draw.random(1500)[:500] < law[:500])
     assert np.sqrt(np.mean((model.predict_proba(frame[500:])[:, 1] - law[500:]) ** 2)) < 0.1  # shares of 30 rows are off by 0.09
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda y: pd.Timestamp("2020-01-01") + pd.to_timedelta(y, unit="D"), "a date cannot be the target"),
+        (lambda y: pd.to_timedelta(y, unit="D"), "a date cannot be the target"),
+        (lambda y: y * 1e300, "squares of the target's numbers cannot be held"),
+        (lambda y: y * 1e-300, "squares of the target's numbers cannot be held"),
+        (lambda y: np.where(y > 0, "yes", "no"), "could not convert string to float: 'yes'"),
+    ],
+)
+def test_targets_that_a_regression_cannot_learn(make: Any, match: str) -> None:
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    with pytest.raises(pld.TargetError, match=match):
+        TabularRegressor(backbone="linear", verbose=0).fit(X, make(np.abs(X[:, 0])))

@@ -264,3 +264,27 @@ def test_a_folder_that_somebody_is_writing_stays(classifier: TabularClassifier, 
     os.utime(other, (1e9, 1e9))
     classifier.save(tmp_path / "m.pellucid", force=True)
     assert not other.exists()
+
+
+def test_a_linear_model_of_several_classes_rounds_alike_when_loaded(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(300, 13))
+    model = TabularClassifier(backbone="linear", verbose=0, random_state=0).fit(X, np.digitize(X[:, 0] + draw.normal(size=300), [-1, 0, 1]))
+    model.save(tmp_path / "m.pellucid")
+    loaded = pld.load(tmp_path / "m.pellucid")
+    for n in (1, 7, 40, 300):
+        assert np.array_equal(loaded.predict_proba(X[:n]), model.predict_proba(X[:n]))
+
+
+def test_a_model_of_texts_alone_is_loaded_and_knows_no_distances(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    texts = pd.DataFrame({"note": [" ".join(draw.choice(["red", "blue", "fish", "dog", "tree"], 5)) for _ in range(200)]})
+    reds = texts["note"].str.count("red") + draw.normal(size=200)
+    model = TabularRegressor(backbone="linear", verbose=0, random_state=0).fit(texts, reds)
+    model.save(tmp_path / "m.pellucid")
+    answers = pld.load(tmp_path / "m.pellucid").uncertainty(texts[:5])
+    assert np.array_equal(answers.point, model.predict(texts[:5]))
+    assert answers.familiarity is None
+    assert "text_surprise" in " ".join(answers.record.caveats)
+    with pytest.raises(pld.RequestError, match="all columns are texts"):
+        pld.explain(model, texts[:2], of="familiarity", method="occlusion")

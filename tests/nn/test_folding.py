@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from pellucid.nn.backbones.mlp import MLP, FlatBackbone
 from pellucid.nn.backbones.tabm import TabM, TabMMini
 from pellucid.nn.bayes import DrawnHead, GaussianWeight
 from pellucid.nn.draws import MaskSet, sharing
+from pellucid.nn.folding import _relu
 from pellucid.nn.heads import BlendHead, MemberHead
 
 N, C, D, K, H, OUT = 40, 5, 6, 3, 32, 2
@@ -175,3 +177,15 @@ def test_relu_by_bits_is_relu_for_every_number_of_half_precision() -> None:
     assert torch.isnan(found[torch.isnan(x) & (bits > 0)]).all()
     single = torch.tensor([-1.5, 0.0, 2.0])
     assert torch.equal(folding._relu(single), torch.tensor([0.0, 0.0, 2.0]))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_relu_is_relu_in_both_precisions(kind: torch.dtype) -> None:
+    x = torch.tensor([-math.inf, -3.0, -1e-30, -0.0, 0.0, 1e-30, 2.5, math.inf, math.nan], dtype=kind)
+    torch.testing.assert_close(_relu(x), torch.relu(x), equal_nan=True, rtol=0, atol=0)
+    draw = torch.randn(4000, generator=torch.Generator().manual_seed(0)).to(kind)
+    assert torch.equal(_relu(draw), torch.relu(draw))
+    # bits of a NaN with its sign set lie below 0: only there do the precisions part, and no cell holds one
+    signed = torch.tensor([-1], dtype=torch.int16).view(torch.bfloat16)
+    assert torch.isnan(signed).all()
+    assert _relu(signed).item() == 0

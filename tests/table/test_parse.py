@@ -20,6 +20,7 @@ NUMBERS = {
     "($3.50)": -3.5, "45%": 45, "45 %": 45,
     "12-": -12, "\u221212": -12, "USD 9": 9, "9 EUR": 9, "12*": 12, "12,34": None, "1,23,45,678": 12345678, "1.2.3": None, "abc": None,
     "1_000": 1000, "0x10": None,
+    "0,345": None, "-0,345": None, "012,345": None, "0 345": None,
     "--5": None, "5 apples": None, "1e999": math.inf, "inf": math.inf, "-Infinity": -math.inf, "12 34": None, "": math.nan,
     " ": math.nan, "?": math.nan, "N/A": math.nan,
     "NaN": math.nan, "null": math.nan, "-": math.nan, "٣": 3, "１２": 12, "()": None, "$": None, "%": None,
@@ -37,8 +38,11 @@ def test_number(text):
 
 @pytest.mark.parametrize(
     ("text", "want"),
-    [("1.234,5", 1234.5), ("1234,5", 1234.5), ("-0,25 €", -0.25), ("1 234,5", 1234.5), ("12", 12), ("1.234", 1234), ("1.5", None)],
-)
+    [
+        ("1.234,5", 1234.5), ("1234,5", 1234.5), ("-0,25 €", -0.25), ("1 234,5", 1234.5), ("12", 12), ("1.234", 1234), ("1.5", None),
+        ("0.345", None), ("0,345", 0.345),
+    ],
+)  # fmt: skip
 def test_decimal_comma(text, want):
     value, bad = to_numbers(pd.Series([text]), decimal=",")
     assert bad[0] == (want is None)

@@ -131,7 +131,7 @@ def test_state_comes_back_and_bad_input_is_named():
     with pytest.raises(ArgumentError, match="missing or infinite"):
         Conformal.fit_split([1.0, np.nan], [0.0, 0.0])
     assert "at least 99 are needed" in c.promise(0.99)
-    assert "84.8% and 94.5%" in Conformal.fit_split(np.arange(100.0), np.zeros(100)).promise(0.9)
+    assert "84.8 % and 94.5 %" in Conformal.fit_split(np.arange(100.0), np.zeros(100)).promise(0.9)
 
 
 def test_the_coverage_range_is_the_published_one():

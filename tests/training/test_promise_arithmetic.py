@@ -96,7 +96,7 @@ def test_a_threshold_is_found_where_the_risk_allows_it_and_none_where_not():
     found = control(doubt, rng.random(5000) < doubt, grid, 0.2)  # risk at t is t / 2
     assert 0.3 < found.threshold < 0.4
     assert found.upper < 0.2
-    assert "with 95% confidence" in found.words
+    assert "with 95 % confidence" in found.words
     none = control(doubt, np.ones(5000), grid, 0.2)
     assert none.threshold == -np.inf
     assert "no threshold" in none.words

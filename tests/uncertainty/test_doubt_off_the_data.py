@@ -35,6 +35,17 @@ def test_a_prior_network_is_sharp_in_the_data_and_flat_outside_and_its_parts_add
     np.testing.assert_allclose(answer.aleatoric + answer.epistemic, entropy(answer.samples.mean(1)), atol=1e-6)
 
 
+def test_a_prior_network_is_flat_beyond_a_straight_line_too() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2400, 2))
+    y = X[:, 0] + 0.5 * rng.normal(size=2400) > 0
+    model = TabularClassifier(**QUICK | {"max_steps": 400, "backbone_options": None}, bayes="prior_net").fit(X, y)
+    usual = rng.normal(size=(1000, 2))
+    far = usual + 4 * rng.choice([-1, 1], usual.shape)
+    area, error = ranking(*(model.uncertainty(rows, familiarity=None).epistemic for rows in (usual, far)))
+    assert area - 4 * error > 0.7
+
+
 def test_doubt_by_dropout_rises_on_rows_moved_away() -> None:
     model = TabularClassifier(**QUICK, dropout=0.2).fit(*rows(2400, 0))
     assert told(model, source="mc_dropout") > 0.5

@@ -60,7 +60,7 @@ def test_intervals_of_every_score_keep_their_promise(numbers, new, score):
     quiet = new["noise"] < 0.3
     gap = wide[~quiet].mean() / wide[quiet].mean()
     assert gap == pytest.approx(1) if score == "absolute" else gap > 1.8
-    assert out.guarantee[0].startswith("interval: covers at least 90%")
+    assert out.guarantee[0].startswith("interval: covers at least 90 %")
     assert (out.low <= out.high).all()
 
 
@@ -105,7 +105,7 @@ def test_folds_and_peers_tell_sizes_of_errors_too(new, backbone, n):
         out = model.uncertainty(new, level=LEVEL, score=score, familiarity=None)
         assert np.mean((out.low <= y) & (y <= out.high)) >= LEVEL - slack(len(model.certainty_.conformals[0]), 1000)
         said = " ".join(out.guarantee)
-        assert "not proven" in said if n < 2000 else "covers at least 90%" in said
+        assert "not proven" in said if n < 2000 else "covers at least 90 %" in said
 
 
 def test_groups_shift_and_coverage(numbers, new):
@@ -120,7 +120,7 @@ def test_groups_shift_and_coverage(numbers, new):
     assert plain(found)["by_group"]
     broken = pld.uncertainty.coverage(numbers, new, 3 * y, levels=(0.9,))
     assert broken.table["verdict"].tolist() == ["broken"]
-    assert "worst: all rows at 90%" in broken.words
+    assert "worst: all rows at 90 %" in broken.words
     few = pld.uncertainty.coverage(numbers, new.head(20), y[:20], levels=(0.9,))
     assert few.table["verdict"].tolist() == ["cannot tell"]
     out = numbers.uncertainty(new, shift={"town": {"a": 0.6, "b": 0.4}}, familiarity=None)
@@ -158,7 +158,7 @@ def test_a_limit_of_doubt_refuses_and_a_limit_of_risk_finds_it(classes, numbers,
     wrong = (safe.point != y)[answered]
     assert answered.mean() > 0.2
     assert wrong.mean() <= 0.25 + 3 * np.sqrt(0.25 * 0.75 / answered.sum())
-    assert "with 95% confidence" in safe.guarantee[-1]
+    assert "with 95 % confidence" in safe.guarantee[-1]
     none = classes.uncertainty(new, max_risk=0.0001, familiarity=None)
     assert none.refused.all()
     y = truth(new, 8, False)

@@ -95,8 +95,8 @@ def test_classes(classifier):
     assert covered == pytest.approx(0.9, abs=4 * np.sqrt(0.9 * 0.1 * (1 / 1000 + 1 / 4000)))
     full = np.array([len(s) == 2 for s in out.set])
     assert out.refused[full].all()
-    assert set(np.array(out.reason)[full & (out.familiarity >= 1)]) == {"every class is possible at 90%"}
-    assert "covers at least 90%" in out.record.caveats[0]
+    assert set(np.array(out.reason)[full & (out.familiarity >= 1)]) == {"every class is possible at 90 %"}
+    assert "covers at least 90 %" in out.record.caveats[0]
     assert len(out.to_frame()) == 4000
     assert plain(out)["level"] == 0.9
     assert ((out.familiarity > 0) & (out.familiarity <= 100)).all()
@@ -147,7 +147,7 @@ def test_without_held_out_rows_or_kept_ones_it_says_so(regressor):
     few = Double(read_table(rows(50, 0)), regressor.answer, (), State(None, (Conformal.fit_split(np.arange(5.0), np.zeros(5)),)))
     out = uncertainty(few, rows(5, 1))
     assert np.isinf(out.low).all()
-    assert set(out.reason) == {"too few held-out rows to exclude anything at 90%"}
+    assert set(out.reason) == {"too few held-out rows to exclude anything at 90 %"}
 
 
 def test_fold_members_are_averaged_fold_by_fold():
@@ -169,7 +169,7 @@ def test_fold_answers_use_cv_plus_and_calibrated_scores():
     answers = hot.apply(binary(rows(40, 2)["x"].to_numpy()).reshape(-1, 2)).reshape(40, 3, 2)
     known = state.conformals[0].sets(answers, 0.8)
     assert [("no" in s, "yes" in s) for s in out.set] == [tuple(k) for k in known]
-    assert "covers at least 60%" in out.record.caveats[0]
+    assert "covers at least 60 %" in out.record.caveats[0]
 
 
 def test_errors_are_one_line():
@@ -183,6 +183,8 @@ def test_errors_are_one_line():
         uncertainty(TabularClassifier(), rows(2, 0))
     with pytest.raises(RequestError, match="between 0 and 1"):
         uncertainty(TabularClassifier(), rows(2, 0), level=90)
+    with pytest.raises(RequestError, match="between 0 and 1"):
+        uncertainty(TabularClassifier(), rows(2, 0), level="90 %")
 
 
 @pytest.mark.parametrize("classes", [True, False])
@@ -234,4 +236,4 @@ def test_a_good_model_is_not_refused_for_its_empty_sets():
     empty = np.array([len(s) == 0 for s in out.set])
     assert empty.mean() == pytest.approx(0.1, abs=0.04)  # the promise of 90 % asks for them
     assert out.refused.mean() < 0.01 + 4 * np.sqrt(0.01 / 600 + 0.01 / 2000)
-    assert {r for r in out.reason if r} <= {"no class fits, even at 99%"}
+    assert {r for r in out.reason if r} <= {"no class fits, even at 99 %"}

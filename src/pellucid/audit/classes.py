@@ -8,6 +8,7 @@ import numpy as np
 
 from pellucid.audit.view import Target, View, amount, listed, more, share
 from pellucid.results import Finding
+from pellucid.results.text import percent
 
 __all__ = ["find"]
 
@@ -66,7 +67,7 @@ def _classes(view: View, target: Target) -> Iterator[Finding]:
     smallest = int(common.min()) if len(common) else 0
     if len(common) > 1 and smallest < LOPSIDED * n and smallest < 0.2 * n / len(common):
         label, most = target.labels[int(np.flatnonzero(count == smallest)[0])], target.labels[int(count.argmax())]
-        words = f"'{target.name}' is '{label}' in {share(smallest, n)}; always answering '{most}' is right in {count.max() / n:.1%}"
+        words = f"'{target.name}' is '{label}' in {share(smallest, n)}; always answering '{most}' is right in {percent(count.max() / n)}"
         remedy = "judge by area under the curve, log loss and errors per class; class_weight='balanced' if the rare class matters more"
         figures = {label_: int(c) for label_, c in zip(target.labels, count)} if len(count) <= 50 else {label: smallest}
         yield view.finding("classes: imbalance", "medium" if smallest < 0.02 * n else "low", (target.name,), words, remedy, figures=figures)

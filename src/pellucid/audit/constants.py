@@ -8,6 +8,7 @@ import numpy as np
 
 from pellucid.audit.forms import several_forms
 from pellucid.audit.view import View, amount, listed, share
+from pellucid.encode.reach import within_reach
 from pellucid.results import Finding
 from pellucid.table import ColumnType, Role
 
@@ -124,7 +125,7 @@ def nearly_same(view: View) -> list[tuple[str, str, float]]:
     names = [n for n in names if np.unique(view.codes(n)[view.sample]).size > 2]
     if len(names) < 2 or len(view) < 30:
         return []
-    x = np.stack([view.numbers(n)[view.sample] for n in names])
+    x = within_reach(np.stack([view.numbers(n)[view.sample] for n in names]).T).T
     x = x - np.nanmean(x, axis=1, keepdims=True)
     there = ~np.isnan(x)
     x[~there] = 0.0

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pellucid.audit.view import IntArray, View, share
 from pellucid.results import Finding
+from pellucid.results.text import percent
 from pellucid.table import by_chance
 
 __all__ = ["find", "parts_of"]
@@ -81,7 +82,7 @@ def _conflicts(view: View, inputs: IntArray, chance: bool) -> Iterator[Finding]:
         errors = n - int(best.sum())
         words = f"{share(len(concerned), n)} have the same inputs as another row but another '{target.name}'; "
         words += f"any model is wrong in at least {errors:,} row{'s' if errors > 1 else ''}"
-        words += f" (best accuracy {reachable:.1%})" if reachable < 0.9995 else ""
+        words += f" (best accuracy {percent(reachable)})" if reachable < 0.9995 else ""
         remedy = "look at some of them: wrong labels, or a column that would tell them apart is missing"
         if chance:  # then it is what the columns leave open, as in any table
             remedy = "few different rows are possible, and these columns leave the rest open: look for a column that tells more"

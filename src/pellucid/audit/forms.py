@@ -9,6 +9,7 @@ import pandas as pd
 
 from pellucid.audit.view import View, listed, share
 from pellucid.results import Finding
+from pellucid.results.text import percent
 from pellucid.table import ColumnType
 from pellucid.table.parse import date_forms, is_null_word, to_numbers
 
@@ -42,7 +43,7 @@ def several_forms(view: View, name: str) -> Iterator[Finding]:
 
 
 def _dates(view: View, name: str, forms: dict[str, list[str]], some: list[str]) -> Finding:
-    shown = ", ".join(f"'{found[0]}' ({len(found) / len(some):.0%})" for found in list(forms.values())[:4])
+    shown = ", ".join(f"'{found[0]}' ({percent(len(found) / len(some), 0)})" for found in list(forms.values())[:4])
     words = (
         f"'{name}' holds dates written in {len(forms)} ways, so that it was read as {view.kind(name).value} and no model knows its time: "
     )

@@ -11,6 +11,7 @@ import numpy as np
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, Target, View, more
 from pellucid.random import stream
 from pellucid.results import Finding
+from pellucid.results.text import percent
 from pellucid.table import ColumnType
 from pellucid.training.calibration_metrics import wilson
 
@@ -182,8 +183,8 @@ def _events(target: Target) -> list[tuple[str, IntArray | FloatArray]]:
 def _words(target: Target, label: str, groups: list[tuple[str, float, int, float]]) -> str:
     """Return groups (name, mean, rows, variance) with 95 % intervals, in the user's units."""
     if target.is_classes:
-        ends = [wilson(mean * n, n) for _, mean, n, _ in groups]
-        one = [f"'{g}' {m:.1%} ({low:.1%} to {high:.1%}, {n:,} rows)" for (g, m, n, _), (low, high) in zip(groups, ends)]
+        ends = [[float(end) for end in wilson(mean * n, n)] for _, mean, n, _ in groups]
+        one = [f"'{g}' {percent(m)} ({percent(low)} to {percent(high)}, {n:,} rows)" for (g, m, n, _), (low, high) in zip(groups, ends)]
         return f"'{target.name}' is '{label}' in {' and '.join(one)}"
     unit = f" {target.unit}" if target.unit else ""
     half = [1.96 * (variance / n) ** 0.5 for _, _, n, variance in groups]

@@ -6,13 +6,14 @@ Confident learning: Northcutt, Jiang, Chuang 2021, doi:10.1613/jair.1.12125. Let
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pellucid.audit.classes import RARE
 from pellucid.audit.opinions import Opinions, contradicted, opinions, precision
 from pellucid.audit.scores import design, fit_out_of_fold, folds_of, score
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, Target, View, share
@@ -152,10 +153,11 @@ def find(view: View) -> list[Finding]:
     Rows are named whose label two kinds of models contradict, both nearly as surely as they usually answer; with an estimate of how many
     of them are wrong. Where classes overlap in these columns (boosted trees are sure of no class in more than 15 % of the rows), or fewer
     than half of the named rows would be wrong, a rare label is not a wrong one, nothing in the table tells the two apart, and nothing is
-    said; nor is it of fewer than five rows a column, where models are sure by chance; :func:`doubts` gives the order and the estimate
-    all the same. Cost: 10 fits of small trees on at most 20,000 rows (5 for numbers).
+    said; nor is it of fewer than five rows a column, where models are sure by chance, or of a class of fewer than 10 rows, which no model
+    could name; :func:`doubts` gives the order and the estimate all the same. Cost: 10 fits of small trees on at most 20,000 rows (5 for
+    numbers).
     """
-    target = view.target
+    target = _learnable(view.target, view.sample) if view.target is not None else None
     if target is None or target.n_distinct < 2:
         return []
     rows = view.sample[target.present[view.sample]]
@@ -168,6 +170,17 @@ def find(view: View) -> list[Finding]:
     if target.is_classes:
         return list(_classes(view, target, rows))
     return list(_numbers(view, target, rows, out_of_sample(view, target, rows)[:, 0]))
+
+
+def _learnable(target: Target, rows: IntArray) -> Target:
+    """Return the target without the classes of fewer than 10 of ``rows``; a target of numbers as it is."""
+    if not target.is_classes:
+        return target
+    kept = np.flatnonzero(np.bincount(target.codes[rows][target.present[rows]], minlength=len(target.labels)) >= RARE)
+    number = np.full(len(target.labels) + 1, -1)
+    number[kept] = np.arange(len(kept))
+    codes = number[np.where(target.present, target.codes, -1)]
+    return replace(target, labels=tuple(target.labels[k] for k in kept), codes=codes, present=codes >= 0)
 
 
 def _classes(view: View, target: Target, rows: IntArray) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from pellucid.audit.scores import auc, auc_error, design, fit_out_of_fold, folds
 from pellucid.audit.view import ALPHA, BoolArray, Target, View, amount, listed, more, share
 from pellucid.random import stream
 from pellucid.results import Finding
+from pellucid.results.text import percent
 from pellucid.table import ColumnType
 from pellucid.training.calibration_metrics import wilson
 
@@ -138,8 +139,8 @@ def _contrast(target: Target, label: str, values: np.ndarray, mask: BoolArray) -
     for part in (values[mask & target.present], values[~mask & target.present]):
         mean, n = float(part.mean()), len(part)
         if target.is_classes:
-            low, high = wilson(mean * n, n)
-            text.append(f"{mean:.1%} ({low:.1%} to {high:.1%})")
+            low, high = map(float, wilson(mean * n, n))
+            text.append(f"{percent(mean)} ({percent(low)} to {percent(high)})")
         else:
             half = 1.96 * float(part.std()) / n**0.5
             text.append(f"{mean:.4g} ({mean - half:.4g} to {mean + half:.4g})")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from pellucid.audit.scores import fit_out_of_fold
 from pellucid.audit.view import FloatArray, IntArray
+from pellucid.encode.reach import within_reach
 from pellucid.random import integer
 
 __all__ = ["Opinions", "contradicted", "opinions", "precision"]
@@ -71,6 +72,7 @@ def _lead(p: FloatArray) -> FloatArray:
 def _random_trees(matrix: FloatArray, given: IntArray, fold: IntArray, o: int, seed: int) -> FloatArray:
     from sklearn.ensemble import ExtraTreesClassifier
 
+    matrix = within_reach(matrix)
     # a missing cell lies below all others: random cuts then set it apart
     filled = np.where(np.isnan(matrix), np.nanmin(matrix, axis=0, initial=0.0) - 1, matrix)
     out = np.zeros((len(given), o))

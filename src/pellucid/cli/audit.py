@@ -149,7 +149,7 @@ def _as_dict(table: Table, findings: list[Finding]) -> dict[str, Any]:
 def _show(table: Table, findings: list[Finding]) -> None:
     from pellucid.cli import screen
 
-    lines: list[tuple[str, ...]] = [(c.name, c.type, c.role, c.unit, c.evidence) for c in table.schema]
+    lines: list[tuple[str, ...]] = [(c.name, c.type, c.use, c.unit, c.evidence) for c in table.schema]
     lines = lines if len(lines) <= MOST_COLUMNS else _alike(lines)
     size = f"{table.n_rows} row{'s' * (table.n_rows != 1)}, {len(table.schema)} column{'s' * (len(table.schema) != 1)}"
     screen.table(size, ("column", "type", "role", "unit", "why this type"), lines)

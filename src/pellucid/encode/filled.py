@@ -10,6 +10,7 @@ import numpy as np
 
 from pellucid.encode.filling import TableFill
 from pellucid.encode.fills.base import Columns, FloatArray
+from pellucid.encode.reach import powers, within_reach
 from pellucid.results import Fills, RunRecord
 from pellucid.table import Role, Table, read_table
 
@@ -104,6 +105,8 @@ def effect(values: FloatArray, changed: Any, columns: Columns, j: int, rule: str
     apart = _variation(seen, put_in) if columns.is_level[j] else _kolmogorov(seen, put_in)
     distance, noise = apart * k / max(n, 1), 1.63 * np.sqrt(1 / max(len(seen), 1) + 1 / max(k, 1)) * k / max(n, 1)
     out |= {"distance": distance, "distance_of_filled": apart, "variance_ratio": np.nan, "correlation_change": np.nan, "partner": ""}
+    p = powers(whole)  # variances of 1e300 would be infinite
+    seen, whole = np.ldexp(seen, -p), np.ldexp(whole, -p)
     words = []
     if distance > max(FAR, noise):
         words.append(f"its distribution is {distance:.2f} away from the observed one")
@@ -138,12 +141,13 @@ def _variation(seen: FloatArray, filled: FloatArray) -> float:
 def _relations(values: FloatArray, changed: Any, columns: Columns, j: int) -> dict[str, Any]:
     """Return the largest change of the column's correlation with another number column, over rows where that one was observed."""
     best, partner = 0.0, ""
+    near = within_reach(values)
     for i in np.flatnonzero(~columns.is_level):
         there = ~np.isnan(values[:, i]) & ~changed[:, i] & ~np.isnan(values[:, j])
         before = there & ~changed[:, j]
         if i == j or before.sum() < 10:
             continue
-        x, y, a, b = values[there, i], values[there, j], values[before, i], values[before, j]
+        x, y, a, b = near[there, i], near[there, j], near[before, i], near[before, j]
         if min(x.std(), y.std(), a.std(), b.std()) > 0:
             r, was = float(np.corrcoef(x, y)[0, 1]), float(np.corrcoef(a, b)[0, 1])
             moved = (r - was) * (1 if was >= 0 else -1)

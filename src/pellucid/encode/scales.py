@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.encode.reach import powers
+
 __all__ = ["MOST_REFERENCES", "minmax", "quantile", "robust", "zscore"]
 
 FloatArray = npt.NDArray[np.float64]
@@ -34,8 +36,10 @@ def zscore(values: FloatArray, mass: FloatArray) -> Points:
     """Return the line on which the training values have mean 0 and standard deviation 1."""
     if not len(values):
         return values, values
-    mean = float((values * mass).sum())
-    return _line(values, mean, float(np.sqrt(((values - mean) ** 2 * mass).sum())))
+    p = powers(values)  # squares of 1e300 would be infinite
+    near = np.ldexp(values, -p)
+    mean = float((near * mass).sum())
+    return _line(values, float(np.ldexp(mean, p)), float(np.ldexp(np.sqrt(((near - mean) ** 2 * mass).sum()), p)))
 
 
 def robust(values: FloatArray, mass: FloatArray) -> Points:

@@ -32,9 +32,13 @@ def joining(cells: list[Any], like: pd.Series) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(dtype):
         moments = pd.to_datetime(pd.Series(cells, dtype=object), utc=getattr(dtype, "tz", None) is not None)
         return moments.astype(dtype)
-    if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
-        return pd.Series(pd.to_numeric(pd.Series(cells, dtype=object)))
-    return pd.Series(cells, dtype=object if isinstance(dtype, np.dtype) else dtype)
+    try:
+        if dtype.kind in "iuf" and not str(dtype).startswith("decimal"):
+            # whole-number columns of Arrow and sparse frames would take 3.7 as 3: joined to plain numbers they become fractions
+            return pd.Series(pd.to_numeric(pd.Series(cells, dtype=object)))
+        return pd.Series(cells, dtype=object if isinstance(dtype, np.dtype) else dtype)
+    except (TypeError, ValueError):  # a word among numbers, or among yes and no
+        return pd.Series(cells, dtype=object)
 
 
 def put(old: pd.Series, rows: Ints, new: pd.Series) -> pd.Series:
@@ -55,7 +59,11 @@ def as_written(values: npt.NDArray[np.float64], column: Column, like: pd.Series,
     """Return numbers, or seconds since 1970 (``date``), as cells that read back as them in a column written as ``like``."""
     texts = like.dtype == object or isinstance(like.dtype, pd.StringDtype)
     if not date:
-        return [_number_text(v, column.decimal) for v in values] if texts else [int(v) if v == round(v) else float(v) for v in values]
+        return (
+            [_number_text(v, column.decimal) for v in values]
+            if texts
+            else [int(v) if v == round(v) and abs(v) < 2**53 else float(v) for v in values]
+        )
     if column.date_format in ("epoch_s", "epoch_ms"):
         factor = 1000 if column.date_format == "epoch_ms" else 1
         return [str(round(v * factor)) if texts else round(v * factor) for v in values]

@@ -74,6 +74,8 @@ class FamiliarityView(_View):
         super().__init__(whole)
         if fitted is None:
             raise RequestError("no training rows were kept, so familiarity is unknown", do="fit with keep_rows above 0")
+        if not fitted.columns:
+            raise RequestError("all columns are texts, which distances leave out, so familiarity is unknown", do="ask of='prediction'")
         self._fitted = fitted
 
     def raw(self, table: Table) -> FloatArray:

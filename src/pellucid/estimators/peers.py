@@ -170,10 +170,12 @@ class LinearEngine(PeerEngine):
 
         if self.task == "regression":
             model = Ridge(**{"alpha": 1.0, **self.options}).fit(x, y, sample_weight=weights)
-            self.coef, self.intercept, self.present = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_), np.zeros(0, np.int64)
+            self.coef = np.ascontiguousarray(np.atleast_2d(model.coef_))
+            self.intercept, self.present = np.atleast_1d(model.intercept_), np.zeros(0, np.int64)
             return
         model = LogisticRegression(**{"C": 1.0, "max_iter": 500, **self.options}).fit(x, y, sample_weight=weights)
-        self.coef, self.intercept, self.present = model.coef_, model.intercept_, model.classes_
+        # rows of coefficients one after the other, as they are read back: products then round alike
+        self.coef, self.intercept, self.present = np.ascontiguousarray(model.coef_), model.intercept_, model.classes_
 
     def _answer(self, x: FloatArray) -> FloatArray:
         z = x @ self.coef.T + self.intercept

@@ -5,6 +5,7 @@ Arrays go through scikit-learn's own validation (its users know those messages);
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +23,9 @@ from pellucid.table import Column, ColumnType, Role, Schema, Table, apply_schema
 __all__ = ["Target", "Training", "is_array", "new_table", "stopping_data", "training_data"]
 
 FloatArray = npt.NDArray[np.float64]
+
+SQUARED = (1e-150, 1e150)
+"""Numbers whose squares are neither 0 nor infinite."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,10 @@ def _kept(training: Training) -> Training:
     if training.target.task == "regression" and not np.ptp(values[keep], axis=0).any():
         got = f"{values[keep][0, 0]:g} in {int(keep.sum())} rows"
         raise TargetError("the target is constant", where=f"column {training.target.names[0]!r}", got=got, do="predict another column")
+    if training.target.task == "regression" and not SQUARED[0] < np.abs(values[keep]).max() < SQUARED[1]:
+        got = f"numbers up to {np.abs(values[keep]).max():.3g}"
+        where = f"column {training.target.names[0]!r}"
+        raise TargetError("squares of the target's numbers cannot be held", got=got, where=where, do="give the target in another unit")
     if keep.all():
         return training
     words = f"{int(blank.sum())} rows without a target were left out"
@@ -224,9 +232,7 @@ def _target_of_table(table: Table, task: str, check: bool = True) -> Target:
     column = table.schema[name]
     if task == "regression":
         if column.type is ColumnType.DATE:
-            raise TargetError(
-                "a date cannot be the target of a regression", where=f"column {name!r}", do="turn it into a number of days first"
-            )
+            raise _no_date(name)
         return Target(task, table.numbers(name)[:, None], np.zeros(0), (name,), column.unit)
     cells = table.frame[name]
     if cells.dtype.kind in "iub" or (cells.dtype.kind == "f" and not _integral(cells)):
@@ -265,6 +271,10 @@ def _checked(target: Target) -> Target:
     return target
 
 
+def _no_date(name: str) -> TargetError:
+    return TargetError("a date cannot be the target of a regression", where=f"column {name!r}", do="turn it into a number of days first")
+
+
 def _numbers_of_y(y: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Return y as finite numbers. What a name in a table may lack, y may not: scikit-learn refuses it too."""
     try:
@@ -272,6 +282,7 @@ def _numbers_of_y(y: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     except (TypeError, ValueError) as error:
         words = str(error).splitlines()[0]
         if y.dtype.kind in "OUSb" and "could not convert" in words:
+            words = re.sub(r"np\.(?:str|bytes)_\((.*)\)", r"\1", words)
             raise TargetError(f"the target is not made of numbers: {words}", do="use TabularClassifier for labels") from error
         kind = ArgumentError if isinstance(error, TypeError) else DataError
         hint = "leave out rows without a target, or give the whole frame and target=..., which leaves them out and says so"
@@ -283,6 +294,8 @@ def _target_of_y(y: Any, table: Table, task: str, check: bool = True) -> Target:
     array = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
     _sklearn(check_consistent_length, table.frame, array) if array.ndim else None
     if task == "regression":
+        if array.dtype.kind in "Mm":
+            raise _no_date(frame_names[0])
         array = _numbers_of_y(array)
         flat = array.ndim == 1 or array.shape[1] == 1
         array = array[:, None] if array.ndim == 1 else array

@@ -13,6 +13,7 @@ from pellucid.explain.question import Question
 from pellucid.explain.representer import named, scale_of
 from pellucid.protocols import FloatArray
 from pellucid.results import Neighbours
+from pellucid.results.text import percent
 
 __all__ = ["explain", "left_out"]
 
@@ -36,7 +37,7 @@ def explain(question: Question) -> Neighbours:
     positions, weight = named(question, lambda rows: effect(rows) * layer.scale, layer.rows, k)
     words = ["influence is that on a last layer fitted again"]
     if kept_share < 0.999:
-        words.append(f"the last layer was cut to the directions that hold {kept_share:.1%} of its variance")
+        words.append(f"the last layer was cut to the directions that hold {percent(kept_share)} of its variance")
     return Neighbours(
         index=question.table.index, positions=positions, data=data_of(question, None if caveats else known_answers(question)[0]),
         outputs=question.view.outputs, scale=scale_of(question), method=question.method, weight=weight,

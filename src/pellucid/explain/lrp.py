@@ -8,6 +8,7 @@ from pellucid.explain.gradient import by_player
 from pellucid.explain.question import Question
 from pellucid.nn.gradients.relevance import relevance
 from pellucid.results import Explanation
+from pellucid.results.text import percent
 
 __all__ = ["explain"]
 
@@ -27,6 +28,7 @@ def explain(question: Question) -> Explanation:
     base = answers - values.sum(1)
     kept = float(np.abs(base).mean() / max(float(np.abs(answers).mean()), 1e-300))
     words = (
-        f"shares are of the answer itself, not of a difference; the base of a row is what the network's biases keep ({kept:.0%} on average)"
+        "shares are of the answer itself, not of a difference; the base of a row is what the network's biases keep "
+        f"({percent(kept, 0)} on average)"
     )
     return question.answer(values, base, answers, complete=False, settings=dict(options), caveats=(words,))

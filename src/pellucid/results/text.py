@@ -65,9 +65,17 @@ def number(value: Any, step: float | None = None, unit: str = "") -> str:
     return f"{text} {unit}" if unit else text
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """Return a share as a percentage, or "unknown"."""
-    return f"{100 * share:.{digits}f} %" if math.isfinite(share) else UNKNOWN
+def percent(share: float, digits: int | None = 1) -> str:
+    """Return a share as a percentage, or "unknown"; ``digits`` after the point, None: as many as a share that was asked for has.
+
+    Examples
+    --------
+    >>> percent(0.2), percent(0.2, 0), percent(0.2, None), percent(0.975, None)
+    ('20.0 %', '20 %', '20 %', '97.5 %')
+    """
+    if not math.isfinite(share):
+        return UNKNOWN
+    return f"{100 * share:.4g} %" if digits is None else f"{100 * share:.{digits}f} %"
 
 
 def join(parts: Iterable[str], last: str = "and") -> str:

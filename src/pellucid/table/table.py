@@ -180,6 +180,6 @@ class Table:
 
     def _repr_html_(self) -> str:
         types = pd.DataFrame(
-            [{"column": c.name, "type": str(c.type), "role": str(c.role), "unit": c.unit, "why": c.evidence} for c in self.schema]
+            [{"column": c.name, "type": str(c.type), "role": c.use, "unit": c.unit, "why": c.evidence} for c in self.schema]
         )
         return f"<p><b>Table</b>: {self.n_rows} rows, {len(self.schema)} columns</p>" + types.to_html(escape=True, index=False, border=0)

@@ -81,6 +81,19 @@ class Column:
         """True where a model may read the column."""
         return self.role is Role.FEATURE and self.type not in (ColumnType.IDENTIFIER, ColumnType.CONSTANT)
 
+    @property
+    def use(self) -> str:
+        """What the column is used for, in a word: its role, or "name of rows" and "none" for features that no model reads.
+
+        Examples
+        --------
+        >>> [Column("a", kind).use for kind in (ColumnType.NUMBER, ColumnType.IDENTIFIER, ColumnType.CONSTANT)]
+        ['feature', 'name of rows', 'none']
+        """
+        if self.role is not Role.FEATURE or self.is_usable:
+            return self.role.value
+        return "name of rows" if self.type is ColumnType.IDENTIFIER else "none"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the description as plain JSON types, defaults left out."""
         out: dict[str, Any] = {}

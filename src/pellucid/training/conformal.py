@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import ArgumentError, ModelFileError, RequestError
+from pellucid.results.text import percent
 from pellucid.training.coverage_law import beta_binomial_cdf, conformal_rank, coverage_range, least_rows, quantile, randomised_pit
 from pellucid.training.shifted import weighted_quantile
 
@@ -311,15 +312,17 @@ class Conformal:
         k = conformal_rank(len(self), level)
         if k > len(self):
             least = least_rows(level)
-            return f"{len(self)} held-out rows are too few for {level:.0%}: at least {least} are needed, so nothing is excluded"
+            return f"{len(self)} held-out rows are too few for {percent(level, None)}: at least {least} are needed, so nothing is excluded"
         if self.fold is None:
             low, high = coverage_range(len(self), level)
-            range_ = f"with {len(self)} held-out rows, between {low:.1%} and {high:.1%} in 90 of 100 draws of them"
-            return f"covers at least {level:.0%} of new rows on average; {range_}"
+            range_ = f"with {len(self)} held-out rows, between {percent(low)} and {percent(high)} in 90 of 100 draws of them"
+            return f"covers at least {percent(level, None)} of new rows on average; {range_}"
         if by_folds:
             least_share = max(0.0, 2 * level - 1)
-            return f"covers at least {least_share:.0%} of new rows, usually about {level:.0%} ({len(self)} rows, by fold models)"
-        return f"covers about {level:.0%} of new rows, without a promise: scores come from fold models, answers from the model of all rows"
+            usual = f"usually about {percent(level, None)} ({len(self)} rows, by fold models)"
+            return f"covers at least {percent(least_share, None)} of new rows, {usual}"
+        why = "scores come from fold models, answers from the model of all rows"
+        return f"covers about {percent(level, None)} of new rows, without a promise: {why}"
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`from_state` needs: text and arrays."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ def conformal_rank(n: int, level: float) -> int:
     >>> [conformal_rank(n, 0.9) for n in (8, 9, 100)]
     [9, 9, 91]
     """
-    if not 0 < level < 1:
+    if not isinstance(level, Real) or not 0 < level < 1:
         raise RequestError("level is out of range", expected="a share between 0 and 1, both excluded", got=repr(level))
     return math.ceil(round((n + 1) * level, 9))  # rounded first: 100 * 0.07 is 7.000000000000001
 

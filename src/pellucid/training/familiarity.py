@@ -211,7 +211,7 @@ class Familiarity:
         try:
             space = RowSpace.from_state(state["space"])
             kept, reference, usual = (np.asarray(state[k], np.float64) for k in ("kept", "reference", "usual"))
-            return cls(space, kept.reshape(-1, len(space.columns)), reference, usual, int(state["neighbours"]))
+            return cls(space, kept.reshape(len(kept), len(space.columns)), reference, usual, int(state["neighbours"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError("the saved familiarity cannot be read", got=f"{type(error).__name__}: {error}") from error
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError
+from pellucid.results.text import percent
 
 __all__ = ["CONFIDENCE", "STARTS", "Control", "control", "upper_bound"]
 
@@ -51,7 +52,8 @@ class Control:
         if not np.isfinite(self.threshold):
             return f"no threshold of doubt could be shown to keep wrong answers at {self.risk:.3g} or less on {self.n} held-out rows"
         return (
-            f"of {self.n} held-out rows {self.answered} are answered, {self.wrong} of them wrongly; with {self.confidence:.0%} confidence "
+            f"of {self.n} held-out rows {self.answered} are answered, {self.wrong} of them wrongly; "
+            f"with {percent(self.confidence, None)} confidence "
             f"at most {self.risk:.3g} of the answers given to rows from the same source are wrong"
         )
 

@@ -125,6 +125,8 @@ def _familiar(
         return *found, [alarm_words(len(model.promises().strangeness[method].reference))]
     if certainty.familiarity is None:
         return None, None, ["no training rows were kept, so familiarity is unknown"]
+    if not certainty.familiarity.columns:
+        return None, None, ["all columns are texts, which distances leave out: see fit_familiarity('text_surprise')"]
     found = familiar(certainty.familiarity, table)
     return *found, [alarm_words(len(certainty.familiarity.reference))]
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.results import Coverage, RunRecord
+from pellucid.results.text import percent
 from pellucid.training.calibration_metrics import wilson
 from pellucid.training.conformal import Conformal, beta_binomial_cdf
 from pellucid.uncertainty.answer import ask
@@ -147,6 +148,7 @@ def _words(table: pd.DataFrame) -> str:
         return f"All {len(judged)} promises that can be judged are kept.{rest}" if len(judged) else f"Nothing can be judged.{rest}"
     worst = bad.assign(gap=bad["level"] - bad["share"]).sort_values("gap", ascending=False).iloc[0]
     return (
-        f"{len(bad)} of {len(judged)} promises are broken; worst: {worst['group']} at {worst['level']:.0%}, held for {worst['share']:.1%} "
-        f"of {int(worst['n']):,} rows ({worst['low']:.1%} to {worst['high']:.1%}).{rest}"
+        f"{len(bad)} of {len(judged)} promises are broken; worst: {worst['group']} at {percent(worst['level'], None)}, "
+        f"held for {percent(worst['share'])} "
+        f"of {int(worst['n']):,} rows ({percent(worst['low'])} to {percent(worst['high'])}).{rest}"
     )

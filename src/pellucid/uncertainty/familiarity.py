@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pellucid.errors import RequestError
 from pellucid.protocols import FloatArray
+from pellucid.results.text import percent as in_words
 from pellucid.table import Table
 from pellucid.training.familiarity import Familiarity, odd_columns
 from pellucid.training.strangeness import SCORE, cell_strangeness, false_alarms, place
@@ -68,7 +69,8 @@ def alarm_words(n_reference: int) -> str:
     mean, low, high = false_alarms(n_reference, STRANGE)
     if not mean:
         return f"{n_reference} rows to compare with are too few to call a row stranger than 99 of 100"
-    return f"of ordinary rows {mean:.1%} are refused as strange (between {low:.1%} and {high:.1%}, by {n_reference} rows to compare with)"
+    between = f"between {in_words(low)} and {in_words(high)}, by {n_reference} rows to compare with"
+    return f"of ordinary rows {in_words(mean)} are refused as strange ({between})"
 
 
 def refusals(
@@ -98,11 +100,11 @@ def refusals(
         reasons[rows] = np.where(reasons[rows] == "", new, reasons[rows] + "; " + new)
 
     if unbounded:
-        add(np.ones(n, bool), f"too few held-out rows to exclude anything at {level:.0%}")
+        add(np.ones(n, bool), f"too few held-out rows to exclude anything at {in_words(level, None)}")
     elif sets is not None:
         if nothing is not None:
-            add(nothing, f"no class fits, even at {max(level, STRICT):.0%}")
-        add(np.asarray(sets.all(axis=1)), f"every class is possible at {level:.0%}")
+            add(nothing, f"no class fits, even at {in_words(max(level, STRICT), None)}")
+        add(np.asarray(sets.all(axis=1)), f"every class is possible at {in_words(level, None)}")
     if doubtful is not None:
         add(*doubtful)
     if percent is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.protocols import FloatArray, MemberPredictor
+from pellucid.results.text import percent
 from pellucid.table import Table
 from pellucid.uncertainty.certainty import Certainty
 from pellucid.uncertainty.members import split_classes, split_numbers
@@ -59,7 +60,7 @@ def told(members: FloatArray) -> list[str]:
     k = members.shape[1]
     if k < 2 or spread_error(k) <= ENOUGH:
         return []
-    return [f"the spread of {k} members is known to {spread_error(k):.0%} of itself at best; 201 draws bring that to 5%"]
+    return [f"the spread of {k} members is known to {percent(spread_error(k), 0)} of itself at best; 201 draws bring that to 5 %"]
 
 
 def chosen(certainty: Certainty, calibrated: FloatArray) -> Any:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from pellucid.errors import RequestError
 from pellucid.results import RunRecord, Watch
+from pellucid.results.text import percent
 from pellucid.training.watching import WITHIN, band_of, wealth
 from pellucid.uncertainty.answer import ask
 from pellucid.uncertainty.covered import _held_out
@@ -91,7 +92,8 @@ def _words(
     below: npt.NDArray[np.float64], above: npt.NDArray[np.float64], limit: float, groups: pd.DataFrame,
 ) -> str:  # fmt: skip
     n, share = len(covered), float(covered.mean())
-    held = f"promised {level:.0%} (a true coverage of {band[0]:.1%} to {band[1]:.1%} counts as kept), held for {share:.1%} of {n:,} rows"
+    kept = f"a true coverage of {percent(band[0])} to {percent(band[1])} counts as kept"
+    held = f"promised {percent(level, None)} ({kept}), held for {percent(share)} of {n:,} rows"
     if broken:
         out = f"The promise no longer holds: coverage is {broken} its band, noticed after {since:,} rows; {held}."
     else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
+
 from pellucid import registry
 from pellucid.audit.shift import drift, joint
 from pellucid.audit.shift.pair import Pair, pair
@@ -43,7 +45,8 @@ def _words(two: Pair, made: CostOfShift | None) -> str:
     frame, whole = drift.measure(two), joint.measure(two)
     changed = list(frame["column"][frame["changed"]])
     text = f"{len(changed)} of {len(frame)} columns have changed" + (f": {listed(changed)}" if changed else "")
-    text += f". A classifier tells new rows from old ones with AUC {whole['auc']:.3f} (chance {whole['by_chance']:.3f})"
+    by_trees = f"A classifier tells new rows from old ones with AUC {whole['auc']:.3f} (chance {whole['by_chance']:.3f})"
+    text += f". {by_trees if np.isfinite(whole['auc']) else 'No column can be compared by a classifier'}"
     if made is not None:
         return f"{text}. {made.words[:1].upper()}{made.words[1:]}."
     return text + (

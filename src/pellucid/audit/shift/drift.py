@@ -11,6 +11,7 @@ from pellucid.audit.shift.pair import Pair
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, amount
 from pellucid.random import stream
 from pellucid.results import Finding
+from pellucid.results.text import percent
 
 __all__ = ["LIMIT", "benjamini_hochberg", "find", "measure", "psi", "total_variation", "wasserstein"]
 
@@ -138,8 +139,8 @@ def _changed(pair: Pair, line: dict) -> Iterator[Finding]:
         one, two, texts, _ = pair.levels(name)
         shares = [np.bincount(c[c >= 0], minlength=len(texts)) / max((c >= 0).sum(), 1) for c in (one, two)]
         most = int(np.abs(shares[1] - shares[0]).argmax())
-        moved = f"'{texts[most]}' went from {shares[0][most]:.1%} to {shares[1][most]:.1%}"
-        size = f"{line['effect']:.1%} of the rows have another level"
+        moved = f"'{texts[most]}' went from {percent(shares[0][most])} to {percent(shares[1][most])}"
+        size = f"{percent(line['effect'])} of the rows have another level"
     words = f"'{name}' has changed: {size} (by chance up to {line['by_chance']:.2g}), {moved}"
     remedy = f"ask what happened to '{name}'; look at the model's errors on new rows, or learn with weights (pld.reweigh)"
     severity = "high" if line["effect"] > 5 * LIMIT else "medium"

@@ -10,6 +10,7 @@ from pellucid.audit.shift.pair import Pair
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, amount
 from pellucid.random import stream
 from pellucid.results import Finding
+from pellucid.results.text import percent
 
 __all__ = ["black_box_shares", "find"]
 
@@ -67,7 +68,8 @@ def _counted(pair: Pair) -> list[Finding]:
     if p > ALPHA or far < LIMIT:
         return []
     most = int(np.abs(a / a.sum() - b / b.sum()).argmax())
-    words = f"the target '{name}' has changed: '{texts[most]}' went from {a[most] / a.sum():.1%} to {b[most] / b.sum():.1%} of the rows"
+    before, after = percent(a[most] / a.sum()), percent(b[most] / b.sum())
+    words = f"the target '{name}' has changed: '{texts[most]}' went from {before} to {after} of the rows"
     return [pair.new.finding("shift: target", "medium", (name,), words, remedy, figures={"effect": far, "p": p})]
 
 
@@ -94,7 +96,8 @@ def _estimated(pair: Pair) -> list[Finding]:
     if abs(best[most] - was[most]) < max(LIMIT, 2.6 * error):
         return []
     words = f"the new table has no labels, but a model answers '{target.labels[most]}' so often that its share must have gone from "
-    words += f"{was[most]:.1%} to about {best[most]:.1%} (standard error {100 * error:.1f} points), if each class still looks as it did"
+    words += f"{percent(was[most])} to about {percent(best[most])} (standard error {100 * error:.1f} points), "
+    words += "if each class still looks as it did"
     remedy = "label some new rows to see; thresholds chosen on the old rows may be wrong now"
     figures = {"old": was.tolist(), "new": best.tolist(), "classes": list(target.labels)}
     return [pair.new.finding("shift: target", "medium", (target.name,), words, remedy, figures=figures)]

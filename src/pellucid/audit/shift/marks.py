@@ -8,6 +8,7 @@ from pellucid.audit.shift.pair import Pair
 from pellucid.audit.values import FACTORS
 from pellucid.audit.view import ALPHA, FloatArray, amount, listed, share
 from pellucid.results import Finding
+from pellucid.results.text import percent
 from pellucid.table import ColumnType
 
 __all__ = ["gaps", "levels", "slip", "units"]
@@ -87,7 +88,7 @@ def gaps(pair: Pair) -> list[Finding]:
         error = float(np.sqrt(max(both * (1 - both), 1e-300) * (1 / len(one) + 1 / len(two))))
         if abs(q - p) <= JUMP or abs(q - p) < norm.isf(ALPHA / (2 * len(pair.names))) * error:
             continue
-        words = f"'{name}' is missing in {q:.1%} of the new rows, where it was in {p:.1%} of the old ones"
+        words = f"'{name}' is missing in {percent(q)} of the new rows, where it was in {percent(p)} of the old ones"
         remedy = "ask whether a source fell away or a form changed; a model learned from the old share of gaps"
         severity = "high" if abs(q - p) > 0.3 else "medium"
         found.append(

@@ -19,7 +19,9 @@ __all__ = ["hashed", "weigh"]
 
 BUCKETS = 10_000
 BINS = 20
-LEAST = 0.01
+LEAST, FEWEST = 0.01, 20.0
+APART = 0.9
+"""Tables that a classifier tells apart no better than this overlap; what weights then lack is rows."""
 LIMITS = (1 / 50, 50.0)
 
 
@@ -37,7 +39,7 @@ def weigh(old: Any, new: Any, *, method: str, target: str | None, random_state: 
         whole[made.rows[0]] = made.old
         told, clipped = made.auc, made.clipped
         if not made.overlaps:
-            _refuse(told)
+            _refuse(told, effective_size(made.old))
     else:
         whole, told = hashed(two)
         clipped = float(((whole <= LIMITS[0]) | (whole >= LIMITS[1])).mean())
@@ -45,8 +47,8 @@ def weigh(old: Any, new: Any, *, method: str, target: str | None, random_state: 
     values = np.where(known, whole, 0.0)
     values = values / values[known].mean()
     effective = effective_size(values[known])
-    if effective < max(20.0, LEAST * known.sum()):
-        _refuse(told)
+    if effective < max(FEWEST, LEAST * known.sum()):
+        _refuse(told, effective)
     gaps = _distance(two, known.astype(float)), _distance(two, values)
     words = f"weights bring the columns' mean distance from {gaps[0]:.3g} to {gaps[1]:.3g}; {known.sum():,} weighted rows say as much as "
     words += f"{effective:,.0f} rows, {100 * clipped:.1f} % of the weights are at their limit"
@@ -57,7 +59,12 @@ def weigh(old: Any, new: Any, *, method: str, target: str | None, random_state: 
     return Weights(values, method, effective, clipped, told, *gaps, words, record, two.old.table.index)
 
 
-def _refuse(told: float) -> None:
+def _refuse(told: float, effective: float) -> None:
+    if told < APART:
+        raise RequestError(
+            "too few rows would be left of the old table", expected=f"weighted rows that say as much as {FEWEST:.0f} rows or more",
+            got=f"as much as {effective:.1f} rows", do="compare larger tables",
+        )  # fmt: skip
     raise RequestError(
         f"the tables hardly overlap: a classifier tells their rows apart with AUC {told:.3f}",
         do="no weights can make one look like the other; see pld.shift for the columns that changed, and leave out those that only one has",

@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 
 from pellucid.encode.fills.base import Columns, Fill, FloatArray, Ints, Rows, typical
+from pellucid.encode.reach import powers
 from pellucid.random import stream
 
 __all__ = ["Nearest", "centre", "distances"]
@@ -74,8 +75,11 @@ def centre(values: FloatArray, columns: Columns) -> tuple[FloatArray, FloatArray
     """Return (mean, standard deviation), each (C,): 0 and 1 for levels and for columns that do not vary."""
     known = ~np.isnan(values)
     count = np.maximum(known.sum(0), 1)
+    power = powers(values)  # squares of 1e300 would be infinite
+    values = np.ldexp(values, -power)
     mean = np.where(known, values, 0.0).sum(0) / count
     spread = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(0) / count)
+    mean, spread = np.ldexp(mean, power), np.ldexp(spread, power)
     return np.where(columns.is_level, 0.0, mean), np.where(columns.is_level | ~(spread > 0), 1.0, spread)
 
 
