@@ -336,7 +336,9 @@ def _ragged(raw: bytes, names: list[str], delimiter: str, where: Path, problem: 
             do = (
                 "close the quoted cell"
                 if reader.line_num - start > 100
-                else "correct the line, quote cells that hold the delimiter, or give delimiter="
+                else "correct the line, quote cells that hold the delimiter, or give delimiter= in Python"
+                if start > 12 or len(record) < len(names)
+                else "delete the lines above the names where titles stand there; else correct the line, or quote cells that hold the delimiter"
             )
             return SourceError(
                 "the lines do not have the same number of cells",

@@ -81,6 +81,11 @@ class Column:
         """True where a model may read the column."""
         return self.role is Role.FEATURE and self.type not in (ColumnType.IDENTIFIER, ColumnType.CONSTANT)
 
+    @property
+    def use(self) -> str:
+        """What the column is used for, in a word: its role, and ``"not read"`` where a model has no use for a feature of this type."""
+        return "not read" if self.role is Role.FEATURE and not self.is_usable else str(self.role)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the description as plain JSON types, defaults left out."""
         out: dict[str, Any] = {}
