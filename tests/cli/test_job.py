@@ -22,7 +22,6 @@ from pellucid.errors import RequestError, TargetError
 from pellucid.results import Finding
 from pellucid.table import read_table
 
-
 BUDGETS = job.Budgets(0.5, 0.3, 0.5)
 AUDITED: dict[tuple[object, ...], list[Finding]] = {}
 HASTY = (

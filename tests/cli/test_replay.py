@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -24,7 +25,7 @@ def made(table, **more):
 
 def options(words):
     given: dict[str, list[str]] = {}
-    for name, value in zip(words, words[1:]):
+    for name, value in pairwise(words):
         if name.startswith("--"):
             given.setdefault(name, []).append(value)
     return given

@@ -191,7 +191,9 @@ def test_a_point_opens_its_row(page, tmp_path, width):
         # one tap after the other, where a reader would tap: what a tap opens does not take the map away from under the finger
         box, opened = visit.locator("#sight-canvas").bounding_box(), []
         for k in range(0, 90, 6):
-            visit.mouse.click(box["x"] + (box["width"] - size * x.max()) / 2 + size * x[k], box["y"] + (box["height"] + size * y.max()) / 2 - size * y[k])
+            visit.mouse.click(
+                box["x"] + (box["width"] - size * x.max()) / 2 + size * x[k], box["y"] + (box["height"] + size * y.max()) / 2 - size * y[k]
+            )
             opened.append(int(card.get_attribute("data-row")))
         off = np.array([np.hypot(x[i] - x[k], y[i] - y[k]) * size for i, k in zip(opened, range(0, 90, 6))])
         assert (off < 3).all()

@@ -36,7 +36,7 @@ MOST_LEVELS = 2_000
 
 
 def find(view: View) -> list[Finding]:
-    """Return names that look like cells, unreadable and impossible cells, columns written in several ways, rare spellings, unit slips, spikes at the maximum, tails."""
+    """Return names like cells, unreadable and impossible cells, columns in several forms, rare spellings, unit slips, spikes, tails."""
     numbers = [n for n in view.inputs if view.is_number(n)]
     if view.target is not None and view.is_number(view.target.name):
         numbers.append(view.target.name)

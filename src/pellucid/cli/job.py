@@ -138,7 +138,9 @@ def report(
     table = _read(source, target, types)
     held = None if test is None else _read(test, target or table.target, types)
     older = None if against is None else _read(against, None, types)
-    job = Job(table, held, model, quick, seed, backbone, time_limit, out, title, name, command, tuple(caveats), want, older, fill, tuple(reading))
+    job = Job(
+        table, held, model, quick, seed, backbone, time_limit, out, title, name, command, tuple(caveats), want, older, fill, tuple(reading)
+    )
     _plan(say, job)
     with work_folder(out, resume) as folder:
         data = job.run(Stages(folder, job.key(), say), folder)

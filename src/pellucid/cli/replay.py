@@ -34,9 +34,7 @@ def line(job: Job, source: str, target: str) -> str:
     return shlex.join(["pellucid", "report", source, *given, *read, *(["--quick"] if job.quick else []), "--seed", str(job.seed)])
 
 
-def reading(
-    schema: Path | None, types: Iterable[str] | None, missing: Iterable[str] | None, units: Iterable[str] | None
-) -> list[str]:
+def reading(schema: Path | None, types: Iterable[str] | None, missing: Iterable[str] | None, units: Iterable[str] | None) -> list[str]:
     """Return the options by which a command read its table, as they were given.
 
     Examples

@@ -289,7 +289,9 @@ def _learning(data: ReportData) -> list[str]:
             continue
         each: Any = mine.sort_values("rows").tail(2).itertuples()
         few, many = ((f"{int(r.rows):,}", w.ranged(r.score, r.low, r.high)) for r in each)
-        out.append(f"From {few[0]} to {many[0]} training rows the {w.label(made.metric)} of {w.clean(model, 40)} went from {few[1]} to {many[1]}.")
+        out.append(
+            f"From {few[0]} to {many[0]} training rows the {w.label(made.metric)} of {w.clean(model, 40)} went from {few[1]} to {many[1]}."
+        )
     return [*out, w.clean(made.words, 600), *(f"{w.capital(w.clean(c, 300))}." for c in made.record.caveats)]
 
 
