@@ -174,7 +174,7 @@ def text_code(name: str, texts: Sequence[str]) -> str:
 
 
 def epoch(values: np.ndarray, name: str) -> tuple[str, str] | None:
-    """Return (format, why) where whole numbers are moments: seconds or milliseconds since 1970, or 20200131 (named a date, or 32 of them)."""
+    """Return (format, why) where whole numbers are moments: (milli)seconds since 1970, or 20200131 (a date by name, or 32 of them)."""
     words = _words(name)
     if words & (_QUANTITY | _CODE | _NUMBERED) - _TIME or is_key_name(name):
         return None
