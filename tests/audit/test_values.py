@@ -100,3 +100,17 @@ def test_levels_of_the_same_letters(clean):
     t["town"] = np.where(np.arange(400) % 2, "-1", "1")
     table = read_table(t, types={"town": "category"})
     assert not find(View(table))
+
+
+def test_a_first_row_taken_for_names_is_told(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": rng.integers(18, 80, 60), "b": rng.normal(50, 9, 60).round(2), "c": rng.choice(["yes", "no"], 60)})
+    rows.to_csv(tmp_path / "bare.csv", index=False, header=False)
+    [found] = [f for f in find(View(read_table(tmp_path / "bare.csv"))) if f.kind == "values: names"]
+    assert found.severity == "high"
+    assert found.columns == tuple(map(str, rows.iloc[0]))
+    # years are names that could be cells, and a level may be called as its column beside names that are none
+    years = pd.DataFrame(rng.integers(1900, 2100, (60, 3)), columns=["2019", "2020", "2021"])
+    assert not [f for f in find(View(read_table(years))) if f.kind == "values: names"]
+    beside = rows.rename(columns={"c": "yes"})
+    assert not [f for f in find(View(read_table(beside))) if f.kind == "values: names"]

@@ -327,3 +327,9 @@ def test_a_target_that_does_not_vary_is_told_apart_from_one_that_is_missing(run,
     done = run("fit", tmp_path / "t.csv", "--target", "buys", "--out", tmp_path / "m")
     assert done.code == 1
     assert words in done.err
+
+
+def test_a_comparison_of_nothing_says_what_can_be_compared(run, people_csv):
+    done = run("compare", people_csv, "--target", "buys")
+    assert done.code == 2
+    assert "--window" in done.err

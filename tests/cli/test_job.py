@@ -8,27 +8,52 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import pellucid.audit
+from pellucid.audit import audit
 from pellucid.cli import job, seen
 from pellucid.cli.job import hold_out, report
 from pellucid.errors import RequestError, TargetError
+from pellucid.results import Finding
 from pellucid.table import read_table
+
+BUDGETS = job.Budgets(0.5, 0.3, 0.5)
+AUDITED: dict[tuple[object, ...], list[Finding]] = {}
+HASTY = (
+    *((job, "Budgets", type("Hasty", (), {"of": staticmethod(lambda quick: BUDGETS)})), (job, "FEWEST", 10)),
+    *((seen, "EMBEDDED", 0), (seen, "SECONDS", {True: 0.2, False: 0.2})),  # no map that takes seconds
+)
+"""Every stage that could go on gets a second or less: these tests look at the wiring."""
 
 
 @pytest.fixture
 def hasty(monkeypatch):
-    """Give every stage that could go on a second or less: these tests look at the wiring."""
-    monkeypatch.setattr(job, "Budgets", type("Hasty", (), {"of": staticmethod(lambda quick: BUDGETS)}))
-    monkeypatch.setattr(job, "FEWEST", 10)
-    monkeypatch.setattr(seen, "EMBEDDED", 0)  # no map that takes seconds
-    monkeypatch.setattr(seen, "SECONDS", {True: 0.2, False: 0.2})
+    """Hurry, and audit a table of one target once: the audits have tests of their own."""
+
+    def audit_once(table, seed=0):
+        key = (table.fingerprint(), table.target, str(table.schema.to_dict()), seed)
+        return AUDITED[key] if key in AUDITED else AUDITED.setdefault(key, audit(table, seed=seed))
+
+    monkeypatch.setattr(pellucid.audit, "audit", audit_once)
+    for owner, name, value in HASTY:
+        monkeypatch.setattr(owner, name, value)
 
 
-BUDGETS = job.Budgets(0.5, 0.3, 0.5)
+CHILD = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_job import HASTY
+from pellucid.__main__ import main
+for owner, name, value in HASTY:
+    setattr(owner, name, value)
+main(sys.argv[1:])
+"""
+"""The command line in a process of its own, in the same hurry."""
 
 
 def told(path):
@@ -59,7 +84,7 @@ def test_positions_lead_back_to_the_rows_of_the_file(hasty, people_csv, tmp_path
     assert (source["buys"].to_numpy()[data.positions] == data.truth).all()
 
 
-def test_without_a_target_the_page_is_an_audit(people_csv, tmp_path):
+def test_without_a_target_the_page_is_an_audit(hasty, people_csv, tmp_path):
     data = report(people_csv, out=tmp_path / "page.html")
     assert data.task == ""
     assert data.scores == ()
@@ -105,7 +130,6 @@ def test_an_interrupted_report_goes_on_where_it_stopped(hasty, people_csv, tmp_p
     kept = {p.name for p in (tmp_path / "page.html.work").iterdir()}
     assert {"model", "explaining.npz", "looking_for_faults.npz"} <= kept
 
-    import pellucid.audit
     import pellucid.estimators.base
 
     def again(*args, **kwargs):
@@ -120,8 +144,11 @@ def test_an_interrupted_report_goes_on_where_it_stopped(hasty, people_csv, tmp_p
     assert not (tmp_path / "page.html.work").exists()
 
 
-def test_other_settings_do_not_go_on_from_there(hasty, people_csv, tmp_path):
+def test_other_settings_do_not_go_on_from_there(hasty, people_csv, tmp_path, monkeypatch):
     out = tmp_path / "page.html"
+    monkeypatch.setattr(pellucid.audit, "audit", lambda *args, **kwargs: [])
+    monkeypatch.setattr(job.Job, "_trials", lambda *args: [])
+    monkeypatch.setattr(job.Job, "_board", lambda *args: None)
 
     def stop(stage):
         if stage == "comparing models":
@@ -133,11 +160,10 @@ def test_other_settings_do_not_go_on_from_there(hasty, people_csv, tmp_path):
     assert (data.target, data.model) == ("city", "tree")
 
 
-def test_a_killed_report_leaves_no_page_and_goes_on(people_csv, tmp_path):
+def test_a_killed_report_leaves_no_page_and_goes_on(hasty, run, people_csv, tmp_path):
     out = tmp_path / "page.html"
-    line = [sys.executable, "-m", "pellucid", "report", str(people_csv), "--target", "buys", "--quick", "--out", str(out), "--quiet"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(line, env=environment)
+    line = ["report", str(people_csv), "--target", "buys", "--quick", "--out", str(out), "--quiet"]
+    process = subprocess.Popen([sys.executable, "-c", CHILD, *line], env=os.environ | {"OMP_NUM_THREADS": "1"})
     work, until = tmp_path / "page.html.work", time.monotonic() + 60
     while not (work / "comparing_models.npz").exists() and time.monotonic() < until:
         time.sleep(0.05)
@@ -145,8 +171,8 @@ def test_a_killed_report_leaves_no_page_and_goes_on(people_csv, tmp_path):
     process.wait()
     assert not out.exists()
     assert (work / "looking_for_faults.npz").is_file()
-    done = subprocess.run([*line, "--resume"], env=environment, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
+    done = run(*line, "--resume")
+    assert done.code == 0, done.err
     assert out.is_file()
     assert not work.exists()
 

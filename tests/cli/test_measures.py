@@ -122,3 +122,14 @@ def test_coverage_and_size_are_counted():
     classes = Prediction(np.array(["a", "b"]), 0.9, record, set=(("a",), ("a", "b")))
     assert coverage(classes, np.array(["b", "b"])).value == 0.5
     assert set_size(classes, "").value == 1.5
+
+
+def test_intervals_of_losses_stay_above_zero_and_cover():
+    """Few rows and one great loss: a loss below 0 there is none."""
+    from pellucid.cli.measures import _mean
+
+    mean, low, high = _mean(np.array([0.01] * 40 + [3.0]))
+    assert 0 < low < mean < high
+    draws = np.random.default_rng(0).exponential(1.0, (2000, 60))
+    covered = np.mean([low <= 1 <= high for _, low, high in map(_mean, draws)])
+    assert abs(covered - 0.95) < 0.02 + 4 * (0.95 * 0.05 / 2000) ** 0.5  # the spread of 60 skewed losses is itself a guess

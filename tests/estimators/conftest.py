@@ -10,7 +10,7 @@ import pytest
 from pellucid import TabularClassifier, TabularRegressor
 from pellucid.testing.mixed import FEATURES, mixed
 
-QUICK: dict[str, Any] = {"verbose": 0, "threads": 1, "random_state": 0, "max_steps": 100}
+QUICK: dict[str, Any] = {"verbose": 0, "threads": 1, "random_state": 0, "max_steps": 40}
 
 
 @pytest.fixture(scope="session")

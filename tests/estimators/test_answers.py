@@ -14,7 +14,7 @@ import pellucid as pld
 from pellucid import TabularClassifier, TabularRegressor
 from pellucid.testing.mixed import FEATURES, mixed
 
-QUICK: dict[str, Any] = {"verbose": 0, "threads": 1, "random_state": 0, "max_steps": 100}
+QUICK: dict[str, Any] = {"verbose": 0, "threads": 1, "random_state": 0, "max_steps": 40}
 
 
 def test_probabilities_sum_to_one_and_follow_the_order_of_classes(classifier: TabularClassifier, frame: pd.DataFrame) -> None:

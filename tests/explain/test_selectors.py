@@ -138,7 +138,7 @@ def get_method(name):
 
 @pytest.mark.parametrize("method", ["l2x", "invase"])
 def test_the_columns_of_a_law_are_found(method):
-    tpr, fdr = recovered(method, 2, 3000, steps=400)
+    tpr, fdr = recovered(method, 2, 2000, steps=200)
     assert tpr > 0.85
     assert fdr < 0.15
 

@@ -14,7 +14,6 @@ from pellucid.errors import RequestError
 from pellucid.report.beside import alike, slices
 from pellucid.report.html import to_html
 from pellucid.report.page import context
-from pellucid.report.plots import plots_of
 from pellucid.report.rows import payload, row_kinds
 
 
@@ -67,6 +66,11 @@ def data():
 @pytest.fixture(scope="module")
 def page(data):
     return payload(data)
+
+
+@pytest.fixture(scope="module")
+def html(data):
+    return to_html(data)
 
 
 def test_parts_must_speak_of_the_same_rows(data):
@@ -148,19 +152,18 @@ def test_the_account_of_a_row_is_that_of_its_answer(data, page):
 
 
 def test_every_part_has_its_figure_and_twin(data):
-    plots = plots_of(data)
+    found = context(data)
+    plots = found["plots"]
     assert {"pairs", "matrix", "curve0", "curve3", "actions", "units", "attention", "clusters", "cluster_errors", "heads"} <= set(plots)
     assert plots["cluster_errors"].rows[1][1] == "5 of 14"
     assert len(plots["curve0"].rows) == 13
     assert all(p.alt for p in plots.values())
-    found = context(data)
     assert found["rules"]["lines"][0]["if"] == []  # the widest rule first
     assert found["changes"]["asking"] == len(data.explanation) - 1
     assert any("failed" in t or "passed" in t or "not tested" in t for t in found["told"])
 
 
-def test_the_page_stays_small_and_holds_the_chapters(data):
-    html = to_html(data)
+def test_the_page_stays_small_and_holds_the_chapters(html):
     for head in ("How the answer runs along a column", "What columns do together", "The model copied in rules", "Inside the network"):
         assert head in html
     assert "What can a person change?" in html
@@ -170,6 +173,6 @@ def test_the_page_stays_small_and_holds_the_chapters(data):
     assert "Inside the network" not in bare
 
 
-def test_a_failed_trial_is_said_beside_the_figures(data):
+def test_a_failed_trial_is_said_beside_the_figures(html):
     assert "These explanations failed a trial" in to_html(fixture.classification(fail="deletion"))
-    assert "These explanations failed a trial" not in to_html(data)
+    assert "These explanations failed a trial" not in html

@@ -230,6 +230,27 @@ def test_print_keeps_everything(visit):
     assert len(seen.page.pdf()) > 20_000
 
 
+LIGHT = "[...document.styleSheets[0].cssRules].find(r => r.selectorText === ':root').style.getPropertyValue('--fail-g').trim()"
+
+
+def test_a_dark_screen_prints_dark_ink_and_whole_tables(visit):
+    seen = visit("full", {"width": 720, "height": 1000}, color_scheme="dark")
+    page, ink = seen.page, "getComputedStyle(document.querySelector('[data-figure] .gtitle')).fill"
+    page.locator("[data-figure]").first.scroll_into_view_if_needed()
+    page.locator("[data-figure] .gtitle").first.wait_for()
+    assert page.evaluate(ink) == "rgb(213, 219, 224)"
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    seen.draw_all()
+    assert page.evaluate(ink) == "rgb(51, 51, 51)"
+    assert page.evaluate("[...document.querySelectorAll('.twin .scroll')].filter(e => e.scrollHeight > e.clientHeight + 2).length") == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 720
+    assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink')").strip() == "#000"
+    assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--fail-g')").strip() == page.evaluate(LIGHT)
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(ink) == "rgb(213, 219, 224)"
+
+
 def test_accessible_structure(visit):
     page = visit("classification").page
     levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4,h5')].filter(h => h.offsetParent).map(h => Number(h.tagName[1]))")

@@ -166,3 +166,10 @@ def test_missing_everything_still_draws(numbers):
     empty = dataclasses.replace(e, data=e.data.assign(rooms=np.nan), values=np.zeros_like(e.values))
     for kind in kinds(empty):
         assert chart(empty, kind, column="rooms").layout.title.text
+
+
+def test_a_training_curve_shows_losses_and_no_counts_of_the_loop():
+    from pellucid.report.charts.trials import history
+
+    steps = [{"step": 10 * k, "epoch": k, "lr": 0.1, "train_loss": 1 / k, "stop_score": -1 / k, "seconds": k} for k in (1, 2, 3)]
+    assert [t.name for t in history(steps).data] == ["train loss", "stop score"]

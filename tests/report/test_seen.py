@@ -188,6 +188,15 @@ def test_a_point_opens_its_row(page, tmp_path, width):
         visit.locator("#sight-canvas").click(position={"x": at[0], "y": at[1]})
         near = [i for i in range(90) if np.hypot(x[i] - x[20], y[i] - y[20]) * size < 3]
         assert card.get_attribute("data-row") in {str(i) for i in near}
+        # one tap after the other, where a reader would tap: what a tap opens does not take the map away from under the finger
+        box, opened = visit.locator("#sight-canvas").bounding_box(), []
+        for k in range(0, 90, 6):
+            visit.mouse.click(
+                box["x"] + (box["width"] - size * x.max()) / 2 + size * x[k], box["y"] + (box["height"] + size * y.max()) / 2 - size * y[k]
+            )
+            opened.append(int(card.get_attribute("data-row")))
+        off = np.array([np.hypot(x[i] - x[k], y[i] - y[k]) * size for i, k in zip(opened, range(0, 90, 6))])
+        assert (off < 3).all()
         visit.select_option("#sight-colour", label="x2")
         assert "missing (4)" in visit.locator("#sight-legend").inner_text()
         assert visit.evaluate("document.documentElement.scrollWidth <= innerWidth")

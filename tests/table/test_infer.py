@@ -68,6 +68,8 @@ CASES = {
     "seen": (lambda: words("01/02/2020", "25/02/2020", "NA"), "date"),
     "stamp": (lambda: pd.Series(rng().integers(1_500_000_000, 1_600_000_000, N)), "date"),
     "signup_date": (lambda: words("20200131", "20210228"), "date"),
+    "recorded": (lambda: pd.Series(pd.date_range("2020-01-31", periods=60).strftime("%Y%m%d").astype(int)), "date"),
+    "amounts": (lambda: pd.Series(range(20200101, 20200129)), "number"),  # all are dates, and so are few enough by chance
     "moment": (lambda: pd.Series(pd.date_range("2020-01-01", periods=N, freq="h", tz="UTC")), "date"),
     "note": (lambda: pd.Series([f"the patient number {i} felt {'well' if i % 2 else 'ill'} today" for i in range(N)]), "text"),
     "tags": (lambda: pd.Series([";".join(rng().choice(list("abcdefgh"), 3)) + f";{'xyzuvw'[i % 6]};{i % 11}" for i in range(N)]), None),

@@ -346,7 +346,8 @@ def _words(by: str, event: str, rows: Mapping[str, int], rates: Mapping[str, Map
     alike = [named[m] for m, g in told.items() if not g.beyond_chance]
     small = [f"'{g}' ({n})" for g, n in rows.items() if n < FEWEST]
     of = f" ('{event}')" if event else ""
-    text = f"Groups of '{by}'{of}: " + ("; ".join(said) if said else "no difference beyond chance")
+    none = "no difference beyond chance" if len(rows) - len(small) > 1 else f"no two of them have {FEWEST} rows to be compared"
+    text = f"Groups of '{by}'{of}: " + ("; ".join(said) if said else none)
     text += f". Alike within chance: {', '.join(alike)}" if alike else ""
     text += f". Cannot tell (fewer than {FEWEST} rows): {', '.join(small)}" if small else ""
     return text + "."

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.audit.forms import several_forms
+from pellucid.audit.names import first_row_as_names
 from pellucid.audit.view import FloatArray, IntArray, View, amount, listed, more, share
 from pellucid.results import Finding
 from pellucid.table import ColumnType
@@ -35,11 +36,12 @@ MOST_LEVELS = 2_000
 
 
 def find(view: View) -> list[Finding]:
-    """Return unreadable and impossible cells, columns written in several ways, rare spellings, unit slips, spikes at the maximum, tails."""
+    """Return names like cells, unreadable and impossible cells, columns in several forms, rare spellings, unit slips, spikes, tails."""
     numbers = [n for n in view.inputs if view.is_number(n)]
     if view.target is not None and view.is_number(view.target.name):
         numbers.append(view.target.name)
-    found = [f for name in numbers for f in (*_unreadable(view, name), *_impossible(view, name), *_slip(view, name), *_spike(view, name))]
+    found = list(first_row_as_names(view))
+    found += [f for name in numbers for f in (*_unreadable(view, name), *_impossible(view, name), *_slip(view, name), *_spike(view, name))]
     words = [n for n in view.table.columns if view.kind(n).is_level]
     found += [f for name in view.inputs if not view.is_number(name) for f in several_forms(view, name)]
     return [*found, *(f for name in words for f in (*_spellings(view, name), *_same_letters(view, name))), *_tails(view, numbers)]

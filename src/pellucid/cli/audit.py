@@ -21,6 +21,8 @@ __all__ = ["audit"]
 MOST_COLUMNS = 40
 """Columns of one type share a line of a table with more of them."""
 FEW_ROWS = 100
+PROVEN = {"pass": "confirmed", "fail": "not confirmed", "not testable": "cannot be tried"}
+"""Verdicts of a trial as a reader of findings says them: what passes is the suspicion, not the table."""
 
 
 def audit(
@@ -164,7 +166,7 @@ def _show(table: Table, findings: list[Finding]) -> None:
         screen.say("Nothing was found.")
     tried = [f for f in findings if f.trial is not None]
     if tried:
-        shown = [(f.kind, ", ".join(f.columns[:5]), f.trial.verdict, f.trial.words) for f in tried if f.trial is not None]
+        shown = [(f.kind, ", ".join(f.columns[:5]), PROVEN[f.trial.verdict], f.trial.words) for f in tried if f.trial is not None]
         screen.table("by their effect", ("finding", "columns", "verdict", "what the remedy does"), shown)
 
 

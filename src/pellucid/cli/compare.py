@@ -43,6 +43,10 @@ def compare(
     from pellucid.cli.screen import table as grid
     from pellucid.evaluate import feature_sets
 
+    if not (sets or windows):
+        raise typer.BadParameter(
+            "say what to compare: sets of columns (--set body=bmi --set body=age), or windows of months (--window 12)", param_hint="--set"
+        )
     if out is not None:
         check_writable(out, FRAMES)
     table = read(data, target=target, schema=schema, types=types, missing=missing, units=units)

@@ -21,6 +21,7 @@ from pellucid.cli.further import Further, ask_further, columns_of
 from pellucid.cli.keep import Stages
 from pellucid.cli.models import estimator_for, task_of, work_folder
 from pellucid.cli.output import check_writable
+from pellucid.cli.replay import line
 from pellucid.cli.seen import look
 from pellucid.cli.subject import Subject, fitted_subject, foreign_subject
 from pellucid.errors import PellucidError, RequestError, TargetError, quote
@@ -93,6 +94,7 @@ def report(
     name: str = "",
     command: str = "",
     caveats: Sequence[str] = (),
+    reading: Sequence[str] = (),
 ) -> ReportData:
     """Write a report on a table and on a model of it: one offline page, and its numbers as JSON beside it.
 
@@ -115,6 +117,7 @@ def report(
     fill : rule by which the model that is fitted fills missing cells; None learns them as a state.
     progress : told the name of each stage as it begins.
     title, name, command, caveats : heading of the page, name of the source, the call that replays it, what the reader should know first.
+    reading : options of the command line by which the table was read, for the call that replays it; the schema says without.
 
     Returns
     -------
@@ -135,7 +138,9 @@ def report(
     table = _read(source, target, types)
     held = None if test is None else _read(test, target or table.target, types)
     older = None if against is None else _read(against, None, types)
-    job = Job(table, held, model, quick, seed, backbone, time_limit, out, title, name, command, tuple(caveats), want, older, fill)
+    job = Job(
+        table, held, model, quick, seed, backbone, time_limit, out, title, name, command, tuple(caveats), want, older, fill, tuple(reading)
+    )
     _plan(say, job)
     with work_folder(out, resume) as folder:
         data = job.run(Stages(folder, job.key(), say), folder)
@@ -204,6 +209,7 @@ class Job:
     want: Any = None
     against: Table | None = None
     fill: Any = None
+    reading: tuple[str, ...] = ()
 
     def key(self) -> dict[str, Any]:
         """Return what the finished stages depend on."""
@@ -402,7 +408,7 @@ class Job:
             "versions": versions(),
             "seeds": {"seed": self.seed},
             "durations": stage.durations,
-            "command": self.command or _call(self, source, target),
+            "command": self.command or line(self, source, target),
             "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
         facts |= parts
@@ -421,20 +427,3 @@ def hold_out(table: Table, seed: int, share: float = 0.2) -> tuple[npt.NDArray[n
         *(table, values), task=task, seed=integer(seed, "test rows"), stop_given=True, certify_share=share, certify_min=1, fold_below=0
     )
     return plan.train, plan.certify
-
-
-def _call(job: Job, source: str, target: str) -> str:
-    """Return the command line of a job; a model is called MODEL, since the page does not know in which folder it lies."""
-    import shlex
-
-    options = {
-        "--target": target,
-        "--model": "MODEL" if job.model is not None else None,
-        "--test": job.test.source and Path(job.test.source).name if job.test is not None else None,
-        "--backbone": job.backbone if isinstance(job.backbone, str) and job.backbone != "auto" and job.model is None else None,
-        "--time-limit": f"{job.time_limit:g}" if job.time_limit else None,
-        "--against": job.against.source and Path(job.against.source).name if job.against is not None else None,
-        "--fill": job.fill if isinstance(job.fill, str) else None,
-    }
-    given = [word for name, value in options.items() if value for word in (name, str(value))]
-    return shlex.join(["pellucid", "report", source, *given, *(["--quick"] if job.quick else []), "--seed", str(job.seed)])

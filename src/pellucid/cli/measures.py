@@ -44,11 +44,13 @@ def auc(truth: npt.NDArray[np.bool_], claims: FloatArray) -> tuple[float, float]
     return float(of_up.mean()), float(np.sqrt(variance))
 
 
-def _mean(values: FloatArray) -> tuple[float, float, float]:
-    """Return the mean and its 95 % interval."""
-    mean = float(values.mean())
-    half = Z95 * float(values.std(ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
-    return mean, mean - half, mean + half
+def _mean(losses: FloatArray) -> tuple[float, float, float]:
+    """Return the mean of losses, none below 0, and its 95 % interval, made on the log scale: it does not reach below 0 either."""
+    mean = float(losses.mean())
+    if len(losses) < 2 or mean <= 0:
+        return mean, float("nan"), float("nan")
+    spread = float(np.exp(Z95 * losses.std(ddof=1) / np.sqrt(len(losses)) / mean))
+    return mean, mean / spread, mean * spread
 
 
 def _root_mean_square(miss: FloatArray) -> tuple[float, float, float]:

@@ -53,6 +53,7 @@ def report(
     from pellucid.cli.job import report as make
     from pellucid.cli.models import load
     from pellucid.cli.read import read
+    from pellucid.cli.replay import reading
     from pellucid.cli.screen import Bar
 
     with Bar({}, shown=not (quiet or as_json)) as bar:
@@ -75,6 +76,7 @@ def report(
             against=older,
             fill=fill,
             progress=bar,
+            reading=reading(schema, types, missing, units),
         )
     finish(out, made, as_json=as_json, quiet=quiet)
 

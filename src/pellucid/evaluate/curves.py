@@ -129,7 +129,8 @@ def _line(key: Key, found: dict[Key, list[Scores]], metric: str, reference: str)
     name, size, share = key
     mine, theirs = found[key], found.get((reference, size, share), [])
     value, error = _mean([(s.point[metric], s.draws[metric]) for s in mine])
-    line = {"model": name, "rows": size, "noise": share, "score": value, "low": value - 1.96 * error, "high": value + 1.96 * error}
+    low, high = max(value - 1.96 * error, 0.0 if metric == "roc_auc" else -np.inf), min(value + 1.96 * error, 1.0)  # what the score can be
+    line = {"model": name, "rows": size, "noise": share, "score": value, "low": low, "high": high}
     pairs = [(a.point[metric] - b.point[metric], a.draws[metric] - b.draws[metric]) for a, b in zip(mine, theirs)]
     gain, spread = _mean(pairs) if pairs else (np.nan, np.nan)
     return line | {"repeats": len(mine), "gain": gain, "gain_low": gain - 1.96 * spread, "gain_high": gain + 1.96 * spread}

@@ -101,7 +101,10 @@ def trusted(data: ReportData) -> Line:
     if not data.findings:
         return Line("The data", "pass", "The audits that ran found nothing to report.")
     first = gravest(data)[0]
-    words = f"{len(data.findings)} finding{'s' * (len(data.findings) > 1)}: {said}. Gravest: {finding_words(first)}."
+    n = len(data.findings)
+    one = next((s for s in SEVERITIES if count[s] == n), "")
+    said = f", {'all ' * (n > 1)}of {one} severity" if one else f": {said}"
+    words = f"{n} finding{'s' * (n > 1)}{said}. Gravest: {finding_words(first)}."
     return Line("The data", "fail" if count["high"] else "caution" if count["medium"] else "pass", words)
 
 

@@ -26,6 +26,7 @@ __all__ = ["figures_html", "to_html", "to_json", "to_text", "write_html", "write
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
+@lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
     import jinja2
 

@@ -289,7 +289,9 @@ def _learning(data: ReportData) -> list[str]:
             continue
         each: Any = mine.sort_values("rows").tail(2).itertuples()
         few, many = ((f"{int(r.rows):,}", w.ranged(r.score, r.low, r.high)) for r in each)
-        out.append(f"From {few[0]} to {many[0]} training rows {w.clean(model, 40)} went from {few[1]} to {many[1]}.")
+        out.append(
+            f"From {few[0]} to {many[0]} training rows the {w.label(made.metric)} of {w.clean(model, 40)} went from {few[1]} to {many[1]}."
+        )
     return [*out, w.clean(made.words, 600), *(f"{w.capital(w.clean(c, 300))}." for c in made.record.caveats)]
 
 
@@ -355,7 +357,7 @@ def context(data: ReportData) -> dict[str, Any]:
         "findings": _findings(data, points),
         "points": points,
         "repairs": _repairs(data),
-        "group_words": [(w.clean(t.by, 60), w.capital(w.clean(t.words, 900))) for t in data.group_tables],
+        "group_words": [w.capital(w.clean(t.words, 900)) for t in data.group_tables],
         "shift_words": None if data.shift is None else f"{w.clean(data.shift_words, 200)} {w.capital(w.clean(data.shift.words, 900))}",
         "learning_words": _learning(data),
         "map_lines": map_lines(data),

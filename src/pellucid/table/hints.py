@@ -174,7 +174,7 @@ def text_code(name: str, texts: Sequence[str]) -> str:
 
 
 def epoch(values: np.ndarray, name: str) -> tuple[str, str] | None:
-    """Return (format, why) where whole numbers are moments: seconds or milliseconds since 1970, or 20200131 under a hinting name."""
+    """Return (format, why) where whole numbers are moments: (milli)seconds since 1970, or 20200131 (a date by name, or 32 of them)."""
     words = _words(name)
     if words & (_QUANTITY | _CODE | _NUMBERED) - _TIME or is_key_name(name):
         return None
@@ -185,10 +185,12 @@ def epoch(values: np.ndarray, name: str) -> tuple[str, str] | None:
         return "epoch_s", "whole numbers between 1e9 and 2e9: seconds since 1970"
     if low >= 1e12 and high <= 2e12:
         return "epoch_ms", "whole numbers between 1e12 and 2e12: milliseconds since 1970"
-    if words & _TIME and values.min() >= 16000101 and high <= 22001231:
+    named = bool(words & _TIME)
+    # one number in 27 of this range is a date, and no month has 32 days: more than 31 numbers that all are dates are so on purpose
+    if (named or len(values) > 31) and values.min() >= 16000101 and high <= 22001231:
         bad = to_seconds(pd.Series([str(int(v)) for v in values[:5000]], dtype=object), "%Y%m%d")[1]
         if not bad.any():
-            return "%Y%m%d", "eight digits that are dates, and its name says date"
+            return "%Y%m%d", "eight digits that are dates" + (", and its name says date" if named else f", all {len(values):,} of them")
     return None
 
 

@@ -90,7 +90,7 @@ def _existing(path: Any) -> Path:
         raise SourceError(
             "this is a folder, not a file",
             where=str(where),
-            got=f"it holds {quote(tables)}" if tables else None,
+            got=f"a folder that holds {quote(tables)}" if tables else None,
             do="give the path of one file",
         )
     if not is_file:
@@ -336,7 +336,9 @@ def _ragged(raw: bytes, names: list[str], delimiter: str, where: Path, problem: 
             do = (
                 "close the quoted cell"
                 if reader.line_num - start > 100
-                else "correct the line, quote cells that hold the delimiter, or give delimiter="
+                else "correct the line, quote cells that hold the delimiter, or give delimiter= in Python"
+                if start > 12 or len(record) < len(names)
+                else "delete titles that stand above the names; else correct the line, or quote cells that hold the delimiter"
             )
             return SourceError(
                 "the lines do not have the same number of cells",

@@ -83,16 +83,14 @@ class Column:
 
     @property
     def use(self) -> str:
-        """What the column is used for, in a word: its role, or "name of rows" and "none" for features that no model reads.
+        """What the column is used for, in a word: its role, and ``"not read"`` where a model has no use for a feature of this type.
 
         Examples
         --------
         >>> [Column("a", kind).use for kind in (ColumnType.NUMBER, ColumnType.IDENTIFIER, ColumnType.CONSTANT)]
-        ['feature', 'name of rows', 'none']
+        ['feature', 'not read', 'not read']
         """
-        if self.role is not Role.FEATURE or self.is_usable:
-            return self.role.value
-        return "name of rows" if self.type is ColumnType.IDENTIFIER else "none"
+        return "not read" if self.role is Role.FEATURE and not self.is_usable else str(self.role)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as plain JSON types, defaults left out."""

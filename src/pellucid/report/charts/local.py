@@ -233,7 +233,7 @@ def _colours(values: np.ndarray, cells: pd.Series | None, rows: np.ndarray) -> d
     if cells is None:
         return marker | {"size": 6, "color": np.where(values >= 0, UP, DOWN)}
     rank, is_number = ranks(cells)
-    ends = ["low cell", "high cell"] if is_number else ["first level", "last level"]
+    ends = ["low cell", "high cell"] if is_number else [safe(v, 14) for v in np.sort(cells.dropna().astype(str).unique())[[0, -1]]]
     bar = {"tickvals": [0, 1], "ticktext": ends, "len": 0.6, "thickness": 8}
     shown = np.where(np.isnan(rank), 0.5, rank)
     return marker | {

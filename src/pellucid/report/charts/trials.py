@@ -140,10 +140,12 @@ def overview(results: Sequence[Trial]) -> go.Figure:
 
 
 def history(steps: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Return the training curve: each recorded figure against the step."""
+    """Return the training curve: each recorded figure against the step, but for counts and rates of the loop: beside them no loss shows."""
     key = next((k for k in ("step", "epoch") if steps and k in steps[0]), None)
     x = [row[key] for row in steps] if key else list(range(len(steps)))
-    names = [k for k in (steps[0] if steps else {}) if k not in (key, "seconds", "best") and isinstance(steps[0][k], int | float)]
+    names = [
+        k for k in (steps[0] if steps else {}) if k not in (key, "seconds", "best", "epoch", "lr") and isinstance(steps[0][k], int | float)
+    ]
     figure = blank("Training, as recorded", key or "evaluation", "figure", height=320, legend=True)
     for i, name in enumerate(names[:4]):
         y = [row.get(name) for row in steps]

@@ -190,7 +190,8 @@
     card.replaceChildren(...parts);
     card.dataset.row = all.id[i];
     draw();
-    if (byHand && innerWidth < 960) card.scrollIntoView({ block: "nearest" });
+    // Below the map, as on a phone, the head of the card comes into sight; the map stays where the finger is, as far as it can.
+    if (byHand && innerWidth < 960) scrollBy({ top: Math.max(0, Math.min(card.getBoundingClientRect().top + 150 - innerHeight, canvas.getBoundingClientRect().top)), behavior: "instant" });
   };
   const reasons = (i) => {
     const e = all.reasons;
@@ -229,7 +230,7 @@
     const box = canvas.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     let best = null;
-    let far = 18 ** 2;
+    let far = (event.pointerType === "touch" ? 28 : 18) ** 2;
     for (const p of screen) { const d = (p[0] - x) ** 2 + (p[1] - y) ** 2; if (d < far) { far = d; best = p; } }
     return best;
   };

@@ -26,15 +26,18 @@
   };
   const arrays = { f8: Float64Array, f4: Float32Array, i4: Int32Array, i2: Int16Array, i1: Int8Array, u1: Uint8Array, u2: Uint16Array, u4: Uint32Array };
   const unpack = (packed) => [...new arrays[packed.dtype](Uint8Array.from(atob(packed.bdata), (c) => c.charCodeAt(0)).buffer)];
+  let printing = false;
   const draw = (box) => {
     const figure = figures[box.dataset.figure];
     if (!figure || !window.Plotly) return;
     const narrow = box.clientWidth < 520;
     const layout = { ...figure.layout, autosize: true, width: undefined };
-    layout.font = { ...layout.font, color: dark.matches && !matchMedia("print").matches ? "#d5dbe0" : "#333", size: narrow ? 11 : 12 };
+    layout.font = { ...layout.font, color: dark.matches && !printing ? "#d5dbe0" : "#333", size: narrow ? 11 : 12 };
     if (layout.title && layout.title.text) layout.title = { ...layout.title, text: layout.title.text.replaceAll("<br>", " ") };
     if (narrow && layout.title) layout.title = { ...layout.title, font: { size: 12 }, text: fold(layout.title.text, 46) };
     else if (layout.title) layout.title = { ...layout.title, text: fold(layout.title.text, Math.max(46, Math.floor(box.clientWidth / 7.6))) };
+    // the title of an axis across is cut at both ends where the figure is narrower
+    for (const key of Object.keys(layout)) if (/^xaxis\d*$/.test(key) && layout[key].title && layout[key].title.text && narrow) layout[key] = { ...layout[key], title: { ...layout[key].title, text: fold(layout[key].title.text.replaceAll("<br>", " "), Math.floor(box.clientWidth / 7)) } };
     const bare = (trace) => (narrow && trace.texttemplate ? { ...trace, texttemplate: "" } : trace);  // no room for numbers in the squares
     const options = { displayModeBar: false, responsive: true, doubleClick: "reset", scrollZoom: false };
     Plotly.react(box, figure.data.map(cut).map(bare), layout, options).then(() => unfold(box, (layout.margin || { t: 56 }).t, 3));
@@ -65,7 +68,10 @@
   }, { rootMargin: "600px" });
   boxes.forEach((box) => seen.observe(box));
   const drawAll = () => boxes.forEach((box) => { if (!box.dataset.drawn && box.clientWidth) draw(box); });
-  addEventListener("beforeprint", () => { document.querySelectorAll("details").forEach((d) => { d.open = true; }); drawAll(); });
+  // What a dark screen shows in light ink is drawn again in dark ink for paper.
+  const inked = (paper) => { printing = paper; if (dark.matches) boxes.forEach((box) => { if (box.dataset.drawn) draw(box); }); };
+  addEventListener("beforeprint", () => { document.querySelectorAll("details").forEach((d) => { d.open = true; }); inked(true); drawAll(); });
+  addEventListener("afterprint", () => inked(false));
   dark.addEventListener("change", () => boxes.forEach((box) => { if (box.dataset.drawn) draw(box); }));
 
   // Rows to open.
