@@ -174,7 +174,7 @@ class _Pool:
         import torch
 
         step = max(1, self._memory // (16 * max(1, self.size)))
-        fits = self.dtype.itemsize * self.size * len(self) <= self._memory // 8
+        fits = self.dtype.itemsize * self.size * len(self) <= self._memory // 4
         kept = torch.cat([self._make(t) for t in self._tokens.split(step)]) if fits and len(self) else None
         self._parts, self._sums = kept, None if kept is None else kept.sum(1)
 
@@ -288,23 +288,25 @@ class PartPath(NetPath):
 
 
 class _Bank:
-    """What pairs of rows read of additive networks, as rows of one matrix, so that it is copied at once: parts of the rows, of the
-    background rows, and these rows' sums.
+    """What pairs of rows read of additive networks in half precision, as rows of one matrix: parts of the rows, of the background rows,
+    and these rows' sums.
 
-    The mean part of a player is taken off both sides' parts, which changes no difference of the two and leaves less to round.
+    A pair's are copied at once and never subtracted: H = [Z, -Z, 1] [A_x; A_b; H_b] is one product, in units that are half empty without
+    it. The mean part of a player is taken off both sides' parts, which changes no difference of the two and leaves less to round.
     """
 
-    def __init__(self, own: _Pool, other: _Pool, half: bool) -> None:
+    def __init__(self, own: _Pool, other: _Pool) -> None:
         import torch
 
         mine, theirs = own.parts, other.parts
         middle = theirs.mean(0)
         pieces = [(mine - middle).flatten(0, 1), (theirs - middle).flatten(0, 1), other.sums(np.arange(len(other)))]
-        self._matrix = torch.cat(pieces).to(torch.bfloat16 if half else own.dtype)
+        self._matrix = torch.cat(pieces).to(torch.bfloat16)
+        self.dtype, self.device = self._matrix.dtype, self._matrix.device
         self._players, self._other, self._sums = mine.shape[1], len(pieces[0]), len(pieces[0]) + len(pieces[1])
 
-    def of(self, row: Ints, back: Ints, players: Ints) -> torch.Tensor:
-        """Return the parts of the players (g, d) of rows (g,) and of background rows (g,), and the latter's sums, (g, 2 d + 1, W)."""
+    def composed(self, row: Ints, back: Ints, players: Ints, z: torch.Tensor) -> torch.Tensor:
+        """Return the sums (g m, W) of coalitions z (g, m, d) or (m, d) of the players (g, d) in pairs of rows (g,)."""
         import torch
 
         d = players.shape[1]
@@ -312,16 +314,20 @@ class _Bank:
         np.add(row[:, None] * self._players, players, out=at[:, :d])
         np.add(back[:, None] * self._players + self._other, players, out=at[:, d:-1])
         np.add(back, self._sums, out=at[:, -1])
-        return self._matrix.index_select(0, torch.as_tensor(at.ravel(), device=self._matrix.device)).view(*at.shape, -1)
+        read = self._matrix.index_select(0, torch.as_tensor(at.ravel(), device=self.device)).view(*at.shape, -1)
+        taken = torch.cat([z, -z, z.new_ones(*z.shape[:-1], 1)], -1)
+        return torch.bmm(taken.expand(len(row), -1, -1), read).flatten(0, 1)
 
 
 class SumPath(NetPath):
-    """Additive networks: H = H_b + Z (A_x - A_b), one small matrix product [Z, -Z, 1] [A_x; A_b; H_b] per pair of rows."""
+    """Additive networks: H = H_b + Z (A_x - A_b), one small matrix product per pair of rows."""
+
+    _kept: _Bank | None = None
 
     def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int) -> None:
         super().__init__(view, rows, background, players, memory)
         self._rows, self._back = _Pool(view, rows, players, memory), _Pool(view, background, players, memory)
-        width, self._banks = self._back.width, dict[bool, _Bank]()
+        width = self._back.width
         # a few activations of the width of a part, small enough for the processor's cache
         self._step = max(SEGMENT, min(4096, memory // (4 * 8 * width), CACHE // (4 * width)))
         self._half_step = 8 * self._step  # products are so fast in it that calling them counts more than the cache
@@ -359,25 +365,23 @@ class SumPath(NetPath):
     def _composed(self, lot: Lot, games: slice, some: slice, half: bool) -> torch.Tensor:
         import torch
 
-        read = self._read_of(lot.row[games], lot.back[games], lot.players[games], half)
-        z = torch.as_tensor(lot.local[some] if lot.local.ndim == 2 else lot.local[games, some], dtype=read.dtype, device=read.device)
-        taken = torch.cat([z, -z, z.new_ones(*z.shape[:-1], 1)], -1)
-        return torch.bmm(taken.expand(len(read), -1, -1), read).flatten(0, 1)
-
-    def _read_of(self, row: Ints, back: Ints, players: Ints, half: bool) -> torch.Tensor:
-        """Return the players' parts of the rows, those of the background rows and the background rows' sums, (g, 2 d + 1, W)."""
-        import torch
-
-        if self._rows.kept and self._back.kept:
-            return self._bank(half).of(row, back, players)
+        row, back, players = lot.row[games], lot.back[games], lot.players[games]
+        local = lot.local[some] if lot.local.ndim == 2 else lot.local[games, some]
+        if half and (bank := self._bank()) is not None:
+            return bank.composed(row, back, players, torch.as_tensor(local, dtype=bank.dtype, device=bank.device))
         own, other = self._pools(half)
-        return torch.cat([own.some(row, players), other.some(back, players), other.sums(back)[:, None]], 1)
+        # differences first: what does not differ adds exactly nothing
+        change, start = own.some(row, players).sub_(other.some(back, players)), other.sums(back)
+        z = torch.as_tensor(local, dtype=change.dtype, device=change.device)
+        return torch.baddbmm(start[:, None], z.expand(len(row), -1, -1), change).flatten(0, 1)
 
-    def _bank(self, half: bool) -> _Bank:
+    def _bank(self) -> _Bank | None:
+        if not self._rows.kept or not self._back.kept:
+            return None
         with self._once:
-            if half not in self._banks:
-                self._banks[half] = _Bank(self._rows, self._back, half)
-        return self._banks[half]
+            if self._kept is None:
+                self._kept = _Bank(self._rows, self._back)
+        return self._kept
 
     def _read(self, parts: torch.Tensor) -> torch.Tensor:
         return parts.sum(1)
