@@ -258,3 +258,11 @@ def test_a_table_of_a_few_categories_is_learned(backbone: str) -> None:
     frame = pd.DataFrame({"sex": np.array(["m", "f"])[sex], "berth": np.array([*"abcd"])[berth], "age": np.array(["old", "young"])[age]})
     model = TabularClassifier(backbone=backbone, random_state=0, verbose=0, threads=1).fit(frame[:500], draw.random(1500)[:500] < law[:500])
     assert np.sqrt(np.mean((model.predict_proba(frame[500:])[:, 1] - law[500:]) ** 2)) < 0.1  # shares of 30 rows are off by 0.09
+
+
+def test_rows_given_as_mappings_are_read_by_name() -> None:
+    frame = pd.DataFrame({"a": np.arange(60.0), "c": list("xyz") * 20})
+    model = TabularClassifier(backbone="linear", max_steps=20, random_state=0, verbose=0).fit(frame, np.arange(60) > 30)
+    rows = frame.iloc[[3, 50]]
+    for given in (rows[["c", "a"]].to_dict("records"), rows.to_dict("list")):
+        np.testing.assert_array_equal(model.predict_proba(given), model.predict_proba(rows))
