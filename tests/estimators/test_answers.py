@@ -274,3 +274,11 @@ def test_targets_that_a_regression_cannot_learn(make: Any, match: str) -> None:
     X = np.random.default_rng(0).normal(size=(60, 2))
     with pytest.raises(pld.TargetError, match=match):
         TabularRegressor(backbone="linear", verbose=0).fit(X, make(np.abs(X[:, 0])))
+
+
+def test_rows_given_as_mappings_are_read_by_name() -> None:
+    frame = pd.DataFrame({"a": np.arange(60.0), "c": list("xyz") * 20})
+    model = TabularClassifier(backbone="linear", max_steps=20, random_state=0, verbose=0).fit(frame, np.arange(60) > 30)
+    rows = frame.iloc[[3, 50]]
+    for given in (rows[["c", "a"]].to_dict("records"), rows.to_dict("list")):
+        np.testing.assert_array_equal(model.predict_proba(given), model.predict_proba(rows))

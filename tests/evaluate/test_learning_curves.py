@@ -15,7 +15,7 @@ def curve():
     x = np.random.default_rng(0).normal(size=(3000, 6))
     y = x[:, 0] + 0.5 * x[:, 1] + 0.5 * x[:, 2] * x[:, 3] + np.random.default_rng(1).normal(0, 0.5, 3000)
     frame = pd.DataFrame(x, columns=list("abcdef")).assign(y=y)
-    return pld.learning_curve(frame, ["hist_gb", "linear"], target="y", sizes=[100, 2000], noise=[0.0, 0.4], repeats=1, budget=120)
+    return pld.learning_curve(frame, ["hist_gb", "linear"], target="y", sizes=[100, 2000], noise=[0.0, 0.4], repeats=1, budget="2min")
 
 
 def test_more_rows_help_and_wrong_labels_harm(curve):

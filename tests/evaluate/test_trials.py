@@ -10,6 +10,7 @@ import pytest
 from pellucid import registry
 from pellucid.errors import ArgumentError, RequestError
 from pellucid.evaluate import trial
+from pellucid.evaluate.case import _share
 from pellucid.results import Importance, RunRecord
 from pellucid.testing import oracles, saboteurs
 from pellucid.testing.predictors import FunctionPredictor, LinearPredictor, TinyNetwork, fit_network
@@ -218,3 +219,7 @@ def test_the_same_seed_gives_the_same_trials(fitted):
         for _ in range(2)
     )
     assert [(t.figure, t.interval) for t in a] == [(t.figure, t.interval) for t in b]
+
+
+def test_a_budget_is_scaled_in_every_form():
+    assert [_share(b, 0.5) for b in (None, 5000, "30s", "2min")] == [None, 2500, "15.000s", "60.000s"]

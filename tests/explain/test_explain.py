@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ import pellucid as pld
 from pellucid import registry
 from pellucid.errors import EmptyTableError, RequestError
 from pellucid.explain import explain
-from pellucid.explain.question import Budget
+from pellucid.explain.question import Budget, _about_jumps
 from pellucid.results import Explanation
 from pellucid.testing.oracles import brute_shapley
 from pellucid.testing.predictors import fit_network, made_frame, made_table
@@ -181,3 +183,10 @@ def test_shap_opens_the_answer():
     frame = made_frame(20, 2, (2,))
     answer = explain(lambda f: f.x1, frame[:3], background=frame)
     assert answer.to_shap().values.shape == (3, 3)
+
+
+def test_only_methods_that_take_slopes_warn_of_jumps():
+    view = types.SimpleNamespace(jumps="it jumps at its thresholds")
+    told = {e.name for e in registry.entries("explain") if _about_jumps(e, view)}
+    assert {"gradient", "smoothgrad", "lrp", "expected_gradients"} <= told
+    assert not told & {"shapley", "deeplift", "integrated_gradients", "contextual_decomposition", "contextual_decomposition_pairs"}

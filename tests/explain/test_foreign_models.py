@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 import pellucid as pld
 
@@ -197,3 +198,10 @@ def test_what_would_have_to_change(classes):
     for row, column, cell in made.changes.query("option == 1")[["row", "column", "after"]].itertuples(index=False):
         after.loc[row, column] = pd.Timestamp(cell) if column == "since" else cell
     assert (np.asarray(model.predict_proba(after))[:, 1] <= 0.5).all(), "the model itself does not answer so to the changed rows"
+
+
+def test_a_foreign_model_is_told_that_native_reads_networks():
+    frame = pd.DataFrame({"a": np.arange(20.0)})
+    model = LogisticRegression().fit(frame, np.arange(20) > 9)
+    with pytest.raises(pld.RequestError, match="the model shows nothing"):
+        pld.explain(model, frame, method="native", background=frame)

@@ -143,3 +143,10 @@ def test_models_without_layers_and_few_rows_are_refused(planted):
         explain(TinyNetwork(table), table.take(slice(0, 15)), method="layer_probes")
     with pytest.raises(RequestError, match="do not fit"):
         dataclasses.replace(planted[0], layers=("one",))
+
+
+def test_a_table_of_text_alone_has_nothing_to_look_for() -> None:
+    frame = pd.DataFrame({"note": [f"a note of {k} words about {'good' if k % 2 else 'bad'} things" for k in range(60)]})
+    model = pld.TabularClassifier(backbone="mlp", max_steps=2, random_state=0, verbose=0).fit(frame, np.arange(60) % 2)
+    with pytest.raises(RequestError, match="nothing to look for"):
+        model.explain(frame, method="layer_probes")

@@ -7,8 +7,10 @@ import pytest
 
 from pellucid.errors import RequestError
 from pellucid.explain import explain, partial, sampling
+from pellucid.explain.games import Games
 from pellucid.explain.partial import Part
 from pellucid.explain.row_games import RowGames
+from pellucid.probe.hashing import name_hashes
 from pellucid.testing.predictors import fit_network, made_frame, made_table
 
 
@@ -155,3 +157,33 @@ def test_errors_are_right_with_few_and_many_background_rows(setting, size):
         assert 0.9 <= cover <= 0.975, f"{passes} passes: {cover:.3f} are covered"
         most = 1.6 if size == 20 else 1.35  # four games played twice tell a row little of its error: what they tell is widened
         assert 0.8 < wide < most, f"{passes} passes: errors are {wide:.2f} times the actual ones"
+
+
+def unlike(rows=30, games=96, twice=12):
+    """Return scores (rows, 7): pairs of four columns, where passes are exact, and three that act together, played once or twice."""
+    pairs, triple = ((0, 1), (1, 2), (2, 3)), [4, 5, 6]
+    out = []
+    for seed in range(rows):
+        draw = np.random.default_rng(seed)
+        by_pair, by_triple = 5 * draw.normal(size=(games, 3)), draw.normal(size=games)
+
+        def worth(g, z, by_pair=by_pair, by_triple=by_triple):
+            both = np.stack([z[:, a] & z[:, b] for a, b in pairs], 1)
+            return ((by_pair[g] * both).sum(1) + by_triple[g] * z[:, triple].all(1))[:, None]
+
+        end = (by_pair.sum(1) + by_triple)[:, None]
+        made = Games(np.ones((games, 7), bool), 0 * end, end, worth, name_hashes(map(str, range(games))), name_hashes("abcdefg"))
+        sampler = sampling.Sampler(made, np.zeros(games, np.int64), np.full(games, 1 / games), seed, 1, 1.0)
+        sampler.one_pass(np.arange(games))
+        sampler.one_pass(np.arange(twice))
+        half = by_pair.mean(0) / 2
+        truth = np.array([half[0], half[0] + half[1], half[1] + half[2], half[2], *3 * [by_triple.mean() / 3]])
+        out.append((sampler.values()[0, :, 0] - truth) / np.sqrt(sampler.variance()[0, :, 0] + 1e-24))
+    return np.stack(out)
+
+
+def test_columns_that_are_unlike_the_others_have_errors_of_their_own():
+    z = unlike()
+    assert np.abs(z[:, :4]).max() < 1e-3  # in pairs a pass and its reverse are exact
+    # 90 values, those of a row bound to a sum: as if 60
+    assert (np.abs(z[:, 4:]) < 1.96).mean() >= 0.95 - 2.5 * np.sqrt(0.95 * 0.05 / 60)

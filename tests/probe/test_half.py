@@ -75,6 +75,19 @@ def test_marked_pairs_alone_are_answered_in_half_precision(setting, faster, addi
     assert 0.3 * size < np.sqrt(np.square(off[half]).mean()) < 3 * size
 
 
+@pytest.mark.parametrize("pairs", [4, 8, 16])
+def test_marked_pairs_filled_up_to_all_pairs_keep_their_places(setting, faster, pairs):
+    net, rows, background, _ = setting
+    engine = CoalitionEngine(View(net), rows, background, Players.of(net.columns))
+    row, back = np.arange(pairs) % 12, np.arange(pairs) + 20
+    players, local = np.tile(np.arange(8), (pairs, 1)), np.random.default_rng(0).random((6, 8)) < 0.5
+    half = np.arange(pairs) >= pairs // 4  # three quarters: filled up to a power of 2 they are as many as all
+    (full,), (mixed,) = (engine.play([Lot(row, back, players, local, marks)]) for marks in (None, half))
+    size = np.sqrt(np.mean([np.square(r).mean() for r in engine.rounding]))
+    assert np.sqrt(np.square(mixed - full).mean()) < 3 * size
+    assert np.sqrt(np.square(full - np.roll(full, 1, 0)).mean()) > 30 * size  # answers of other pairs are far off
+
+
 def by_budget(setting):
     """Return answers whose games are the same in either precision."""
     return [asked(setting, None, seed, budget=12 * 300) for seed in range(4)]

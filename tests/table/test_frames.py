@@ -176,3 +176,8 @@ def test_mixed_cells_go_back():
     assert to_library(frame, "pyarrow")["a"].to_pylist() == ["1", "x", None]
     with pytest.raises(RequestError, match="unknown library"):
         to_library(frame, "dask")
+
+
+def test_single_cells_by_name_are_no_columns() -> None:
+    with pytest.raises(ColumnError, match=r"cells, not columns.*'age'.*one such mapping per row"):
+        from_any({"age": 31, "sex": "F"})

@@ -15,6 +15,7 @@ from pellucid.errors import PellucidError, RequestError, TargetError
 from pellucid.estimators.decomposed import sentences
 from pellucid.random import stream
 from pellucid.table import Table
+from pellucid.training.leftover import beyond_chance
 
 __all__ = ["Subject", "fitted_subject", "foreign_subject"]
 
@@ -191,7 +192,7 @@ class Subject:
         if "decompose" in self.model.record_["training"]:
             found = self.model.record_["training"]["decompose"]
             out["parted"] = tuple(sentences(found))
-            out["given_away"] = tuple(n for n, p in found["probe"].items() if p and p["auc"] > p["null"])
+            out["given_away"] = tuple(n for n, p in found["probe"].items() if beyond_chance(p))
         try:
             every = self.model.uncertainty(self.rows(), level=LEVEL)
             out["prediction"] = self.model.uncertainty(self.rows(rows), level=LEVEL)

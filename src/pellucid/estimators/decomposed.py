@@ -15,7 +15,7 @@ from pellucid.errors import ColumnError, RequestError, quote
 from pellucid.nn.decompose import NARROW, cosine
 from pellucid.random import integer
 from pellucid.table import Plan, Role, Table
-from pellucid.training.leftover import price, probe
+from pellucid.training.leftover import beyond_chance, price, probe
 from pellucid.training.recipe import TrainSettings
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     out = [f"The answers are made of a part that should not tell {' and '.join(map(repr, columns))}, which {_were(columns)} no inputs."]
     for name, p in found["probe"].items():
         if p and np.isfinite(p["auc"]):
-            end = "no more than chance" if p["auc"] <= p["null"] else "more than chance"
+            end = "more than chance" if beyond_chance(p) else "no more than chance"
             out.append(
                 f"On {p['rows']:,.0f} rows not learned from, probes tell {name!r} from that part with an AUC of {p['auc']:.3f} "
                 f"({p['low']:.3f} to {p['high']:.3f}; chance 0.5, 95 % of chance below {p['null']:.3f}): {end}."

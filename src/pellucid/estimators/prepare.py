@@ -93,8 +93,10 @@ class Training:
 
 
 def is_array(X: Any) -> bool:
-    """True for what scikit-learn validates: arrays, lists, sparse matrices, scalars; False for frames, tables and paths."""
-    return not (isinstance(X, Table | str) or hasattr(X, "columns") or hasattr(X, "column_names") or hasattr(X, "__fspath__"))
+    """True for what scikit-learn validates: arrays, lists, sparse matrices, scalars; False for frames, tables, paths and cells by name."""
+    if isinstance(X, list | tuple) and len(X):
+        return not all(isinstance(row, Mapping) for row in X)
+    return not (isinstance(X, Mapping | Table | str) or hasattr(X, "columns") or hasattr(X, "column_names") or hasattr(X, "__fspath__"))
 
 
 def _sklearn(call: Any, *args: Any, **kwargs: Any) -> Any:

@@ -12,14 +12,14 @@ __all__ = ["compare", "contest", "decomposition", "feature_sets", "learning_curv
 
 
 def prove(
-    findings: Sequence[Finding], model: Any, X: Any = None, *, refit: Any = None, budget: float = 120.0, random_state: Any = 0
+    findings: Sequence[Finding], model: Any, X: Any = None, *, refit: Any = None, budget: float | str | None = None, random_state: Any = 0
 ) -> list[Finding]:
     """Return findings, each with the trial of its effect in ``.trial``, gravest first until the budget is spent.
 
     Parameters
     ----------
     findings : what ``pellucid.audit`` returned. model, X : a model and the audited table, or the table alone (then boosted trees learn).
-    budget : most seconds in total. ``refit`` and ``random_state`` are those of :func:`trial`.
+    budget : most seconds in total (120), as a number or text such as ``"30s"``. ``refit`` and ``random_state`` are those of :func:`trial`.
 
     Examples
     --------
@@ -290,7 +290,7 @@ def learning_curve(
     repeats: int = 3,
     test: Any = None,
     target: str | None = None,
-    budget: float = 300.0,
+    budget: float | str | None = None,
     random_state: Any = 0,
 ) -> LearningCurve:
     """Score models by number of training rows and share of wrong labels: would more rows, or better labels, help?
@@ -302,7 +302,7 @@ def learning_curve(
     sizes : numbers of training rows; five from 100 to all by default. Larger sets hold the smaller ones.
     noise : shares of training labels made wrong: another class at random, or the number of another row. Test labels stay.
     repeats : draws of rows and of noise. test : rows to score on; a fifth of the table by default.
-    budget : most seconds; what the time does not reach is left out, which the record says.
+    budget : most seconds (300), as a number or text such as ``"30s"``; what the time does not reach is left out, which the record says.
 
     Returns
     -------

@@ -207,11 +207,10 @@ class Case:
 
 def _share(budget: Any, factor: float) -> Any:
     """Return the budget for another amount of work: numbers and seconds scale."""
-    if isinstance(budget, int | float) and not isinstance(budget, bool):
-        return max(1, round(budget * factor))
-    if isinstance(budget, str) and budget.strip().endswith("s"):
-        return f"{max(0.1, float(budget.strip()[:-1]) * factor):.3f}s"
-    return budget
+    asked = Budget.of(budget)
+    if asked.rows is not None:
+        return max(1, round(asked.rows * factor))
+    return None if asked.seconds is None else f"{max(0.1, asked.seconds * factor):.3f}s"
 
 
 def _again(explanation: Answer, settings: Mapping[str, Any], y: Any) -> Again:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError
+from pellucid.evaluate.case import seconds_of
 from pellucid.evaluate.effect import probabilities
 from pellucid.evaluate.leaderboard import shared_rows
 from pellucid.evaluate.refit import TableRefit, codes_of
@@ -26,6 +27,7 @@ from pellucid.results import LearningCurve, RunRecord
 __all__ = ["run", "wrong_labels"]
 
 BOOT = 200
+SECONDS = 300.0
 LEAST = 50
 SIZES = 5
 Key = tuple[str, int, float]
@@ -33,7 +35,7 @@ Key = tuple[str, int, float]
 
 def run(
     table: Any, models: Sequence[Any], *, sizes: Sequence[int] | None, noise: Sequence[float], repeats: int, test: Any, target: str | None,
-    budget: float, random_state: Any,
+    budget: float | str | None, random_state: Any,
 ) -> LearningCurve:  # fmt: skip
     """Return the curves. See :func:`pellucid.evaluate.learning_curve`."""
     started, seed = time.perf_counter(), as_seed(random_state)
@@ -49,7 +51,8 @@ def run(
     inputs, held = train.select(features), ground.test.select(features)
     goal = _goal(ground.test, classes)
     named = [_named(m) for m in models]
-    timer = Timer(lambda: started + budget - time.perf_counter())
+    allowed = seconds_of(budget, SECONDS)
+    timer = Timer(lambda: started + allowed - time.perf_counter())
     found: dict[Key, list[Scores]] = {}
     metric, task = ("roc_auc", "classification") if classes else ("r2", "regression")
     short = False

@@ -30,6 +30,7 @@ __all__ = ["Ground", "Remedy", "probabilities", "prove", "run"]
 Ints = npt.NDArray[np.int64]
 FOLDS = 3
 SECONDS = 60.0
+ALL_SECONDS = 120.0
 LEAST = 60
 BOOT = 1000
 
@@ -150,10 +151,10 @@ def run(
 
 
 def prove(
-    findings: Sequence[Finding], model: Any, X: Any = None, *, refit: Any = None, budget: float = 120.0, random_state: Any = 0
+    findings: Sequence[Finding], model: Any, X: Any = None, *, refit: Any = None, budget: float | str | None = None, random_state: Any = 0
 ) -> list[Finding]:
     """Return the findings, each with the trial of its effect in ``.trial``, gravest first until the budget is spent."""
-    end = time.perf_counter() + budget
+    end = time.perf_counter() + seconds_of(budget, ALL_SECONDS)
     out = []
     for k, finding in enumerate(findings):
         left = max(end - time.perf_counter(), 0.01)

@@ -54,11 +54,12 @@ class Game:
         if not self.unit > 0:
             raise NotTestable("the model gives the same answer to every row")
 
-    def answers(self, present: BoolArray) -> FloatArray:
-        """Return the followed answers (n, M) of the first n rows to the coalitions ``present`` (n, M, P)."""
+    def answers(self, present: BoolArray, first: int = 0) -> FloatArray:
+        """Return the followed answers (n, M) of the n rows from ``first`` on to the coalitions ``present`` (n, M, P)."""
         n, m, p = present.shape
-        every = self.engine.mean_over_background(np.repeat(np.arange(n), m), present.reshape(-1, p)).reshape(n, m, -1)
-        return np.asarray(np.take_along_axis(every, self.output[:n, None, None], 2)[..., 0])
+        rows = np.arange(first, first + n)
+        every = self.engine.mean_over_background(np.repeat(rows, m), present.reshape(-1, p)).reshape(n, m, -1)
+        return np.asarray(np.take_along_axis(every, self.output[rows, None, None], 2)[..., 0])
 
     def areas(self, order: Ints) -> FloatArray:
         """Return (n,) areas under the answer while the columns of the first n rows enter in ``order`` (n, P), by trapezoids."""

@@ -63,9 +63,10 @@ def run(case: Case) -> Trial:
     game = Game(case, rows)
     values = cube(made)[game.rows, :, game.output]
     removed = _sets(len(rows), values.shape[1], stream(case.seed, "sets"))
-    n = _affordable(case, game, removed)
+    without = _answers(case, game, ~removed)
+    n = len(without)
     rows, values, removed = rows[:n], values[:n], removed[:n]
-    moved = game.full[:n, None] - game.answers(~removed)
+    moved = game.full[:n, None] - without
     promised = _adds_up(made)
     scale = 1.0 if promised else optimal_scale(values, removed, moved)
     size = float((moved**2).mean())
@@ -84,13 +85,13 @@ def run(case: Case) -> Trial:
     )  # fmt: skip
 
 
-def _affordable(case: Case, game: Game, removed: npt.NDArray[np.bool_]) -> int:
-    """Return how many rows can be asked about their sets in the time left, as the first ones show: these at the least."""
-    few = removed[:LEAST_ROWS]
+def _answers(case: Case, game: Game, present: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return the answers (n, S) of as many rows as can be asked in the time left, as the first ones show: these at the least."""
     started = time.perf_counter()
-    game.answers(~few)
-    each = (time.perf_counter() - started) / len(few)
-    return min(len(removed), max(len(few), int(case.left() / each)))
+    first = game.answers(present[:LEAST_ROWS])
+    each = (time.perf_counter() - started) / len(first)
+    more = present[len(first) : len(first) + max(0, int(case.left() / each))]
+    return np.concatenate([first, game.answers(more, len(first))]) if len(more) else first
 
 
 def _sets(n: int, p: int, draw: np.random.Generator) -> npt.NDArray[np.bool_]:

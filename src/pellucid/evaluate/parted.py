@@ -19,7 +19,7 @@ from pellucid.protocols import FloatArray
 from pellucid.random import as_seed, integer
 from pellucid.results import Leaderboard, Parting, RunRecord
 from pellucid.table import Table
-from pellucid.training.leftover import probe
+from pellucid.training.leftover import beyond_chance, probe
 
 __all__ = ["run"]
 
@@ -79,7 +79,10 @@ def _words(board: Leaderboard, told: dict[str, dict[str, dict[str, float]]], nam
     text[0] += f" better, {better} {metric} is) to {free['score']:.4g}."
     for n in names:
         before, after = told[PLAIN][n], told[FREE][n]
-        end = "no more than chance" if after["auc"] <= after["null"] else "more than chance"
+        if not np.isfinite(after["auc"]):
+            text.append(f"Too few rows were held out to say what the state behind the answers tells of {n!r}.")
+            continue
+        end = "more than chance" if beyond_chance(after) else "no more than chance"
         text.append(
             f"A probe tells {n!r} from the state behind the answers with an AUC of {after['auc']:.3f} ({after['low']:.3f} to "
             f"{after['high']:.3f}; chance 0.5, 95 % of chance below {after['null']:.3f}), {end}; before it was {before['auc']:.3f}."

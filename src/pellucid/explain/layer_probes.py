@@ -51,6 +51,11 @@ def explain(question: Question) -> LayerProbes:
         raise EmptyTableError("too few rows to be probed", expected=f"at least {LEAST} rows", got=str(len(at)))
     table = question.table.take(at).select(view.columns)
     things = _quantities(question, table, at)
+    if not things:
+        raise RequestError(
+            "there is nothing to look for in the layers", expected="labels, or a column of numbers, dates or levels that differ",
+            do="pass y=, or options={'withheld': {'name': cells}}",
+        )  # fmt: skip
     draw = stream(question.seed, "layer_probes")
     fold = draw.permutation(len(at)) % FOLDS
     shuffle = draw.permutation(len(at))

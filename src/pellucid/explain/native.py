@@ -22,13 +22,13 @@ def explain(question: Question) -> Explanation:
     Cost: one forward pass per row.
     """
     view = question.view
-    if view.scale == "probability":
-        raise RequestError("the network's sum is in log-odds, not in probabilities", do="leave scale out")
     parts, answers = view.named_parts(question.table), view.raw(question.table)
     if "contributions" not in parts:
         raise RequestError(
             "the answer of this network is no listed sum", do="use a backbone that is, such as 'additive', or method='shapley'"
         )
+    if view.scale == "probability":
+        raise RequestError("the network's sum is in log-odds, not in probabilities", do="leave scale out")
     terms = np.array(parts["contributions"])
     pairs = parts.get("pairs")
     if pairs is not None and pairs.shape[1]:

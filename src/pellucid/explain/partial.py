@@ -74,7 +74,6 @@ class Part:
         self._squared = np.square(guess.doubt * weight[:, None, None])
         doubt = np.where(guess.open, np.inf, self._squared.sum((1, 2)))
         self._by_doubt = _ranks(-doubt.reshape(n_rows, -1))
-        self._doubtful = np.argsort(self._by_doubt, axis=1)
         self._order = np.argsort(uniforms(seed, games.counters, _TURN, 0).reshape(n_rows, -1), axis=1, kind="stable")
         self._sure, self._taken = np.zeros((n_rows, self.size), bool), np.zeros(n_rows, bool)
         self._found: tuple[int, tuple[FloatArray, FloatArray]] | None = None
@@ -135,11 +134,15 @@ class Part:
         return np.flatnonzero(new), np.flatnonzero(again)
 
     def _again(self, aim: Ints, known: BoolArray, n: FloatArray, new: BoolArray) -> BoolArray:
-        """Return which games (G,) get a second pass: the most doubtful of those that are played, which gain most by it."""
+        """Return which games (G,) get a second pass: some of those that are played, by chance.
+
+        The most doubtful would gain most by it, but passes spread less in them, beside what the two orders of a pass differ by, than in
+        the others, which the errors of all games are told by.
+        """
         wanted = np.where(aim >= MUCH * self.size, np.maximum(-(-aim // AGAIN), LEAST_AGAIN), 0)
-        played = np.take_along_axis((((n > 0) | new) & ~known).reshape(self._n, -1), self._doubtful, 1)
+        played = np.take_along_axis((((n > 0) | new) & ~known).reshape(self._n, -1), self._order, 1)
         out = np.empty_like(played)
-        np.put_along_axis(out, self._doubtful, played & (np.cumsum(played, 1) <= wanted[:, None]), 1)
+        np.put_along_axis(out, self._order, played & (np.cumsum(played, 1) <= wanted[:, None]), 1)
         return np.asarray(out.ravel() & (n < 2))
 
     def next(self, values: FloatArray, variance: FloatArray, precision: float) -> Ints:

@@ -25,6 +25,8 @@ __all__ = ["BACKGROUND_ROWS", "Budget", "Question", "ask"]
 
 BACKGROUND_ROWS = 100
 LATEST = 3.0
+FORWARD = ("contextual_decomposition", "contextual_decomposition_pairs")
+"""Methods that need a network's operations and take no slope of them."""
 """Times the seconds asked for, and seconds more, at which an answer that is still not there is refused."""
 
 
@@ -233,8 +235,11 @@ def _row_model(predictor: Any, given: Any) -> Any:
 
 
 def _about_jumps(entry: Entry, view: View) -> tuple[str, ...]:
-    """Return what a reader of slopes must know of a network that jumps; methods whose values add up take differences there."""
-    if not view.jumps or "gradients" not in entry.needs or "completeness" in entry.axioms:
+    """Return what a reader of slopes must know of a network that jumps; methods whose values add up take differences there.
+
+    So do those that split the row's own activations on their way to the answer.
+    """
+    if not view.jumps or "gradients" not in entry.needs or "completeness" in entry.axioms or entry.name in FORWARD:
         return ()
     return (f"the network is no smooth curve: {view.jumps}. They say nothing of a jump: compare with method='shapley' or 'deeplift'",)
 

@@ -285,12 +285,13 @@ class Sampler:
         mixed = (1 - prior) * seen + prior * overall * expected
         # Satterthwaite's degrees of freedom; + 2 because the square of an estimated variance is too large on average
         freedom = seen**2 / np.maximum(by_row(np.square(spread, out=spread), one**2 / (n + 1)), TINY) * HEAVY
-        # one pass only: its halves' disagreement says what other games' has said, and bounds what is known while there are none
+        # one pass only: its halves' disagreement says what the column's has said in other games, and bounds what is known while there are
+        # none; columns differ in it, for pairs of columns make halves disagree and cancel, and only larger sets make passes spread
         told = by_row(tells, telling).sum(1, keepdims=True)
-        share = np.where(told >= TOLD, overall * widening(np.maximum(told / 8, 1.0)), 1.0)
-        single = by_row(half, part * ~twice) * share
         # what the other columns lend counts as well, but for orders bound to a tree, where columns are too unlike for that
         lent = PRIOR / 2 if self.solver.guessed else 0.0
+        own = np.where(expected > 0, mixed / np.maximum(expected, TINY), overall) * widening(np.maximum(freedom, 1.0) + lent)
+        single = by_row(half, part * ~twice) * np.where(told >= TOLD, own, 1.0)
         return by_row(total, weight / n), np.asarray(mixed * widening(np.maximum(freedom, 1.0) + lent) + single)
 
     def _by_row(self, values: FloatArray, factor: FloatArray) -> FloatArray:

@@ -54,7 +54,7 @@ class NetPath(Path):
         for out, lot in zip(made, lots):
             for real, places, half in lot.by_precision():
                 full = real.padded(_round_size(len(real.row), out.shape[1], self._half_step)) if half else real
-                whole = len(full.row) == len(out)
+                whole = isinstance(places, slice) and len(full.row) == len(out)  # a part filled up may be as long, in other places
                 values = out if whole else np.empty((len(full.row), *out.shape[1:]))
                 for games, some in _cuts(len(full.row), out.shape[1], steps[half]):
                     pieces.append((full, games, some, half))

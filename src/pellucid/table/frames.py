@@ -99,6 +99,11 @@ def _from_array(data: np.ndarray) -> tuple[pd.DataFrame, str]:
 
 def _from_columns(data: Mapping[Any, Any]) -> pd.DataFrame:
     try:
+        if data and all(np.ndim(v) == 0 for v in data.values()):
+            raise ColumnError(
+                "these are cells, not columns", expected="a list of cells for every column", got=f"one value of {next(iter(data))!r}",
+                do="pass a list with one such mapping per row",
+            )  # fmt: skip
         return pd.DataFrame({name: _one_column(name, values) for name, values in data.items()})
     except (ValueError, TypeError) as error:
         if isinstance(error, ColumnError | CellError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from pellucid.random import integer, stream
 
-__all__ = ["price", "probe"]
+__all__ = ["beyond_chance", "price", "probe"]
 
 FEWEST = 30
 WIDEST = 32
@@ -47,6 +48,17 @@ def probe(states: npt.NDArray[np.float64], codes: npt.NDArray[np.int64], seed: i
     found = [_judged(model, reduced, y, half, seed) for model in ("linear", "trees")]
     best = max(found, key=lambda f: f["auc"])
     return best | {"rows": float(len(rows))}
+
+
+def beyond_chance(found: Mapping[str, Any]) -> bool:
+    """Return whether what :func:`probe` returned says that the attribute is told by more than chance: never where nothing could be judged.
+
+    Examples
+    --------
+    >>> [beyond_chance({"auc": auc, "null": 0.52}) for auc in (0.6, 0.52, float("nan"))]
+    [True, False, False]
+    """
+    return bool(found) and bool(found["auc"] > found["null"])
 
 
 def price(both: npt.NDArray[np.float64], free: npt.NDArray[np.float64], truth: npt.NDArray[Any], seed: int = 0) -> dict[str, Any]:

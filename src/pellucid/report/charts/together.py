@@ -100,6 +100,8 @@ def pairs(result: Interactions, row: int | None = None, output: int = 0, k: int 
     values, error, whose = _of(result, row, output)
     several = [s for s, names in enumerate(result.sets) if len(names) > 1]
     if not several:
+        if len(result.columns) < 2:
+            raise RequestError("there are no pairs of one column", expected="interactions of at least two columns or groups")
         raise RequestError("these interactions hold single columns only", do="ask for options={'order': 2}")
     order = [several[s] for s in np.argsort(-np.abs(values[several]), kind="stable")[:k]]
     shown = values[order]
