@@ -140,6 +140,8 @@ class Part:
         the others, which the errors of all games are told by.
         """
         wanted = np.where(aim >= MUCH * self.size, np.maximum(-(-aim // AGAIN), LEAST_AGAIN), 0)
+        if not wanted.any():
+            return np.zeros_like(new)
         played = np.take_along_axis((((n > 0) | new) & ~known).reshape(self._n, -1), self._order, 1)
         out = np.empty_like(played)
         np.put_along_axis(out, self._order, played & (np.cumsum(played, 1) <= wanted[:, None]), 1)

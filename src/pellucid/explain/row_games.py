@@ -126,16 +126,22 @@ class RowGames:
         ends = self.engine.rises(rows, self.back) if self.neighbours is None else None
         if ends is None:
             return None
-        active = games.active[:, :, None]
-        at_row, at_back = (np.where(active, e.reshape(len(games.active), *e.shape[2:]), 0.0) for e in ends)
-        values, doubt = (at_row + at_back) / 2, np.abs(at_row - at_back) / 2
-        doubt += np.abs(values) / 1024  # rounding, where the network is a plane
+        at_row, at_back = (e.reshape(len(games.active), *e.shape[2:]) for e in ends)
+        away = ~np.broadcast_to(games.active[:, :, None], at_row.shape)
+        for end in (at_row, at_back):
+            np.copyto(end, 0.0, where=away)
+        values = (at_row + at_back) / 2
+        doubt = np.abs(np.subtract(at_row, at_back, out=at_row), out=at_row)
+        doubt /= 2
+        doubt += np.divide(np.abs(values, out=at_back), 1024, out=at_back)  # rounding, where the network is a plane
         left, total = games.end - games.start - values.sum(1), doubt.sum(1)
         told = np.isfinite(values).all((1, 2)) & (total > 0).all(1)
         np.divide(left, total, out=left, where=told[:, None])
         values += left[:, None] * doubt
-        alike = np.abs(games.end - games.start)[:, None] * active / np.maximum(games.sizes, 1)[:, None, None]
-        values[~told], doubt[~told] = 0.0, alike[~told]
+        if not told.all():
+            wild = np.flatnonzero(~told)
+            each = np.abs(games.end - games.start)[wild] / np.maximum(games.sizes[wild], 1)[:, None]
+            values[wild], doubt[wild] = 0.0, each[:, None] * games.active[wild, :, None]
         return Guess(values, doubt, ~told & games.active.any(1))
 
     def rounding(self, rows: Ints, games: Games, guess: Guess) -> tuple[npt.NDArray[np.bool_], FloatArray]:

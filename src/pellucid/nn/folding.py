@@ -22,7 +22,7 @@ Folded = tuple[torch.Tensor, torch.Tensor]
 """Matrices (K, out, in), or (1, out, in) where all members share one; biases (K, out) or (1, out)."""
 
 
-SOME = 512
+SOME = 1024
 """States turned into float32 at a time."""
 
 
@@ -112,9 +112,10 @@ class InTurn:
         each = weight.mT.contiguous()  # O is small: products over it are several times as fast in this order of axes
         out = weight.new_empty((self.members, weight.shape[2], self.n), dtype=torch.float32)
         for k, state in enumerate(self.states):  # a product in half precision would round the answers themselves
+            own = each[min(k, len(each) - 1)]
             for begin in range(0, self.n, SOME):  # the states in float32 stay in the cache
-                some = state[begin : begin + SOME]
-                torch.mm(each[min(k, len(each) - 1)], some.float().T, out=out[k, :, begin : begin + len(some)])
+                end = min(begin + SOME, self.n)
+                torch.mm(own, state[begin:end].float().T, out=out[k, :, begin:end])
         return out.permute(2, 0, 1)
 
 
