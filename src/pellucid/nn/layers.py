@@ -185,12 +185,16 @@ class FirstStage(nn.Module):
 
     def parts(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return each column's part of the pre-activations, (N, C, K * h): scales are in it, and an equal share of the bias."""
+        matrix, bias = self._stacked()
+        by_column = matrix.view(-1, self.n_tokens, self.d_token).permute(1, 2, 0)
+        return torch.bmm(tokens.transpose(0, 1), by_column).transpose(0, 1) + bias / self.n_tokens
+
+    def _stacked(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the stacked matrix (K * h, C * D) with all scales in it, and the stacked bias (K * h,)."""
         matrix = self.matrix()
         if self.scale_out is not None:
             matrix = matrix * self.scale_out.to(matrix.dtype).flatten()[:, None]
-        by_column = matrix.view(-1, self.n_tokens, self.d_token).permute(1, 2, 0)
-        share = self.bias.expand(self.members, -1).flatten() / self.n_tokens
-        return torch.bmm(tokens.transpose(0, 1), by_column).transpose(0, 1) + share
+        return matrix, self.bias.expand(self.members, -1).flatten()
 
     def forward(self, total: torch.Tensor) -> torch.Tensor:
         """Return the pre-activations (N, K, h) from what :meth:`total` gives (N, K * h)."""
@@ -207,13 +211,8 @@ class FirstStage(nn.Module):
 
     def answered(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return ReLU of the pre-activations (N, K, h), for answers alone: the scales go into the matrix."""
-        kind = self.kind()
-        matrix, bias = self.matrix(), self.bias.to(kind)
-        if self.scale_out is None:
-            bias = bias.repeat(self.members)
-        else:
-            matrix, bias = matrix.to(kind) * self.scale_out.to(kind).flatten()[:, None], bias.flatten()
-        flat = torch.addmm(bias, tokens.flatten(1).to(kind), matrix.to(kind).T).relu_()
+        kind, (matrix, bias) = self.kind(), self._stacked()
+        flat = torch.addmm(bias.to(kind), tokens.flatten(1).to(kind), matrix.to(kind).T).relu_()
         out: torch.Tensor = flat.unflatten(1, (self.members, self.width))
         return out
 

@@ -186,7 +186,11 @@ class _Pool:
         out = copy.copy(self)
         out.dtype = torch.bfloat16
         with torch.inference_mode():
-            out._keep()
+            if self._parts is None:
+                out._keep()  # half as large, they may fit
+            else:
+                out._parts = self._parts.to(out.dtype)
+                out._sums = out._parts.sum(1)
         return out
 
     def __len__(self) -> int:

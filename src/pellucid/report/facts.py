@@ -56,7 +56,7 @@ class ColumnFact:
     Attributes
     ----------
     name, type, role, unit : as in the schema (``"age"``, ``"number"``, ``"feature"``, ``"years"``); the role of a column that no model
-        reads is ``"name of rows"`` or ``"none"``.
+        reads is ``"not read"``.
     evidence : why this type was chosen, in words.
     n_missing : number of missing cells; None where not counted.
     n_distinct : number of distinct present values; None where not counted.

@@ -54,18 +54,23 @@ class FlatBackbone(nn.Module):
             return torch.relu_(layer(x))  # fresh from a layer, and nobody else reads it
         return relu_dropout(layer(x), self.dropout, self.training)
 
+    @property
+    def _plain(self) -> bool:
+        """Whether a ReLU and the blocks are all that comes after the first stage."""
+        return type(self).from_sum is FlatBackbone.from_sum
+
     def _at_once(self, tokens: torch.Tensor) -> bool:
         """Return whether the first stage may be one product with a matrix made for it, which pays where rows are many."""
         if not only_answers(self, tokens) or is_functorch_wrapped_tensor(self.first.weight):  # first: a graph must not ask for the rows
             return False
-        return type(self).from_sum is FlatBackbone.from_sum and not self.first._forward_hooks and len(tokens) > self.width
+        return self._plain and not self.first._forward_hooks and len(tokens) > self.width
 
     def in_turn(self, given: torch.Tensor, summed: bool = False) -> tuple[InTurn, Parts] | None:
         """Return (the members' hidden states one after the other, named parts) where nothing but answers is wanted, else None.
 
         ``given``: tokens (N, C, D), or with ``summed`` the summed parts (N, K * h).
         """
-        own = type(self).from_sum is FlatBackbone.from_sum and given.device.type == "cpu"  # accelerators want all members at once
+        own = self._plain and given.device.type == "cpu"  # accelerators want all members at once
         if not own or not only_answers(self, given) or not unwatched(self):
             return None
         return in_turn([self.first, *self.blocks], given.flatten(1), self.members, self.first.kind(), summed), {}
@@ -77,7 +82,7 @@ class FlatBackbone(nn.Module):
         if self._at_once(tokens):
             return self._past_first(self.first.answered(tokens)), {}
         total = self.first.total(tokens)
-        if type(self).from_sum is FlatBackbone.from_sum:
+        if self._plain:
             return self._past_first(self._act(self.first, total)), {}
         return self.from_sum(self.first(total).flatten(1))
 
