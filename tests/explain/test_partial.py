@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from pellucid.errors import RequestError
-from pellucid.explain import explain, partial, sampling
+from pellucid.explain import explain, pairs, partial, sampling
 from pellucid.explain.games import Games
-from pellucid.explain.partial import Part
+from pellucid.explain.partial import Part, Spread
 from pellucid.explain.row_games import RowGames
 from pellucid.probe.hashing import name_hashes
 from pellucid.testing.predictors import fit_network, made_frame, made_table
@@ -187,3 +190,61 @@ def test_columns_that_are_unlike_the_others_have_errors_of_their_own():
     assert np.abs(z[:, :4]).max() < 1e-3  # in pairs a pass and its reverse are exact
     # 90 values, those of a row bound to a sum: as if 60
     assert (np.abs(z[:, 4:]) < 1.96).mean() >= 0.95 - 2.5 * np.sqrt(0.95 * 0.05 / 60)
+
+
+@dataclasses.dataclass
+class Threes:
+    """A question about 5 x1 x2 + 3 x3 x4 x5, and the engine that answers it."""
+
+    table: np.ndarray
+    background: SimpleNamespace
+    seed: int = 0
+    players: SimpleNamespace = dataclasses.field(default_factory=lambda: SimpleNamespace(names=tuple("abcde")))
+
+    def engine(self, background):
+        def worth(x):
+            return (5 * x[:, 0] * x[:, 1] + 3 * x[:, 2] * x[:, 3] * x[:, 4])[:, None]
+
+        rows, keys = self.table, [name_hashes(map(str, x.sum(1).tolist())) for x in (self.table, background)]
+        evaluate = lambda i, b, z: worth(np.where(z, rows[i], background[b]))  # noqa: E731
+        return SimpleNamespace(
+            differ=lambda i, b: rows[i] != background[b], full=worth(rows), empty=worth(background), row_keys=keys[0], back_keys=keys[1],
+            evaluate=evaluate, play=lambda lots: [ask_lot(lot, evaluate) for lot in lots],
+        )  # fmt: skip
+
+
+def ask_lot(lot, evaluate):
+    z = lot.coalitions(5)
+    m = z.shape[1]
+    return evaluate(np.repeat(lot.row, m), np.repeat(lot.back, m), z.reshape(-1, 5)).reshape(len(lot.row), m, 1)
+
+
+def test_games_between_background_rows_tell_how_far_passes_spread():
+    """By column: in pairs a pass and its reverse are exact, three columns that act together leave something."""
+    told, real = zip(*map(spreads, range(12)), strict=True)
+    assert np.max(real, axis=0)[:2].max() < 1e-9  # drawn towards the others by 4 pairs of 68:
+    assert 0 < np.mean(told, axis=0)[:2].max() < 0.1 * np.mean(told, axis=0)[2:].min()
+    # told is .7 of itself off where two passes of 64 games tell it: of the mean of twelve, two and a half errors are .5
+    np.testing.assert_allclose(np.mean(told, axis=0)[2:], np.mean(real, axis=0)[2:], rtol=0.5)
+
+
+def spreads(seed):
+    """Return (what is told, what twenty passes say) of each column's share, (5,) each."""
+    draw = np.random.default_rng(seed)
+    rows, background = (draw.uniform(0.5, 1.5, size=(n, 5)) * draw.choice([-1, 1], size=(n, 5)) for n in (10, 50))
+    question = Threes(rows, SimpleNamespace(take=lambda i: background[i]))
+    told = pairs.spread_between(question, np.arange(50), sampling.SHAPLEY, np.inf)
+    assert pairs.spread_between(question, np.arange(50), sampling.SHAPLEY, 500.0) is partial.UNKNOWN
+    engine, row, back = question.engine(background), np.repeat(np.arange(10), 50), np.tile(np.arange(50), 10)
+    games = pairs.pair_games(engine, row, back, name_hashes("abcde"))
+    made, half = zip(*(sampling.SHAPLEY.one_pass(games, np.arange(500), k, 5) for k in range(20)), strict=True)
+    return told.share[:, 0], (np.var(made, axis=0, ddof=1).sum(0) / np.square(half).mean(0).sum(0))[:, 0]
+
+
+def test_shares_of_a_row_are_drawn_from_its_games_and_from_what_is_known():
+    spread = Spread(np.array([[0.1], [0.3]]), games=20.0, passes=10.0)
+    seen, expected = np.array([[[4.0], [0.0]]]), np.array([[[10.0], [10.0]]])
+    none, some = (spread.of_rows(seen, expected, np.full((1, 1, 1), n)) for n in (0.0, 60.0))
+    np.testing.assert_allclose(none, spread.share[None])
+    np.testing.assert_allclose(some, spread.share[None] * (60 * 4.0 / (0.1 * 10 + 0.3 * 10) + 20) / 80)
+    np.testing.assert_allclose(partial.UNKNOWN.of_rows(seen, expected, np.full((1, 1, 1), 3.0)), [[[0.2]]])

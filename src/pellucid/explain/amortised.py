@@ -19,8 +19,8 @@ from pellucid.encode.codebook import Codebook, CodedCells
 from pellucid.errors import RequestError
 from pellucid.explain import games as solve
 from pellucid.explain import shapley
+from pellucid.explain.pairs import pair_games
 from pellucid.explain.question import BACKGROUND_ROWS, Question
-from pellucid.explain.row_games import pair_games
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.hashing import name_hashes
 from pellucid.probe.masker import reference_rows

@@ -19,7 +19,7 @@ from pellucid.explain.games import Games
 from pellucid.probe.hashing import name_hashes, uniforms
 from pellucid.protocols import FloatArray
 
-__all__ = ["Guess", "Part", "widening"]
+__all__ = ["UNKNOWN", "Guess", "Part", "Spread", "widening"]
 
 FIRST = 8
 """Games of a row that are played before its error is judged."""
@@ -30,6 +30,8 @@ MUCH = 0.6
 AGAIN = 8
 """One game in so many of those played is then played twice."""
 LEAST_AGAIN = 4
+CERTAIN = 3
+"""Rounds in which games are found that are drawn for certain."""
 SHARED = 3
 """Trials of a number of games by what those of the last one cost, before the number is looked for by halves."""
 NEARLY = 0.8
@@ -37,7 +39,8 @@ NEARLY = 0.8
 PRIOR = 4.0
 """Games by which the error a column showed is drawn towards the one expected."""
 TINY = 1e-300
-_TURN = name_hashes(("turn",))
+SMALL = 1e-200  # hashes of 64 bits can be divided by it
+_TURN, _TWICE = name_hashes(("turn",)), name_hashes(("twice",))
 
 Ints = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -59,6 +62,36 @@ class Guess:
     open: BoolArray
 
 
+@dataclass(frozen=True)
+class Spread:
+    """How far passes spread beside half the difference of their two orders, before any pass of the row itself has told.
+
+    Attributes
+    ----------
+    share : (P, O) or a number, variance of a pass per square of that half difference; columns differ in it, for pairs of columns make
+        orders differ and cancel, and only larger sets make passes spread.
+    games : number of a row's own games that count as much as what is known here; 0 where nothing is.
+    passes : number of a column's own passes that count as much as the share of its row.
+    cost : model rows that learning it took.
+    """
+
+    share: FloatArray
+    games: float
+    passes: float
+    cost: float = 0.0
+
+    def of_rows(self, seen: FloatArray, expected: FloatArray, number: FloatArray) -> FloatArray:
+        """Return the shares (R, P, O) of rows where ``number`` (R, 1, 1) games showed variances ``seen`` for squares ``expected``."""
+        told = (self.share * expected).sum(1, keepdims=True)
+        own = seen.sum(1, keepdims=True) / np.maximum(told, TINY)
+        number = np.where(told > 0, number, 0.0)
+        known = np.maximum(number + self.games, TINY)
+        return np.asarray(self.share * (number * own + self.games) / known)
+
+
+UNKNOWN = Spread(np.ones((1, 1)), 0.0, 4.0)
+
+
 class Part:
     """Which games of each row are played, and what they say about the row.
 
@@ -67,7 +100,8 @@ class Part:
     size : B. rows : (R,) rows of which not all games have been played.
     """
 
-    def __init__(self, games: Games, guess: Guess, weight: FloatArray, seed: int, n_rows: int) -> None:
+    def __init__(self, games: Games, guess: Guess, weight: FloatArray, seed: int, n_rows: int, spread: Spread = UNKNOWN) -> None:
+        self._spread = spread
         self.size, self.rows = len(weight) // n_rows, np.zeros(n_rows, bool)
         self._guess, self._weight, self._n = guess, weight, n_rows
         self._total = self._by_row(guess.values * weight[:, None, None])
@@ -75,6 +109,11 @@ class Part:
         doubt = np.where(guess.open, np.inf, self._squared.sum((1, 2)))
         self._by_doubt = _ranks(-doubt.reshape(n_rows, -1))
         self._order = np.argsort(uniforms(seed, games.counters, _TURN, 0).reshape(n_rows, -1), axis=1, kind="stable")
+        self._size = np.sqrt(self._squared.sum((1, 2))).reshape(n_rows, -1)
+        # order sampling (Rosen 1997): the k smallest of u / size are a draw of k in proportion to size, and k + 1 hold the same k
+        lots = (uniforms(seed, games.counters, _TWICE, 0).reshape(n_rows, -1) + 1.0) / np.maximum(self._size, SMALL)
+        self._lots = np.argsort(lots, axis=1, kind="stable")
+        self._twice = np.zeros((n_rows, self.size), bool)
         self._sure, self._taken = np.zeros((n_rows, self.size), bool), np.zeros(n_rows, bool)
         self._found: tuple[int, tuple[FloatArray, FloatArray]] | None = None
 
@@ -130,22 +169,35 @@ class Part:
             new = self.chosen(aim, known) & (n == 0)
             again = self._again(aim, known, n, new)
         self._sure = np.where((aim > 0)[:, None], self._sures(aim, known), self._sure)
+        self._twice |= again.reshape(self._n, -1)
         self.rows = ((n == 0) & ~new).reshape(self._n, -1).any(1) & self._taken
         return np.flatnonzero(new), np.flatnonzero(again)
 
     def _again(self, aim: Ints, known: BoolArray, n: FloatArray, new: BoolArray) -> BoolArray:
-        """Return which games (G,) get a second pass: some of those that are played, by chance.
+        """Return which games (G,) get a second pass: some of those that are played, drawn in proportion to their doubt.
 
-        The most doubtful would gain most by it, but passes spread less in them, beside what the two orders of a pass differ by, than in
-        the others, which the errors of all games are told by.
+        The most doubtful alone would gain most by it, but passes spread less in them, beside what the two orders of a pass differ by, than
+        in the others, which the errors of all games are told by.
         """
         wanted = np.where(aim >= MUCH * self.size, np.maximum(-(-aim // AGAIN), LEAST_AGAIN), 0)
         if not wanted.any():
             return np.zeros_like(new)
-        played = np.take_along_axis((((n > 0) | new) & ~known).reshape(self._n, -1), self._order, 1)
+        played = np.take_along_axis((((n > 0) | new) & ~known).reshape(self._n, -1), self._lots, 1)
         out = np.empty_like(played)
-        np.put_along_axis(out, self._order, played & (np.cumsum(played, 1) <= wanted[:, None]), 1)
+        np.put_along_axis(out, self._lots, played & (np.cumsum(played, 1) <= wanted[:, None]), 1)
         return np.asarray(out.ravel() & (n < 2))
+
+    def stands_for(self, played: BoolArray) -> FloatArray:
+        """Return how many of the games played (G,) each game drawn to be played twice stands for, itself among them; 0 for the others."""
+        played = played.reshape(self._n, -1)
+        drawn = self._twice & played
+        size, left, certain = np.where(played, self._size, 0.0), drawn.sum(1, keepdims=True), np.zeros_like(played)
+        for _ in range(CERTAIN):  # the largest are drawn for certain, and the others share what is left of the draw
+            rest = np.where(certain, 0.0, size)
+            chance = (left - certain.sum(1, keepdims=True)) * rest / np.maximum(rest.sum(1, keepdims=True), TINY)
+            certain |= chance >= 1
+        chance = np.where(certain, 1.0, chance)
+        return np.asarray(np.where(drawn, 1 / np.clip(chance, 1 / self.size, 1.0), 0.0).ravel())
 
     def next(self, values: FloatArray, variance: FloatArray, precision: float) -> Ints:
         """Return how many games of each row (R,) should be played: as many as the error so far asks for, 0 where nothing is to be done."""
@@ -187,7 +239,7 @@ class Part:
         mixed = (1 - prior) * spread + prior * share * expected
         sure = share * self._by_row(self._squared * (self._sure.ravel() & ~known)[:, None, None])
         chosen, passes, twice = mixed, np.zeros_like(mixed), np.zeros((self._n, 1, 1))
-        if (n[played] > 1).any():
+        if self._spread.games or (n[played] > 1).any():
             noise, twice = self._noise(played, known, n, total, square, half)
             told = twice > 0
             by_pass = np.where(told, self._sums(noise[drawn], of) / count, 0.0)
@@ -206,18 +258,18 @@ class Part:
     def _noise(
         self, played: Ints, known: BoolArray, n: FloatArray, total: FloatArray, square: FloatArray, half: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Return the variances (m, P, O) that passes leave in the games played, and how many games (R, 1, 1) of each row tell of it.
-
-        Passes spread by a share of the square of half the difference of their two orders; the share is the row's.
-        """
+        """Return the variances (m, P, O) that passes leave in the games played, and how many games (R, 1, 1) of each row tell of it."""
+        stands = self.stands_for((n > 0) & ~known)[played]
         often, weight = n[played, None, None], self._weight[played, None, None] ** 2
-        owner, twice = played // self.size, (n[played] > 1) & ~known[played]
+        owner, twice = played // self.size, stands > 0
         doubt = half[played] / often * weight
         seen = np.maximum(square[played] - total[played] ** 2 / often, 0) / np.maximum(often - 1, 1) * weight
-        told = self._sums(doubt[twice], owner[twice]).sum(1, keepdims=True)
-        share = self._sums(seen[twice], owner[twice]).sum(1, keepdims=True) / np.maximum(told, TINY)
-        number = np.bincount(owner[twice], minlength=self._n)[:, None, None] * (told > 0)
-        return doubt / often * share[owner] * ~known[played, None, None], number.max(2, keepdims=True).astype(float)
+        lots = stands[twice, None, None]
+        number = np.bincount(owner[twice], minlength=self._n)[:, None, None].astype(float)
+        expected = self._sums(doubt[twice] * lots, owner[twice])
+        share = self._spread.of_rows(self._sums(seen[twice] * lots, owner[twice]), expected, number)
+        told = (number * (expected.sum(1, keepdims=True) > 0)).max(2, keepdims=True) + self._spread.games
+        return doubt / often * share[owner] * ~known[played, None, None], told
 
     def _sums(self, values: FloatArray, owner: Ints) -> FloatArray:
         """Return sums (R, P, O) of values (m, P, O) by owner; equal owners stand side by side, and some may have none."""

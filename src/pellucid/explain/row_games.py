@@ -7,6 +7,7 @@ sampled, each with draws of its own; errors of different pairs are independent a
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -19,24 +20,25 @@ from pellucid.errors import RequestError
 from pellucid.execution import Threads, limit_threads
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
-from pellucid.explain.partial import Guess
+from pellucid.explain.pairs import pair_games, playing, spread_between
+from pellucid.explain.partial import UNKNOWN, Guess, Spread
 from pellucid.explain.question import Question
 from pellucid.explain.sampling import Plan, Sampler, Solver
-from pellucid.probe.coalition import CoalitionEngine
-from pellucid.probe.composing import Lot
-from pellucid.probe.hashing import mix, name_hashes
+from pellucid.probe.hashing import name_hashes
 from pellucid.probe.masker import Neighbours
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.results import Explanation
 
-__all__ = ["BLOCK", "EXACT_ROWS", "LARGEST", "MOST_ROWS", "PRECISION", "RowGames", "afford", "answer", "pair_games"]
+__all__ = ["BLOCK", "EXACT_ROWS", "LARGEST", "MOST_ROWS", "PRECISION", "RowGames", "afford", "answer"]
 
 EXACT_ROWS = 4096
 """Model rows per explained row up to which enumeration is chosen without being asked for."""
 MOST_ROWS = 20_000
 """Model rows per explained row at which sampling ends where neither budget nor precision was given; 50 times as many where one was."""
 PRECISION = 0.02
+LITTLE = 0.05
+"""Share of a budget that learning how far passes spread may take."""
 HALF_SHARE = 0.25
 """Share of the error asked for that rounding to half precision may have: it adds 3 % to the whole."""
 UNEQUAL = 4.0
@@ -72,6 +74,8 @@ class RowGames:
         self.neighbours = Neighbours(question.table, question.background, question.players) if question.fill == "conditional" else None
         self.cost = 1.0 if self.neighbours is None else self._neighbour_cost()
         self.deadline = question.started + (question.budget.seconds or np.inf)
+        self._learned: Spread | None = None
+        self._lock = threading.Lock()
 
     def _neighbour_cost(self) -> float:
         """Return the mean number of background rows behind one coalition value under the conditional fill."""
@@ -143,6 +147,14 @@ class RowGames:
             each = np.abs(games.end - games.start)[wild] / np.maximum(games.sizes[wild], 1)[:, None]
             values[wild], doubt[wild] = 0.0, each[:, None] * games.active[wild, :, None]
         return Guess(values, doubt, ~told & games.active.any(1))
+
+    def spread(self, solver: Solver) -> Spread:
+        """Return how far passes spread in games between background rows; measured once, unknown where a budget would feel it."""
+        with self._lock:
+            if self._learned is None:
+                most = np.inf if self.q.budget.rows is None else LITTLE * self.q.budget.rows
+                self._learned = spread_between(self.q, self.back, solver, most)
+            return self._learned
 
     def rounding(self, rows: Ints, games: Games, guess: Guess) -> tuple[npt.NDArray[np.bool_], FloatArray]:
         """Return which of some rows half precision may answer (n,), and the variances (n, O) that it adds to each of their values.
@@ -216,30 +228,6 @@ class RowGames:
         return [f"the time budget was passed by {late:.1f} s, because every row needs its first passes"] if late > 0 else []
 
 
-def pair_games(engine: CoalitionEngine, row: Ints, back: Ints, players: npt.NDArray[np.uint64]) -> Games:
-    """Return one game per pair of a row (n,) and a background row (n,)."""
-    return Games(
-        engine.differ(row, back),
-        engine.empty[back],
-        engine.full[row],
-        lambda g, z: engine.evaluate(row[g], back[g], z),
-        engine.row_keys[row] ^ mix(engine.back_keys[back]),
-        players,
-        _playing(engine, row, back),
-    )
-
-
-def _playing(
-    engine: CoalitionEngine, row: Ints, back: Ints, half: npt.NDArray[np.bool_] | None = None
-) -> Callable[[list[solve.Asked]], list[FloatArray]]:
-    """Return what plays the games of pairs (n,), those marked in half precision."""
-
-    def play(asked: list[solve.Asked]) -> list[FloatArray]:
-        return engine.play([Lot(row[g], back[g], players, local, None if half is None else half[g]) for g, players, local in asked])
-
-    return play
-
-
 def afford(question: Question, rows: RowGames, per_row: float, what: str) -> None:
     """Refuse a budget of rows below ``per_row`` per explained row."""
     if question.budget.rows is not None and per_row > rows.budget():
@@ -292,18 +280,28 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
         is_exact = np.zeros(len(block), bool)
     some = way == "auto" and solver.guessed and not is_exact.all() and rows.share.max() * len(rows.share) <= UNEQUAL
     guess = rows.guess(block, games) if some else None
+    spread = UNKNOWN if guess is None else rows.spread(solver)
     half, rounding = np.zeros(len(block), bool), np.zeros((len(block), rows.engine.n_outputs))
     if guess is not None:
         half, rounding = rows.rounding(block, games, guess)
         half &= ~is_exact
-        games = replace(games, play=_playing(rows.engine, block[owner], np.tile(rows.back, len(block)), half[owner]))
+        games = replace(games, play=playing(rows.engine, block[owner], np.tile(rows.back, len(block)), half[owner]))
     sampler = Sampler(
-        games, owner, weight, integer(rows.q.seed, "shapley"), len(block), rows.cost, solver, drawn=rows.engine.drawn, guess=guess
+        games,
+        owner,
+        weight,
+        integer(rows.q.seed, "shapley"),
+        len(block),
+        rows.cost,
+        solver,
+        drawn=rows.engine.drawn,
+        guess=guess,
+        spread=spread,
     )
     sampler.enumerate(np.flatnonzero(is_exact[owner]))
     left = np.flatnonzero(~is_exact[owner])
     if guess is not None and rows.q.budget.rows is not None:  # every row and background row has been evaluated once more, for its slopes
-        budget = max(0.0, budget - 1 - len(rows.back) / len(rows.q.table))
+        budget = max(0.0, budget - 1 - len(rows.back) / len(rows.q.table) - spread.cost / len(rows.q.table))
     sampler.besides[:] = np.where(half[:, None], rounding, 0.0)[:, None]
     plan = Plan(budget, rows.precision, rows.deadline)
     if rows.q.budget.rows is None and len(left):  # two passes show an error: they are never refused where no budget was set

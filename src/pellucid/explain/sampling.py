@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
-from pellucid.explain.partial import Guess, Part, widening
+from pellucid.explain.partial import UNKNOWN, Guess, Part, Spread, widening
 from pellucid.protocols import FloatArray
 
 __all__ = ["SHAPLEY", "Plan", "Sampler", "Solver", "widening"]
@@ -32,8 +32,6 @@ QUARTERS = 4
 """Further passes are given to one game in so many at a time."""
 TOLD = 16
 """Pairs of a column and a game played twice from which a row knows how far passes spread."""
-PRIOR = 4.0
-"""Passes that the share of a column's disagreement is drawn towards the share of all columns by."""
 HEAVY = 0.5
 """Share of the degrees of freedom that counts: what a column adds has heavy tails where columns act together (with an excess kurtosis of 4,
 a variance is as uncertain as one from half the draws; Box 1954, doi:10.1214/aoms/1177728786)."""
@@ -80,17 +78,17 @@ class Sampler:
 
     def __init__(
         self, games: Games, owner: Ints, weight: FloatArray, seed: int, n_rows: int, cost: float, solver: Solver = SHAPLEY, *,
-        drawn: bool = False, guess: Guess | None = None,
+        drawn: bool = False, guess: Guess | None = None, spread: Spread = UNKNOWN,
     ) -> None:  # fmt: skip
         self.drawn = drawn  # the games are draws of one law: how far they differ is the error of their mean
         self.games, self.owner, self.weight, self.seed, self.n_rows, self.cost = games, owner, weight, seed, n_rows, cost
-        self.solver = solver
+        self.solver, self.spread = solver, spread
         shape = (*games.active.shape, games.start.shape[1])
         self.sum, self.square, self.half, self.n = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(len(owner))
         self.known = np.zeros(len(owner), bool)  # enumerated: no error
         self.spent = np.zeros(n_rows)
         self.kernel_variance: FloatArray | None = None
-        self.part = None if guess is None else Part(games, guess, weight, seed, n_rows)
+        self.part = None if guess is None else Part(games, guess, weight, seed, n_rows, spread)
         self.besides = np.zeros((n_rows, 1, shape[2]))  # variances of the values that no pass makes smaller
 
     def enumerate(self, which: Ints) -> None:
@@ -276,23 +274,35 @@ class Sampler:
         spread *= (-1 / n)[:, None, None]
         spread += self.square[games]
         np.maximum(spread, 0, out=spread)
-        one = part / np.maximum(n - 1, 1)
-        seen, expected = by_row(spread, one), by_row(half, part / n * twice)
-        overall = seen.sum(1, keepdims=True) / np.maximum(expected.sum(1, keepdims=True), TINY)
-        tells, telling = (half > 0).astype(float), ((part > 0) & twice).astype(float)
-        passes = np.maximum(by_row(tells, telling * (n - 1)), 1)  # how many say how far passes spread
-        prior = PRIOR / (passes + PRIOR)
-        mixed = (1 - prior) * seen + prior * overall * expected
-        # Satterthwaite's degrees of freedom; + 2 because the square of an estimated variance is too large on average
-        freedom = seen**2 / np.maximum(by_row(np.square(spread, out=spread), one**2 / (n + 1)), TINY) * HEAVY
-        # one pass only: its halves' disagreement says what the column's has said in other games, and bounds what is known while there are
-        # none; columns differ in it, for pairs of columns make halves disagree and cancel, and only larger sets make passes spread
-        told = by_row(tells, telling).sum(1, keepdims=True)
+        squared, tells = np.square(spread), (half > 0).astype(float)
+
+        def learned(lot: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+            """Return (variances, what the two orders let expect, the share of that in a row, degrees of freedom) of some games."""
+            one, telling = lot * part / np.maximum(n - 1, 1), (lot * part > 0) * twice
+            seen, expected = by_row(spread, one), by_row(half, lot * part / n * twice)
+            number = np.bincount(place[self.owner[games]], telling, len(rows)).astype(float)[:, None, None]
+            share = self.spread.of_rows(seen, expected, number)
+            passes = by_row(tells, telling * (n - 1.0))  # how many say how far passes spread
+            prior = self.spread.passes / (passes + self.spread.passes)
+            # Satterthwaite's degrees of freedom; + 2 because the square of an estimated variance is too large on average
+            freedom = seen**2 / np.maximum(by_row(squared, one**2 / (n + 1)), TINY) * HEAVY
+            return (1 - prior) * seen + prior * share * expected, expected, share, freedom
+
         # what the other columns lend counts as well, but for orders bound to a tree, where columns are too unlike for that
-        lent = PRIOR / 2 if self.solver.guessed else 0.0
-        own = np.where(expected > 0, mixed / np.maximum(expected, TINY), overall) * widening(np.maximum(freedom, 1.0) + lent)
-        single = by_row(half, part * ~twice) * np.where(told >= TOLD, own, 1.0)
-        return by_row(total, weight / n), np.asarray(mixed * widening(np.maximum(freedom, 1.0) + lent) + single)
+        lent = self.spread.passes / 2 if self.solver.guessed else 0.0
+        mixed, expected, share, freedom = learned(np.ones(len(n)))
+        variance = mixed * widening(np.maximum(freedom, 1.0) + lent)
+        if ((part > 0) & ~twice).any():
+            # one pass only: its halves' disagreement says what the column's has said in other games, and bounds what is known while there
+            # are none
+            told = by_row(tells, ((part > 0) & twice).astype(float)).sum(1, keepdims=True)
+            if self.part is not None:
+                stands = self.part.stands_for(~self.known)[games] * (n == 2)
+                mixed, expected, share, freedom = learned(np.maximum(stands - 1, 0))
+            own = np.where(expected > 0, mixed / np.maximum(expected, TINY), share) * widening(np.maximum(freedom, 1.0) + lent)
+            sure = (told >= TOLD) | (self.spread.games > 0)
+            variance = variance + by_row(half, part * ~twice) * np.where(sure, own, 1.0)
+        return by_row(total, weight / n), np.asarray(variance)
 
     def _by_row(self, values: FloatArray, factor: FloatArray) -> FloatArray:
         """Return sums over each row's games, each times its factor."""

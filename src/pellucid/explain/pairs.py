@@ -1,0 +1,99 @@
+"""Games between two rows each, and what games between background rows tell of all others: how far passes spread.
+
+A row that plays each of its games once cannot know how far its values may be off: the two orders of a pass differ mostly by what pairs of
+columns do together, which cancels in their mean, and the rest is a share of that difference which columns differ in. The network shows the
+shares in games between background rows, so that no row depends on the others that are explained with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.explain import games as solve
+from pellucid.explain.games import Games
+from pellucid.explain.partial import TINY, UNKNOWN, Spread
+from pellucid.probe.coalition import CoalitionEngine
+from pellucid.probe.composing import Lot
+from pellucid.probe.hashing import mix, name_hashes
+from pellucid.protocols import FloatArray
+from pellucid.random import integer
+
+if TYPE_CHECKING:
+    from pellucid.explain.question import Question
+    from pellucid.explain.sampling import Solver
+
+__all__ = ["pair_games", "playing", "spread_between"]
+
+PAIRS = 64
+"""Pairs of background rows that are played, twice each."""
+LEAST = 16
+"""Background rows, and pairs of them that differ in three columns, from which on anything is learned."""
+PRIOR = 4.0
+"""Pairs that the share of a column is drawn towards the share of all columns by."""
+GAMES, PASSES = 26.0, 13.0
+"""What is learned here counts as much as so many games of a row, and the share of a row as much as so many passes of a column."""
+
+Ints = npt.NDArray[np.int64]
+
+
+def pair_games(engine: CoalitionEngine, row: Ints, back: Ints, players: npt.NDArray[np.uint64]) -> Games:
+    """Return one game per pair of a row (n,) and a background row (n,)."""
+    return Games(
+        engine.differ(row, back),
+        engine.empty[back],
+        engine.full[row],
+        lambda g, z: engine.evaluate(row[g], back[g], z),
+        engine.row_keys[row] ^ mix(engine.back_keys[back]),
+        players,
+        playing(engine, row, back),
+    )
+
+
+def playing(
+    engine: CoalitionEngine, row: Ints, back: Ints, half: npt.NDArray[np.bool_] | None = None
+) -> Callable[[list[solve.Asked]], list[FloatArray]]:
+    """Return what plays the games of pairs (n,), those marked in half precision."""
+
+    def play(asked: list[solve.Asked]) -> list[FloatArray]:
+        return engine.play([Lot(row[g], back[g], players, local, None if half is None else half[g]) for g, players, local in asked])
+
+    return play
+
+
+def spread_between(question: Question, back: Ints, solver: Solver, most: float) -> Spread:
+    """Return how far passes spread in games between some of the background rows ``back`` (B,); unknown where that costs above ``most``.
+
+    Cost: two passes of ``PAIRS`` games, 4 (d - 1) model rows each, and each of the rows itself.
+    """
+    players, rows = len(question.players.names), question.background.take(back[:PAIRS])
+    if len(rows) < LEAST or 2 * PAIRS * float(solver.pass_cost(players)) + 2 * len(rows) > most:
+        return UNKNOWN
+    engine = replace(question, table=rows).engine(rows)
+    one, other = _pairs(engine.row_keys)
+    games = pair_games(engine, one, other, name_hashes(question.players.names))
+    which = np.flatnonzero(games.sizes > 2)
+    if len(which) < LEAST:
+        return UNKNOWN
+    cost = 2 * float(solver.pass_cost(games.sizes[which]).sum()) + 2 * len(rows)
+    seed = integer(question.seed, "spread")
+    (first, half), (second, half_too) = (solver.one_pass(games, which, step, seed) for step in range(2))
+    seen, told = np.square(first - second) / 2, (np.square(half) + np.square(half_too)) / 2
+    number = (told > 0).sum(0)
+    overall = seen.sum((0, 1)) / np.maximum(told.sum((0, 1)), TINY)
+    own = seen.sum(0) / np.maximum(told.sum(0), TINY)
+    share = (number * own + PRIOR * overall) / (number + PRIOR)
+    return Spread(share, GAMES, PASSES, cost) if np.isfinite(share).all() and (overall > 0).all() else UNKNOWN
+
+
+def _pairs(keys: npt.NDArray[np.uint64]) -> tuple[Ints, Ints]:
+    """Return ``PAIRS`` pairs of different rows by their contents (n,), or all there are."""
+    order, n = np.argsort(keys, kind="stable"), len(keys)
+    steps = -(-PAIRS // n)
+    one = np.tile(np.arange(n), steps)
+    other = (one + np.repeat(np.arange(1, steps + 1), n)) % n
+    return order[one[:PAIRS]], order[other[:PAIRS]]
