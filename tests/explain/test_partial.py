@@ -11,7 +11,7 @@ import pytest
 from pellucid.errors import RequestError
 from pellucid.explain import explain, pairs, partial, sampling
 from pellucid.explain.games import Games
-from pellucid.explain.partial import Part, Spread
+from pellucid.explain.partial import UNKNOWN, Part, Share
 from pellucid.explain.row_games import RowGames
 from pellucid.probe.hashing import name_hashes
 from pellucid.testing.predictors import fit_network, made_frame, made_table
@@ -205,11 +205,20 @@ class Threes:
         def worth(x):
             return (5 * x[:, 0] * x[:, 1] + 3 * x[:, 2] * x[:, 3] * x[:, 4])[:, None]
 
+        def at(x):
+            """Return the slopes (n, 5, 1)."""
+            threes = [3 * x[:, 3] * x[:, 4], 3 * x[:, 2] * x[:, 4], 3 * x[:, 2] * x[:, 3]]
+            return np.stack([5 * x[:, 1], 5 * x[:, 0], *threes], 1)[..., None]
+
+        def ends(x, y):
+            return at(x)[:, None], at(y)[None]
+
         rows, keys = self.table, [name_hashes(map(str, x.sum(1).tolist())) for x in (self.table, background)]
         evaluate = lambda i, b, z: worth(np.where(z, rows[i], background[b]))  # noqa: E731
         return SimpleNamespace(
             differ=lambda i, b: rows[i] != background[b], full=worth(rows), empty=worth(background), row_keys=keys[0], back_keys=keys[1],
             evaluate=evaluate, play=lambda lots: [ask_lot(lot, evaluate) for lot in lots],
+            rises=lambda i, b: tuple(s * (rows[i][:, None] - background[b])[..., None] for s in ends(rows[i], background[b])),
         )  # fmt: skip
 
 
@@ -233,18 +242,18 @@ def spreads(seed):
     draw = np.random.default_rng(seed)
     rows, background = (draw.uniform(0.5, 1.5, size=(n, 5)) * draw.choice([-1, 1], size=(n, 5)) for n in (10, 50))
     question = Threes(rows, SimpleNamespace(take=lambda i: background[i]))
-    told = pairs.spread_between(question, np.arange(50), sampling.SHAPLEY, np.inf)
-    assert pairs.spread_between(question, np.arange(50), sampling.SHAPLEY, 500.0) is partial.UNKNOWN
+    told = pairs.known_between(question, np.arange(50), sampling.SHAPLEY, np.inf)
+    assert pairs.known_between(question, np.arange(50), sampling.SHAPLEY, 500.0) is UNKNOWN
     engine, row, back = question.engine(background), np.repeat(np.arange(10), 50), np.tile(np.arange(50), 10)
     games = pairs.pair_games(engine, row, back, name_hashes("abcde"))
     made, half = zip(*(sampling.SHAPLEY.one_pass(games, np.arange(500), k, 5) for k in range(20)), strict=True)
-    return told.share[:, 0], (np.var(made, axis=0, ddof=1).sum(0) / np.square(half).mean(0).sum(0))[:, 0]
+    return told.passes.of_square[:, 0], (np.var(made, axis=0, ddof=1).sum(0) / np.square(half).mean(0).sum(0))[:, 0]
 
 
 def test_shares_of_a_row_are_drawn_from_its_games_and_from_what_is_known():
-    spread = Spread(np.array([[0.1], [0.3]]), games=20.0, passes=10.0)
+    share = Share(np.array([[0.1], [0.3]]), games=20.0, passes=10.0)
     seen, expected = np.array([[[4.0], [0.0]]]), np.array([[[10.0], [10.0]]])
-    none, some = (spread.of_rows(seen, expected, np.full((1, 1, 1), n)) for n in (0.0, 60.0))
-    np.testing.assert_allclose(none, spread.share[None])
-    np.testing.assert_allclose(some, spread.share[None] * (60 * 4.0 / (0.1 * 10 + 0.3 * 10) + 20) / 80)
-    np.testing.assert_allclose(partial.UNKNOWN.of_rows(seen, expected, np.full((1, 1, 1), 3.0)), [[[0.2]]])
+    none, some = (share.of_rows(seen, expected, np.full((1, 1, 1), n)) for n in (0.0, 60.0))
+    np.testing.assert_allclose(none, share.of_square[None])
+    np.testing.assert_allclose(some, share.of_square[None] * (60 * 4.0 / (0.1 * 10 + 0.3 * 10) + 20) / 80)
+    np.testing.assert_allclose(UNKNOWN.passes.of_rows(seen, expected, np.full((1, 1, 1), 3.0)), [[[0.2]]])

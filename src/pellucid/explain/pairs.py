@@ -1,8 +1,9 @@
-"""Games between two rows each, and what games between background rows tell of all others: how far passes spread.
+"""Games between two rows each, and what games between background rows tell of all others: how far off passes and guesses are.
 
 A row that plays each of its games once cannot know how far its values may be off: the two orders of a pass differ mostly by what pairs of
-columns do together, which cancels in their mean, and the rest is a share of that difference which columns differ in. The network shows the
-shares in games between background rows, so that no row depends on the others that are explained with it.
+columns do together, which cancels in their mean, and the rest is a share of that difference which columns differ in. A row that plays few
+of its games cannot know either how far off the guesses of the others are. The network shows both in games between background rows, so that
+no row depends on the others that are explained with it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
-from pellucid.explain.partial import TINY, UNKNOWN, Spread
+from pellucid.explain.partial import TINY, UNKNOWN, Known, Share, guess_of
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.composing import Lot
 from pellucid.probe.hashing import mix, name_hashes
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pellucid.explain.question import Question
     from pellucid.explain.sampling import Solver
 
-__all__ = ["pair_games", "playing", "spread_between"]
+__all__ = ["known_between", "pair_games", "playing"]
 
 PAIRS = 64
 """Pairs of background rows that are played, twice each."""
@@ -65,10 +66,10 @@ def playing(
     return play
 
 
-def spread_between(question: Question, back: Ints, solver: Solver, most: float) -> Spread:
-    """Return how far passes spread in games between some of the background rows ``back`` (B,); unknown where that costs above ``most``.
+def known_between(question: Question, back: Ints, solver: Solver, most: float) -> Known:
+    """Return what games between some of the background rows ``back`` (B,) tell; nothing where that may cost above ``most`` model rows.
 
-    Cost: two passes of ``PAIRS`` games, 4 (d - 1) model rows each, and each of the rows itself.
+    Cost: two passes of ``PAIRS`` games, 4 (d - 1) model rows each, and twice each of the rows itself.
     """
     players, rows = len(question.players.names), question.background.take(back[:PAIRS])
     if len(rows) < LEAST or 2 * PAIRS * float(solver.pass_cost(players)) + 2 * len(rows) > most:
@@ -77,17 +78,26 @@ def spread_between(question: Question, back: Ints, solver: Solver, most: float) 
     one, other = _pairs(engine.row_keys)
     games = pair_games(engine, one, other, name_hashes(question.players.names))
     which = np.flatnonzero(games.sizes > 2)
-    if len(which) < LEAST:
+    ends = engine.rises(np.arange(len(rows)), np.arange(len(rows)))
+    if len(which) < LEAST or ends is None:
         return UNKNOWN
-    cost = 2 * float(solver.pass_cost(games.sizes[which]).sum()) + 2 * len(rows)
-    seed = integer(question.seed, "spread")
+    guess = guess_of(games, *(e[one, other] for e in ends))
+    seed = integer(question.seed, "pairs")
     (first, half), (second, half_too) = (solver.one_pass(games, which, step, seed) for step in range(2))
-    seen, told = np.square(first - second) / 2, (np.square(half) + np.square(half_too)) / 2
-    number = (told > 0).sum(0)
-    overall = seen.sum((0, 1)) / np.maximum(told.sum((0, 1)), TINY)
-    own = seen.sum(0) / np.maximum(told.sum(0), TINY)
-    share = (number * own + PRIOR * overall) / (number + PRIOR)
-    return Spread(share, GAMES, PASSES, cost) if np.isfinite(share).all() and (overall > 0).all() else UNKNOWN
+    passes = _share(np.square(first - second) / 2, (np.square(half) + np.square(half_too)) / 2)
+    told = ~guess.open[which]
+    guesses = _share(np.square((first + second) / 2 - guess.values[which])[told], np.square(guess.doubt[which])[told])
+    if passes is None or guesses is None:
+        return UNKNOWN
+    return Known(passes, guesses, 2 * float(solver.pass_cost(games.sizes[which]).sum()) + 2 * len(rows))
+
+
+def _share(seen: FloatArray, expected: FloatArray) -> Share | None:
+    """Return the share (P, O) of ``expected`` (G, P, O) that ``seen`` is, by column; None where nothing is seen."""
+    number, total = (expected > 0).sum(0), np.maximum(expected.sum(0), TINY)
+    overall = seen.sum((0, 1)) / np.maximum(expected.sum((0, 1)), TINY)
+    share = (number * seen.sum(0) / total + PRIOR * overall) / (number + PRIOR)
+    return Share(share, GAMES, PASSES) if np.isfinite(share).all() and (overall > 0).all() else None
 
 
 def _pairs(keys: npt.NDArray[np.uint64]) -> tuple[Ints, Ints]:

@@ -19,7 +19,7 @@ from pellucid.explain.games import Games
 from pellucid.probe.hashing import name_hashes, uniforms
 from pellucid.protocols import FloatArray
 
-__all__ = ["UNKNOWN", "Guess", "Part", "Spread", "widening"]
+__all__ = ["UNKNOWN", "Guess", "Known", "Part", "Share", "guess_of", "widening"]
 
 FIRST = 8
 """Games of a row that are played before its error is judged."""
@@ -36,8 +36,6 @@ SHARED = 3
 """Trials of a number of games by what those of the last one cost, before the number is looked for by halves."""
 NEARLY = 0.8
 """Share of a row's games from which on all of them are played."""
-PRIOR = 4.0
-"""Games by which the error a column showed is drawn towards the one expected."""
 TINY = 1e-300
 SMALL = 1e-200  # hashes of 64 bits can be divided by it
 _TURN, _TWICE = name_hashes(("turn",)), name_hashes(("twice",))
@@ -62,34 +60,74 @@ class Guess:
     open: BoolArray
 
 
+def guess_of(games: Games, at_row: FloatArray, at_back: FloatArray) -> Guess:
+    """Return guesses from what each player would add if the network were a plane, by its slopes at both ends (G, P, O), written over.
+
+    The mean of the two, with what is missing of v(all) - v(none) given to the players whose slopes differ most.
+    """
+    away = ~np.broadcast_to(games.active[:, :, None], at_row.shape)
+    for end in (at_row, at_back):
+        np.copyto(end, 0.0, where=away)
+    values = (at_row + at_back) / 2
+    doubt = np.abs(np.subtract(at_row, at_back, out=at_row), out=at_row)
+    doubt /= 2
+    doubt += np.divide(np.abs(values, out=at_back), 1024, out=at_back)  # rounding, where the network is a plane
+    left, total = games.end - games.start - values.sum(1), doubt.sum(1)
+    told = np.isfinite(values).all((1, 2)) & (total > 0).all(1)
+    np.divide(left, total, out=left, where=told[:, None])
+    values += left[:, None] * doubt
+    if not told.all():
+        wild = np.flatnonzero(~told)
+        each = np.abs(games.end - games.start)[wild] / np.maximum(games.sizes[wild], 1)[:, None]
+        values[wild], doubt[wild] = 0.0, each[:, None] * games.active[wild, :, None]
+    return Guess(values, doubt, ~told & games.active.any(1))
+
+
 @dataclass(frozen=True)
-class Spread:
-    """How far passes spread beside half the difference of their two orders, before any pass of the row itself has told.
+class Share:
+    """How a variance stands to the square it is expected from, before the row itself has told.
 
     Attributes
     ----------
-    share : (P, O) or a number, variance of a pass per square of that half difference; columns differ in it, for pairs of columns make
-        orders differ and cancel, and only larger sets make passes spread.
+    of_square : (P, O) or (1, 1), by column.
     games : number of a row's own games that count as much as what is known here; 0 where nothing is.
-    passes : number of a column's own passes that count as much as the share of its row.
-    cost : model rows that learning it took.
+    passes : number of estimates of a column's own that count as much as the share of its row.
     """
 
-    share: FloatArray
+    of_square: FloatArray
     games: float
     passes: float
-    cost: float = 0.0
 
     def of_rows(self, seen: FloatArray, expected: FloatArray, number: FloatArray) -> FloatArray:
         """Return the shares (R, P, O) of rows where ``number`` (R, 1, 1) games showed variances ``seen`` for squares ``expected``."""
-        told = (self.share * expected).sum(1, keepdims=True)
+        told = (self.of_square * expected).sum(1, keepdims=True)
         own = seen.sum(1, keepdims=True) / np.maximum(told, TINY)
         number = np.where(told > 0, number, 0.0)
-        known = np.maximum(number + self.games, TINY)
-        return np.asarray(self.share * (number * own + self.games) / known)
+        return np.asarray(self.of_square * (number * own + self.games) / np.maximum(number + self.games, TINY))
+
+    def mixed(self, seen: FloatArray, expected: FloatArray, number: FloatArray) -> FloatArray:
+        """Return variances (R, P, O): those seen in ``number`` estimates of each column, drawn towards the expected ones."""
+        prior = self.passes / (number + self.passes)
+        return np.asarray((1 - prior) * seen + prior * expected)
 
 
-UNKNOWN = Spread(np.ones((1, 1)), 0.0, 4.0)
+@dataclass(frozen=True)
+class Known:
+    """What games between background rows tell of all others, and what it cost in model rows.
+
+    Attributes
+    ----------
+    passes : variance of a pass beside the square of half the difference of its two orders. Columns differ in it, for pairs of columns make
+        orders differ and cancel, and only larger sets make passes spread.
+    guesses : square of how far guesses are off beside their doubt's.
+    """
+
+    passes: Share
+    guesses: Share
+    cost: float = 0.0
+
+
+UNKNOWN = Known(*2 * (Share(np.ones((1, 1)), 0.0, 4.0),))
 
 
 class Part:
@@ -100,8 +138,8 @@ class Part:
     size : B. rows : (R,) rows of which not all games have been played.
     """
 
-    def __init__(self, games: Games, guess: Guess, weight: FloatArray, seed: int, n_rows: int, spread: Spread = UNKNOWN) -> None:
-        self._spread = spread
+    def __init__(self, games: Games, guess: Guess, weight: FloatArray, seed: int, n_rows: int, known: Known = UNKNOWN) -> None:
+        self._known = known
         self.size, self.rows = len(weight) // n_rows, np.zeros(n_rows, bool)
         self._guess, self._weight, self._n = guess, weight, n_rows
         self._total = self._by_row(guess.values * weight[:, None, None])
@@ -233,13 +271,12 @@ class Part:
         values = self._total + self._sums(off[~drawn], owner[~drawn]) + left * mean
         spread = np.maximum(self._sums(mine**2, of) / count - mean**2, 0) * count / np.maximum(count - 1, 1)
         doubt = self._squared[played[drawn]]
-        share = spread.sum(1, keepdims=True) * count / np.maximum(self._sums(doubt, of).sum(1, keepdims=True), TINY)
-        prior = PRIOR / (self._sums((doubt > 0).astype(float), of) + PRIOR)
+        share = self._known.guesses.of_rows(spread * count, self._sums(doubt, of), count)
         expected = self._by_row(self._squared * free[:, None, None]) / np.maximum(left, 1)
-        mixed = (1 - prior) * spread + prior * share * expected
+        mixed = self._known.guesses.mixed(spread, share * expected, self._sums((doubt > 0).astype(float), of))
         sure = share * self._by_row(self._squared * (self._sure.ravel() & ~known)[:, None, None])
         chosen, passes, twice = mixed, np.zeros_like(mixed), np.zeros((self._n, 1, 1))
-        if self._spread.games or (n[played] > 1).any():
+        if self._known.passes.games or (n[played] > 1).any():
             noise, twice = self._noise(played, known, n, total, square, half)
             told = twice > 0
             by_pass = np.where(told, self._sums(noise[drawn], of) / count, 0.0)
@@ -267,8 +304,8 @@ class Part:
         lots = stands[twice, None, None]
         number = np.bincount(owner[twice], minlength=self._n)[:, None, None].astype(float)
         expected = self._sums(doubt[twice] * lots, owner[twice])
-        share = self._spread.of_rows(self._sums(seen[twice] * lots, owner[twice]), expected, number)
-        told = (number * (expected.sum(1, keepdims=True) > 0)).max(2, keepdims=True) + self._spread.games
+        share = self._known.passes.of_rows(self._sums(seen[twice] * lots, owner[twice]), expected, number)
+        told = (number * (expected.sum(1, keepdims=True) > 0)).max(2, keepdims=True) + self._known.passes.games
         return doubt / often * share[owner] * ~known[played, None, None], told
 
     def _sums(self, values: FloatArray, owner: Ints) -> FloatArray:

@@ -20,8 +20,8 @@ from pellucid.errors import RequestError
 from pellucid.execution import Threads, limit_threads
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
-from pellucid.explain.pairs import pair_games, playing, spread_between
-from pellucid.explain.partial import UNKNOWN, Guess, Spread
+from pellucid.explain.pairs import known_between, pair_games, playing
+from pellucid.explain.partial import UNKNOWN, Guess, Known, guess_of
 from pellucid.explain.question import Question
 from pellucid.explain.sampling import Plan, Sampler, Solver
 from pellucid.probe.hashing import name_hashes
@@ -38,7 +38,7 @@ MOST_ROWS = 20_000
 """Model rows per explained row at which sampling ends where neither budget nor precision was given; 50 times as many where one was."""
 PRECISION = 0.02
 LITTLE = 0.05
-"""Share of a budget that learning how far passes spread may take."""
+"""Share of a budget that games between background rows may take."""
 HALF_SHARE = 0.25
 """Share of the error asked for that rounding to half precision may have: it adds 3 % to the whole."""
 UNEQUAL = 4.0
@@ -74,7 +74,7 @@ class RowGames:
         self.neighbours = Neighbours(question.table, question.background, question.players) if question.fill == "conditional" else None
         self.cost = 1.0 if self.neighbours is None else self._neighbour_cost()
         self.deadline = question.started + (question.budget.seconds or np.inf)
-        self._learned: Spread | None = None
+        self._known: Known | None = None
         self._lock = threading.Lock()
 
     def _neighbour_cost(self) -> float:
@@ -123,38 +123,19 @@ class RowGames:
         return games, np.repeat(np.arange(len(rows)), len(self.back)), np.tile(self.share, len(rows))
 
     def guess(self, rows: Ints, games: Games) -> Guess | None:
-        """Return what the games' values will be about, by the slopes of a network at both ends; None for other models.
-
-        The mean of the two slopes, with what is missing of v(all) - v(none) given to the players whose slopes differ most.
-        """
+        """Return what the games' values will be about, by the slopes of a network at both ends; None for other models."""
         ends = self.engine.rises(rows, self.back) if self.neighbours is None else None
         if ends is None:
             return None
-        at_row, at_back = (e.reshape(len(games.active), *e.shape[2:]) for e in ends)
-        away = ~np.broadcast_to(games.active[:, :, None], at_row.shape)
-        for end in (at_row, at_back):
-            np.copyto(end, 0.0, where=away)
-        values = (at_row + at_back) / 2
-        doubt = np.abs(np.subtract(at_row, at_back, out=at_row), out=at_row)
-        doubt /= 2
-        doubt += np.divide(np.abs(values, out=at_back), 1024, out=at_back)  # rounding, where the network is a plane
-        left, total = games.end - games.start - values.sum(1), doubt.sum(1)
-        told = np.isfinite(values).all((1, 2)) & (total > 0).all(1)
-        np.divide(left, total, out=left, where=told[:, None])
-        values += left[:, None] * doubt
-        if not told.all():
-            wild = np.flatnonzero(~told)
-            each = np.abs(games.end - games.start)[wild] / np.maximum(games.sizes[wild], 1)[:, None]
-            values[wild], doubt[wild] = 0.0, each[:, None] * games.active[wild, :, None]
-        return Guess(values, doubt, ~told & games.active.any(1))
+        return guess_of(games, *(e.reshape(len(games.active), *e.shape[2:]) for e in ends))
 
-    def spread(self, solver: Solver) -> Spread:
-        """Return how far passes spread in games between background rows; measured once, unknown where a budget would feel it."""
+    def known(self, solver: Solver) -> Known:
+        """Return what games between background rows tell of all others; played once, and not where a budget would feel it."""
         with self._lock:
-            if self._learned is None:
+            if self._known is None:
                 most = np.inf if self.q.budget.rows is None else LITTLE * self.q.budget.rows
-                self._learned = spread_between(self.q, self.back, solver, most)
-            return self._learned
+                self._known = known_between(self.q, self.back, solver, most)
+            return self._known
 
     def rounding(self, rows: Ints, games: Games, guess: Guess) -> tuple[npt.NDArray[np.bool_], FloatArray]:
         """Return which of some rows half precision may answer (n,), and the variances (n, O) that it adds to each of their values.
@@ -280,7 +261,7 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
         is_exact = np.zeros(len(block), bool)
     some = way == "auto" and solver.guessed and not is_exact.all() and rows.share.max() * len(rows.share) <= UNEQUAL
     guess = rows.guess(block, games) if some else None
-    spread = UNKNOWN if guess is None else rows.spread(solver)
+    known = UNKNOWN if guess is None else rows.known(solver)
     half, rounding = np.zeros(len(block), bool), np.zeros((len(block), rows.engine.n_outputs))
     if guess is not None:
         half, rounding = rows.rounding(block, games, guess)
@@ -296,12 +277,12 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
         solver,
         drawn=rows.engine.drawn,
         guess=guess,
-        spread=spread,
+        known=known,
     )
     sampler.enumerate(np.flatnonzero(is_exact[owner]))
     left = np.flatnonzero(~is_exact[owner])
     if guess is not None and rows.q.budget.rows is not None:  # every row and background row has been evaluated once more, for its slopes
-        budget = max(0.0, budget - 1 - len(rows.back) / len(rows.q.table) - spread.cost / len(rows.q.table))
+        budget = max(0.0, budget - 1 - len(rows.back) / len(rows.q.table) - known.cost / len(rows.q.table))
     sampler.besides[:] = np.where(half[:, None], rounding, 0.0)[:, None]
     plan = Plan(budget, rows.precision, rows.deadline)
     if rows.q.budget.rows is None and len(left):  # two passes show an error: they are never refused where no budget was set

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
-from pellucid.explain.partial import UNKNOWN, Guess, Part, Spread, widening
+from pellucid.explain.partial import UNKNOWN, Guess, Known, Part, widening
 from pellucid.protocols import FloatArray
 
 __all__ = ["SHAPLEY", "Plan", "Sampler", "Solver", "widening"]
@@ -78,17 +78,17 @@ class Sampler:
 
     def __init__(
         self, games: Games, owner: Ints, weight: FloatArray, seed: int, n_rows: int, cost: float, solver: Solver = SHAPLEY, *,
-        drawn: bool = False, guess: Guess | None = None, spread: Spread = UNKNOWN,
+        drawn: bool = False, guess: Guess | None = None, known: Known = UNKNOWN,
     ) -> None:  # fmt: skip
         self.drawn = drawn  # the games are draws of one law: how far they differ is the error of their mean
         self.games, self.owner, self.weight, self.seed, self.n_rows, self.cost = games, owner, weight, seed, n_rows, cost
-        self.solver, self.spread = solver, spread
+        self.solver, self.share = solver, known.passes
         shape = (*games.active.shape, games.start.shape[1])
         self.sum, self.square, self.half, self.n = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(len(owner))
         self.known = np.zeros(len(owner), bool)  # enumerated: no error
         self.spent = np.zeros(n_rows)
         self.kernel_variance: FloatArray | None = None
-        self.part = None if guess is None else Part(games, guess, weight, seed, n_rows, spread)
+        self.part = None if guess is None else Part(games, guess, weight, seed, n_rows, known)
         self.besides = np.zeros((n_rows, 1, shape[2]))  # variances of the values that no pass makes smaller
 
     def enumerate(self, which: Ints) -> None:
@@ -281,15 +281,14 @@ class Sampler:
             one, telling = lot * part / np.maximum(n - 1, 1), (lot * part > 0) * twice
             seen, expected = by_row(spread, one), by_row(half, lot * part / n * twice)
             number = np.bincount(place[self.owner[games]], telling, len(rows)).astype(float)[:, None, None]
-            share = self.spread.of_rows(seen, expected, number)
+            share = self.share.of_rows(seen, expected, number)
             passes = by_row(tells, telling * (n - 1.0))  # how many say how far passes spread
-            prior = self.spread.passes / (passes + self.spread.passes)
             # Satterthwaite's degrees of freedom; + 2 because the square of an estimated variance is too large on average
             freedom = seen**2 / np.maximum(by_row(squared, one**2 / (n + 1)), TINY) * HEAVY
-            return (1 - prior) * seen + prior * share * expected, expected, share, freedom
+            return self.share.mixed(seen, share * expected, passes), expected, share, freedom
 
         # what the other columns lend counts as well, but for orders bound to a tree, where columns are too unlike for that
-        lent = self.spread.passes / 2 if self.solver.guessed else 0.0
+        lent = self.share.passes / 2 if self.solver.guessed else 0.0
         mixed, expected, share, freedom = learned(np.ones(len(n)))
         variance = mixed * widening(np.maximum(freedom, 1.0) + lent)
         if ((part > 0) & ~twice).any():
@@ -300,7 +299,7 @@ class Sampler:
                 stands = self.part.stands_for(~self.known)[games] * (n == 2)
                 mixed, expected, share, freedom = learned(np.maximum(stands - 1, 0))
             own = np.where(expected > 0, mixed / np.maximum(expected, TINY), share) * widening(np.maximum(freedom, 1.0) + lent)
-            sure = (told >= TOLD) | (self.spread.games > 0)
+            sure = (told >= TOLD) | (self.share.games > 0)
             variance = variance + by_row(half, part * ~twice) * np.where(sure, own, 1.0)
         return by_row(total, weight / n), np.asarray(variance)
 
