@@ -25,9 +25,11 @@ __all__ = ["BACKGROUND_ROWS", "Budget", "Question", "ask"]
 
 BACKGROUND_ROWS = 100
 LATEST = 3.0
+"""Times the seconds asked for, and seconds more, at which an answer that is still not there is refused."""
+INSIDE = frozenset({"gradients", "hidden", "parts"})
+"""Needs of methods whose number of model rows is fixed: a budget cannot thin them out, so it is refused where they pass it."""
 FORWARD = ("contextual_decomposition", "contextual_decomposition_pairs")
 """Methods that need a network's operations and take no slope of them."""
-"""Times the seconds asked for, and seconds more, at which an answer that is still not there is refused."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Question:
         complete: bool = True,
         settings: Mapping[str, Any] | None = None,
         caveats: Sequence[str] = (),
+        says: str = "moves",
     ) -> Explanation:
         """Return the explanation from ``values`` (N, P, O), ``base`` (N, O) or (O,) and ``predictions`` (N, O)."""
         base = np.broadcast_to(base, predictions.shape).copy()
@@ -115,6 +118,7 @@ class Question:
             error=cut(error),
             gap=cut(gap),
             n_calls=record.n_calls,
+            says=says,
         )
 
 
@@ -168,6 +172,8 @@ def ask(
     view = View(predictor, output, versus)
     if allowed.seconds is not None:
         view.until = started + LATEST * (allowed.seconds + 1)
+    if allowed.rows is not None and INSIDE & set(entry.needs):
+        view.most = allowed.rows
     table = view.read(X)
     y = labels(model, X) if y is None and whole else y
     if len(table) == 0:

@@ -65,11 +65,27 @@ SHAPLEY = Solver(solve.exact, solve.permutations, solve.permutation_cost, guesse
 
 @dataclass
 class Plan:
-    """What one explained row may spend, and when it is done."""
+    """What one explained row may spend, and when it is done.
+
+    ``asked``: the budget for all explained rows together, None where none was set; ``n_rows`` and ``besides`` (model rows that are not
+    spent on a row alone) tell what it would have to be.
+    """
 
     rows: float
     precision: float
     deadline: float = np.inf
+    asked: int | None = None
+    n_rows: int = 1
+    besides: int = 0
+
+    def refuse(self, what: str, needed: float) -> RequestError:
+        """Return the error of a budget that pays fewer than ``needed`` model rows for each explained row."""
+        return RequestError(
+            f"the budget is too small for {what}",
+            expected=f"at least {int(np.ceil(needed)) * self.n_rows + self.besides} model rows",
+            got=str(self.asked),
+            do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
+        )
 
     def late(self) -> bool:
         return time.perf_counter() > self.deadline
@@ -117,6 +133,7 @@ class Sampler:
         """Sample games until the rows are precise or the plan ends; ``mixed`` enumerates where that costs no more."""
         sizes = self.games.sizes
         trivial = which[sizes[which] <= 2]  # one paired pass is exact for two players
+        self._affordable(trivial, plan)
         self.enumerate(trivial)
         which = which[sizes[which] > 2]
         per_row = np.bincount(self.owner[which], minlength=self.n_rows)
@@ -124,7 +141,7 @@ class Sampler:
         if self.part is not None and some.any():
             self._play_parts(self.part, plan)
         first = np.clip(np.ceil(FEW_GAMES / np.maximum(per_row, 1)), 2, 16)[self.owner]  # two passes show their own spread
-        rest = self._convert(which[~some], first, mixed)
+        rest = self._convert(which[~some], first, mixed, plan)
         self._affordable(rest, plan)
         for k in range(int(first[rest].max(initial=0))):
             turn = rest[first[rest] > k]
@@ -151,7 +168,7 @@ class Sampler:
             values, variance = self._of_passes(rows)
             open_rows[rows] = ~self.done(values, variance + self.besides[rows], plan)
         which = which[open_rows[self.owner[which]] & ~self.known[which]]
-        return self._within(self._convert(which, self.n + 1, mixed), plan)
+        return self._within(self._convert(which, self.n + 1, mixed, plan), plan)
 
     def _play_parts(self, part: Part, plan: Plan) -> None:
         """Play part of each row's games, more and more of them until the row is precise, the plan ends, or all have been played."""
@@ -173,10 +190,13 @@ class Sampler:
     def _of_part(self, part: Part) -> tuple[FloatArray, FloatArray]:
         return part.estimate(self.known, self.n, self.sum, self.square, self.half)
 
-    def _convert(self, which: Ints, passes: FloatArray, mixed: bool) -> Ints:
-        """Enumerate the games for which that costs no more than ``passes`` passes; return the others."""
+    def _convert(self, which: Ints, passes: FloatArray, mixed: bool, plan: Plan) -> Ints:
+        """Enumerate the games for which that costs no more than ``passes`` passes, where their rows can pay; return the others."""
         sizes = self.games.sizes[which]
         cheap = mixed & (solve.exact_cost(sizes) <= np.maximum(passes[which], 1) * self.solver.pass_cost(sizes))
+        if plan.asked is not None:
+            cost = np.bincount(self.owner[which], np.where(cheap, solve.exact_cost(sizes), 0) * self.cost, self.n_rows)
+            cheap &= (self.spent + cost <= plan.rows)[self.owner[which]]
         if cheap.any():
             self.enumerate(which[cheap])
         return which[~cheap]
@@ -201,12 +221,7 @@ class Sampler:
     def _affordable(self, which: Ints, plan: Plan) -> None:
         cost = np.bincount(self.owner[which], self.solver.pass_cost(self.games.sizes[which]) * self.cost, self.n_rows) + self.spent
         if cost.max(initial=0.0) > plan.rows:
-            raise RequestError(
-                "the budget is too small for one pass",
-                expected=f"at least {int(np.ceil(cost.max())) + 2} model rows per explained row",
-                got=f"{int(plan.rows)}",
-                do="raise budget=, or pass fewer rows as background=",
-            )
+            raise plan.refuse("one pass", float(cost.max()) + 2)
 
     def regress(self, which: Ints, plan: Plan, *, mixed: bool = False) -> None:
         """Fit the kernel regression, with twice the coalitions until the rows are precise or the plan ends."""
@@ -215,16 +230,13 @@ class Sampler:
         while len(which) and (pairs == FIRST_PAIRS or not plan.late()):  # the first fit is made however late: without it there is no answer
             cost = np.minimum(2.0 * pairs * sizes[which], solve.exact_cost(sizes[which]))
             row_cost = np.bincount(self.owner[which], cost * self.cost, self.n_rows)
-            if (row_cost > plan.rows).any():
-                if pairs == FIRST_PAIRS:
-                    raise RequestError(
-                        "the budget is too small for a regression",
-                        expected=f"at least {int(np.ceil(row_cost.max())) + 2} model rows per explained row",
-                        got=f"{int(plan.rows)}",
-                        do="raise budget=, or pass fewer rows as background=",
-                    )
-                which = which[(row_cost <= plan.rows)[self.owner[which]]]
+            paid = (self.spent + row_cost <= plan.rows)[self.owner[which]]  # every fit asks its coalitions anew
+            if pairs == FIRST_PAIRS and plan.asked is not None and not paid.all():
+                raise plan.refuse("a regression", float((self.spent + row_cost).max()) + 2)
+            if pairs > FIRST_PAIRS and not paid.all():
+                which = which[paid]
                 continue
+            self.spent += row_cost
             self.sum[which], self.kernel_variance[which] = solve.kernel(self.games, which, pairs, self.seed)
             self.n[which] = 1
             which = which[~self.done(self.values(), self.variance(), plan)[self.owner[which]]]
