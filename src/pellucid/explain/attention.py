@@ -50,7 +50,9 @@ def explain(question: Question) -> Explanation:
         values = np.repeat(_of_answer(one, columns)[:, :, None], outputs, 2)
     by_player = question.players.sum_over_columns(values.transpose(0, 2, 1)).transpose(0, 2, 1)
     caveats = (UNTESTED, *_relevant(question, parts))
-    made = question.answer(by_player, np.zeros(outputs), answers, complete=False, settings=dict(question.options), caveats=caveats, says="sizes")
+    made = question.answer(
+        by_player, np.zeros(outputs), answers, complete=False, settings=dict(question.options), caveats=caveats, says="sizes"
+    )
     return dataclasses.replace(made, scale="share of attention")
 
 

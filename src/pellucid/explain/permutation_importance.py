@@ -29,9 +29,8 @@ def explain(question: Question) -> Importance:
 
     Breiman 2001, doi:10.1023/A:1010933404324; Fisher, Rudin and Dominici 2019, arXiv:1801.01489. The loss is proper: log loss for classes,
     squared error for numbers. ``REPEATS`` shuffles, or as many as the budget pays for, are shared by all players; a group's columns move
-    together. The interval speaks of the
-    rows given: give rows that were held out. Per player, ``record.settings["sign_test"]`` holds the p-value that shuffling does no harm,
-    from a sign test over 10 disjoint parts of the rows. Cost: R (P + 1) N model rows at most.
+    together. The interval speaks of the rows given: give rows that were held out. Per player, ``record.settings["sign_test"]`` holds the
+    p-value that shuffling does no harm, from a sign test over 10 disjoint parts of the rows. Cost: R (P + 1) N model rows at most.
     """
     loss, unit = row_losses(question.view, question.y, len(question.table))
     n, p = len(question.table), len(question.players)

@@ -211,7 +211,7 @@ def ask(
     }
     return Question(
         entry.name, view, table, players, reference, kept, fill, allowed, precision, seed, y, settings,
-        (() if alone else (caveat,)) + _about_jumps(entry, view), chosen,
+        (() if alone else _about_rows(entry, caveat, kept, given, fill, chosen)) + _about_jumps(entry, view), chosen,
         labels(model, background) if given else _known_labels(predictor), drawer, started,
     )  # fmt: skip
 
@@ -238,6 +238,16 @@ def _row_model(predictor: Any, given: Any) -> Any:
     if not isinstance(found, RowModel):
         raise ArgumentError("row_model cannot be used", expected="a fitted pellucid.RowModel", got=type(found).__name__)
     return found
+
+
+def _about_rows(entry: Entry, caveat: str, kept: Table, given: bool, fill: str, chosen: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what to say of the rows compared with: ``caveat`` is about those that lend cells, and some methods let none do so."""
+    whose = f"{len(kept)} rows {'that were given' if given else 'kept at fit'}"
+    if "training rows" in entry.needs:
+        return (f"the known rows are {whose}",)
+    if fill != "marginal" or not {"gradients", "parts"} & set(entry.needs) or chosen.get("reference") == "background":
+        return (caveat,)
+    return () if "parts" in entry.needs or entry.name in (*FORWARD, "lrp") else (f"what is usual is told by {whose}",)
 
 
 def _about_jumps(entry: Entry, view: View) -> tuple[str, ...]:

@@ -133,16 +133,17 @@ class Sampler:
         """Sample games until the rows are precise or the plan ends; ``mixed`` enumerates where that costs no more."""
         sizes = self.games.sizes
         trivial = which[sizes[which] <= 2]  # one paired pass is exact for two players
-        self._affordable(trivial, plan)
-        self.enumerate(trivial)
+        self.known[trivial] = True
         which = which[sizes[which] > 2]
         per_row = np.bincount(self.owner[which], minlength=self.n_rows)
         some = np.zeros(len(which), bool) if self.part is None else (per_row >= LEAST_GAMES)[self.owner[which]]
+        part = np.zeros(0, np.int64) if self.part is None else self._first_part(self.part)
+        self._affordable(np.concatenate([trivial, which[~some], part]), plan)
+        self.enumerate(trivial)
         if self.part is not None and some.any():
             self._play_parts(self.part, plan)
         first = np.clip(np.ceil(FEW_GAMES / np.maximum(per_row, 1)), 2, 16)[self.owner]  # two passes show their own spread
         rest = self._convert(which[~some], first, mixed, plan)
-        self._affordable(rest, plan)
         for k in range(int(first[rest].max(initial=0))):
             turn = rest[first[rest] > k]
             self.one_pass(turn if k == 0 else self._as_many(turn, plan) if k == 1 else self._within(turn, plan))
@@ -170,12 +171,16 @@ class Sampler:
         which = which[open_rows[self.owner[which]] & ~self.known[which]]
         return self._within(self._convert(which, self.n + 1, mixed, plan), plan)
 
+    def _first_part(self, part: Part) -> Ints:
+        """Return the games that are played first of rows of which a part will do."""
+        enough = np.bincount(self.owner, ~self.known, self.n_rows) >= LEAST_GAMES
+        return np.flatnonzero(part.chosen(part.first(self.known, enough), self.known))
+
     def _play_parts(self, part: Part, plan: Plan) -> None:
         """Play part of each row's games, more and more of them until the row is precise, the plan ends, or all have been played."""
         enough = np.bincount(self.owner, ~self.known, self.n_rows) >= LEAST_GAMES
         cost = np.where(self.known, 0.0, self.solver.pass_cost(self.games.sizes) * self.cost)
         aim = part.first(self.known, enough)
-        self._affordable(np.flatnonzero(part.chosen(aim, self.known)), plan)
         if plan.precision <= 0:
             aim = np.where(enough, part.size, 0)
         while aim.any():
@@ -195,7 +200,8 @@ class Sampler:
         sizes = self.games.sizes[which]
         cheap = mixed & (solve.exact_cost(sizes) <= np.maximum(passes[which], 1) * self.solver.pass_cost(sizes))
         if plan.asked is not None:
-            cost = np.bincount(self.owner[which], np.where(cheap, solve.exact_cost(sizes), 0) * self.cost, self.n_rows)
+            each = np.where(cheap, solve.exact_cost(sizes), self.solver.pass_cost(sizes))  # the others must be played as well
+            cost = np.bincount(self.owner[which], each * self.cost, self.n_rows)
             cheap &= (self.spent + cost <= plan.rows)[self.owner[which]]
         if cheap.any():
             self.enumerate(which[cheap])

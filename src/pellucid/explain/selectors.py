@@ -346,7 +346,8 @@ def explain(question: Question, method: Method) -> Explanation:
     predictions = np.concatenate([question.view.raw(question.table.take(slice(s, s + CHUNK))) for s in range(0, n, CHUNK)])
     made = question.answer(
         cube(chances), np.zeros((1, outputs)), predictions, error=None if errors is None else cube(errors), complete=False,
-        settings={"explainer": {**fitted.state["facts"], "settings": dict(fitted.state["settings"])}}, caveats=_words(fitted, outputs), says="sizes",
+        settings={"explainer": {**fitted.state["facts"], "settings": dict(fitted.state["settings"])}}, caveats=_words(fitted, outputs),
+        says="sizes",
     )  # fmt: skip
     return replace(made, scale=SCALE)
 

@@ -116,8 +116,8 @@ class CoalitionEngine:
     def play(self, lots: Sequence[Lot]) -> list[FloatArray]:
         """Return the answers (g, m, O) to the coalitions of each lot.
 
-        Models are asked at once, for all lots together: many take as long for a few rows as for hundreds. Of networks nothing is kept, other
-        models go by :meth:`evaluate`.
+        Models are asked at once, for all lots together: many take as long for a few rows as for hundreds. Of networks nothing is kept,
+        others go by :meth:`evaluate`.
         """
         if self._path.plays:
             return self._path.play(lots)

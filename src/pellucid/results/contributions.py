@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pellucid.errors import MissingExtraError, RequestError, quote
-from pellucid.results.base import FloatArray, Result, RunRecord
+from pellucid.errors import MissingExtraError, RequestError
+from pellucid.results.base import FloatArray, Result, RunRecord, output_at
 from pellucid.results.text import number
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ class Explanation(Result):
     gap : (N,) or (N, O): prediction minus base minus the sum of the values; None where the method makes no such promise.
     n_calls : model rows evaluated.
     predictions : (N,) or (N, O): the explained outputs, on ``scale``; for sizes and slopes on the scale of the answers.
-    says : what a value says: ``"moves"`` (how far the column moves the answer, and which way), ``"sizes"`` (how much the column counts, with
-        no direction) or ``"slopes"`` (how far one more unit of the column moves the answer).
+    says : what a value says: ``"moves"`` (how far the column moves the answer, and which way), ``"sizes"`` (how much the column counts,
+        with no direction) or ``"slopes"`` (how far one more unit of the column moves the answer).
     """
 
     values: FloatArray
@@ -155,8 +155,10 @@ class Explanation(Result):
         return len(self.data)
 
     def _about(self) -> str:
-        unknown = self.says == "sizes" or "read from" in self.record.settings  # without errors these are not therefore exact
-        exact = ("no errors stated" if unknown else "exact") if self.error is None else f"standard errors up to {number(np.max(self.error, initial=0.0))}"
+        if self.error is not None:
+            exact = f"standard errors up to {number(np.max(self.error, initial=0.0))}"
+        else:  # sizes, and values from elsewhere, are not exact because no error is stated
+            exact = "no errors stated" if self.says == "sizes" or "read from" in self.record.settings else "exact"
         return f"{self.method} of {len(self):,} rows, {len(self.columns)} columns; values in {self.scale}, {exact}"
 
     def _shown(self) -> pd.DataFrame:
@@ -226,13 +228,7 @@ class Explanation(Result):
 
     def output_at(self, output: int | str) -> int:
         """Return the place of an output in ``outputs``, given its name or its place."""
-        names = self.outputs
-        if isinstance(output, str) and output in names:
-            return names.index(output)
-        if isinstance(output, int | np.integer) and not isinstance(output, bool) and -len(names) <= output < len(names):
-            return int(output) % len(names)
-        known = quote(names, 12) + (f", or 0 to {len(names) - 1}" if len(names) > 1 else ", or 0")
-        raise RequestError("there is no such output in the explanation", expected=known, got=repr(output))
+        return output_at(self.outputs, output)
 
     def top(self, k: int = 3, output: int | str = 0) -> list[list[tuple[str, Any, float]]]:
         """Return per row the k largest contributions to one output (its name or place) as (column, cell as written, value)."""
@@ -275,7 +271,7 @@ class Explanation(Result):
 
         Parameters
         ----------
-        theirs : values (P,), (N, P) or (N, P, O), or (P, O) of one row ``[i]`` of theirs, with base values, names and data where it has them.
+        theirs : values (P,), (N, P) or (N, P, O), or (P, O) of one row ``[i]`` of theirs; base values, names and data where it has them.
         data : the explained rows as the user wrote them, a frame of the P columns; None takes ``theirs.data``.
         scale : unit of the values, which shap does not keep. method : what to call them.
 
