@@ -96,3 +96,15 @@ def test_the_rows_compared_with_are_told_as_they_are(net):
     assert near[0] == "the known rows are 220 rows kept at fit"
     assert not any("background is" in one for one in (*near, *slope))
     assert any("background is a sample of 100 rows" in one for one in model.explain(frame.head(2), method="occlusion").record.caveats)
+
+
+def test_a_fit_is_told_in_a_line_and_its_settings_are_checked(net):
+    model, frame = net
+    for wrong in ({"steps": -1}, {"rows": 0}, {"width": 2.5}, {"test_precision": 0}, {"pairs": True}):
+        with pytest.raises(RequestError, match=f"{next(iter(wrong))!r} cannot be used"):
+            pld.fit_explainer(model, frame, random_state=0, **wrong)
+    fitted = pld.fit_explainer(model, frame, random_state=0, steps=5, rows=60, test_rows=4, width=8)
+    assert "relative" in repr(fitted)
+    assert len(repr(fitted)) < 400
+    with pytest.raises(RequestError, match="expected no groups, got a with b"):
+        model.explain(frame.head(2), method="amortised", groups={"one": ["a", "b"]})

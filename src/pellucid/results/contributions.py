@@ -346,7 +346,8 @@ def _places(rows: Any, n: int) -> Any:
 
 def _of_one_row(theirs: Any) -> bool:
     """Return whether a shap.Explanation is one row of another: its cells (P,) have lost the axis of the rows."""
-    data, names = getattr(theirs, "data", None), getattr(theirs, "feature_names", None)
+    data: Any = getattr(theirs, "data", None)
+    names: Any = getattr(theirs, "feature_names", None)
     return np.ndim(data) == 1 and len(np.asarray(theirs.values)) == len(data) and (names is None or np.ndim(names) == 1)
 
 
