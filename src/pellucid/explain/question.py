@@ -247,7 +247,9 @@ def _about_rows(entry: Entry, caveat: str, kept: Table, given: bool, fill: str, 
         return (f"the known rows are {whose}",)
     if fill != "marginal" or not {"gradients", "parts"} & set(entry.needs) or chosen.get("reference") == "background":
         return (caveat,)
-    return () if "parts" in entry.needs or entry.name in (*FORWARD, "lrp") else (f"what is usual is told by {whose}",)
+    if entry.name in (*FORWARD, "lrp"):
+        return ("nothing is compared with other rows: what stands in the network for this row is shared out",)
+    return () if "parts" in entry.needs else (f"what is usual is told by {whose}",)
 
 
 def _about_jumps(entry: Entry, view: View) -> tuple[str, ...]:
