@@ -145,7 +145,7 @@ class MemberPredictor(Predictor, Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FittedExplainer:
     """A network fitted beforehand to explain one model: plain JSON types and arrays, as estimators keep and save it.
 
@@ -158,6 +158,12 @@ class FittedExplainer:
     method: str
     state: Mapping[str, Any]
     arrays: Mapping[str, npt.NDArray[Any]]
+
+    def __repr__(self) -> str:
+        """Return the method, how many columns it knows, and the figures of its fit."""
+        facts = {k: v for k, v in self.state.get("facts", {}).items() if isinstance(v, int | float | str)}
+        told = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in facts.items())
+        return f"FittedExplainer({self.method!r}, {len(self.state.get('columns', ()))} columns; {told})"
 
 
 @runtime_checkable

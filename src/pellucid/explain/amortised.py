@@ -8,7 +8,7 @@ engine on rows it did not learn from, and is stated as the error; rows unlike th
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -116,11 +116,22 @@ def stored(question: Question, method: str) -> FittedExplainer:
     }  # fmt: skip
     for what, value in asked.items():
         if found.state[what] != value:
+            own, other = found.state[what], value
+            if what == "players":
+                own, other = (_groups(asked["columns"], of) for of in (own, other))
             raise RequestError(
-                f"the explainer was fitted for other {what}", expected=str(found.state[what])[:200], got=str(value)[:200],
+                f"the explainer was fitted for {'another scale' if what == 'scale' else f'other {what}'}", expected=str(own)[:200],
+                got=str(other)[:200],
                 do=f"fit it again: pellucid.fit_explainer(model, table, method={method!r})",
             )  # fmt: skip
     return found
+
+
+def _groups(columns: list[str], of_column: Sequence[int]) -> str:
+    """Return in words which columns enter together."""
+    together = [[c for c, p in zip(columns, of_column) if p == player] for player in dict.fromkeys(of_column)]
+    named = [" with ".join(group) for group in together if len(group) > 1]
+    return "; ".join(named) or "no groups"
 
 
 def _background(question: Question, fitted: FittedExplainer) -> Table:

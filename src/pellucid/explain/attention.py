@@ -50,7 +50,9 @@ def explain(question: Question) -> Explanation:
         values = np.repeat(_of_answer(one, columns)[:, :, None], outputs, 2)
     by_player = question.players.sum_over_columns(values.transpose(0, 2, 1)).transpose(0, 2, 1)
     caveats = (UNTESTED, *_relevant(question, parts))
-    made = question.answer(by_player, np.zeros(outputs), answers, complete=False, settings=dict(question.options), caveats=caveats)
+    made = question.answer(
+        by_player, np.zeros(outputs), answers, complete=False, settings=dict(question.options), caveats=caveats, says="sizes"
+    )
     return dataclasses.replace(made, scale="share of attention")
 
 
@@ -169,7 +171,8 @@ def _of_answer(one: FloatArray, columns: int) -> FloatArray:
 
 def _nothing(wanted: str, parts: Mapping[str, npt.NDArray[Any]]) -> RequestError:
     shown = ", ".join(sorted(set(parts) - {"hidden"})) or "nothing"
-    return RequestError(f"this network shows no {wanted}", got=shown, do="use a backbone that does, such as 'ft_transformer' or 'tabnet'")
+    named = "'ft_transformer' or 'autoint'" if wanted == "attention" else "'ft_transformer' or 'tabnet'"
+    return RequestError(f"this network shows no {wanted}", got=shown, do=f"use a backbone that does, such as {named}")
 
 
 def _relevant(question: Question, parts: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def explain(question: Question) -> Explanation:
     if unmet:
         caveats.append(f"in {unmet} cases the answer moves by more than {options['moves']} of its spread even with the least weight beta")
     by_player = question.players.sum_over_columns(values.transpose(0, 2, 1)).transpose(0, 2, 1)
-    made = question.answer(by_player, usual.mean(0), answers, complete=False, settings=dict(options), caveats=caveats)
+    made = question.answer(by_player, usual.mean(0), answers, complete=False, settings=dict(options), caveats=caveats, says="sizes")
     return dataclasses.replace(made, scale="bits")
 
 

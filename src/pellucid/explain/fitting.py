@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from pellucid import registry
 from pellucid.errors import RequestError, quote
 from pellucid.explain import amortised, invase, l2x, lex
@@ -22,6 +24,8 @@ FITS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "lex": (lex.fit, lex.SETTINGS),
 }
 """Per method: what fits it, and its settings with their defaults."""
+COUNTS = frozenset({"rows", "pairs", "steps", "width", "test_rows", "batch", "k", "imputations"})
+ABOVE_0 = frozenset({"test_precision", "temperature"})
 
 
 def fit_explainer(
@@ -77,6 +81,7 @@ def fit_explainer(
             f"fitting {method!r} has no setting {unknown[0]!r}", expected=f"one of {quote(known, 12)}",
             do=f"did you mean {' or '.join(near)}?" if near else None,
         )  # fmt: skip
+    _check(settings, known)
     if model is None:
         if method == "amortised":
             raise RequestError("'amortised' explains a model, and there is none", do="pass a model, or use method='lex'")
@@ -89,3 +94,14 @@ def fit_explainer(
     if hasattr(model, "explainers_"):
         model.explainers_ = {**model.explainers_, method: fitted}
     return fitted
+
+
+def _check(settings: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Refuse settings that count something and are no whole number from 1, and shares and weights that are not above 0."""
+    for name, value in settings.items():
+        if value is None and known[name] is None:
+            continue
+        if name in COUNTS and not (isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1):
+            raise RequestError(f"the setting {name!r} cannot be used", expected="a whole number from 1", got=repr(value))
+        if name in ABOVE_0 and not (isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 < value < np.inf):
+            raise RequestError(f"the setting {name!r} cannot be used", expected="a number above 0", got=repr(value))

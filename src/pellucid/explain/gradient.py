@@ -46,7 +46,7 @@ def explain(question: Question) -> Explanation:
     base = _array(view.from_tokens(kept)).mean(0)
     squared = question.players.sum_over_columns(np.square(reaction).transpose(0, 2, 1))
     caveat = "values have no sign: they say how strongly the answer reacts to a usual change of the cell"
-    return question.answer(np.sqrt(squared).transpose(0, 2, 1), base, _array(values), complete=False, caveats=(caveat,))
+    return question.answer(np.sqrt(squared).transpose(0, 2, 1), base, _array(values), complete=False, caveats=(caveat,), says="sizes")
 
 
 def explain_times_input(question: Question) -> Explanation:
@@ -74,7 +74,7 @@ def explain_slope(question: Question) -> Explanation:
     return Explanation(
         values=slope[..., 0] if one else slope, base_values=values[:, 0] if one else values, columns=names, outputs=question.view.outputs,
         data=question.table.frame, scale=f"{question.view.scale} per unit", method=question.method, record=record,
-        predictions=values[:, 0] if one else values, n_calls=record.n_calls,
+        predictions=values[:, 0] if one else values, n_calls=record.n_calls, says="slopes",
     )  # fmt: skip
 
 

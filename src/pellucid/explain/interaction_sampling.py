@@ -99,7 +99,7 @@ class SetSampler:
             raise RequestError(
                 "the budget is too small to sample interactions",
                 expected=f"at least {int(np.ceil(2 * least * one)) * n + n + extra} model rows",
-                got=f"{int(budget)} model rows per explained row",
+                got=str(self.rows.q.budget.rows),
                 do="raise budget=, explain fewer rows at a time, or put columns into groups=",
             )
         quadratic = 1 + p + p * (p - 1) // 2

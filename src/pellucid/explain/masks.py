@@ -46,7 +46,7 @@ def explain(question: Question) -> Explanation:
         values = np.repeat(shares[:, :, None], answers.shape[1], 2)
     by_player = question.players.sum_over_columns(values.transpose(0, 2, 1)).transpose(0, 2, 1)
     base = np.zeros(answers.shape[1])
-    made = question.answer(by_player, base, answers, complete=False, settings=dict(question.options), caveats=caveats)
+    made = question.answer(by_player, base, answers, complete=False, settings=dict(question.options), caveats=caveats, says="sizes")
     return dataclasses.replace(made, scale=scale)
 
 

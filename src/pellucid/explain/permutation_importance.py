@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError, TargetError, quote
+from pellucid.explain.asked import affordable
 from pellucid.explain.question import Question
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.view import View
@@ -27,30 +28,31 @@ def explain(question: Question) -> Importance:
     """Return the mean rise of the loss when each player is shuffled, (P,), with 95 % intervals over rows.
 
     Breiman 2001, doi:10.1023/A:1010933404324; Fisher, Rudin and Dominici 2019, arXiv:1801.01489. The loss is proper: log loss for classes,
-    squared error for numbers. ``REPEATS`` shuffles are shared by all players; a group's columns move together. The interval speaks of the
-    rows given: give rows that were held out. Per player, ``record.settings["sign_test"]`` holds the p-value that shuffling does no harm,
-    from a sign test over 10 disjoint parts of the rows. Cost: R (P + 1) N model rows at most.
+    squared error for numbers. ``REPEATS`` shuffles, or as many as the budget pays for, are shared by all players; a group's columns move
+    together. The interval speaks of the rows given: give rows that were held out. Per player, ``record.settings["sign_test"]`` holds the
+    p-value that shuffling does no harm, from a sign test over 10 disjoint parts of the rows. Cost: R (P + 1) N model rows at most.
     """
     loss, unit = row_losses(question.view, question.y, len(question.table))
     n, p = len(question.table), len(question.players)
+    repeats = affordable(question, REPEATS, p * n, n, least=1)
     engine = CoalitionEngine(question.view, question.table, question.table, question.players)
     before = loss(engine.full)
     rise, lent, square = np.zeros((p, n)), np.zeros((p, n)), np.zeros(p)
     rows = np.arange(n)
     draw = stream(question.seed, "permutation_importance")
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         other = draw.permutation(n)
         for j in range(p):
             z = np.broadcast_to(np.arange(p) != j, (n, p))
             change = loss(engine.evaluate(rows, other, z)) - before
-            rise[j] += change / REPEATS
-            lent[j, other] += change / REPEATS
-            square[j] += np.square(change).mean() / REPEATS
+            rise[j] += change / repeats
+            lent[j, other] += change / repeats
+            square[j] += np.square(change).mean() / repeats
         engine.forget()
     values = rise.mean(1)
-    half = 1.96 * shuffling_error(rise, lent, square, REPEATS)
+    half = 1.96 * shuffling_error(rise, lent, square, repeats)
     test = dict(zip(question.players.names, _sign_test(rise, draw).tolist()))
-    record = question.record({"repeats": REPEATS, "loss": unit, "sign_test": test}, ("use rows that were held out from training",))
+    record = question.record({"repeats": repeats, "loss": unit, "sign_test": test}, ("use rows that were held out from training",))
     interval = np.column_stack([values - half, values + half])
     return Importance(values, interval, question.players.names, unit, question.method, record)
 

@@ -25,9 +25,11 @@ __all__ = ["BACKGROUND_ROWS", "Budget", "Question", "ask"]
 
 BACKGROUND_ROWS = 100
 LATEST = 3.0
+"""Times the seconds asked for, and seconds more, at which an answer that is still not there is refused."""
+INSIDE = frozenset({"gradients", "hidden", "parts"})
+"""Needs of methods whose number of model rows is fixed: a budget cannot thin them out, so it is refused where they pass it."""
 FORWARD = ("contextual_decomposition", "contextual_decomposition_pairs")
 """Methods that need a network's operations and take no slope of them."""
-"""Times the seconds asked for, and seconds more, at which an answer that is still not there is refused."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Question:
         complete: bool = True,
         settings: Mapping[str, Any] | None = None,
         caveats: Sequence[str] = (),
+        says: str = "moves",
     ) -> Explanation:
         """Return the explanation from ``values`` (N, P, O), ``base`` (N, O) or (O,) and ``predictions`` (N, O)."""
         base = np.broadcast_to(base, predictions.shape).copy()
@@ -115,6 +118,7 @@ class Question:
             error=cut(error),
             gap=cut(gap),
             n_calls=record.n_calls,
+            says=says,
         )
 
 
@@ -168,6 +172,8 @@ def ask(
     view = View(predictor, output, versus)
     if allowed.seconds is not None:
         view.until = started + LATEST * (allowed.seconds + 1)
+    if allowed.rows is not None and INSIDE & set(entry.needs):
+        view.most = allowed.rows
     table = view.read(X)
     y = labels(model, X) if y is None and whole else y
     if len(table) == 0:
@@ -205,7 +211,7 @@ def ask(
     }
     return Question(
         entry.name, view, table, players, reference, kept, fill, allowed, precision, seed, y, settings,
-        (() if alone else (caveat,)) + _about_jumps(entry, view), chosen,
+        (() if alone else _about_rows(entry, caveat, kept, given, fill, chosen)) + _about_jumps(entry, view), chosen,
         labels(model, background) if given else _known_labels(predictor), drawer, started,
     )  # fmt: skip
 
@@ -232,6 +238,18 @@ def _row_model(predictor: Any, given: Any) -> Any:
     if not isinstance(found, RowModel):
         raise ArgumentError("row_model cannot be used", expected="a fitted pellucid.RowModel", got=type(found).__name__)
     return found
+
+
+def _about_rows(entry: Entry, caveat: str, kept: Table, given: bool, fill: str, chosen: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what to say of the rows compared with: ``caveat`` is about those that lend cells, and some methods let none do so."""
+    whose = f"{len(kept)} rows {'that were given' if given else 'kept at fit'}"
+    if "training rows" in entry.needs:
+        return (f"the known rows are {whose}",)
+    if fill != "marginal" or not {"gradients", "parts"} & set(entry.needs) or chosen.get("reference") == "background":
+        return (caveat,)
+    if entry.name in (*FORWARD, "lrp"):
+        return ("nothing is compared with other rows: what stands in the network for this row is shared out",)
+    return () if "parts" in entry.needs else (f"what is usual is told by {whose}",)
 
 
 def _about_jumps(entry: Entry, view: View) -> tuple[str, ...]:

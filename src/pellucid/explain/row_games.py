@@ -206,7 +206,7 @@ class RowGames:
     def lateness(self) -> list[str]:
         """Return the caveat about seconds: every row needs its first passes, so they are a wish where rows are many."""
         late = time.perf_counter() - self.deadline
-        return [f"the time budget was passed by {late:.1f} s, because every row needs its first passes"] if late > 0 else []
+        return [f"the time budget was passed by {late:.1f} s, because every row needs its first passes"] if late >= 0.05 else []
 
 
 def afford(question: Question, rows: RowGames, per_row: float, what: str) -> None:
@@ -281,10 +281,14 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     )
     sampler.enumerate(np.flatnonzero(is_exact[owner]))
     left = np.flatnonzero(~is_exact[owner])
-    if guess is not None and rows.q.budget.rows is not None:  # every row and background row has been evaluated once more, for its slopes
-        budget = max(0.0, budget - 1 - len(rows.back) / len(rows.q.table) - known.cost / len(rows.q.table))
+    n, besides = len(rows.q.table), len(rows.q.table) + len(rows.engine.empty)
+    if guess is not None and rows.q.budget.rows is not None:
+        # every row and background row is asked once more for its slopes, and for what half precision adds where the machine has it: set
+        # aside on every machine, so that one budget plays the same games on all
+        more = n + len(rows.back) + n + len(rows.engine.empty) + int(known.cost)
+        budget, besides = max(0.0, budget - more / n), besides + more
     sampler.besides[:] = np.where(half[:, None], rounding, 0.0)[:, None]
-    plan = Plan(budget, rows.precision, rows.deadline)
+    plan = Plan(budget, rows.precision, rows.deadline, rows.q.budget.rows, n, besides)
     if rows.q.budget.rows is None and len(left):  # two passes show an error: they are never refused where no budget was set
         first = np.bincount(owner[left], solver.pass_cost(games.sizes[left]) * rows.cost, len(block))
         plan.rows = max(budget, 2 * float(first.max()))

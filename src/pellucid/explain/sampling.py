@@ -63,11 +63,27 @@ SHAPLEY = Solver(solve.exact, solve.permutations, solve.permutation_cost, guesse
 
 @dataclass
 class Plan:
-    """What one explained row may spend, and when it is done."""
+    """What one explained row may spend, and when it is done.
+
+    ``asked``: the budget for all explained rows together, None where none was set; ``n_rows`` and ``besides`` (model rows that are not
+    spent on a row alone) tell what it would have to be.
+    """
 
     rows: float
     precision: float
     deadline: float = np.inf
+    asked: int | None = None
+    n_rows: int = 1
+    besides: int = 0
+
+    def refuse(self, what: str, needed: float) -> RequestError:
+        """Return the error of a budget that pays fewer than ``needed`` model rows for each explained row."""
+        return RequestError(
+            f"the budget is too small for {what}",
+            expected=f"at least {int(np.ceil(needed)) * self.n_rows + self.besides} model rows",
+            got=str(self.asked),
+            do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
+        )
 
     def late(self) -> bool:
         return time.perf_counter() > self.deadline
@@ -115,15 +131,17 @@ class Sampler:
         """Sample games until the rows are precise or the plan ends; ``mixed`` enumerates where that costs no more."""
         sizes = self.games.sizes
         trivial = which[sizes[which] <= 2]  # one paired pass is exact for two players
-        self.enumerate(trivial)
+        self.known[trivial] = True
         which = which[sizes[which] > 2]
         per_row = np.bincount(self.owner[which], minlength=self.n_rows)
         some = np.zeros(len(which), bool) if self.part is None else (per_row >= LEAST_GAMES)[self.owner[which]]
+        part = np.zeros(0, np.int64) if self.part is None else self._first_part(self.part)
+        self._affordable(np.concatenate([trivial, which[~some], part]), plan)
+        self.enumerate(trivial)
         if self.part is not None and some.any():
             self._play_parts(self.part, plan)
         first = np.clip(np.ceil(FEW_GAMES / np.maximum(per_row, 1)), 2, 16)[self.owner]  # two passes show their own spread
-        rest = self._convert(which[~some], first, mixed)
-        self._affordable(rest, plan)
+        rest = self._convert(which[~some], first, mixed, plan)
         for k in range(int(first[rest].max(initial=0))):
             turn = rest[first[rest] > k]
             self.one_pass(turn if k == 0 else self._as_many(turn, plan) if k == 1 else self._within(turn, plan))
@@ -149,14 +167,18 @@ class Sampler:
             values, variance = self._of_passes(rows)
             open_rows[rows] = ~self.done(values, variance + self.besides[rows], plan)
         which = which[open_rows[self.owner[which]] & ~self.known[which]]
-        return self._within(self._convert(which, self.n + 1, mixed), plan)
+        return self._within(self._convert(which, self.n + 1, mixed, plan), plan)
+
+    def _first_part(self, part: Part) -> Ints:
+        """Return the games that are played first of rows of which a part will do."""
+        enough = np.bincount(self.owner, ~self.known, self.n_rows) >= LEAST_GAMES
+        return np.flatnonzero(part.chosen(part.first(self.known, enough), self.known))
 
     def _play_parts(self, part: Part, plan: Plan) -> None:
         """Play part of each row's games, more and more of them until the row is precise, the plan ends, or all have been played."""
         enough = np.bincount(self.owner, ~self.known, self.n_rows) >= LEAST_GAMES
         cost = np.where(self.known, 0.0, self.solver.pass_cost(self.games.sizes) * self.cost)
         aim = part.first(self.known, enough)
-        self._affordable(np.flatnonzero(part.chosen(aim, self.known)), plan)
         if plan.precision <= 0:
             aim = np.where(enough, part.size, 0)
         while aim.any():
@@ -171,10 +193,14 @@ class Sampler:
     def _of_part(self, part: Part) -> tuple[FloatArray, FloatArray]:
         return part.estimate(self.known, self.n, self.sum, self.square, self.half)
 
-    def _convert(self, which: Ints, passes: FloatArray, mixed: bool) -> Ints:
-        """Enumerate the games for which that costs no more than ``passes`` passes; return the others."""
+    def _convert(self, which: Ints, passes: FloatArray, mixed: bool, plan: Plan) -> Ints:
+        """Enumerate the games for which that costs no more than ``passes`` passes, where their rows can pay; return the others."""
         sizes = self.games.sizes[which]
         cheap = mixed & (solve.exact_cost(sizes) <= np.maximum(passes[which], 1) * self.solver.pass_cost(sizes))
+        if plan.asked is not None:
+            each = np.where(cheap, solve.exact_cost(sizes), self.solver.pass_cost(sizes))  # the others must be played as well
+            cost = np.bincount(self.owner[which], each * self.cost, self.n_rows)
+            cheap &= (self.spent + cost <= plan.rows)[self.owner[which]]
         if cheap.any():
             self.enumerate(which[cheap])
         return which[~cheap]
@@ -199,12 +225,7 @@ class Sampler:
     def _affordable(self, which: Ints, plan: Plan) -> None:
         cost = np.bincount(self.owner[which], self.solver.pass_cost(self.games.sizes[which]) * self.cost, self.n_rows) + self.spent
         if cost.max(initial=0.0) > plan.rows:
-            raise RequestError(
-                "the budget is too small for one pass",
-                expected=f"at least {int(np.ceil(cost.max())) + 2} model rows per explained row",
-                got=f"{int(plan.rows)}",
-                do="raise budget=, or pass fewer rows as background=",
-            )
+            raise plan.refuse("one pass", float(cost.max()) + 2)
 
     def regress(self, which: Ints, plan: Plan, *, mixed: bool = False) -> None:
         """Fit the kernel regression, with twice the coalitions until the rows are precise or the plan ends."""
@@ -213,16 +234,13 @@ class Sampler:
         while len(which) and (pairs == FIRST_PAIRS or not plan.late()):  # the first fit is made however late: without it there is no answer
             cost = np.minimum(2.0 * pairs * sizes[which], solve.exact_cost(sizes[which]))
             row_cost = np.bincount(self.owner[which], cost * self.cost, self.n_rows)
-            if (row_cost > plan.rows).any():
-                if pairs == FIRST_PAIRS:
-                    raise RequestError(
-                        "the budget is too small for a regression",
-                        expected=f"at least {int(np.ceil(row_cost.max())) + 2} model rows per explained row",
-                        got=f"{int(plan.rows)}",
-                        do="raise budget=, or pass fewer rows as background=",
-                    )
-                which = which[(row_cost <= plan.rows)[self.owner[which]]]
+            paid = (self.spent + row_cost <= plan.rows)[self.owner[which]]  # every fit asks its coalitions anew
+            if pairs == FIRST_PAIRS and plan.asked is not None and not paid.all():
+                raise plan.refuse("a regression", float((self.spent + row_cost).max()) + 2)
+            if pairs > FIRST_PAIRS and not paid.all():
+                which = which[paid]
                 continue
+            self.spent += row_cost
             self.sum[which], self.kernel_variance[which] = solve.kernel(self.games, which, pairs, self.seed)
             self.n[which] = 1
             which = which[~self.done(self.values(), self.variance(), plan)[self.owner[which]]]

@@ -347,6 +347,7 @@ def explain(question: Question, method: Method) -> Explanation:
     made = question.answer(
         cube(chances), np.zeros((1, outputs)), predictions, error=None if errors is None else cube(errors), complete=False,
         settings={"explainer": {**fitted.state["facts"], "settings": dict(fitted.state["settings"])}}, caveats=_words(fitted, outputs),
+        says="sizes",
     )  # fmt: skip
     return replace(made, scale=SCALE)
 

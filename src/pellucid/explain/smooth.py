@@ -109,5 +109,5 @@ def _explain(question: Question, reading: str) -> Explanation:
     root = np.sqrt(squared)
     caveat = "values have no sign: they say how strongly the answer reacts near the row, noise of its neighbourhood averaged"
     return question.answer(
-        root, base, answers, error=np.sqrt(doubt) / np.maximum(root, 1e-300), complete=False, caveats=(caveat,),
+        root, base, answers, error=np.sqrt(doubt) / np.maximum(root, 1e-300), complete=False, caveats=(caveat,), says="sizes",
     )  # fmt: skip

@@ -116,17 +116,18 @@ class CoalitionEngine:
     def play(self, lots: Sequence[Lot]) -> list[FloatArray]:
         """Return the answers (g, m, O) to the coalitions of each lot.
 
-        Networks are asked at once, for all lots together; nothing is kept. Other models go by :meth:`evaluate`.
+        Models are asked at once, for all lots together: many take as long for a few rows as for hundreds. Of networks nothing is kept,
+        others go by :meth:`evaluate`.
         """
         if self._path.plays:
             return self._path.play(lots)
-        out = []
-        for lot in lots:
-            z = lot.coalitions(len(self.players))
-            m = z.shape[1]
-            values = self.evaluate(np.repeat(lot.row, m), np.repeat(lot.back, m), z.reshape(-1, z.shape[2]))
-            out.append(values.reshape(len(lot.row), m, self.n_outputs))
-        return out
+        if not lots:
+            return []
+        asked = [lot.coalitions(len(self.players)) for lot in lots]
+        row, back = (np.concatenate([np.repeat(getattr(lot, side), z.shape[1]) for lot, z in zip(lots, asked)]) for side in ("row", "back"))
+        values = self.evaluate(row, back, np.concatenate([z.reshape(-1, z.shape[2]) for z in asked]))
+        ends = np.cumsum([z.shape[0] * z.shape[1] for z in asked])[:-1]
+        return [v.reshape(*z.shape[:2], self.n_outputs) for v, z in zip(np.split(values, ends), asked)]
 
     def rises(self, rows: Ints, back: Ints) -> tuple[FloatArray, FloatArray] | None:
         """Return what each player would add if the network were a plane: by its slopes at the rows, and by those at background rows.

@@ -35,6 +35,8 @@ def as_predictor(model: Any, X: Any = None, background: Any = None, *, scale: st
     ------
     RequestError : a foreign model without ``background``, or a scale or quantity it does not have.
     """
+    if isinstance(model, type):
+        raise ArgumentError("a class cannot be asked for predictions", expected="a fitted model", got=f"the class {model.__name__}")
     if hasattr(model, "predictor") and not isinstance(model, Predictor):
         return model.predictor(scale=scale, of=of)  # type: ignore[no-any-return]
     if isinstance(model, Predictor):

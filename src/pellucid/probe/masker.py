@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,10 @@ class Players:
         owner: dict[str, str] = {}
         for name, members in (groups or {}).items():
             members = (members,) if isinstance(members, str) else members
+            if not isinstance(members, Collection):
+                raise RequestError(
+                    f"group {name!r} cannot be read", expected=f"names of columns such as {quote(columns, 3)}", got=repr(members)
+                )
             if not len(members):
                 raise RequestError(
                     f"group {name!r} is empty", expected=f"some of {quote(columns, 12)}", do="name its columns, or leave it out"
@@ -59,6 +63,8 @@ class Players:
                         expected=f"one of {quote(columns, 12)}",
                         do=f"did you mean {' or '.join(near)}?" if near else None,
                     )
+                if owner.get(column) == str(name):
+                    raise RequestError(f"column {column!r} is twice in group {name!r}", do="name each column once")
                 if column in owner:
                     raise RequestError(
                         f"column {column!r} is in two groups", got=quote([owner[column], name]), do="put each column into one group"

@@ -35,7 +35,7 @@ class View:
     -----
     Counts every row it evaluates in ``n_calls``, those by which a model from elsewhere told its outputs included. ``differentiable``
     says whether tokens can be entered; ``jumps`` where the answer jumps, in words.
-    ``until``: when it refuses further rows, by the clock of ``time.perf_counter``.
+    ``until``: when it refuses further rows, by the clock of ``time.perf_counter``. ``most``: after how many rows it refuses further ones.
     """
 
     def __init__(self, predictor: Predictor, output: Any = None, versus: Any = None) -> None:
@@ -45,7 +45,7 @@ class View:
         self.additive, self.jumps = bool(getattr(predictor, "additive", False)), str(getattr(predictor, "jumps", ""))
         self.concurrent = self.differentiable and bool(getattr(predictor, "concurrent", False))
         self.n_calls, self._lock = int(getattr(predictor, "probed", 0)), threading.Lock()
-        self.until = float("inf")
+        self.until, self.most = float("inf"), float("inf")
         self.outputs, self._weights, self._shift = self._select(output, versus)
         self._as_is = output is None and versus is None  # all outputs as the predictor gives them
 
@@ -73,8 +73,8 @@ class View:
             return str(wanted), -eye[0], 1.0 if self.scale == "probability" else 0.0
         if isinstance(wanted, int | np.integer) and 0 <= wanted < max(len(names), len(classes)):
             return self._one((classes if len(classes) > len(names) else names)[int(wanted)])
-        near = difflib.get_close_matches(str(wanted), names + classes, n=3)
         known = list(dict.fromkeys(names + classes))
+        near = difflib.get_close_matches(str(wanted), known, n=3)
         raise RequestError(
             f"there is no output {wanted!r}",
             expected=f"one of {quote(known, 12)}",
@@ -87,6 +87,13 @@ class View:
                 "the time budget was spent before there was an answer",
                 got=f"{self.n_calls} model rows in that time",
                 do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
+            )
+        if self.n_calls + rows > self.most:
+            raise RequestError(
+                "the budget is too small",
+                expected=f"at least {self.n_calls + rows} model rows",
+                got=f"{self.most:.0f}",
+                do="raise budget=, or explain fewer rows at a time",
             )
         with self._lock:  # the engine asks from several threads
             self.n_calls += rows
@@ -122,7 +129,7 @@ class View:
         """Return the state of one layer (N, H)."""
         if not isinstance(self.inner, HiddenPredictor):
             raise RequestError("this method reads hidden layers, and the model has none", expected="a network of this package")
-        self.n_calls += len(table)
+        self._count(len(table))
         return np.asarray(self.inner.hidden(table, layer), np.float64)
 
     def read(self, X: Any) -> Table:

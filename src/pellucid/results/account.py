@@ -84,7 +84,7 @@ def account(
     explanation: Explanation,
     row: int = 0,
     *,
-    output: int = 0,
+    output: int | str = 0,
     k: int = 3,
     trials: Sequence[Trial] = (),
     units: Mapping[str, str] | None = None,
@@ -92,17 +92,17 @@ def account(
     """Return the reasons of one row in sentences; see :meth:`pellucid.results.Explanation.words`."""
     if not 0 <= row < len(explanation):
         raise RequestError("there is no such row in the explanation", expected=f"row from 0 to {len(explanation) - 1}", got=str(row))
-    if not 0 <= output < len(explanation.outputs):
-        known = f"0 to {len(explanation.outputs) - 1}"
-        raise RequestError("there is no such output in the explanation", expected=known, got=str(output))
-    say, one = _Teller(), _row(explanation, row, output, units or {})
+    say, one = _Teller(), _row(explanation, row, explanation.output_at(output), units or {})
     order = np.argsort(-np.abs(one.values), kind="stable")
-    sentences = [
-        _answer(say, one, explanation, row),
-        *_reasons(say, one, order[: max(0, k)]),
-        *_others(say, one, order[max(0, k) :]),
-        _sum(say, one),
-    ]
+    if explanation.says == "moves":
+        sentences = [
+            _answer(say, one, explanation, row),
+            *_reasons(say, one, order[: max(0, k)]),
+            *_others(say, one, order[max(0, k) :]),
+            _sum(say, one),
+        ]
+    else:
+        sentences = [_answer(say, one, explanation, row), *_counts(say, one, order[: max(0, k)], explanation)]
     shared = [*_tested(say, explanation.record.method, trials), *_unknown(say, explanation)]
     return Account((*sentences, *shared), say.frame(), explanation.record, len(sentences))
 
@@ -111,9 +111,8 @@ def _row(e: Explanation, row: int, output: int, units: Mapping[str, str]) -> _Ro
     at = lambda a: float(a[row, output] if np.ndim(a) == 2 else a[row])  # noqa: E731
     error = None if e.error is None else e.error.reshape(e.cube().shape)[row, :, output]
     cells = tuple(e.data[c].iloc[row] if c in e.data.columns else "(group of columns)" for c in e.columns)
-    of = (
-        f" ({clean(e.scale, 40)} of {clean(e.outputs[output], 40)})" if e.scale in ("log-odds", "probability") else f" {clean(e.scale, 40)}"
-    )
+    scale = e.answer_scale
+    of = f" ({clean(scale, 40)} of {clean(e.outputs[output], 40)})" if scale in ("log-odds", "probability") else f" {clean(scale, 40)}"
     gap = None if e.gap is None else at(e.gap)
     return _Row(e.columns, cells, units, e.cube()[row, :, output], error, at(e.base_values), at(e.predictions), gap, of)
 
@@ -121,8 +120,10 @@ def _row(e: Explanation, row: int, output: int, units: Mapping[str, str]) -> _Ro
 def _answer(say: _Teller, one: _Row, e: Explanation, row: int) -> str:
     label = say("row", e.data.index[row], clean(e.data.index[row], 40))
     answer = say("answer", one.answer, number(one.answer))
-    base = say("base", one.base, number(one.base))
+    base = say("base", one.base, number(one.base)) if e.says == "moves" else ""
     of = say("scale", None, one.of)  # a unit or a class may hold digits
+    if e.says != "moves":
+        return f"Row {label} is answered {answer}{of}."
     if not np.abs(one.values).sum() > 0:
         return f"Row {label} is answered {answer}{of}; no column moves it from the base {base}."
     return f"Row {label} is answered {answer}{of}, starting from a base of {base} where no column is known."
@@ -147,6 +148,25 @@ def _reasons(say: _Teller, one: _Row, order: Any) -> list[str]:
     if doubtful:
         out.append(f"Estimated too coarsely to say even the direction: {join(doubtful)}.")
     return out
+
+
+def _counts(say: _Teller, one: _Row, order: Any, e: Explanation) -> list[str]:
+    """One sentence per column of values that do not move the answer by themselves, and one on what they are."""
+    slopes, out = e.says == "slopes", []
+    scale = say("scale", None, clean(e.scale, 60))
+    for j in (int(j) for j in order if one.values[j] != 0):
+        name, half = one.columns[j], one.half(j)
+        shown = say("cell", one.cells[j], cell(name, one.cells[j], one.units.get(name, ""), most=60), name)
+        by = say("contribution", float(one.values[j]), number(abs(one.values[j]), half), name)
+        error = "" if not half else f", give or take {say('half of the 95 % interval', half, number(half, half), name)}"
+        verb = "raises" if one.values[j] > 0 else "lowers"
+        out.append(f"At {shown} one more unit {verb} the answer by {by}{error}." if slopes else f"{shown} counts {by} ({scale}){error}.")
+    what = (
+        "These are slopes at the row, each in the unit of its column: they hold for small changes and cannot be ranked by size"
+        if slopes
+        else "These are sizes without a direction: they do not say whether a column raises or lowers the answer"
+    )
+    return [*out, f"{what}, and they do not add up to it." if not slopes else f"{what}."]
 
 
 def _others(say: _Teller, one: _Row, rest: Any) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pellucid.errors import RequestError, quote
 from pellucid.results.text import clean, number
 
-__all__ = ["FloatArray", "Result", "RunRecord", "plain"]
+__all__ = ["FloatArray", "Result", "RunRecord", "output_at", "plain", "row_at"]
 
 FloatArray = npt.NDArray[np.float64]
 LINES, COLUMNS, CELL, WIDTH = 5, 16, 60, 160
@@ -86,6 +87,23 @@ def _cell(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return "" if np.isnan(value) else number(value) if np.isfinite(value) else str(value)
     return "" if value is None else clean(value, CELL)
+
+
+def output_at(names: Sequence[str], output: int | str) -> int:
+    """Return the place of an output among ``names``, given its name or its place."""
+    if isinstance(output, str) and output in names:
+        return list(names).index(output)
+    if isinstance(output, int | np.integer) and not isinstance(output, bool) and -len(names) <= output < len(names):
+        return int(output) % len(names)
+    known = quote(names, 12) + (f", or 0 to {len(names) - 1}" if len(names) > 1 else ", or 0")
+    raise RequestError("there is no such output", expected=known, got=repr(output))
+
+
+def row_at(row: int, n: int) -> int:
+    """Return the place of a row among n; places below 0 count from the end."""
+    if isinstance(row, int | np.integer) and not isinstance(row, bool) and -n <= row < n:
+        return int(row) % n
+    raise RequestError("there is no such row", expected=f"row from {-n} to {n - 1}" if n else "none: there are no rows", got=repr(row))
 
 
 class Result:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pellucid.errors import MissingExtraError, RequestError
-from pellucid.results.base import FloatArray, Result, RunRecord
+from pellucid.results.base import FloatArray, Result, RunRecord, output_at
 from pellucid.results.text import number
 
 if TYPE_CHECKING:
@@ -124,7 +124,9 @@ class Explanation(Result):
     error : standard error of each value, same shape as ``values``; None where the values are exact.
     gap : (N,) or (N, O): prediction minus base minus the sum of the values; None where the method makes no such promise.
     n_calls : model rows evaluated.
-    predictions : (N,) or (N, O): the explained outputs, on ``scale``.
+    predictions : (N,) or (N, O): the explained outputs, on ``scale``; for sizes and slopes on the scale of the answers.
+    says : what a value says: ``"moves"`` (how far the column moves the answer, and which way), ``"sizes"`` (how much the column counts,
+        with no direction) or ``"slopes"`` (how far one more unit of the column moves the answer).
     """
 
     values: FloatArray
@@ -139,6 +141,7 @@ class Explanation(Result):
     error: FloatArray | None = None
     gap: FloatArray | None = None
     n_calls: int = 0
+    says: str = "moves"
 
     def __post_init__(self) -> None:
         n, p = len(self.data), len(self.columns)
@@ -152,7 +155,10 @@ class Explanation(Result):
         return len(self.data)
 
     def _about(self) -> str:
-        exact = "exact" if self.error is None else f"standard errors up to {number(np.max(self.error, initial=0.0))}"
+        if self.error is not None:
+            exact = f"standard errors up to {number(np.max(self.error, initial=0.0))}"
+        else:  # sizes, and values from elsewhere, are not exact because no error is stated
+            exact = "no errors stated" if self.says == "sizes" or "read from" in self.record.settings else "exact"
         return f"{self.method} of {len(self):,} rows, {len(self.columns)} columns; values in {self.scale}, {exact}"
 
     def _shown(self) -> pd.DataFrame:
@@ -162,8 +168,8 @@ class Explanation(Result):
         return frame.drop(columns=[*one, *(f"{c}__error" for c in self.columns)])
 
     def __getitem__(self, rows: Any) -> Explanation:
-        """Return the explanation of some rows: an integer, a slice, a list or a boolean mask."""
-        rows = slice(rows, rows + 1 or None) if isinstance(rows, int | np.integer) else rows
+        """Return the explanation of some rows: an integer, a slice, a list or a boolean mask, by place and not by label."""
+        rows = _places(rows, len(self))
 
         def cut(a: FloatArray | None) -> FloatArray | None:
             return None if a is None else a[rows]
@@ -181,6 +187,19 @@ class Explanation(Result):
     def __iter__(self) -> Iterator[Explanation]:
         return (self[i] for i in range(len(self)))
 
+    @property
+    def answer_scale(self) -> str:
+        """Unit of the predictions: that of the values, but for sizes and slopes that of the answers they speak of."""
+        return self.scale if self.says == "moves" else str(self.record.settings.get("scale", self.scale))
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether base and values make the predictions: the method says so, or they do."""
+        if self.gap is not None:
+            return True
+        left = np.abs(self.predictions - self.base_values - self.values.sum(1))
+        return self.says == "moves" and bool((left <= 1e-6 * np.maximum(np.abs(self.values).sum(1), 1e-12)).all())
+
     def cube(self) -> FloatArray:
         """Return the values as (N, P, O), whatever the number of outputs."""
         return self.values if self.values.ndim == 3 else self.values[:, :, None]
@@ -189,7 +208,8 @@ class Explanation(Result):
         """Return one line per row and output: row, output, prediction, base, gap, ``<column>``, ``<column>__error``."""
         n, o = len(self), len(self.outputs)
         flat = lambda a: np.full(n * o, np.nan) if a is None else np.asarray(a, float).reshape(n * o)  # noqa: E731
-        cube = self.cube().transpose(0, 2, 1).reshape(n * o, -1)
+        lines = (n * o, len(self.columns))
+        cube = self.cube().transpose(0, 2, 1).reshape(lines)
         head = {
             "row": np.repeat(np.asarray(self.data.index), o),
             "output": np.tile(np.asarray(self.outputs, object), n),
@@ -202,17 +222,19 @@ class Explanation(Result):
         if self.error is None:
             errors = {f"{c}__error": np.zeros(n * o) for c in self.columns}
         else:
-            se = (self.error if self.error.ndim == 3 else self.error[:, :, None]).transpose(0, 2, 1).reshape(n * o, -1)
+            se = (self.error if self.error.ndim == 3 else self.error[:, :, None]).transpose(0, 2, 1).reshape(lines)
             errors = {f"{c}__error": se[:, j] for j, c in enumerate(self.columns)}
         return pd.DataFrame({**head, **body, **errors})
 
-    def top(self, k: int = 3, output: int = 0) -> list[list[tuple[str, Any, float]]]:
-        """Return per row the k largest contributions as (column, cell as written, value)."""
+    def output_at(self, output: int | str) -> int:
+        """Return the place of an output in ``outputs``, given its name or its place."""
+        return output_at(self.outputs, output)
+
+    def top(self, k: int = 3, output: int | str = 0) -> list[list[tuple[str, Any, float]]]:
+        """Return per row the k largest contributions to one output (its name or place) as (column, cell as written, value)."""
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise RequestError("the number of columns cannot be used", expected="a whole number from 1", got=repr(k))
-        if not -len(self.outputs) <= output < len(self.outputs):
-            raise RequestError("there is no such output", expected=f"0 to {len(self.outputs) - 1}", got=repr(output))
-        cube = self.cube()[:, :, output]
+        cube = self.cube()[:, :, self.output_at(output)]
         order = np.argsort(-np.abs(cube), axis=1, kind="stable")[:, :k]
 
         def cell(i: int, column: str) -> Any:
@@ -249,14 +271,14 @@ class Explanation(Result):
 
         Parameters
         ----------
-        theirs : values (P,), (N, P) or (N, P, O) with base values, names and data where it has them.
+        theirs : values (P,), (N, P) or (N, P, O), or (P, O) of one row ``[i]`` of theirs; base values, names and data where it has them.
         data : the explained rows as the user wrote them, a frame of the P columns; None takes ``theirs.data``.
         scale : unit of the values, which shap does not keep. method : what to call them.
 
         Its values are taken as they are. The predictions are base plus values, because shap keeps no other; so the gap is unknown.
         """
         values = np.asarray(theirs.values, float)
-        values = values[None] if values.ndim == 1 else values
+        values = values[None] if values.ndim == 1 or (values.ndim == 2 and _of_one_row(theirs)) else values
         values = values[:, :, 0] if values.ndim == 3 and values.shape[2] == 1 else values
         if values.ndim not in (2, 3):
             raise RequestError("these values cannot be read", expected="values (N, P) or (N, P, O)", got=f"shape {values.shape}")
@@ -277,13 +299,13 @@ class Explanation(Result):
         )  # fmt: skip
 
     def words(
-        self, row: int = 0, *, output: int = 0, k: int = 3, trials: Sequence[Trial] = (), units: Mapping[str, str] | None = None
+        self, row: int = 0, *, output: int | str = 0, k: int = 3, trials: Sequence[Trial] = (), units: Mapping[str, str] | None = None
     ) -> Account:
         """Return the reasons of one row in plain sentences: templates only, every printed number a cell of the account's table.
 
         Parameters
         ----------
-        row, output : positions. k : columns that get a sentence of their own.
+        row : its place. output : its name or place. k : columns that get a sentence of their own.
         trials : of this explanation; their verdicts are told, failures first.
         units : unit of each column that has one.
 
@@ -299,6 +321,34 @@ class Explanation(Result):
         from pellucid.results.account import account
 
         return account(self, row, output=output, k=k, trials=trials, units=units)
+
+
+def _places(rows: Any, n: int) -> Any:
+    """Return a request for some of n rows as a slice, whole numbers or a boolean mask; an error where it is none of these."""
+    expected = f"an integer from {-n} to {n - 1}, a slice, a list of them, or one True or False for each of {n} rows"
+    if isinstance(rows, slice) and all(v is None or isinstance(v, int | np.integer) for v in (rows.start, rows.stop, rows.step)):
+        return rows
+    if isinstance(rows, int | np.integer) and not isinstance(rows, bool) and -n <= rows < n:
+        return slice(int(rows), int(rows) + 1 or None)
+    try:
+        wanted = np.asarray(rows)
+    except (TypeError, ValueError):
+        wanted = np.empty((0, 0))
+    if wanted.ndim == 1 and not isinstance(rows, tuple):
+        if wanted.size == 0 and n:
+            return np.zeros(0, np.int64)
+        if wanted.dtype == bool and len(wanted) == n:
+            return wanted
+        if wanted.dtype.kind in "iu" and ((wanted >= -n) & (wanted < n)).all():
+            return wanted
+    raise RequestError("these rows are not in the explanation", expected=expected, got=repr(rows)[:80])
+
+
+def _of_one_row(theirs: Any) -> bool:
+    """Return whether a shap.Explanation is one row of another: its cells (P,) have lost the axis of the rows."""
+    data: Any = getattr(theirs, "data", None)
+    names: Any = getattr(theirs, "feature_names", None)
+    return np.ndim(data) == 1 and len(np.asarray(theirs.values)) == len(data) and (names is None or np.ndim(names) == 1)
 
 
 def _output_names(names: Any, size: int) -> tuple[str, ...]:

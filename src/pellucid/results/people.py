@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.errors import RequestError
-from pellucid.results.base import FloatArray, Result, RunRecord
+from pellucid.results.base import FloatArray, Result, RunRecord, row_at
 
 __all__ = ["Actions", "FoundRows", "Inquiry", "Neighbours"]
 
@@ -55,7 +55,7 @@ class Neighbours(Result):
 
     def rows(self, i: int) -> pd.DataFrame:
         """Return the rows named for the i-th explained row."""
-        return pd.DataFrame(self.data.iloc[self.positions[i]])
+        return pd.DataFrame(self.data.iloc[self.positions[row_at(i, len(self))]])
 
     def to_frame(self) -> pd.DataFrame:
         """Return one line per explained row and named row: row, rank, neighbour, distance, ``weight_<output>``, then its cells."""
@@ -206,7 +206,7 @@ class Inquiry(Result):
 
     def asked(self, i: int) -> tuple[str, ...]:
         """Return the columns asked of the i-th row, in order."""
-        return tuple(self.columns[j] for j in self.order[i] if j >= 0)
+        return tuple(self.columns[j] for j in self.order[row_at(i, len(self))] if j >= 0)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one line per row: row, n_asked, asked, decision, whole, sure, checked."""

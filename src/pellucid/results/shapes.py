@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.errors import RequestError
-from pellucid.results.base import FloatArray, Result, RunRecord
+from pellucid.results.base import FloatArray, Result, RunRecord, output_at, row_at
 
 __all__ = ["Curve", "Heads", "Interactions", "Rule", "Rules", "Words"]
 
@@ -75,17 +75,23 @@ class Interactions(Result):
 
     def of_row(self, row: int) -> FloatArray:
         """Return (P, P, O) of one explained row."""
-        return self.matrix(self.by_set[row])
+        return self.matrix(self.by_set[row_at(row, len(self.by_set))])
 
     def mean_abs(self) -> FloatArray:
         """Return (P, P, O): means over rows of absolute values."""
         return self.matrix(np.abs(self.by_set).mean(0))
 
-    def top(self, k: int = 5, least: int = 2) -> list[tuple[tuple[str, ...], float]]:
-        """Return the k sets of at least ``least`` columns with the largest mean absolute value, as (columns, mean)."""
-        size = np.abs(self.by_set).mean((0, 2))
+    def top(self, k: int = 5, least: int = 2, output: int | str | None = None) -> list[tuple[tuple[str, ...], float]]:
+        """Return the k sets of at least ``least`` columns with the largest mean absolute value, as (columns, mean over rows).
+
+        ``output`` : name or place of the output to speak of. Where there are several and none is named, the sets are those that are largest
+        over all, and each has its mean absolute value: what raises one class lowers another, so that their mean says nothing.
+        """
+        several = output is None and len(self.outputs) > 1
+        values = self.by_set if several else self.by_set[:, :, [output_at(self.outputs, output or 0)]]
+        size = np.abs(values).mean((0, 2))
         order = [s for s in np.argsort(-size, kind="stable") if len(self.sets[s]) >= least]
-        return [(self.sets[s], float(self.by_set[:, s].mean())) for s in order[:k]]
+        return [(self.sets[s], float(size[s] if several else values[:, s].mean())) for s in order[:k]]
 
     def to_frame(self) -> pd.DataFrame:
         """Return one line per row, set and output: row, columns, size, output, value, error; also low and high where there is a range."""
@@ -257,9 +263,10 @@ class Words(Result):
             parts.append(pd.DataFrame(dict(zip(names, cells))))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(names))
 
-    def top(self, row: int, k: int = 5, output: int = 0) -> list[tuple[str, str, float]]:
-        """Return the k words of a row with the largest values, as (column, word, value)."""
-        found = [(c, w, float(v[output])) for c in self.columns for w, v in zip(self.words[c][row], self.values[c][row])]
+    def top(self, row: int, k: int = 5, output: int | str = 0) -> list[tuple[str, str, float]]:
+        """Return the k words of a row with the largest values for one output (its name or place), as (column, word, value)."""
+        row, o = row_at(row, len(self)), output_at(self.outputs, output)
+        found = [(c, w, float(v[o])) for c in self.columns for w, v in zip(self.words[c][row], self.values[c][row])]
         return sorted(found, key=lambda f: -abs(f[2]))[:k]
 
 

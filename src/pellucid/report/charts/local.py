@@ -24,16 +24,19 @@ def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, 
     """Return the figure of one row: from the base to the prediction, one bar per column with the cell as the user wrote it.
 
     The k largest contributions are drawn, the others as one bar. Bars to the right are plain, bars to the left hatched; whiskers are 95 %.
+    Values that do not add up to the prediction are bars from 0, one for each of the k largest.
     """
     import plotly.graph_objects as go
 
     _check_row(result, row)
+    if not result.adds_up:
+        return _side_by_side(result, row, output, k, units or {})
     values = result.cube()[row, :, output]
     error = None if result.error is None else result.error.reshape(result.cube().shape)[row, :, output]
     base, answer = _at(result.base_values, row, output), _at(result.predictions, row, output)
     order = np.argsort(-np.abs(values), kind="stable")
     main, rest = order[:k], order[k:]
-    names = [wrap(cell(c, _cell(result, row, c), (units or {}).get(c, ""), most=28), 34) for c in (result.columns[j] for j in main)]
+    names = _names(result, row, main, units or {})
     steps = values[main]
     half = np.zeros(len(main)) if error is None else 1.96 * error[main]
     if len(rest):
@@ -43,7 +46,7 @@ def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, 
     ends = base + np.cumsum(steps)
     starts = ends - steps
     texts = [("+" if s >= 0 else "−") + number(abs(s), h or None) for s, h in zip(steps, half)]
-    what = f"{result.scale} of {result.outputs[output]}" if result.scale in ("log-odds", "probability") else result.scale
+    what = _unit(result, output)
     title = f"Why row {safe(result.data.index[row], 20)} is answered {number(answer)}: steps from the base {number(base)}"
     figure = blank(title, safe(what), height=heights(len(names) + 2))
     figure.add_bar(
@@ -92,6 +95,45 @@ def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, 
     return name_lines(figure, ["base: no column known", *names, "this row's answer"])
 
 
+def _side_by_side(result: Explanation, row: int, output: int, k: int, units: dict[str, str]) -> go.Figure:
+    """Return the figure of one row whose values make no sum: bars from 0, the k largest, whiskers of 95 %."""
+    values = result.cube()[row, :, output]
+    main = np.argsort(-np.abs(values), kind="stable")[:k]
+    half = np.zeros(len(main)) if result.error is None else 1.96 * result.error.reshape(result.cube().shape)[row, main, output]
+    bars, names = values[main], _names(result, row, main, units)
+    texts = [("−" if v < 0 else "" if result.says == "sizes" else "+") + number(abs(v), h or None) for v, h in zip(bars, half)]
+    answer = number(_at(result.predictions, row, output))
+    title = f"Row {safe(result.data.index[row], 20)}, answered {answer}: each column by {safe(result.method, 40)}. The bars do not add up"
+    figure = blank(title, safe(_unit(result, output)), height=heights(len(names)))
+    figure.add_bar(
+        x=bars,
+        y=list(range(len(names))),
+        orientation="h",
+        marker={
+            "color": [UP if v >= 0 else DOWN for v in bars],
+            "pattern": {"shape": ["" if v >= 0 else "/" for v in bars], "fillmode": "replace", "solidity": 0.6},
+        },
+        error_x=bars_error(bars - half, bars + half, bars),
+        hovertext=[f"{n}: {t}" for n, t in zip(names, texts)],
+        hoverinfo="text",
+    )
+    ends, places = np.maximum(bars, 0) + half, list(range(len(names)))  # to the right of every bar: to the left stand the names
+    words = {"text": [f" {t}" for t in texts], "textposition": "middle right", "hoverinfo": "skip", "cliponaxis": False}
+    figure.add_scatter(x=ends, y=places, mode="text", **words)
+    low, high = min(0.0, float((bars - half).min(initial=0.0))), float(ends.max(initial=0.0))
+    figure.update_layout(xaxis={"range": [low - 0.04 * (high - low), high + 0.18 * (high - low)]})
+    return name_lines(figure, names)
+
+
+def _names(result: Explanation, row: int, columns: np.ndarray, units: dict[str, str]) -> list[str]:
+    """Return the names of some columns with the row's cells, as the lines of a figure."""
+    return [wrap(cell(c, _cell(result, row, c), units.get(c, ""), most=28), 34) for c in (result.columns[j] for j in columns)]
+
+
+def _unit(result: Explanation, output: int) -> str:
+    return f"{result.scale} of {result.outputs[output]}" if result.scale in ("log-odds", "probability") else result.scale
+
+
 def _check_row(result: Explanation, row: int) -> None:
     if not 0 <= row < len(result):
         raise RequestError("there is no such row in the explanation", expected=f"row from 0 to {len(result) - 1}", got=str(row))
@@ -130,7 +172,7 @@ def beeswarm(result: Explanation, output: int = 0, k: int = 12) -> go.Figure:
     """Return one strip per column: a point is a row, its place the contribution, its colour the rank of its cell, named on hover."""
     values = result.cube()[:, :, output]
     order = np.argsort(-np.abs(values).mean(0), kind="stable")[:k]
-    what = f"{result.scale} of {result.outputs[output]}" if result.scale in ("log-odds", "probability") else result.scale
+    what = _unit(result, output)
     title = f"Contribution of each cell to {safe(result.outputs[output], 40)}, {len(result)} rows"
     figure = blank(title, f"contribution ({safe(what)})", height=heights(len(order), 34, 130))
     for place, j in enumerate(order):
@@ -180,7 +222,7 @@ def dependence(
         raise RequestError(f"there is no column {column!r} in the explanation", expected=f"one of {quote(result.columns, 12)}")
     values, cells = result.cube()[:, result.columns.index(column), output], result.data[column]
     other, how = (partner or None, "as asked") if partner is not None else strongest_partner(result, column, output, pairs)
-    what = f"{result.scale} of {result.outputs[output]}" if result.scale in ("log-odds", "probability") else result.scale
+    what = _unit(result, output)
     axis = safe(column) + (f" ({safe(unit)})" if unit else "")
     coloured = f"; colour: cell of {safe(other, 30)}, {how}" if other is not None else ""
     figure = blank(f"{safe(column)}: contribution against cell, {len(result)} rows{coloured}", axis, f"contribution ({safe(what)})")
