@@ -78,6 +78,9 @@ CASES = {
     "empty": (lambda: pd.Series([None] * N, dtype=object), "constant"),
     "same": (lambda: pd.Series(["x"] * N), "constant"),
     "blank": (lambda: pd.Series([" ", ""] * (N // 2)), "constant"),
+    "ticked": (lambda: pd.Series(["x", "", ""] * (N // 3)), "category"),  # in some rows or in none: where it stands says something
+    "ticked_1": (lambda: pd.Series([1.0, np.nan] * (N // 2)), "category"),
+    "lacks_a_few": (lambda: pd.Series(["x"] * (N - N // 50) + [""] * (N // 50)), "constant"),
     "infinite": (lambda: pd.Series([np.inf, 1.0, 2.0, -np.inf] * (N // 4)), "number"),
     "paid": (lambda: pd.Series(rng().integers(1, 10**6, N)), "number"),
     "gap": (lambda: pd.Series(pd.to_timedelta(rng().integers(1, 99, N), "h")), "number"),

@@ -21,6 +21,8 @@ __all__ = ["MAX_LEVELS", "TextCells", "decide", "sorted_levels", "text_cells"]
 
 MAX_LEVELS = 10_000
 """Columns of more levels keep none in the schema."""
+MARKED, UNMARKED = 0.01, 0.05
+"""Least shares of rows with and without its one value for a column to be a mark, and no constant that lacks a few cells."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,7 +56,7 @@ class TextCells:
 
 
 def decide(series: pd.Series, name: str, codes: tuple[str, ...] = (), *, is_target: bool = False, array: bool = False) -> Column:
-    """Return the description of one column.
+    """Return the description of one column; one value that stands in some rows and is missing in others is a level, such as a tick.
 
     Parameters
     ----------
@@ -67,6 +69,22 @@ def decide(series: pd.Series, name: str, codes: tuple[str, ...] = (), *, is_targ
     >>> str(decide(pd.Series(["01067", "10115", "20095"]), "plz").type)
     'category'
     """
+    found = _decided(series, name, codes, is_target, array)
+    if found.type is not ColumnType.CONSTANT or not found.levels or is_target or not _is_mark(series, found.levels[0]):
+        return found
+    return replace(found, type=ColumnType.CATEGORY, evidence=f"{quote(found.levels)} or nothing")
+
+
+def _is_mark(series: pd.Series, level: str) -> bool:
+    """Return whether the one level of a column is missing often enough for where it stands to say something."""
+    if series.dtype.kind == "M":
+        return False
+    at, values = distinct_texts(series)
+    share = float(np.isin(at, [i for i, v in enumerate(values) if level_text(v).strip() == level]).mean())
+    return MARKED <= share <= 1 - UNMARKED
+
+
+def _decided(series: pd.Series, name: str, codes: tuple[str, ...], is_target: bool, array: bool) -> Column:
     kind = series.dtype
     if isinstance(kind, pd.CategoricalDtype) or kind.kind not in "iufbM":
         cells = text_cells(series, name, codes)
