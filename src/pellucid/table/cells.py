@@ -44,11 +44,11 @@ def numbers(series: pd.Series, column: Column, source: str = "") -> npt.NDArray[
 def _parse(series: pd.Series, column: Column, source: str) -> npt.NDArray[np.float64]:
     from pellucid.table.parse import to_numbers
 
-    out, bad = to_numbers(series, column.decimal)
+    out, bad = to_numbers(series, column.decimal, column.suffix)
     if bad.any():
         raise CellError(
             "cells of a number column are not numbers",
-            expected="numbers",
+            expected=f"numbers in {column.suffix.strip()}" if column.suffix else "numbers",
             got=quote(series[bad].unique().tolist()),
             where=_where(bad, column, source),
             do=_how_to_number(series[bad], column),
@@ -61,7 +61,7 @@ def _how_to_number(cells: pd.Series, column: Column) -> str:
     from pellucid.table.parse import to_numbers
 
     other = "." if column.decimal == "," else ","
-    if not to_numbers(cells, other)[1].any():
+    if not to_numbers(cells, other, column.suffix)[1].any():
         return f"write them with the decimal mark {column.decimal!r}, as in the table that was learned from; here it is {other!r}"
     before = f"declare missing={{{column.name!r}: [...]}} (--missing) or set types={{{column.name!r}: 'category'}} (--type)"
     return f"correct the cells; or, before fitting, {before}"

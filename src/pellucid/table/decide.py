@@ -16,6 +16,7 @@ from pellucid.table.cells import level_text
 from pellucid.table.parse import decide_decimal, distinct_texts, guess_date_format, is_null_word, to_numbers, to_seconds
 from pellucid.table.scales import order_of
 from pellucid.table.types import Column, ColumnType
+from pellucid.table.units import common_unit, without_unit
 
 __all__ = ["MAX_LEVELS", "TextCells", "decide", "sorted_levels", "text_cells"]
 
@@ -247,6 +248,9 @@ def _of_text(cells: TextCells, is_target: bool) -> Column:
 
 def _text_number(cells: TextCells, is_target: bool) -> Column | None:
     """Return the column where at least 95 % of its cells are numbers written as text."""
+    suffix = common_unit(cells.texts, cells.counts)
+    if suffix:
+        cells = replace(cells, texts=[without_unit(t, suffix) for t in cells.texts])
     if cells.u > 2000:  # a look at some spares columns of words the whole parse; sorted, so that the order of the rows plays no part
         some = pd.Series(sorted(cells.texts)[:: cells.u // 1000], dtype=object)
         if min(to_numbers(some, mark)[1].mean() for mark in (".", ",")) > 0.5:
@@ -256,11 +260,15 @@ def _text_number(cells: TextCells, is_target: bool) -> Column | None:
     values, bad = to_numbers(texts, mark or ".")
     if cells.counts[~bad].sum() < 0.95 * cells.n:
         return None
-    why = hints.text_code(cells.name, cells.texts)
+    why = "" if suffix else hints.text_code(cells.name, cells.texts)
     if why:
         return _category(cells.name, cells.texts, why) if is_target else _code(cells.name, cells.texts, cells.n, why)
     found = _of_numbers(cells.name, values[~bad], int(cells.counts[~bad].sum()), is_target)
+    if suffix and found.type is not ColumnType.NUMBER:  # what is measured is no level, name or moment
+        found = Column(cells.name, ColumnType.NUMBER, evidence="its cells are whole numbers")
     found = replace(found, decimal=mark or ".", evidence=found.evidence + ("" if mark != "," else ", with a decimal comma"))
+    if suffix:
+        found = replace(found, suffix=suffix, unit=suffix.strip(), evidence=f"{found.evidence}, with the unit {quote([suffix.strip()])}")
     if found.type is ColumnType.NUMBER and mark is None and any("," in t for t in cells.texts):
         found = replace(found, evidence=found.evidence + "; ',' taken for a thousands separator")
     return _tolerant(found, cells, bad)

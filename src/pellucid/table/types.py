@@ -59,6 +59,7 @@ class Column:
     decimal : decimal mark of numbers written as text, ``"."`` or ``","``.
     date_format : ``strptime`` format of dates written as text; ``"epoch_s"`` or ``"epoch_ms"`` for numbers; None where they are dates
         already.
+    suffix : unit that stands behind the numbers written as text, with the blank before it (``" kg"``).
     sensitive : True where decisions must be watched by this column's groups.
     rule : what a person may change; see :class:`~pellucid.table.rules.Rule`.
     evidence : why this type was chosen.
@@ -72,6 +73,7 @@ class Column:
     levels: tuple[str, ...] = ()
     decimal: str = "."
     date_format: str | None = None
+    suffix: str = ""
     sensitive: bool = False
     rule: Rule = FREE
     evidence: str = field(default="", compare=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from pellucid.encode.fills.base import Columns, Fill, FloatArray, Ints, Rows, typical
 from pellucid.encode.fills.indicators import indicators, scaled
@@ -38,7 +39,7 @@ class Cluster(Fill):
         k = max(1, min(int(self.set["k"]), len(np.unique(x, axis=0))))
         random = {"random_state": integer(seed, "fill", "clusters") % 2**31}
         gaps = (~known).sum(1)
-        # gaps stand at the mean at first, and among all rows those that lack the same cell would be a cluster of their own, never to be parted
+        # gaps stand at the mean at first: among all rows, those that lack the same cell would be a cluster of their own for good
         fewest = x[gaps <= np.median(gaps)] if len(np.unique(x[gaps <= np.median(gaps)], axis=0)) >= k else x
         centres = KMeans(k, n_init=4, **random).fit(fewest).cluster_centers_
         for _ in range(ROUNDS - 1):
@@ -63,7 +64,7 @@ class Cluster(Fill):
         return np.where(label[:, None] >= 0, within[label], np.asarray(self.learned["typical"]))
 
 
-def _closest(x: FloatArray, known: FloatArray, centres: FloatArray) -> Ints:
+def _closest(x: FloatArray, known: npt.NDArray[np.bool_], centres: FloatArray) -> Ints:
     """Return (N,) the centre that each row lies nearest to in its known cells."""
     far = (x**2).sum(1, keepdims=True) - 2 * x @ centres.T + known @ (centres**2).T
     return np.asarray(np.round(far, 9).argmin(1), np.int64)
