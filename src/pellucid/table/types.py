@@ -84,6 +84,11 @@ class Column:
         return self.role is Role.FEATURE and self.type not in (ColumnType.IDENTIFIER, ColumnType.CONSTANT)
 
     @property
+    def cell_unit(self) -> str:
+        """The unit to be put behind a cell as it is written: none where it stands there already."""
+        return "" if self.suffix else self.unit
+
+    @property
     def use(self) -> str:
         """What the column is used for, in a word: its role, and ``"not read"`` where a model has no use for a feature of this type.
 
