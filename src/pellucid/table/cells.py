@@ -114,7 +114,7 @@ def written_numbers(cells: pd.Series) -> pd.Series:
         return plain
     texts = pd.Series([c if isinstance(c, str) else None for c in cells], dtype=object)
     count = texts.value_counts()
-    suffix = common_unit(count.index.tolist(), count.to_numpy(np.int64))
+    suffix = common_unit(count.index.tolist(), np.asarray(count, np.int64))
     mark = decide_decimal(pd.Series([without_unit(t, suffix) for t in count.index], dtype=object)) or "."
     read = pd.Series(to_numbers(texts, mark, suffix)[0], index=cells.index)
     return read if read.notna().sum() > plain.notna().sum() else plain
