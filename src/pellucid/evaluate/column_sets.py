@@ -104,7 +104,7 @@ def _sets(
         inside = tuple(c for c in features if ages.get(c, 0.0) < months)
         span = "month" if months == 1 else f"{months:g} months"
         if len(inside) == len(undated) or months <= 0:
-            raise RequestError(f"no dated column lies within the last {span}", expected=f"more than {min(ages.values()):g}")
+            raise RequestError(f"no dated column lies within {months:g} months", expected=f"more than {min(ages.values()):g}")
         out[f"last {span}"] = inside
     if windows and undated:
         out[UNDATED] = undated
