@@ -78,3 +78,12 @@ def test_copies_that_come_by_chance_need_no_remedy():
     found = by_kind(frame, "y")
     assert found["duplicates: exact copies"].remedy.startswith("none: ")
     assert found["duplicates: contradicting labels"].severity == "low"
+
+
+def test_a_pair_that_did_not_meet_by_chance_is_not_said_to_have():
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": draw.normal(size=300), "b": draw.normal(size=300), "c": draw.choice(["u", "v"], 300)})
+    found = by_kind(pd.concat([frame, frame[:2]], ignore_index=True))["duplicates: exact copies"]
+    assert "0.0 would meet by chance" in found.evidence
+    assert "few values" not in found.evidence
+    assert (found.severity, "the split keeps copies in one part" in found.remedy) == ("low", True)

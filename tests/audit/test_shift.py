@@ -115,6 +115,14 @@ def test_the_words_say_what_changed(line):
     assert set(made.to_frame()["column"]) == {"age", "pressure", "sex"}
 
 
+def test_what_has_not_changed_costs_nothing(line):
+    """Ratios between tables that do not differ are noise: no share rests on them, and no part of a change that is none is told."""
+    made = [pld.shift(law(800, 10 + s), law(800, 30 + s), model=line, target="days").cost for s in range(3)]
+    assert all((m.shares[:-1] == 0).all() for m in made)
+    assert all("no more than other rows" in m.words and "%" not in m.words for m in made if abs(m.after - m.before) < 1.5 * m.error[-1])
+    assert any("no more than other rows" in m.words for m in made)
+
+
 def test_nothing_is_found_where_nothing_changed():
     made = pld.shift(clean_frame(800, 0), clean_frame(800, 1), target="ill")
     assert made.changed == ()

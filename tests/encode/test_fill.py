@@ -136,6 +136,18 @@ def test_clusters_beat_the_column_and_an_empty_row_gets_a_fill():
     assert (made["t"] == frame["t"])[levels].mean() > 0.97
 
 
+def test_more_clusters_than_there_are_do_not_gather_the_rows_that_lack_the_same_cell():
+    draw = np.random.default_rng(2)
+    label = draw.integers(0, 3, 900)
+    centres = np.array([[0, 0, 0], [8, 0, 4], [0, 8, -4]])
+    frame = pd.DataFrame(centres[label] + draw.normal(size=(900, 3)), columns=list("abc")).assign(t=np.array(["x", "y", "z"])[label])
+    gappy = frame.mask(draw.random(frame.shape) < 0.15)
+    made, plain = (pld.fill(gappy, rule).table.frame for rule in ("cluster", {"a": "mean", "b": "mean", "c": "mean"}))
+    for name in "abc":
+        gone = gappy[name].isna()
+        assert np.mean((made[name] - frame[name])[gone] ** 2) < 0.25 * np.mean((plain[name] - frame[name])[gone] ** 2), name
+
+
 def test_order_is_demanded_and_groups_are_kept_apart():
     with pytest.raises(RequestError, match=r"no declared order.*with_roles\(order="):
         pld.fill(MARKS, {"mark": "ffill"})

@@ -116,3 +116,11 @@ def test_what_says_nothing_is_left_out_with_its_reason(frame):
     exact = pld.reduce(wide)
     assert exact.rows.tolist() == [800, 801]
     assert pld.reduce(wide, rows=False).table.n_rows == len(wide)
+
+
+def test_the_row_that_stands_for_others_is_kept():
+    """Rows in a chain, each near the next: none is left out for the sake of one that is left out itself."""
+    chain = pd.DataFrame({"x": [*np.arange(12) * 0.6, *np.arange(200) * 50.0]})
+    told = pld.reduce(chain, near=1.0 / chain["x"].std()).to_frame().query("what == 'row'")
+    assert len(told)
+    assert not set(told["kept"]) & set(told["which"])

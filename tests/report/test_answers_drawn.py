@@ -118,6 +118,15 @@ def test_curves_shade_where_rows_are_and_draw_bands():
         chart(answer, output="maybe")
 
 
+@pytest.mark.parametrize("written", ["{:.1f} kg", "{:.1f}", "CHF {:.2f}"])
+def test_numbers_written_as_text_are_drawn_as_numbers(written):
+    e = made.explanation()
+    cells = np.arange(len(e)) / 4 + 0.25
+    texts = [written.format(v).replace(".", ",") for v in cells]
+    drawn = chart(dataclasses.replace(e, data=e.data.assign(age=texts)), "dependence", column="age")
+    assert np.allclose(drawn.data[0].x, np.round(cells, 1), atol=0.06)
+
+
 def test_dependence_is_coloured_by_the_strongest_interaction():
     e, pairs = made.explanation(), made.interactions()
     by_pairs = chart(e, "dependence", column="age", interactions=pairs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -74,3 +75,13 @@ def test_no_result_prints_its_fields(kind):
     assert kind.__repr__ is Result.__repr__
     given = [p for p in inspect.signature(kind.to_frame).parameters.values() if p.name != "self"]
     assert all(p.default is not p.empty for p in given), "the printed form calls to_frame()"
+
+
+def test_nothing_is_written_into_a_result_and_the_arrays_it_was_made_from_stay_the_users_own(prediction):
+    mine = np.linspace(0, 1, 4)
+    for made, name in ((prediction, "low"), (prediction, "refused"), (Prediction(mine, 0.9, RunRecord("uncertainty")), "point")):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(made, name)[0] = 1
+    mine[0] = 7
+    again = pickle.loads(pickle.dumps(prediction))
+    assert np.array_equal(again.low, prediction.low)

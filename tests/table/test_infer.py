@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pellucid as pld
 from pellucid.errors import CellError, ColumnError, PellucidError, RequestError, TargetError
-from pellucid.table import Column, ColumnType, Role, Schema, Table, infer_schema, propose_missing, read_table, retype
+from pellucid.table import Column, ColumnType, Role, Schema, Table, apply_schema, infer_schema, propose_missing, read_table, retype
 from pellucid.table.scales import order_of
 
 N = 400
@@ -78,6 +79,14 @@ CASES = {
     "empty": (lambda: pd.Series([None] * N, dtype=object), "constant"),
     "same": (lambda: pd.Series(["x"] * N), "constant"),
     "blank": (lambda: pd.Series([" ", ""] * (N // 2)), "constant"),
+    "body": (lambda: pd.Series([f"{v} kg" for v in rng().integers(40, 120, N)]), "number"),
+    "warmth": (lambda: pd.Series([f"{v:.1f}°C" for v in rng().normal(0, 9, N)]), "number"),
+    "service": (lambda: words("1 year", "2 years", "12 years"), "number"),
+    "seat": (lambda: pd.Series([f"{v}A" for v in rng().integers(1, 40, N)]), "category"),
+    "mixed": (lambda: pd.Series([f"{v} {u}" for v, u in zip(rng().integers(40, 60, N), ["kg", "lb"] * N)]), "category"),
+    "ticked": (lambda: pd.Series(["x", "", ""] * (N // 3)), "category"),  # in some rows or in none: where it stands says something
+    "ticked_1": (lambda: pd.Series([1.0, np.nan] * (N // 2)), "category"),
+    "lacks_a_few": (lambda: pd.Series(["x"] * (N - N // 50) + [""] * (N // 50)), "constant"),
     "infinite": (lambda: pd.Series([np.inf, 1.0, 2.0, -np.inf] * (N // 4)), "number"),
     "paid": (lambda: pd.Series(rng().integers(1, 10**6, N)), "number"),
     "gap": (lambda: pd.Series(pd.to_timedelta(rng().integers(1, 99, N), "h")), "number"),
@@ -325,3 +334,17 @@ def test_a_table_shows_its_columns_in_one_line_each() -> None:
     schema = Schema((Column("age", ColumnType.NUMBER, unit="years"), Column("city", ColumnType.CATEGORY, role=Role.TARGET)))
     shown = ["Table of 2 rows, 2 columns", "Schema:", "  age: number [years]", "  city: category, target"]
     assert repr(Table(frame, schema)).splitlines() == shown
+
+
+def test_numbers_are_read_without_their_unit_and_no_other_unit_is_taken_for_it():
+    table = read_table(pd.DataFrame({"w": ["69 kg", "71,5 kg", "70kg", "-"] * 9}))
+    column = table.schema["w"]
+    assert (column.unit, column.suffix, column.decimal) == ("kg", " kg", ",")
+    assert table.numbers("w")[:3].tolist() == [69, 71.5, 70]
+    assert Column.from_dict(column.to_dict()) == column
+    told = table.with_units(w="kilogram").schema
+    assert apply_schema(pd.DataFrame({"w": ["80 KG", "81"]}), told).numbers("w").tolist() == [80, 81]
+    with pytest.raises(CellError, match="expected numbers in kg, got '150 lb'"):
+        apply_schema(pd.DataFrame({"w": ["150 lb"]}), told).numbers("w")
+    whole = read_table(pd.DataFrame({"w": ["69 kg", "71 kg", None] * 9}))
+    assert pld.fill(whole, "median").table.frame["w"].iloc[2] == "70 kg"

@@ -42,7 +42,9 @@ def _constant(view: View) -> Iterator[Finding]:
         gaps = len(codes) - len(known)
         if top == len(known):
             words = f"'{name}' is {value} in every row" + (f" but the {gaps:,} where it is missing" if gaps else "")
-            remedy = "leave out; only its missing cells say anything" if gaps else "leave out; a model does not read it"
+            remedy = "leave out; a model does not read it"
+            if view.kind(name) is not ColumnType.CONSTANT:
+                remedy = "nothing to do where it is a mark, such as a tick: a model reads in which rows it stands"
             yield view.finding("constants: constant column", "low", (name,), words, remedy, figures={"value": value, "missing": gaps})
         elif top > NEARLY * len(codes) and len(codes) >= 200:
             rest = np.flatnonzero((codes != count.argmax()) & (codes >= 0))

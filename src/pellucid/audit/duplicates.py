@@ -11,9 +11,12 @@ import numpy.typing as npt
 from pellucid.audit.view import IntArray, View, share
 from pellucid.results import Finding
 from pellucid.results.text import percent
-from pellucid.table import by_chance
+from pellucid.table import by_chance, pairs_by_chance
 
 __all__ = ["find", "parts_of"]
+
+HANDFUL = 6
+"""So many rows with a copy are no grave matter, however short the table."""
 
 
 def find(view: View) -> list[Finding]:
@@ -23,32 +26,22 @@ def find(view: View) -> list[Finding]:
         return []
     inputs = view.row_codes(names)
     whole = inputs if view.target is None else view.row_codes((*names, view.target.name))
-    everything = names if view.target is None else (*names, view.target.name)
-    chance = by_chance(whole, (view.codes(name) for name in everything))
-    return [*_copies(view, everything, whole, chance), *_conflicts(view, inputs, chance), *_across(view, inputs)]
+    counts = [np.bincount(view.codes(name) + 1) for name in (names if view.target is None else (*names, view.target.name))]
+    chance = by_chance(whole, counts)
+    return [*_copies(view, counts, whole, chance), *_conflicts(view, inputs, chance), *_across(view, inputs)]
 
 
-def _chance_pairs(view: View, names: tuple[str, ...]) -> float:
-    """Return how many pairs of equal rows independent columns would give."""
-    log_share = 0.0
-    for name in names:
-        count = np.bincount(view.codes(name) + 1).astype(float)
-        log_share += np.log(max(float((count * (count - 1)).sum()) / (len(view) * (len(view) - 1)), 1e-300))
-    return float(np.exp(log_share) * len(view) * (len(view) - 1) / 2)
-
-
-def _copies(view: View, names: tuple[str, ...], whole: IntArray, chance: bool) -> Iterator[Finding]:
+def _copies(view: View, counts: list[IntArray], whole: IntArray, chance: bool) -> Iterator[Finding]:
     count = np.bincount(whole)
     rows = np.flatnonzero(count[whole] > 1)
     if not len(rows):
         return
     extra, pairs = len(whole) - len(count), float((count * (count - 1.0)).sum() / 2)
-    expected = _chance_pairs(view, names)
+    expected = pairs_by_chance(len(view), counts)
     kinds = " (identifiers left aside)" if view.table.schema.identifiers else ""
     words = f"{share(len(rows), len(view))} have an exact copy{kinds}; {extra:,} would go if each were kept once"
-    few = chance or pairs <= 3 * expected + 3
-    words += f"; about {pairs:,.0f} pairs, where {expected:,.1f} would meet by chance" + (": few columns, few values" if few else "")
-    grave = not few and len(rows) > 0.01 * len(view)
+    words += f"; about {pairs:,.0f} pairs, where {expected:,.1f} would meet by chance" + (": few columns, few values" if chance else "")
+    grave = not chance and len(rows) > max(0.01 * len(view), HANDFUL)
     remedy = (
         "none: so few different rows are possible that equal ones meet by chance"
         if chance  # what the split goes by

@@ -101,7 +101,9 @@ def _near(view: View, names: tuple[str, ...], like: IntArray, reason: Any, near:
     x = np.nan_to_num(x)
     like, reason = like.copy(), reason.copy()
     for row in np.flatnonzero(like == np.arange(len(like))):
+        if like[row] != row:  # left out since: what stands for others stays
+            continue
         later = np.flatnonzero((block == block[row]) & (like == np.arange(len(like))) & (np.arange(len(like)) > row))
         close = later[(np.abs(x[later] - x[row]) <= near).all(1) & (gaps[later] == gaps[row]).all(1)]
         like[close], reason[close] = row, f"all numbers within {amount(near)} standard deviations of it"
-    return like, reason
+    return like[like], reason

@@ -179,7 +179,7 @@ class View:
             elif series.dtype.kind in "iufb":
                 values, bad = series.to_numpy(np.float64), np.zeros(len(self), bool)
             else:
-                values, bad = to_numbers(series.map(level_text, na_action="ignore"), column.decimal)
+                values, bad = to_numbers(series.map(level_text, na_action="ignore"), column.decimal, column.suffix)
             bad = np.asarray(bad) | np.isinf(values)
             return np.where(bad, np.nan, values), bad
 

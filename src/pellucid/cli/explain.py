@@ -66,7 +66,7 @@ def explain(
     if out is not None:
         write_frame(out, made.to_frame())
     if chart is not None:
-        _draw(made, chart, kind=kind, row=row, column=column, units={c.name: c.unit for c in fitted.schema_ if c.unit})
+        _draw(made, chart, kind=kind, row=row, column=column, units={c.name: c.cell_unit for c in fitted.schema_ if c.cell_unit})
     if as_json:
         typer.echo(made.to_json())
     elif not quiet:

@@ -28,7 +28,7 @@ def column_facts(table: Table) -> tuple[ColumnFact, ...]:
         present = cells[~table.missing(c.name)]
         example = ", ".join(str(v)[:30] for v in present.drop_duplicates().head(3).tolist())
         counts = int(len(cells) - len(present)), int(present.nunique())
-        out.append(ColumnFact(c.name, str(c.type), c.use, c.unit, c.evidence, *counts, example))
+        out.append(ColumnFact(c.name, str(c.type), c.use, c.cell_unit, c.evidence, *counts, example))
     return tuple(out)
 
 

@@ -100,7 +100,7 @@ def _figures(made: Any, table: Table) -> list[Any]:
 
     if not isinstance(made, Map):
         return [chart(made)]
-    units = {c.name: c.unit for c in table.schema if c.unit}
+    units = {c.name: c.cell_unit for c in table.schema if c.cell_unit}
     there = {
         "points": True, "predicted": made.answers is not None, "doubt": made.answers is not None and "doubt" in made.answers,
         "quality": True,

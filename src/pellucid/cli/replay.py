@@ -56,7 +56,7 @@ def _of_schema(schema: Schema) -> list[str]:
         return ["--schema", "SCHEMA"]
     types = [f"{c.name}={c.type}" for c in schema if _by_user(c)]
     codes = [f"{c.name}={code}" for c in schema for code in c.missing if not is_null_word(code)]
-    return reading(None, types, codes, [f"{c.name}={c.unit}" for c in schema if c.unit])
+    return reading(None, types, codes, [f"{c.name}={c.unit}" for c in schema if c.unit != c.suffix.strip()])
 
 
 def _by_user(column: Any) -> bool:

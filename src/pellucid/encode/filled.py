@@ -117,7 +117,7 @@ def effect(values: FloatArray, changed: Any, columns: Columns, j: int, rule: str
             words.append(f"its variance is {out['variance_ratio']:.2f} times what was observed")
         if abs(out["correlation_change"]) > TURNED:
             words.append(f"its correlation with {out['partner']!r} moved by {out['correlation_change']:+.2f}")
-    return out | {"distorted": bool(words), "words": "; ".join(words) or "no more than chance would"}
+    return out | {"distorted": bool(words), "words": "; ".join(words) or ("little" if distance > noise else "no more than chance would")}
 
 
 def _kolmogorov(seen: FloatArray, filled: FloatArray) -> float:

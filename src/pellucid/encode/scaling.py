@@ -86,5 +86,5 @@ def _with(table: Table, names: tuple[str, ...], values: Any) -> Table:
     """Return the table with numbers in place of whole columns; their units are gone, and with them the codes for missing cells."""
     schema = table.schema
     for c in names:
-        schema = schema.edit(c, unit="", missing=(), decimal=".")
+        schema = schema.edit(c, unit="", missing=(), decimal=".", suffix="")
     return table.with_cells(dict(zip(names, values.T))).with_schema(schema)

@@ -60,7 +60,7 @@ def as_written(values: npt.NDArray[np.float64], column: Column, like: pd.Series,
     texts = like.dtype == object or isinstance(like.dtype, pd.StringDtype)
     if not date:
         return (
-            [_number_text(v, column.decimal) for v in values]
+            [_number_text(v, column.decimal) + column.suffix for v in values]
             if texts
             else [int(v) if v == round(v) and abs(v) < 2**53 else float(v) for v in values]
         )

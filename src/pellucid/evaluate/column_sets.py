@@ -102,9 +102,10 @@ def _sets(
     undated = tuple(c for c in features if c not in ages)
     for months in sorted({float(w) for w in windows}, reverse=True):
         inside = tuple(c for c in features if ages.get(c, 0.0) < months)
+        span = "month" if months == 1 else f"{months:g} months"
         if len(inside) == len(undated) or months <= 0:
             raise RequestError(f"no dated column lies within {months:g} months", expected=f"more than {min(ages.values()):g}")
-        out[f"last {months:g} months"] = inside
+        out[f"last {span}"] = inside
     if windows and undated:
         out[UNDATED] = undated
     if len(out) < FEWEST:

@@ -15,6 +15,7 @@ from pellucid.report.charts.points import MOST_LEVELS, is_number
 from pellucid.report.facts import ReportData, Seen
 from pellucid.report.words import cell_text, clean, number
 from pellucid.results import Map
+from pellucid.table.cells import written_numbers
 
 __all__ = ["map_lines", "points_payload", "representative_lines"]
 
@@ -49,7 +50,7 @@ def _column(cells: pd.Series, name: str, unit: str) -> dict[str, Any]:
     """Return a column as numbers, or as codes into its texts; None for missing."""
     head = {"name": clean(name, 80), "unit": clean(unit, 20)}
     if is_number(cells) and not pd.api.types.is_datetime64_any_dtype(cells):
-        values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
+        values = written_numbers(cells).to_numpy(np.float64)
         return head | {"values": [_short(v) for v in values]}
     texts = [None if v is None or v is pd.NA or v is pd.NaT or v != v else clean(cell_text(v), 60) for v in cells.tolist()]
     count = pd.Series([t for t in texts if t is not None], dtype=object).value_counts()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,6 +107,27 @@ def row_at(row: int, n: int) -> int:
     raise RequestError("there is no such row", expected=f"row from {-n} to {n - 1}" if n else "none: there are no rows", got=repr(row))
 
 
+def _lock(result: Any) -> None:
+    """Let nothing be written into a result's arrays: each becomes a view that cannot be written, the array it looks at stays as it is."""
+    for f in dataclasses.fields(result):
+        value = getattr(result, f.name)
+        if isinstance(value, np.ndarray) and value.flags.writeable:
+            view = value.view()
+            view.flags.writeable = False
+            object.__setattr__(result, f.name, view)
+
+
+def _then_locked(checked: Callable[..., None]) -> Callable[..., None]:
+    """Return a ``__post_init__`` that locks the arrays once it has looked at them."""
+
+    @functools.wraps(checked)
+    def both(self: Any, *args: Any, **named: Any) -> None:
+        checked(self, *args, **named)
+        _lock(self)
+
+    return both
+
+
 class Result:
     """What all results share."""
 
@@ -116,6 +138,11 @@ class Result:
         super().__init_subclass__(**options)
         if "__repr__" not in cls.__dict__:
             cls.__repr__ = Result.__repr__  # type: ignore[method-assign]
+        if (checked := cls.__dict__.get("__post_init__")) is not None:
+            cls.__post_init__ = _then_locked(checked)  # type: ignore[method-assign]
+
+    def __post_init__(self) -> None:
+        _lock(self)
 
     def __repr__(self) -> str:
         return str(self)

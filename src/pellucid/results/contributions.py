@@ -263,7 +263,8 @@ class Explanation(Result):
         names = list(self.columns)
         outputs = self.outputs[0] if len(self.outputs) == 1 else list(self.outputs)  # shap reads a list of one as names of the rows
         data = self.data.reindex(columns=names).to_numpy(object)
-        return shap.Explanation(values=self.values, base_values=self.base_values, data=data, feature_names=names, output_names=outputs)
+        values, base = np.array(self.values), np.array(self.base_values)  # theirs to change, ours are not
+        return shap.Explanation(values=values, base_values=base, data=data, feature_names=names, output_names=outputs)
 
     @classmethod
     def of_shap(cls, theirs: Any, data: Any = None, *, scale: str = "shap values", method: str = "shap") -> Explanation:

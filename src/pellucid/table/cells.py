@@ -10,7 +10,7 @@ from pellucid.errors import CellError, quote
 from pellucid.export import level_text
 from pellucid.table.types import Column
 
-__all__ = ["level_text", "levels", "numbers", "seconds"]
+__all__ = ["level_text", "levels", "numbers", "seconds", "written_numbers"]
 
 
 def _where(bad: npt.NDArray[np.bool_], column: Column, source: str) -> str:
@@ -44,11 +44,11 @@ def numbers(series: pd.Series, column: Column, source: str = "") -> npt.NDArray[
 def _parse(series: pd.Series, column: Column, source: str) -> npt.NDArray[np.float64]:
     from pellucid.table.parse import to_numbers
 
-    out, bad = to_numbers(series, column.decimal)
+    out, bad = to_numbers(series, column.decimal, column.suffix)
     if bad.any():
         raise CellError(
             "cells of a number column are not numbers",
-            expected="numbers",
+            expected=f"numbers in {column.suffix.strip()}" if column.suffix else "numbers",
             got=quote(series[bad].unique().tolist()),
             where=_where(bad, column, source),
             do=_how_to_number(series[bad], column),
@@ -61,7 +61,7 @@ def _how_to_number(cells: pd.Series, column: Column) -> str:
     from pellucid.table.parse import to_numbers
 
     other = "." if column.decimal == "," else ","
-    if not to_numbers(cells, other)[1].any():
+    if not to_numbers(cells, other, column.suffix)[1].any():
         return f"write them with the decimal mark {column.decimal!r}, as in the table that was learned from; here it is {other!r}"
     before = f"declare missing={{{column.name!r}: [...]}} (--missing) or set types={{{column.name!r}: 'category'}} (--type)"
     return f"correct the cells; or, before fitting, {before}"
@@ -94,3 +94,27 @@ def levels(series: pd.Series, column: Column) -> tuple[npt.NDArray[np.int64], tu
     at = {t: i for i, t in enumerate(distinct)}
     remap = np.array([-1 if i in blank else at[t] for i, t in enumerate(texts)] + [-1], np.int64)
     return remap[codes], tuple(distinct)
+
+
+def written_numbers(cells: pd.Series) -> pd.Series:
+    """Return cells as numbers, NaN where they are none: also those that were written as text, with a decimal comma, a currency or a unit.
+
+    For cells without a schema, as a result holds them. Cost: a parse per distinct text.
+
+    Examples
+    --------
+    >>> written_numbers(pd.Series(["1,5 km", "12,25 km", None])).tolist(), written_numbers(pd.Series(["a", "b"])).tolist()
+    ([1.5, 12.25, nan], [nan, nan])
+    """
+    from pellucid.table.parse import decide_decimal, to_numbers
+    from pellucid.table.units import common_unit, without_unit
+
+    plain = pd.to_numeric(cells, errors="coerce")
+    if not (cells.dtype == object or isinstance(cells.dtype, pd.StringDtype)) or plain.notna().sum() == cells.notna().sum():
+        return plain
+    texts = pd.Series([c if isinstance(c, str) else None for c in cells], dtype=object)
+    count = texts.value_counts()
+    suffix = common_unit(count.index.tolist(), np.asarray(count, np.int64))
+    mark = decide_decimal(pd.Series([without_unit(t, suffix) for t in count.index], dtype=object)) or "."
+    read = pd.Series(to_numbers(texts, mark, suffix)[0], index=cells.index)
+    return read if read.notna().sum() > plain.notna().sum() else plain

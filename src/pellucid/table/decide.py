@@ -16,11 +16,14 @@ from pellucid.table.cells import level_text
 from pellucid.table.parse import decide_decimal, distinct_texts, guess_date_format, is_null_word, to_numbers, to_seconds
 from pellucid.table.scales import order_of
 from pellucid.table.types import Column, ColumnType
+from pellucid.table.units import common_unit, without_unit
 
 __all__ = ["MAX_LEVELS", "TextCells", "decide", "sorted_levels", "text_cells"]
 
 MAX_LEVELS = 10_000
 """Columns of more levels keep none in the schema."""
+MARKED, UNMARKED = 0.01, 0.05
+"""Least shares of rows with and without its one value for a column to be a mark, and no constant that lacks a few cells."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,7 +57,7 @@ class TextCells:
 
 
 def decide(series: pd.Series, name: str, codes: tuple[str, ...] = (), *, is_target: bool = False, array: bool = False) -> Column:
-    """Return the description of one column.
+    """Return the description of one column; one value that stands in some rows and is missing in others is a level, such as a tick.
 
     Parameters
     ----------
@@ -67,6 +70,22 @@ def decide(series: pd.Series, name: str, codes: tuple[str, ...] = (), *, is_targ
     >>> str(decide(pd.Series(["01067", "10115", "20095"]), "plz").type)
     'category'
     """
+    found = _decided(series, name, codes, is_target, array)
+    if found.type is not ColumnType.CONSTANT or not found.levels or is_target or not _is_mark(series, found.levels[0]):
+        return found
+    return replace(found, type=ColumnType.CATEGORY, evidence=f"{quote(found.levels)} or nothing")
+
+
+def _is_mark(series: pd.Series, level: str) -> bool:
+    """Return whether the one level of a column is missing often enough for where it stands to say something."""
+    if series.dtype.kind == "M":
+        return False
+    at, values = distinct_texts(series)
+    share = float(np.isin(at, [i for i, v in enumerate(values) if level_text(v).strip() == level]).mean())
+    return MARKED <= share <= 1 - UNMARKED
+
+
+def _decided(series: pd.Series, name: str, codes: tuple[str, ...], is_target: bool, array: bool) -> Column:
     kind = series.dtype
     if isinstance(kind, pd.CategoricalDtype) or kind.kind not in "iufbM":
         cells = text_cells(series, name, codes)
@@ -229,6 +248,9 @@ def _of_text(cells: TextCells, is_target: bool) -> Column:
 
 def _text_number(cells: TextCells, is_target: bool) -> Column | None:
     """Return the column where at least 95 % of its cells are numbers written as text."""
+    suffix = common_unit(cells.texts, cells.counts)
+    if suffix:
+        cells = replace(cells, texts=[without_unit(t, suffix) for t in cells.texts])
     if cells.u > 2000:  # a look at some spares columns of words the whole parse; sorted, so that the order of the rows plays no part
         some = pd.Series(sorted(cells.texts)[:: cells.u // 1000], dtype=object)
         if min(to_numbers(some, mark)[1].mean() for mark in (".", ",")) > 0.5:
@@ -238,11 +260,15 @@ def _text_number(cells: TextCells, is_target: bool) -> Column | None:
     values, bad = to_numbers(texts, mark or ".")
     if cells.counts[~bad].sum() < 0.95 * cells.n:
         return None
-    why = hints.text_code(cells.name, cells.texts)
+    why = "" if suffix else hints.text_code(cells.name, cells.texts)
     if why:
         return _category(cells.name, cells.texts, why) if is_target else _code(cells.name, cells.texts, cells.n, why)
     found = _of_numbers(cells.name, values[~bad], int(cells.counts[~bad].sum()), is_target)
+    if suffix and found.type is not ColumnType.NUMBER:  # what is measured is no level, name or moment
+        found = Column(cells.name, ColumnType.NUMBER, evidence="its cells are whole numbers")
     found = replace(found, decimal=mark or ".", evidence=found.evidence + ("" if mark != "," else ", with a decimal comma"))
+    if suffix:
+        found = replace(found, suffix=suffix, unit=suffix.strip(), evidence=f"{found.evidence}, with the unit {quote([suffix.strip()])}")
     if found.type is ColumnType.NUMBER and mark is None and any("," in t for t in cells.texts):
         found = replace(found, evidence=found.evidence + "; ',' taken for a thousands separator")
     return _tolerant(found, cells, bad)

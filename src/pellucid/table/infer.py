@@ -18,6 +18,7 @@ from pellucid.table.parse import decide_decimal, to_numbers
 from pellucid.table.scales import order_of
 from pellucid.table.schema import Schema
 from pellucid.table.types import Column, ColumnType
+from pellucid.table.units import common_unit, without_unit
 
 __all__ = ["infer_schema", "retype"]
 
@@ -90,7 +91,7 @@ def _common_decimal(columns: list[Column], frame: pd.DataFrame) -> list[Column]:
     if not unsure or not any(c.decimal == "," for c in columns):
         return columns
     for i in unsure:
-        if not to_numbers(frame.iloc[:, i], ",")[1].any():
+        if not to_numbers(frame.iloc[:, i], ",", columns[i].suffix)[1].any():
             why = columns[i].evidence.split(";")[0] + ", with a decimal comma as in other columns"
             columns[i] = replace(columns[i], decimal=",", type=ColumnType.NUMBER, levels=(), evidence=why)
     return columns
@@ -115,8 +116,9 @@ def retype(schema: Schema, series: pd.Series, name: str, kind: str | Sequence[st
     ('1', '2')
     """
     old = schema[name]
-    texts = text_cells(series, name, old.missing).texts
-    change: dict[str, Any] = {"levels": (), "decimal": ".", "date_format": None, "evidence": "set by the user"}
+    cells = text_cells(series, name, old.missing)
+    texts = cells.texts
+    change: dict[str, Any] = {"levels": (), "decimal": ".", "date_format": None, "suffix": "", "evidence": "set by the user"}
     if not isinstance(kind, str):
         return schema.edit(name, **change | {"type": ColumnType.ORDERED, "levels": _given_order(name, texts, kind)})
     try:
@@ -126,7 +128,10 @@ def retype(schema: Schema, series: pd.Series, name: str, kind: str | Sequence[st
             f"unknown type {kind!r} for column {name!r}", expected=f"one of {quote([str(t) for t in ColumnType], 8)}"
         ) from None
     if wanted is ColumnType.NUMBER:
-        change["decimal"] = old.decimal if old.type is wanted else decide_decimal(pd.Series(texts, dtype=object)) or "."
+        change["suffix"] = suffix = common_unit(texts, cells.counts)
+        bare = pd.Series([without_unit(t, suffix) for t in texts], dtype=object)
+        change["decimal"] = old.decimal if old.type is wanted else decide_decimal(bare) or "."
+        change["unit"] = old.unit or suffix.strip()
     elif wanted is ColumnType.DATE and series.dtype.kind != "M":
         change["date_format"] = old.date_format or hints.date_format(texts, series.dtype.kind in "iuf")
     elif wanted is ColumnType.BOOLEAN:

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pellucid.table.units import without_unit
+
 __all__ = ["NULL_WORDS", "date_forms", "decide_decimal", "distinct_texts", "guess_date_format", "is_null_word", "to_numbers", "to_seconds"]
 
 Floats = npt.NDArray[np.float64]
@@ -82,11 +84,12 @@ def distinct_texts(series: pd.Series) -> tuple[npt.NDArray[np.int64], list[Any]]
     return np.asarray(codes, np.int64), list(values)
 
 
-def to_numbers(series: pd.Series, decimal: str = ".") -> tuple[Floats, Bools]:
+def to_numbers(series: pd.Series, decimal: str = ".", suffix: str = "") -> tuple[Floats, Bools]:
     """Return (numbers, bad) of a column: float64 (N,) with NaN for missing cells, and which cells are no number.
 
     Read are signs, exponents, currency signs and codes, ``%`` (12 % is 12), thousands separators, ``(1,200)`` and ``1200-`` for negatives,
-    footnote marks and surrounding blanks. Null words (``"?"``, ``"NA"``, ...) are missing. Cost: one pass, plus a parse per distinct text.
+    footnote marks and surrounding blanks, and the unit ``suffix`` behind a number. Null words (``"?"``, ``"NA"``, ...) are missing. Cost:
+    one pass, plus a parse per distinct text.
 
     Examples
     --------
@@ -100,7 +103,7 @@ def to_numbers(series: pd.Series, decimal: str = ".") -> tuple[Floats, Bools]:
     if series.dtype.kind == "M":
         return np.full(len(series), np.nan), series.notna().to_numpy()
     codes, values = distinct_texts(series)
-    numbers, bad = _numbers_of(values, decimal)
+    numbers, bad = _numbers_of([without_unit(v, suffix) if isinstance(v, str) else v for v in values] if suffix else values, decimal)
     return np.append(numbers, np.nan)[codes], np.append(bad, False)[codes]
 
 

@@ -18,7 +18,7 @@ from pellucid.table.parse import guess_date_format, to_numbers, to_seconds
 from pellucid.table.table import Table
 from pellucid.table.types import ColumnType, Role
 
-__all__ = ["Plan", "by_chance", "copies", "make_plan"]
+__all__ = ["Plan", "by_chance", "copies", "make_plan", "pairs_by_chance"]
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -135,7 +135,25 @@ def copies(table: Table, target_values: npt.ArrayLike | None = None) -> Ints:
     return np.asarray(pd.factorize(hashed)[0], np.int64)
 
 
-def by_chance(same: Ints, columns: Iterable[Any]) -> bool:
+def pairs_by_chance(n: int, counts: Iterable[Any]) -> float:
+    """Return how many pairs of equal rows ``n`` rows of independent columns make on average.
+
+    ``counts`` : for each column (U,) how often each of its values occurs.
+
+    Examples
+    --------
+    >>> pairs_by_chance(4, [np.array([2, 2]), np.array([3, 1])])
+    1.0
+    """
+    return n * (n - 1) / 2 * float(np.prod([_equal(n, count) for count in counts]))
+
+
+def _equal(n: int, count: npt.NDArray[Any]) -> float:
+    """Return the share of the pairs of rows that agree in a column."""
+    return float(count @ (count - 1.0)) / (n * (n - 1))
+
+
+def by_chance(same: Ints, counts: Iterable[Any]) -> bool:
     """Return whether there are copies and they are what few possible rows make of many rows, not rows entered more than once.
 
     Held together, such copies would leave parts that know no row of another's kind: on tables of three to six categories every held-out
@@ -143,12 +161,13 @@ def by_chance(same: Ints, columns: Iterable[Any]) -> bool:
 
     Parameters
     ----------
-    same : (N,) a number per row, equal for copies. columns : the (N,) cells that were compared, target included; read until one tells.
+    same : (N,) a number per row, equal for copies. counts : as for :func:`pairs_by_chance`, of the columns that were compared, target
+        included; read until one tells.
 
     Examples
     --------
     >>> cells = np.arange(400) * 7 % 9 // 3, np.arange(400) * 5 % 8 // 2
-    >>> by_chance(pd.factorize(cells[0] * 4 + cells[1])[0], cells), by_chance(np.arange(400) // 2, [np.arange(400) // 2])
+    >>> by_chance(pd.factorize(cells[0] * 4 + cells[1])[0], map(np.bincount, cells)), by_chance(np.arange(400) // 2, [np.full(200, 2)])
     (True, False)
     """
     n, copied = len(same), np.bincount(same).astype(float)
@@ -157,10 +176,9 @@ def by_chance(same: Ints, columns: Iterable[Any]) -> bool:
     if len(copied) * COARSE < n:
         return True
     pairs, chance = float(copied @ (copied - 1)) / 2, n * (n - 1) / 2 * CHANCE * n / len(copied)
-    for column in columns:
-        count = np.bincount(pd.factorize(column, use_na_sentinel=False)[0]).astype(float)
-        chance *= float(count @ (count - 1)) / (n * (n - 1))
-        if pairs > chance or len(count) * FINE > n:
+    for count in counts:
+        chance *= _equal(n, count)
+        if pairs > chance or np.count_nonzero(count) * FINE > n:
             return False
     return True
 
@@ -295,7 +313,7 @@ class _Draw:
         same = copies(table, target)
         self.n_copied = self.n - int(same.max() + 1)
         cells = (*np.asarray(target).reshape(self.n, -1).T, *(table.frame[name] for name in table.features))
-        self.coarse = by_chance(same, cells)
+        self.coarse = by_chance(same, (np.bincount(pd.factorize(c, use_na_sentinel=False)[0]) for c in cells))
         if self.coarse:
             same = np.arange(self.n, dtype=np.int64)
         self.unit = same if groups is None else _joined(same, groups)

@@ -59,6 +59,7 @@ class Column:
     decimal : decimal mark of numbers written as text, ``"."`` or ``","``.
     date_format : ``strptime`` format of dates written as text; ``"epoch_s"`` or ``"epoch_ms"`` for numbers; None where they are dates
         already.
+    suffix : unit that stands behind the numbers written as text, with the blank before it (``" kg"``).
     sensitive : True where decisions must be watched by this column's groups.
     rule : what a person may change; see :class:`~pellucid.table.rules.Rule`.
     evidence : why this type was chosen.
@@ -72,6 +73,7 @@ class Column:
     levels: tuple[str, ...] = ()
     decimal: str = "."
     date_format: str | None = None
+    suffix: str = ""
     sensitive: bool = False
     rule: Rule = FREE
     evidence: str = field(default="", compare=False)
@@ -80,6 +82,11 @@ class Column:
     def is_usable(self) -> bool:
         """True where a model may read the column."""
         return self.role is Role.FEATURE and self.type not in (ColumnType.IDENTIFIER, ColumnType.CONSTANT)
+
+    @property
+    def cell_unit(self) -> str:
+        """The unit to be put behind a cell as it is written: none where it stands there already."""
+        return "" if self.suffix else self.unit
 
     @property
     def use(self) -> str:

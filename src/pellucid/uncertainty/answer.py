@@ -31,7 +31,10 @@ from pellucid.uncertainty.sources import asked_members, chosen, doubts, told
 __all__ = ["ask", "widths"]
 
 RAW = "aleatoric and epistemic doubt come from the members before calibration: use them to rank rows"
-ONE = "the model has one member, so lack of knowledge (epistemic) cannot be told"
+ONE = (
+    "aleatoric doubt comes from the network before calibration: use it to rank rows",
+    "the model has one member, so lack of knowledge (epistemic) cannot be told",
+)
 
 
 def ask(
@@ -83,7 +86,7 @@ def ask(
     )  # fmt: skip
     fits = conformals_of(certainty, held, score) if certainty.conformals else ()
     guarantee = promises(certainty, level, group, fits, shares)
-    caveats = [*guarantee, *rule, RAW, *([ONE] if members.shape[1] < 2 and said is None else []), *told(members), *alarms]
+    caveats = [*guarantee, *rule, *(ONE if members.shape[1] < 2 and said is None else (RAW,)), *told(members), *alarms]
     settings: dict[str, Any] = {
         "level": level,
         "groups": groups,

@@ -149,6 +149,8 @@ def cost(pair: Pair) -> CostOfShift:
                 f"the tables hardly overlap in {quote(known, 4)} (AUC {made.auc:.3f}): what a change cost cannot be told from them"
             )
         now = np.log(made.old), np.log(made.new)
+        if not _tells_more(now, last):  # nothing shows that it has changed: its ratio would be noise, and noise would cost something
+            now = last
         logs.append((now[0] - last[0], now[1] - last[1]))
         last, clipped = now, max(clipped, made.clipped)
     log_old, log_new = np.array([a[here[0]] for a, _ in logs]), np.array([b[here[1]] for _, b in logs])
@@ -160,10 +162,23 @@ def cost(pair: Pair) -> CostOfShift:
     players = (*(n for n, _ in groups), f"the relation of {pair.target} to the columns")
     error = _errors(one, two, log_old, log_new, stream(pair.seed, "cost"))
     before, after = float(one.mean()), float(two.mean())
-    words = _words(players, shares, error, before, after, name, unit)
+    beyond = abs(after - before) > 2 * float(np.sqrt(one.var() / len(one) + two.var() / len(two)))
+    words = _words(players, shares, error, before, after, name, unit, beyond)
     settings = {"order": [list(names) for _, names in groups], "loss": name}
     record = RunRecord("cost of shift", settings, pair.seed, pair.new.fingerprint, time.perf_counter() - started, caveats=(CAUTION,))
     return CostOfShift(players, shares, error, before, after, name, unit, effective, clipped, words, record)
+
+
+def _tells_more(now: tuple[FloatArray, FloatArray], last: tuple[FloatArray, FloatArray]) -> bool:
+    """Return whether ratios tell the tables apart better than those of fewer columns: in log loss out of fold, by two standard errors."""
+    n, m = len(now[0]), len(now[1])
+
+    def losses_of(logs: tuple[FloatArray, FloatArray]) -> FloatArray:
+        shifted = [x + np.log(m / n) for x in logs]
+        return np.concatenate([np.logaddexp(0, shifted[0]), np.logaddexp(0, -shifted[1])])
+
+    saved = losses_of(last) - losses_of(now)
+    return bool(saved.mean() > 2 * saved.std() / np.sqrt(n + m))
 
 
 def _errors(one: FloatArray, two: FloatArray, log_old: FloatArray, log_new: FloatArray, draw: np.random.Generator) -> FloatArray:
@@ -176,17 +191,21 @@ def _errors(one: FloatArray, two: FloatArray, log_old: FloatArray, log_new: Floa
     return np.asarray(shapley_of(np.concatenate(drawn, 1).T).std(1, ddof=1))
 
 
-def _words(players: Sequence[str], shares: FloatArray, error: FloatArray, before: float, after: float, name: str, unit: str) -> str:
+def _words(
+    players: Sequence[str], shares: FloatArray, error: FloatArray, before: float, after: float, name: str, unit: str, beyond: bool
+) -> str:
+    """Return the shares in words; ``beyond`` says whether the whole change is more than other rows would bring."""
     whole = after - before
     text = f"the mean {name} went from {amount(round(before, 4))} to {amount(round(after, 4), unit)}"
+    text += "" if beyond else ", no more than other rows of the same kind would bring"
     order = np.argsort(-np.abs(shares))
-    told = [k for k in order if abs(shares[k]) > 2 * error[k]][:4]
+    told = [k for k in order if abs(shares[k]) > 2 * error[k] and error[k] > 0][:4]
     if not told:
         return f"{text}; no change is shown to have a part in it beyond its error"
     each = ", ".join(f"{players[k]} {shares[k]:+.3g} (± {1.96 * error[k]:.2g})" for k in told)
-    main = told[0]
-    part = f"; {100 * shares[main] / whole:.0f} % of the change is {players[main]}" if whole and shares[main] / whole > 0.5 else ""
-    return f"{text}: {each}{part}"
+    main, part = told[0], shares[told[0]] / whole if whole and beyond else 0.0
+    most = f"{100 * part:.0f} %" if part < 0.995 else "all" if part <= 1.1 else "more than all"
+    return f"{text}: {each}" + (f"; {most} of the change is {players[main]}" if part > 0.5 else "")
 
 
 def find(pair: Pair) -> list[Finding]:

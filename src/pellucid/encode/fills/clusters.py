@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from pellucid.encode.fills.base import Columns, Fill, FloatArray, Ints, Rows, typical
 from pellucid.encode.fills.indicators import indicators, scaled
@@ -35,13 +36,15 @@ class Cluster(Fill):
         mean, scale = centre(values, columns)
         some = values[:: max(1, len(values) // FIT_ROWS)]
         x, known = indicators(scaled(some, mean, scale), columns)
-        centres, filled = np.zeros((1, x.shape[1])), x
         k = max(1, min(int(self.set["k"]), len(np.unique(x, axis=0))))
-        for r in range(ROUNDS):
-            start = {"init": centres, "n_init": 1} if r else {"init": "k-means++", "n_init": 4}
-            model = KMeans(k, random_state=integer(seed, "fill", "clusters") % 2**31, **start).fit(filled)
-            centres = model.cluster_centers_
-            filled = np.where(known, x, centres[model.labels_])
+        random = {"random_state": integer(seed, "fill", "clusters") % 2**31}
+        gaps = (~known).sum(1)
+        # gaps stand at the mean at first: among all rows, those that lack the same cell would be a cluster of their own for good
+        fewest = x[gaps <= np.median(gaps)] if len(np.unique(x[gaps <= np.median(gaps)], axis=0)) >= k else x
+        centres = KMeans(k, n_init=4, **random).fit(fewest).cluster_centers_
+        for _ in range(ROUNDS - 1):
+            filled = np.where(known, x, centres[_closest(x, known, centres)])
+            centres = KMeans(k, init=centres, n_init=1, **random).fit(filled).cluster_centers_
         self.learned = {"mean": mean, "scale": scale, "centres": centres, "typical": typical(values, columns, targets)}
         label = self._nearest(values, columns)
         within = [typical(values[label == c], columns, targets) if (label == c).any() else self.learned["typical"] for c in range(k)]
@@ -53,11 +56,15 @@ class Cluster(Fill):
         """Return (N,) the cluster of each row by its known cells, -1 where it has none."""
         mean, scale, centres = (np.asarray(self.learned[k]) for k in ("mean", "scale", "centres"))
         x, known = indicators(scaled(values, mean, scale), columns)
-        centres = centres.reshape(-1, x.shape[1])
-        far = (x**2).sum(1, keepdims=True) - 2 * x @ centres.T + known @ (centres**2).T
-        return np.where(known.any(axis=1), np.round(far, 9).argmin(1), -1).astype(np.int64)
+        return np.where(known.any(axis=1), _closest(x, known, centres.reshape(-1, x.shape[1])), -1).astype(np.int64)
 
     def fill(self, values: FloatArray, columns: Columns, targets: Ints, rows: Rows) -> FloatArray:
         within = np.asarray(self.learned["within"]).reshape(-1, len(targets))
         label = self._nearest(values, columns)
         return np.where(label[:, None] >= 0, within[label], np.asarray(self.learned["typical"]))
+
+
+def _closest(x: FloatArray, known: npt.NDArray[np.bool_], centres: FloatArray) -> Ints:
+    """Return (N,) the centre that each row lies nearest to in its known cells."""
+    far = (x**2).sum(1, keepdims=True) - 2 * x @ centres.T + known @ (centres**2).T
+    return np.asarray(np.round(far, 9).argmin(1), np.int64)

@@ -11,6 +11,7 @@ from pellucid.errors import RequestError
 from pellucid.report.charts.style import BLUE, CYCLE, DIVERGING, ORANGE, SEQUENTIAL, bars_error, blank, heights, name_lines, safe
 from pellucid.report.words import cell_text, number
 from pellucid.results import AttentionMaps, HeadImportance, Heads, LayerProbes, UnitMaps
+from pellucid.table.cells import written_numbers
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -232,7 +233,7 @@ def _points(figure: go.Figure, result: UnitMaps, row: int | None, x_names: Any, 
     """Draw the rows asked where both columns are numbers; one row as a diamond."""
     if x_names is not None or y_names is not None:
         return
-    cells = result.points.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    cells = result.points.apply(written_numbers).to_numpy(float)
     inside = (cells >= [min(result.x), min(result.y)]).all(1) & (cells <= [max(result.x), max(result.y)]).all(1)
     rows = np.flatnonzero(inside)[:150] if row is None else np.array([row])
     marker = {

@@ -11,6 +11,7 @@ from pellucid.errors import RequestError, quote
 from pellucid.report.charts.style import DOWN, GREY, RANKS, UP, bars_error, blank, heights, name_lines, safe, wrap
 from pellucid.report.words import cell, number
 from pellucid.results import Explanation, Interactions
+from pellucid.table.cells import written_numbers
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -151,7 +152,7 @@ def ranks(cells: pd.Series) -> tuple[np.ndarray, bool]:
     """Return each cell's rank from 0 to 1 (NaN where missing; levels as they sort), and whether the cells are numbers or dates."""
     if isinstance(cells.dtype, pd.CategoricalDtype) and cells.cat.ordered:
         return cells.cat.codes.where(cells.notna()).rank(pct=True).to_numpy(float), True
-    numeric = pd.to_numeric(cells, errors="coerce")
+    numeric = written_numbers(cells)
     if pd.api.types.is_datetime64_any_dtype(cells):
         numeric = cells.astype("int64").where(cells.notna())
     is_number = bool(numeric.notna().sum() >= MOSTLY * max(1, cells.notna().sum()))
@@ -233,7 +234,7 @@ def dependence(
     marker = _colours(values, None if other is None else result.data[other], rows)
     _, is_number = ranks(cells)
     if is_number:
-        x = cells if pd.api.types.is_datetime64_any_dtype(cells) else pd.to_numeric(cells, errors="coerce")
+        x = cells if pd.api.types.is_datetime64_any_dtype(cells) else written_numbers(cells)
         texts = [f"{cell(column, c)}{_beside(result, other, i)}: {v:+.3g}" for i, (c, v) in enumerate(zip(cells, values))]
         figure.add_scatter(
             x=x.tolist(),

@@ -12,6 +12,7 @@ from pellucid.report.charts.points import add_points, density, legend_below, pla
 from pellucid.report.charts.style import BLUE, GREY, ORANGE, bars_error, blank, heights, name_lines, safe, wrap
 from pellucid.report.words import cell_text, number
 from pellucid.results import Map, Representatives, Scatter
+from pellucid.table.cells import written_numbers
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -82,7 +83,7 @@ def predicted(result: Map) -> go.Figure:
     if result.target is not None:
         truth = result.data[result.target]
         numeric = pd.api.types.is_float_dtype(answer)
-        off = (pd.to_numeric(truth, errors="coerce") - answer).abs() if numeric else None
+        off = (written_numbers(truth) - answer).abs() if numeric else None
         wrong = off > 2 * off.median() if off is not None else truth.astype(str) != answer.astype(str)
         words = ("error of up to twice the median", "larger error") if numeric else ("right", "wrong")
         shape = pd.Series(np.where(truth.isna(), "truth unknown", np.where(wrong, f"× {words[1]}", words[0])), result.data.index)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from pellucid.report.charts.style import CYCLE, GREY, SYMBOLS, safe
 from pellucid.report.words import number
+from pellucid.table.cells import written_numbers
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -35,7 +36,7 @@ def is_number(cells: pd.Series) -> bool:
         return True
     if isinstance(cells.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(cells):
         return False
-    numeric = pd.to_numeric(cells, errors="coerce")
+    numeric = written_numbers(cells)
     return bool(numeric.notna().sum() >= 0.9 * max(1, cells.notna().sum()) and numeric.nunique() > MOST_LEVELS)
 
 
@@ -43,7 +44,7 @@ def scaled(cells: pd.Series) -> F64:
     """Return cells as numbers, moments as days since 1970."""
     if pd.api.types.is_datetime64_any_dtype(cells):
         return np.asarray((cells - pd.Timestamp(0)) / pd.Timedelta(days=1), np.float64)
-    return pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
+    return written_numbers(cells).to_numpy(np.float64)
 
 
 def levels_of(cells: pd.Series, most: int = MOST_LEVELS) -> tuple[npt.NDArray[np.int64], list[str]]:
@@ -74,7 +75,7 @@ def placed(cells: pd.Series, seed: int) -> tuple[Any, dict[str, Any], str]:
     draw = np.random.default_rng(seed)
     if pd.api.types.is_datetime64_any_dtype(cells):
         return cells.to_numpy(), {}, ""
-    numeric = pd.to_numeric(cells, errors="coerce")
+    numeric = written_numbers(cells)
     if numeric.notna().sum() >= 0.9 * max(1, cells.notna().sum()):
         values = numeric.to_numpy(np.float64)
         distinct = np.unique(values[np.isfinite(values)])
