@@ -104,7 +104,7 @@ def rows_that_break_rules(fitted: Any, table: Table) -> dict[int, str]:
     from pellucid.training.rules import broken_rules
 
     rules = fitted.rules()
-    texts = broken_rules(rules, apply_schema(table, fitted.schema_))[0] if rules else ()
+    texts = broken_rules(rules, apply_schema(table, fitted.schema_, ignore=fitted.target_.names))[0] if rules else ()
     return {i: text for i, text in enumerate(texts) if text}
 
 

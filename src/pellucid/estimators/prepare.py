@@ -334,7 +334,7 @@ def new_table(estimator: Any, X: Any) -> Table:
             return table.with_schema(schema)
         named = table.frame.set_axis(list(schema.names), axis=1)
         return replace(apply_schema(named, schema), library="numpy")
-    return apply_schema(X, schema)
+    return apply_schema(X, schema, ignore=estimator.target_.names)
 
 
 def stopping_data(estimator: Any, eval_set: Any, training: Training) -> Training:

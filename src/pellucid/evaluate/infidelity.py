@@ -58,16 +58,15 @@ def run(case: Case) -> Trial:
     case.needs_rows()
     if case.unsigned:
         raise NotTestable("the values are sizes without a direction, so they do not say how far the answer moves")
-    rows = case.pick(1, ROWS)  # as precise as the one on trial, so as dear
-    made = case.explain(case.predictor, rows, background=case.background)
+    rows = np.sort(stream(case.seed, "rows").permutation(len(case.table))[:ROWS])
     game = Game(case, rows)
-    values = cube(made)[game.rows, :, game.output]
+    values = case.own(rows)[game.rows, :, game.output]
     removed = _sets(len(rows), values.shape[1], stream(case.seed, "sets"))
     without = _answers(case, game, ~removed)
     n = len(without)
     rows, values, removed = rows[:n], values[:n], removed[:n]
     moved = game.full[:n, None] - without
-    promised = _adds_up(made)
+    promised = _adds_up(case.explanation)
     scale = 1.0 if promised else optimal_scale(values, removed, moved)
     size = float((moved**2).mean())
     if not size > 0:

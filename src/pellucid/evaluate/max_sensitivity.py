@@ -73,6 +73,7 @@ def sensitivity(original: FloatArray, others: FloatArray) -> FloatArray:
 def run(case: Case) -> Trial:
     """Return the trial. Cost: 12 explanations of at most 30 rows."""
     case.needs_rows()
+    case.vouch()
     rows = case.pick(DRAWS + 2, ROWS, coarse=True)
     reference = case.background if case.background is not None else case.table
     table, draw = case.table.take(rows).select(case.predictor.columns), stream(case.seed, "moved")

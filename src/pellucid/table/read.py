@@ -197,7 +197,7 @@ def apply_schema(frame: FrameLike | Table, schema: Schema, *, ignore: Iterable[s
     Parameters
     ----------
     frame : any frame or table. Columns are matched by name; those of an array by position.
-    ignore : columns of the schema that the result leaves out (a target at prediction).
+    ignore : columns that the result leaves out, and that no message calls new (a target at prediction).
 
     Columns that no model reads (identifiers, constants, target, weight, ...) may be absent; they are then left out of the result's schema.
     Whether number columns hold numbers shows when they are read (:meth:`Table.numbers`).
@@ -225,7 +225,7 @@ def _conform(frame: pd.DataFrame, library: str, source: str, schema: Schema, ign
     have = set(frame.columns)
     absent = [c.name for c in columns if c.name not in have and c.is_usable]
     if absent:
-        extra = [n for n in frame.columns if n not in schema]
+        extra = [n for n in frame.columns if n not in schema and n not in gone]
         raise ColumnError(
             f"the column {absent[0]!r} is missing" if len(absent) == 1 else f"{len(absent)} columns are missing: {quote(absent)}",
             where=source or None,
