@@ -50,6 +50,7 @@ def _noted(*, quiet: bool) -> Iterator[None]:
     from pellucid.errors import PellucidWarning
 
     with warnings.catch_warnings():
+        warnings.simplefilter("default", PellucidWarning)
         shown = warnings.showwarning
 
         def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:

@@ -66,7 +66,8 @@ def _constant(own: FloatArray) -> str:
 def _turned(best: str, figure: Figure, signed: Figure) -> str:
     return (
         f"The method nearest to this one, {best}, orders the columns by size like it ({figure.value:.2f}), but not by direction ({signed}; "
-        f"1 = the same, {ALIKE} is the limit): what this explanation says speaks for the answer speaks against it there. Do not read its signs."
+        f"1 = the same, {ALIKE} is the limit): what this explanation says speaks for the answer speaks against it there. "
+        "Do not read its signs."
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid import registry
-from pellucid.evaluate.case import LEAST_ROWS, Case, NotTestable, cube
+from pellucid.evaluate.case import LEAST_ROWS, Case, NotTestable
 from pellucid.evaluate.figures import Figure, bootstrap_mean
 from pellucid.evaluate.game import Game
 from pellucid.protocols import FloatArray
@@ -53,7 +53,7 @@ def optimal_scale(values: FloatArray, removed: npt.NDArray[np.bool_], moved: Flo
 
 
 def run(case: Case) -> Trial:
-    """Return the trial. Cost: one more explanation of at most 40 rows, and 64 B model rows for each of them, B = 32 background rows."""
+    """Return the trial. Cost: 64 B model rows for each of at most 40 rows, B = 32 background rows; none is explained again."""
     case.needs_columns(2)
     case.needs_rows()
     if case.unsigned:

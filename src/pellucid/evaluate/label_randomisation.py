@@ -33,8 +33,8 @@ def run(case: Case) -> Trial:
     case.needs_columns(3)
     if case.refit is None:
         raise NotTestable("this test fits models on shuffled labels; give refit=")
-    case.vouch()
     rows = case.pick(MODELS + 1, 30, coarse=True)
+    case.vouch()
     fit, n = _bogus(case)
     original = cube(case.explain(case.predictor, rows, coarse=True))
     others: list[FloatArray] = []

@@ -31,8 +31,8 @@ def run(case: Case) -> Trial:
     if "gradients" in _needs(case) and not isinstance(model.member(0), DifferentiablePredictor):
         raise NotTestable("a single member cannot be asked for gradients; an explanation by 'shapley' can be tried")
     chosen = np.unique(np.linspace(0, model.n_members - 1, MOST).astype(int))
-    case.vouch()
     rows = case.pick(len(chosen) + 1, 30, coarse=True)
+    case.vouch()
     original = cube(case.explain(model, rows, coarse=True))
     singles: list[FloatArray] = []
     for k in chosen:

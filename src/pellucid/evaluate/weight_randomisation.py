@@ -35,8 +35,8 @@ def run(case: Case) -> Trial:
     if not isinstance(model, DifferentiablePredictor):
         raise NotTestable("the model has no weights that can be replaced (only networks have)")
     layers = model.layers()
-    case.vouch()
     rows = case.pick(SEEDS + 2, 20, coarse=True)
+    case.vouch()
     original = cube(case.explain(model, rows, coarse=True))
 
     def after(n_layers: int, repeat: int) -> FloatArray:

@@ -73,8 +73,8 @@ class View:
             return str(wanted), -eye[0], 1.0 if self.scale == "probability" else 0.0
         if isinstance(wanted, int | np.integer) and 0 <= wanted < max(len(names), len(classes)):
             return self._one((classes if len(classes) > len(names) else names)[int(wanted)])
-        near = difflib.get_close_matches(str(wanted), names + classes, n=3)
         known = list(dict.fromkeys(names + classes))
+        near = difflib.get_close_matches(str(wanted), known, n=3)
         raise RequestError(
             f"there is no output {wanted!r}",
             expected=f"one of {quote(known, 12)}",

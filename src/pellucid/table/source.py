@@ -319,11 +319,13 @@ def _parse(body: memoryview, names: list[str], delimiter: str, where: Path, raw:
         raise EmptyTableError("the file has a header and no rows", where=str(where), expected="at least 1 row")
     empty = _empty_rows(table)
     if len(empty) == table.num_rows:
-        raise EmptyTableError("the file has a header and no cell", where=str(where), expected="at least 1 row", got=f"{len(empty)} empty lines")
+        raise EmptyTableError(
+            "the file has a header and no cell", where=str(where), expected="at least 1 row", got=f"{len(empty)} empty lines"
+        )
     frame: pd.DataFrame = table.to_pandas(split_blocks=True)
     if len(empty) or hollow:
         _warn(len(empty) + len(hollow), where)
-        frame = frame.drop(index=empty).reset_index(drop=True) if len(empty) else frame
+        frame = frame.iloc[np.setdiff1d(np.arange(len(frame)), empty)].reset_index(drop=True) if len(empty) else frame
     if quoted and raw.count(b'"') % 2 and any("\n" in (table[n][-1].as_py() or "") for n in names):
         raise _unclosed(raw, delimiter, where)
     void = [n for n in names if n.startswith("Unnamed: ") and table[n].null_count == table.num_rows]  # a delimiter at the end of every line
