@@ -333,3 +333,34 @@ def test_a_comparison_of_nothing_says_what_can_be_compared(run, people_csv):
     done = run("compare", people_csv, "--target", "buys")
     assert done.code == 2
     assert "--window" in done.err
+
+
+def test_own_warnings_are_one_line_and_a_quiet_command_says_none(run, people_csv, tmp_path):
+    lines = people_csv.read_text().splitlines()
+    path = tmp_path / "gaps.csv"
+    path.write_text("\n".join([*lines[:9], "," * lines[0].count(","), *lines[9:]]))
+    done = run("audit", path)
+    assert done.err == "note: 1 empty line is left out (gaps.csv): rows are counted without them\n"
+    assert run("audit", path, "--quiet").err == ""
+
+
+def test_new_levels_and_the_target_at_prediction(run, linear_model, people_csv, tmp_path):
+    rows, out = pd.read_csv(people_csv).head(6), tmp_path / "answers.csv"
+    path = tmp_path / "new.csv"
+    rows.assign(city=["Bern", "Mars", "Rome", "Mars", "Oslo", "Bern"]).to_csv(path, index=False)
+    done = run("predict", linear_model, path, "--out", out)
+    assert done.code == 0
+    assert "The column 'city' holds levels that the training rows did not have, read as unknown: 'Mars'." in done.out
+    rows.rename(columns={"income": "incme"}).to_csv(path, index=False)
+    done = run("predict", linear_model, path, "--out", out)
+    assert done.code == 1
+    assert "got new columns 'incme'. Rename 'incme' to 'income'" in done.err  # the target, which is there too, is not called new
+
+
+def test_a_file_is_never_taken_for_a_model_folder(run, people_csv, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(people_csv.read_text())
+    done = run("fit", path, "--target", "buys", "--out", path, "--force")
+    assert done.code == 1
+    assert "is not a model folder" in done.err
+    assert path.read_text() == people_csv.read_text()

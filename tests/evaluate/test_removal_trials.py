@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pellucid import registry
@@ -336,3 +337,13 @@ def test_attention_that_rests_on_an_idle_column_is_marked(name, linear):
         return replace(made, values=weights)
 
     assert one(name, idle, *linear).verdict == "fail"
+
+
+def test_a_value_that_half_of_the_rows_share_is_not_moved():
+    """Nobody takes one who gained something for one who gained nothing."""
+    gain = np.where(np.arange(60) % 3 == 0, np.arange(60) * 100.0, 0.0)
+    table = made_table(pd.DataFrame({"gain": gain, "age": np.arange(60) + 20.0}))
+    other = max_sensitivity.moved(table, table, np.random.default_rng(0))
+    still = other.numbers("gain") == gain
+    assert (still == (gain == 0)).all()
+    assert (other.numbers("age") != table.numbers("age")).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pellucid import registry
 from pellucid.errors import ArgumentError, RequestError
 from pellucid.evaluate import trial
 from pellucid.evaluate.case import _share
+from pellucid.explain import explain
 from pellucid.results import Importance, RunRecord
 from pellucid.testing import oracles, saboteurs
 from pellucid.testing.predictors import FunctionPredictor, LinearPredictor, TinyNetwork, fit_network
@@ -223,3 +225,34 @@ def test_the_same_seed_gives_the_same_trials(fitted):
 
 def test_a_budget_is_scaled_in_every_form():
     assert [_share(b, 0.5) for b in (None, 5000, "30s", "2min")] == [None, 2500, "15.000s", "60.000s"]
+
+
+RETOLD = ("weight_randomisation", "members", "max_sensitivity")
+
+
+@pytest.mark.parametrize("wrong", ["shuffled", "reversed", "constant"])
+def test_values_that_the_method_does_not_give_pass_no_trial_that_explains_anew(wrong, fitted):
+    """A trial that explains anew would pass the method, and the reader would take it for a verdict on the values in hand."""
+    net, table = fitted
+    made = saboteurs.honest(net, table)
+    values = {
+        "shuffled": np.random.default_rng(0).permuted(made.values, axis=1),
+        "reversed": -made.values,
+        "constant": np.full(made.values.shape, 0.1),
+    }[wrong]
+    names = [*RETOLD, "stability", "infidelity", "deletion"]
+    found = {t.name: t for t in trial(replace(made, values=values), net, table, names=names, explain_again=saboteurs.honest)}
+    assert all(found[n].verdict == "not testable" and "would judge other values" in found[n].words for n in RETOLD), found
+    assert found["deletion"].verdict == "fail", found["deletion"].words  # a constant has no order, whatever the order of the columns
+    if wrong != "constant":
+        assert "not the values that the method gives" in found["stability"].words
+        assert found["infidelity"].verdict == "fail", found["infidelity"].words
+
+
+def test_signs_turned_round_do_not_agree_with_another_method(fitted):
+    net, table = fitted
+    made = explain(net, table, method="shapley", random_state=0)
+    right, wrong = (trial(m, net, table, names=["agreement"])[0] for m in (made, replace(made, values=-made.values)))
+    assert right.verdict == "pass", right.words
+    assert wrong.verdict == "fail"
+    assert "Do not read its signs" in wrong.words

@@ -251,7 +251,7 @@ def test_new_data_take_the_old_schema(tmp_path):
     with pytest.raises(ColumnError, match="2 columns are missing"):
         apply_schema({"Zip": ["01001"]}, old.schema)
     text = apply_schema({"zip": ["01001"], "age": ["old"]}, old.schema)
-    with pytest.raises(CellError, match="column 'age', rows 0"):
+    with pytest.raises(CellError, match="column 'age', row 0"):
         text.numbers("age")
     file = read_table(write(tmp_path, "zip,age\n01001,?\n01002,7\n", "new.csv"), schema=old.schema)
     np.testing.assert_equal(file.numbers("age"), [np.nan, 7])
@@ -434,3 +434,25 @@ def test_hostile_columns(frame):
         everything(read_table(frame))
     except CellError as error:
         one_line(error, "infinite")
+
+
+@pytest.mark.parametrize("hollow", [";;", "  ", " ; ; ", '"";"";""'])
+def test_a_line_without_a_cell_is_no_row(tmp_path, hollow):
+    """Spreadsheets write an empty line between blocks as delimiters alone: it has no answer and no cells to miss."""
+    text = f"age;city;zip\n31;Bern;01234\n{hollow}\n45;Rome;94110\n\n27;;60601\n{hollow}\n"
+    with pytest.warns(PellucidWarning, match="2 empty lines are left out"):
+        check(read_table(write(tmp_path, text)))
+    with pytest.raises(EmptyTableError, match="no cell"):
+        read_table(write(tmp_path, "age;city;zip\n;;\n;;\n"))
+
+
+def test_a_gap_in_a_row_is_no_empty_line(tmp_path):
+    table = read_table(write(tmp_path, "age,city\n,Bern\n31,\n,Rome\n"))
+    assert len(table) == 3
+
+
+def test_a_column_of_nearly_the_same_name_is_proposed_and_the_target_is_not_new():
+    old = read_table({"age": [31, 45, 9], "city": ["Bern", "Rome", "Oslo"]})
+    new = pd.DataFrame({"Age": [50], "city": ["Oslo"], "income": [3]})
+    with pytest.raises(ColumnError, match=r"new columns 'Age'\. Rename 'Age' to 'age'"):
+        apply_schema(new, old.schema, ignore=["income"])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable
-from typing import ParamSpec
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ParamSpec
 
 import typer
 
@@ -23,7 +25,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
+            with _noted(quiet=bool(kwargs.get("quiet"))):
+                command(*args, **kwargs)
         except KeyboardInterrupt:
             _say("interrupted; what was finished is kept")
             raise typer.Exit(INTERRUPTED) from None
@@ -39,6 +42,25 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(WRONG) from None
 
     return run
+
+
+@contextmanager
+def _noted(*, quiet: bool) -> Iterator[None]:
+    """Say our own warnings as one line each, without a place in our code; a quiet command says none."""
+    from pellucid.errors import PellucidWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", PellucidWarning)
+        shown = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+            if not issubclass(category, PellucidWarning):
+                shown(message, category, *place, **more)
+            elif not quiet:
+                _say(f"note: {message}")
+
+        warnings.showwarning = show
+        yield
 
 
 def _line(error: Exception) -> str | None:

@@ -70,6 +70,8 @@ def check_writable(path: str | Path, suffixes: tuple[str, ...] = ()) -> None:
 def check_model_place(path: str | Path, force: bool) -> None:
     """Raise before the work begins where a model folder could not be written at its end."""
     path = Path(path)
+    if path.exists() and not (path / "pellucid.json").exists():
+        raise RequestError("the path exists and is not a model folder", where=str(path), do="choose another --out")
     if path.exists() and not force:
         raise RequestError("the model folder exists", where=str(path), do="choose another --out, or replace it with --force")
     if not path.absolute().parent.is_dir():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pellucid.table import Table
 
-__all__ = ["answers", "decided", "predict", "reasons_beside", "rows_that_break_rules"]
+__all__ = ["answers", "decided", "new_levels", "predict", "reasons_beside", "rows_that_break_rules"]
 
 BROKEN_SHOWN = 5
 
@@ -69,7 +69,7 @@ def predict(
         if cost is not None:
             frame.insert(1, "decision", decided(fitted, table, cost))
         frame = identified(fitted, table, frame)
-        broken = rows_that_break_rules(fitted, table)
+        broken, strange = rows_that_break_rules(fitted, table), new_levels(fitted, table)
         reasons = None
         if method:
             bar("explaining")
@@ -85,12 +85,17 @@ def predict(
                 | ({} if reasons is None else {"reasons": reasons})
                 | ({"guarantee": guarantee} if certainty else {})
                 | ({"broken_rules": broken} if broken else {})
+                | ({"new_levels": strange} if strange else {})
             )
         )
     elif not quiet:
+        from pellucid.errors import quote
+
         say(f"Written: {out} ({len(frame)} rows)" + ("" if reasons is None or out is None else f" and {reasons_beside(out)}"))
         for promise in guarantee:
             say(f"  {promise}")
+        for name, levels in strange.items():
+            say(f"The column {name!r} holds levels that the training rows did not have, read as unknown: {quote(levels)}.")
         if broken:
             some = "row breaks a rule" if len(broken) == 1 else "rows break rules"
             say(f"{len(broken)} {some} that the training rows keep; their answers stand, but look at the cells:")
@@ -104,8 +109,18 @@ def rows_that_break_rules(fitted: Any, table: Table) -> dict[int, str]:
     from pellucid.training.rules import broken_rules
 
     rules = fitted.rules()
-    texts = broken_rules(rules, apply_schema(table, fitted.schema_))[0] if rules else ()
+    texts = broken_rules(rules, apply_schema(table, fitted.schema_, ignore=fitted.target_.names))[0] if rules else ()
     return {i: text for i, text in enumerate(texts) if text}
+
+
+def new_levels(fitted: Any, table: Table) -> dict[str, list[str]]:
+    """Return by column the levels that no training row had: they are read as unknown, and the answer leans on the other columns."""
+    from pellucid.table import apply_schema
+
+    read = apply_schema(table, fitted.schema_, ignore=fitted.target_.names)
+    columns = [c for c in read.schema if c.is_usable and c.type.is_level and c.levels]
+    found = {c.name: sorted(set(read.levels(c.name)[1]) - set(c.levels)) for c in columns}
+    return {name: levels for name, levels in found.items() if levels}
 
 
 def reasons_beside(out: Path) -> Path:

@@ -334,7 +334,8 @@ def new_table(estimator: Any, X: Any) -> Table:
             return table.with_schema(schema)
         named = table.frame.set_axis(list(schema.names), axis=1)
         return replace(apply_schema(named, schema), library="numpy")
-    return apply_schema(X, schema)
+    known = getattr(estimator, "target_", None)  # stopping rows are read before there is one
+    return apply_schema(X, schema, ignore=() if known is None else known.names)
 
 
 def stopping_data(estimator: Any, eval_set: Any, training: Training) -> Training:

@@ -44,15 +44,31 @@ def run(case: Case) -> Trial:
     size = {name: mean_figure(agreement(own, values[None], signed=False)) for name, values in others.items()}
     known = {name: f for name, f in size.items() if not np.isnan(f.value)}
     if not known:
-        raise NotTestable("one of the explanations gives every column the same value")
+        raise NotTestable(f"{_constant(own)} gives every column the same value")
     # the methods answer different questions: to be in line with one of them is enough, to be in line with none is not
     best = max(known, key=lambda name: known[name].value)
     figure = known[best]
     if figure.low <= ALIKE <= figure.high:
         raise NotTestable(f"the best agreement with another method is {figure}, on both sides of the limit {ALIKE}")
-    passed = figure.low > ALIKE
     tables = {name: compare(own, values) for name, values in others.items()}
-    return case.verdict(NAME, figure, ALIKE, passed, _words(passed, best, known, tables), measures=tables, rows=len(own), best=best)
+    signed = figure if case.unsigned else mean_figure(agreement(own, others[best][None], signed=True))
+    turned = figure.low > ALIKE and signed.high < ALIKE  # the same columns, said to push the other way
+    passed = figure.low > ALIKE and not turned
+    words = _turned(best, figure, signed) if turned else _words(passed, best, known, tables)
+    shown = signed if turned else figure
+    return case.verdict(NAME, shown, ALIKE, passed, words, measures=tables, rows=len(own), best=best, signed=signed.value)
+
+
+def _constant(own: FloatArray) -> str:
+    return "the explanation on trial" if np.ptp(np.abs(own), axis=1).max() == 0 else "every other method that could be asked"
+
+
+def _turned(best: str, figure: Figure, signed: Figure) -> str:
+    return (
+        f"The method nearest to this one, {best}, orders the columns by size like it ({figure.value:.2f}), but not by direction ({signed}; "
+        f"1 = the same, {ALIKE} is the limit): what this explanation says speaks for the answer speaks against it there. "
+        "Do not read its signs."
+    )
 
 
 def compare(a: FloatArray, b: FloatArray) -> Mapping[str, float]:

@@ -23,6 +23,7 @@ def run(case: Case) -> Trial:
     if not isinstance(made, Explanation) or made.error is None:
         raise NotTestable("the method states no standard errors: its values are exact, or it makes no promise")
     rows = case.pick(1 + FACTOR, 40)
+    case.vouch()
     small = case.explain(case.predictor, rows, seed=integer(case.seed, "small") % 2**31, background=case.background)
     error = _error(small)
     if error is None or not isinstance(small, Explanation) or not (error > 0).any():

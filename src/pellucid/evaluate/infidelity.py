@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid import registry
-from pellucid.evaluate.case import LEAST_ROWS, Case, NotTestable, cube
+from pellucid.evaluate.case import LEAST_ROWS, Case, NotTestable
 from pellucid.evaluate.figures import Figure, bootstrap_mean
 from pellucid.evaluate.game import Game
 from pellucid.protocols import FloatArray
@@ -53,21 +53,20 @@ def optimal_scale(values: FloatArray, removed: npt.NDArray[np.bool_], moved: Flo
 
 
 def run(case: Case) -> Trial:
-    """Return the trial. Cost: one more explanation of at most 40 rows, and 64 B model rows for each of them, B = 32 background rows."""
+    """Return the trial. Cost: 64 B model rows for each of at most 40 rows, B = 32 background rows; none is explained again."""
     case.needs_columns(2)
     case.needs_rows()
     if case.unsigned:
         raise NotTestable("the values are sizes without a direction, so they do not say how far the answer moves")
-    rows = case.pick(1, ROWS)  # as precise as the one on trial, so as dear
-    made = case.explain(case.predictor, rows, background=case.background)
+    rows = np.sort(stream(case.seed, "rows").permutation(len(case.table))[:ROWS])
     game = Game(case, rows)
-    values = cube(made)[game.rows, :, game.output]
+    values = case.own(rows)[game.rows, :, game.output]
     removed = _sets(len(rows), values.shape[1], stream(case.seed, "sets"))
     without = _answers(case, game, ~removed)
     n = len(without)
     rows, values, removed = rows[:n], values[:n], removed[:n]
     moved = game.full[:n, None] - without
-    promised = _adds_up(made)
+    promised = _adds_up(case.explanation)
     scale = 1.0 if promised else optimal_scale(values, removed, moved)
     size = float((moved**2).mean())
     if not size > 0:

@@ -34,6 +34,7 @@ def run(case: Case) -> Trial:
     if case.refit is None:
         raise NotTestable("this test fits models on shuffled labels; give refit=")
     rows = case.pick(MODELS + 1, 30, coarse=True)
+    case.vouch()
     fit, n = _bogus(case)
     original = cube(case.explain(case.predictor, rows, coarse=True))
     others: list[FloatArray] = []

@@ -32,6 +32,7 @@ def run(case: Case) -> Trial:
         raise NotTestable("a single member cannot be asked for gradients; an explanation by 'shapley' can be tried")
     chosen = np.unique(np.linspace(0, model.n_members - 1, MOST).astype(int))
     rows = case.pick(len(chosen) + 1, 30, coarse=True)
+    case.vouch()
     original = cube(case.explain(model, rows, coarse=True))
     singles: list[FloatArray] = []
     for k in chosen:

@@ -135,6 +135,7 @@ def ground(case: Case, most: int, calls: float, fits: int = 1) -> Ground:
     if case.refit is None:
         raise NotTestable("this test trains models on masked rows; give refit=")
     case.pays(fits)
+    case.vouch()
     own = getattr(case.refit, "table", None) is not None and getattr(case.refit, "target", None) is not None
     table = case.refit.table if own else case.table
     labels = case.refit.target if own else case.y
@@ -201,8 +202,9 @@ def sizes(columns: int, levels: int) -> tuple[int, ...]:
 
 
 def first(scores: FloatArray, k: int | Ints) -> BoolArray:
-    """Return which players (N, P) are the first k by size; ties in the order of the columns."""
-    return np.asarray(np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1, kind="stable") < k)
+    """Return which players (N, P) are the first k by size; ties in an order of chance, which is the same for every k."""
+    order = np.lexsort((stream(0, "ties").random(scores.shape), -scores), axis=1)
+    return np.asarray(np.argsort(order, axis=1) < k)
 
 
 class Timer:

@@ -49,10 +49,20 @@ def run(case: Case) -> Trial:
         f"the order of the columns agrees at {order} ({LIMIT} is the limit), and the largest reason stays the same in "
         f"{100 * kept:.0f} % of the rows"
     )
-    words = (
-        f"Explained again with other random numbers, {figures}: the reasons do not hang on chance."
-        if passed
-        else f"Explained again with other random numbers, {figures}: the reasons change by chance. "
-        "Give the method a larger budget= before reading single rows."
-    )
-    return case.verdict(NAME, order, LIMIT, passed, words, top_kept=kept, moved=moved, rows=len(rows), repeats=REPEATS)
+    itself = mean_figure(agreement(others[0], others[1:], signed=True))
+    return case.verdict(
+        NAME, order, LIMIT, passed, _words(passed, figures, order, itself), top_kept=kept, moved=moved, rows=len(rows), repeats=REPEATS,
+        itself=itself.value,
+    )  # fmt: skip
+
+
+def _words(passed: bool, figures: str, order: Figure, itself: Figure) -> str:
+    lead = f"Explained again with other random numbers, {figures}"
+    if passed:
+        return f"{lead}: the reasons do not hang on chance."
+    if itself.low > LIMIT and order.high < itself.low:
+        return (
+            f"{lead}; the new answers agree with one another at {itself.value:.2f}. It is not chance: these are not the values that the "
+            "method gives for these rows and this model. Explain again, and do not read these."
+        )
+    return f"{lead}: the reasons change by chance. Give the method a larger budget= before reading single rows."

@@ -36,6 +36,7 @@ def run(case: Case) -> Trial:
         raise NotTestable("the model has no weights that can be replaced (only networks have)")
     layers = model.layers()
     rows = case.pick(SEEDS + 2, 20, coarse=True)
+    case.vouch()
     original = cube(case.explain(model, rows, coarse=True))
 
     def after(n_layers: int, repeat: int) -> FloatArray:

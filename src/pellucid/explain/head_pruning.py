@@ -64,12 +64,17 @@ def explain(question: Question) -> HeadImportance:
     pattern = patterns_of(looks.reshape(-1, size)).reshape(values.shape)
     agreement = float(pd.Series(values.ravel()).corr(pd.Series(estimate.ravel()), method="spearman")) if values.size > 2 else np.nan
     top = np.unravel_index(values.argmax(), values.shape)
-    words = f"taking out head {top[1]} of layer {top[0]} hurts most: the {unit} rises by {values[top]:.4g} from {before.mean():.4g}; "
+    depth = parts["attention"].shape[1]
+    networks = len(layers) // depth if len(layers) % depth == 0 else 1
+    whose = f" of network {top[0] // depth}" if networks > 1 else ""
+    words = f"taking out head {top[1]} of layer {top[0] % (len(layers) // networks)}{whose} hurts most: "
+    words += f"the {unit} rises by {values[top]:.4g} from {before.mean():.4g}; "
     words += f"{int((values <= 2 * rise.std(2, ddof=1) / np.sqrt(len(table))).sum())} of {values.size} heads can go without a clear loss"
     return HeadImportance(
         values=values, error=rise.std(2, ddof=1) / np.sqrt(len(table)), estimate=estimate, agreement=agreement, tokens=names, looks=looks,
         strength=strength, pattern=pattern, words=words, unit=unit, method=question.method,
         record=question.record({"rows_used": len(table), "loss": unit}, (ALONE,)),
+        networks=networks,
     )  # fmt: skip
 
 

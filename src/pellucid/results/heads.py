@@ -27,6 +27,7 @@ class HeadImportance(Result):
     tokens : the T tokens. looks : (L, heads, T) mean share of its attention that the head gives to each token.
     strength : (L, heads) effective number of tokens looked at, from 1 (one token) to T (all alike): exp of the entropy.
     pattern : (L, heads) which kind of looking, from 1. words : what was found. unit, method, record : the loss, how they were made.
+    networks : how many networks the L layers are of; each has L / networks.
     """
 
     values: FloatArray
@@ -41,9 +42,13 @@ class HeadImportance(Result):
     unit: str
     method: str
     record: RunRecord
+    networks: int = 1
 
     def __post_init__(self) -> None:
         shape = self.values.shape
+        if self.networks < 1 or shape[0] % self.networks:
+            expected = f"a number of networks that divides {shape[0]} layers"
+            raise RequestError("the layers do not fit the networks", expected=expected, got=str(self.networks))
         if self.looks.shape != (*shape, len(self.tokens)) or any(
             a.shape != shape for a in (self.error, self.estimate, self.strength, self.pattern)
         ):
@@ -62,10 +67,15 @@ class HeadImportance(Result):
         return pd.DataFrame(lines)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one line per head, the most important first: layer, head, value, error, estimate, strength, pattern, looks_at."""
+        """Return one line per head, the most important first: layer, head, value, error, estimate, strength, pattern, looks_at.
+
+        Where there are several networks, a column ``network`` comes first, and layers are counted in each.
+        """
         layers, heads = self.values.shape
         layer, head = np.indices((layers, heads)).reshape(2, -1)
         names = np.asarray(self.tokens, object)[self.looks.argmax(2).reshape(-1)]
         each = {n: getattr(self, n).reshape(-1) for n in ("error", "estimate", "strength", "pattern")}
-        frame = pd.DataFrame({"layer": layer, "head": head, "value": self.values.reshape(-1), **each, "looks_at": names})
+        depth = layers // self.networks
+        whose = {"network": layer // depth} if self.networks > 1 else {}
+        frame = pd.DataFrame({**whose, "layer": layer % depth, "head": head, "value": self.values.reshape(-1), **each, "looks_at": names})
         return frame.sort_values("value", ascending=False, kind="stable", ignore_index=True)

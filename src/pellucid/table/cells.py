@@ -14,8 +14,9 @@ __all__ = ["level_text", "levels", "numbers", "seconds", "written_numbers"]
 
 
 def _where(bad: npt.NDArray[np.bool_], column: Column, source: str) -> str:
-    rows = ", ".join(map(str, np.flatnonzero(bad)[:5]))
-    return f"column {column.name!r}, rows {rows}" + (f" of {source}" if source else "")
+    at = np.flatnonzero(bad)
+    rows = ", ".join(map(str, at[:5])) + (f" and {len(at) - 5} more" if len(at) > 5 else "")
+    return f"column {column.name!r}, row{'s' if len(at) > 1 else ''} {rows}" + (f" of {source}" if source else "")
 
 
 def _masked(series: pd.Series, column: Column) -> pd.Series:

@@ -76,7 +76,9 @@ def _check_names(names: list[str], target: str | None, types: Kinds, missing: An
     absent = [n for n in asked if n not in names]
     if absent:
         raise ColumnError(
-            f"there is no column {absent[0]!r}", expected=f"one of {quote(names, 12)}", do="correct the name in types= or missing="
+            f"there is no column {absent[0]!r}",
+            expected=f"one of {quote(names, 12)}",
+            do="correct the name in types= (--type) or missing= (--missing)",
         )
 
 

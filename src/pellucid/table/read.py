@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +17,7 @@ from pellucid.table.frames import FrameLike, from_any, names_of_array
 from pellucid.table.infer import infer_schema, retype
 from pellucid.table.parse import is_null_word
 from pellucid.table.schema import Schema
-from pellucid.table.source import read_file
+from pellucid.table.source import LIKE, read_file
 from pellucid.table.table import Table
 from pellucid.table.types import Column, ColumnType, Role
 
@@ -197,7 +198,7 @@ def apply_schema(frame: FrameLike | Table, schema: Schema, *, ignore: Iterable[s
     Parameters
     ----------
     frame : any frame or table. Columns are matched by name; those of an array by position.
-    ignore : columns of the schema that the result leaves out (a target at prediction).
+    ignore : columns that the result leaves out, and that no message calls new (a target at prediction).
 
     Columns that no model reads (identifiers, constants, target, weight, ...) may be absent; they are then left out of the result's schema.
     Whether number columns hold numbers shows when they are read (:meth:`Table.numbers`).
@@ -225,13 +226,13 @@ def _conform(frame: pd.DataFrame, library: str, source: str, schema: Schema, ign
     have = set(frame.columns)
     absent = [c.name for c in columns if c.name not in have and c.is_usable]
     if absent:
-        extra = [n for n in frame.columns if n not in schema]
+        extra = [n for n in frame.columns if n not in schema and n not in gone]
         raise ColumnError(
             f"the column {absent[0]!r} is missing" if len(absent) == 1 else f"{len(absent)} columns are missing: {quote(absent)}",
             where=source or None,
             expected="every column that the model reads",
             got=f"new columns {quote(extra)}" if extra else None,
-            do="add the column; its cells may be empty" if len(absent) == 1 else "add the columns; their cells may be empty",
+            do=_how_to_add(absent, extra),
         )
     kept = [c for c in columns if c.name in have]
     cells = frame[[c.name for c in kept]]
@@ -241,6 +242,15 @@ def _conform(frame: pd.DataFrame, library: str, source: str, schema: Schema, ign
         if cells[c.name].dtype.kind == "b" and c.type is ColumnType.BOOLEAN and c.levels
     }
     return Table(cells.assign(**flags) if flags else cells, replace(schema, columns=tuple(kept)), library, source)
+
+
+def _how_to_add(absent: list[str], extra: list[str]) -> str:
+    """Return what to do about absent columns: where a new one has nearly the name of one, it is most likely that one."""
+    flat = {n.casefold(): n for n in reversed(extra) if isinstance(n, str)}
+    for name in absent:
+        if near := difflib.get_close_matches(name.casefold(), list(flat), 1, LIKE):
+            return f"rename {flat[near[0]]!r} to {name!r} if that is the one, or add the column; its cells may be empty"
+    return "add the column; its cells may be empty" if len(absent) == 1 else "add the columns; their cells may be empty"
 
 
 def _by_position(frame: pd.DataFrame, library: str, names: list[str], schema: Schema) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import io
 import lzma
 import os
 import re
+import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -17,9 +18,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from pellucid.errors import ArgumentError, ColumnError, EmptyTableError, MissingExtraError, SourceError, quote
+from pellucid.errors import ArgumentError, ColumnError, EmptyTableError, MissingExtraError, PellucidWarning, SourceError, quote
 
 __all__ = ["read_file"]
 
@@ -287,12 +290,21 @@ def _parse(body: memoryview, names: list[str], delimiter: str, where: Path, raw:
 
     quoted = b'"' in raw
     block = 1 << 20
+    hollow: list[str] = []
+
+    def odd(row: Any) -> str:
+        """Leave out a line of blanks; every other line of another number of cells is an error."""
+        if row.text.strip(f"{delimiter} \t\r\n"):
+            return "error"
+        hollow.append(row.text)
+        return "skip"
+
     while True:
         try:
             table = pyarrow.csv.read_csv(
                 pa.BufferReader(body),
                 read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=block, use_threads=True),
-                parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted, invalid_row_handler=odd),
                 convert_options=pyarrow.csv.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
                 ),
@@ -305,11 +317,38 @@ def _parse(body: memoryview, names: list[str], delimiter: str, where: Path, raw:
             raise _ragged(raw, names, delimiter, where, str(error)) from error
     if table.num_rows == 0:
         raise EmptyTableError("the file has a header and no rows", where=str(where), expected="at least 1 row")
+    empty = _empty_rows(table)
+    if len(empty) == table.num_rows:
+        raise EmptyTableError(
+            "the file has a header and no cell", where=str(where), expected="at least 1 row", got=f"{len(empty)} empty lines"
+        )
     frame: pd.DataFrame = table.to_pandas(split_blocks=True)
+    if len(empty) or hollow:
+        _warn(len(empty) + len(hollow), where)
+        frame = frame.iloc[np.setdiff1d(np.arange(len(frame)), empty)].reset_index(drop=True) if len(empty) else frame
     if quoted and raw.count(b'"') % 2 and any("\n" in (table[n][-1].as_py() or "") for n in names):
         raise _unclosed(raw, delimiter, where)
     void = [n for n in names if n.startswith("Unnamed: ") and table[n].null_count == table.num_rows]  # a delimiter at the end of every line
     return frame.drop(columns=void) if void and len(void) < len(names) else frame
+
+
+def _empty_rows(table: Any) -> npt.NDArray[np.int64]:
+    """Return the positions of rows without a single cell: spreadsheets write them as lines of delimiters. In one column they are gaps."""
+    import pyarrow.compute as pc
+
+    left = np.arange(table.num_rows if table.num_columns > 1 else 0)
+    for column in table.columns:
+        if not len(left):
+            break
+        cells = column if len(left) == table.num_rows else column.take(left)
+        left = left[np.asarray(pc.fill_null(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(cells)), 0), True))]
+    return left
+
+
+def _warn(lines: int, where: Path) -> None:
+    """Say that lines are left out, so that nobody looks for their answers."""
+    told = "1 empty line is" if lines == 1 else f"{lines} empty lines are"
+    warnings.warn(f"{told} left out ({where.name}): rows are counted without them", PellucidWarning, stacklevel=2)
 
 
 def _unclosed(raw: bytes, delimiter: str, where: Path) -> SourceError:

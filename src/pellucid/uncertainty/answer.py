@@ -65,7 +65,7 @@ def ask(
     certainty: Certainty = model.certainty_
     held = model.promises() if hasattr(model, "promises") and certainty.conformals else None
     score = choose(score, predictor.task, certainty, held, shift is not None)
-    whole = apply_schema(X, model.schema_)
+    whole = apply_schema(X, model.schema_, ignore=getattr(getattr(model, "target_", None), "names", ()))
     table = whole.select(predictor.columns)
     group, shares = stated_shift(groups, shift)
     asked = Asked(level, score, group, _labels(certainty, whole, group), shares)

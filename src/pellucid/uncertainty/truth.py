@@ -72,7 +72,7 @@ def group_labels(model: Any, X: Any, groups: str | None) -> npt.NDArray[Any] | N
     """Return the text of each row's group (N,), or None where no column was named."""
     if groups is None:
         return None
-    table = apply_schema(X, model.schema_)
+    table = apply_schema(X, model.schema_, ignore=getattr(getattr(model, "target_", None), "names", ()))
     if groups not in table.columns or not table.schema[groups].type.is_level:
         raise RequestError(f"{groups!r} is no column of groups", expected="a category, boolean or ordered column of the training table")
     return labels_of(*table.levels(groups))

@@ -54,6 +54,7 @@ def attention(result: AttentionMaps, row: int | None = None) -> go.Figure:
     ]
     if len(choices) > 1:
         menu = {
+            "name": "layer and head",
             "buttons": buttons,
             "x": 0,
             "xanchor": "left",
@@ -105,7 +106,8 @@ def head_importance(result: HeadImportance) -> go.Figure:
     for k, looks in told.items():
         at = np.flatnonzero(frame["pattern"].to_numpy() == k)
         figure.add_bar(
-            x=value[at], y=at.tolist(), orientation="h", name=f"pattern {k}: {safe(looks, 60)}",
+            x=value[at], y=at.tolist(), orientation="h", width=0.8,  # of few bars alone, plotly would make them as wide as their gaps
+            name=f"pattern {k}: {safe(looks, 60)}",
             marker={"color": CYCLE[(k - 1) % len(CYCLE)], "pattern": {"shape": ("", "/", ".", "x", "-", "+")[(k - 1) % 6]}},
             error_x=bars_error(value[at] - half[at], value[at] + half[at], value[at]), hoverinfo="text",
             hovertext=[f"{number(value[i])} ± {number(half[i])}, looks at {number(frame['strength'].iloc[i], 0.1)} tokens" for i in at],
@@ -115,7 +117,8 @@ def head_importance(result: HeadImportance) -> go.Figure:
         marker={"symbol": "diamond-open", "size": 8, "color": "#111"},
     )  # fmt: skip
     figure.update_layout(barmode="overlay")
-    return name_lines(figure, [f"layer {la}, head {h}" for la, h in zip(frame["layer"], frame["head"])])
+    whose = [f"network {k}, " for k in frame["network"]] if "network" in frame else [""] * len(frame)
+    return name_lines(figure, [f"{w}layer {la}, head {h}" for w, la, h in zip(whose, frame["layer"], frame["head"])])
 
 
 def layers(result: LayerProbes, k: int = 20) -> go.Figure:

@@ -40,8 +40,26 @@
     for (const key of Object.keys(layout)) if (/^xaxis\d*$/.test(key) && layout[key].title && layout[key].title.text && narrow) layout[key] = { ...layout[key], title: { ...layout[key].title, text: fold(layout[key].title.text.replaceAll("<br>", " "), Math.floor(box.clientWidth / 7)) } };
     const bare = (trace) => (narrow && trace.texttemplate ? { ...trace, texttemplate: "" } : trace);  // no room for numbers in the squares
     const options = { displayModeBar: false, responsive: true, doubleClick: "reset", scrollZoom: false };
-    Plotly.react(box, figure.data.map(cut).map(bare), layout, options).then(() => unfold(box, (layout.margin || { t: 56 }).t, 3));
+    const shown = chosen(box, layout);
+    Plotly.react(box, figure.data.map(cut).map(bare).map((trace, k) => (shown ? { ...trace, visible: shown[k] } : trace)), layout, options).then(() => unfold(box, (layout.margin || { t: 56 }).t, 3));
     box.dataset.drawn = "yes";
+  };
+  // Plotly's own list cannot be tapped where it is longer than the figure, nor reached by keys: the page shows a list of its own.
+  const chosen = (box, layout) => {
+    const menu = (layout.updatemenus || [])[0];
+    if (!menu) return null;
+    delete layout.updatemenus;
+    layout.margin = { ...layout.margin, t: 56 };
+    let label = box.previousElementSibling;
+    if (!label || label.className !== "choice") {
+      label = make("label", "choice");
+      const list = make("select");
+      menu.buttons.forEach((b, k) => { const option = make("option", "", b.label); option.value = k; list.append(option); });
+      list.addEventListener("change", () => draw(box));
+      label.append(make("span", "", menu.name || "show"), list);
+      box.before(label);
+    }
+    return menu.buttons[label.querySelector("select").value].args[0].visible;
   };
   // A legend grows upwards where the figure is narrow: it must not reach the lines of the title. Plotly keeps a legend that has no
   // room inside the figure, so that the first look may see too little of what is missing.
