@@ -31,6 +31,8 @@ MOST_ROWS = 50_000
 """Model rows per explained row at which sampling ends where neither budget nor precision was given."""
 CELLS = 2**22
 """Most numbers of one matrix of sets and coalitions."""
+BLOCK = 2**23
+"""Numbers of that matrix that are laid out at a time."""
 LEAST_PAIRS = 8
 """Pairs of coalitions per size, so that each half shows its spread."""
 
@@ -107,6 +109,8 @@ class SetSampler:
         degree = 2 if self.most >= 3 * quadratic else 1
         self.monomials = np.concatenate([np.zeros((1, p), bool), sets_up_to(p, degree)])
         self.least = min(self.most, max(least, 3 * len(self.monomials)))
+        if self.most < 2 * self.least:  # a second fit would hardly be larger than the first
+            self.least = self.most
         self.backs = int(np.clip(left // max(1, self.most), 1, len(self.rows.engine.empty)))
 
     def solve(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -180,11 +184,11 @@ class SetSampler:
 
     # ------------------------------------------------------------ estimates
 
-    def _weights(self, design: Design) -> FloatArray:
-        """Return (S, M): how much each coalition's value counts for each set; for pairs, times their number."""
-        inside = self.sets.astype(np.float64) @ design.z.T
+    def _weights(self, design: Design, sets: BoolArray) -> FloatArray:
+        """Return (S, M): how much each coalition's value counts for each of some sets (S, P); for pairs, times their number."""
+        inside = sets.astype(np.float64) @ design.z.T
         size = design.z.sum(1)
-        weights = self.table[self.sets.sum(1)[:, None], size[None, :], np.minimum(inside, self.order).astype(np.int64)]
+        weights = self.table[sets.sum(1)[:, None], size[None, :], np.minimum(inside, self.order).astype(np.int64)]
         count = np.array([comb(self.p, s) for s in range(self.p + 1)], float)
         weights[:, : design.known] /= count[size[: design.known]]
         weights[:, design.known :] *= np.where(2 * size[design.known :] == self.p, 0.5, 1.0)  # both of the pair have the same size
@@ -198,25 +202,29 @@ class SetSampler:
         n, m, o = v.shape
         flat = v.transpose(1, 0, 2).reshape(m, n * o)
         terms = (design.z.astype(np.float64) @ self.monomials.T) == self.monomials.sum(1)  # (M, R): the monomials of each coalition
-        known = monomial_weights(self.index, self.order, self.p, self.sets, self.monomials)
-        weights, k = self._weights(design), design.known
-        value, variance = np.zeros((2, len(self.sets), n * o))
-        halves = (0, 1) if len(design.stratum) else (0,)
+        k, halves = design.known, (0, 1) if len(design.stratum) else (0,)
+        fits = []
         for half in halves:
-            mine = np.flatnonzero(design.half == half)
             others = np.flatnonzero(design.half != half)
             fit = np.concatenate([np.arange(k), k + 2 * others, k + 2 * others + 1])
-            beta = _least_squares(terms[fit].astype(np.float64), flat[fit])
-            residual = flat - terms @ beta
-            part, spread = self._correct(design, weights, residual, mine)
-            value += (known @ beta + weights[:, :k] @ residual[:k] + part) / len(halves)
-            variance += spread / len(halves) ** 2
+            beta = _least_squares(terms[fit], flat[fit])
+            fits.append((np.flatnonzero(design.half == half), beta, flat - terms @ beta))
+        value, variance = np.zeros((2, len(self.sets), n * o))
+        step = max(1, BLOCK // m)
+        for s in range(0, len(self.sets), step):
+            block = slice(s, s + step)
+            weights = self._weights(design, self.sets[block])
+            known = monomial_weights(self.index, self.order, self.p, self.sets[block], self.monomials)
+            for mine, beta, residual in fits:
+                part, spread = self._correct(design, weights, residual, mine)
+                value[block] += (known @ beta + weights[:, :k] @ residual[:k] + part) / len(halves)
+                variance[block] += spread / len(halves) ** 2
         out, doubt = (a.reshape(-1, n, o).transpose(1, 0, 2) for a in (value, variance))
         return self._idle(out, doubt, places)
 
     def _correct(self, design: Design, weights: FloatArray, residual: FloatArray, mine: Ints) -> tuple[FloatArray, FloatArray]:
-        """Return the sampled corrections (S, n O) of one half and their variances."""
-        k, total, spread = design.known, np.zeros((len(self.sets), residual.shape[1])), np.zeros((len(self.sets), residual.shape[1]))
+        """Return the sampled corrections (S, n O) of one half and their variances, for the sets of ``weights`` (S, M)."""
+        k, (total, spread) = design.known, np.zeros((2, len(weights), residual.shape[1]))
         for s in self.strata:
             at = mine[design.stratum[mine] == s]
             one, two = k + 2 * at, k + 2 * at + 1
@@ -237,10 +245,13 @@ class SetSampler:
         return np.where(gone.T[..., None], 0.0, values), np.where(gone.T[..., None], 0.0, variance)
 
 
-def _least_squares(x: FloatArray, y: FloatArray) -> FloatArray:
+def _least_squares(x: BoolArray, y: FloatArray) -> FloatArray:
     """Return the coefficients (R, n O) of the fit that meets nobody and everybody, the first two lines, about exactly."""
     weight = np.ones(len(x))
     weight[:2] = 100.0
-    gram = (x * weight[:, None]).T @ x
+    single = x.astype(np.float32)  # counts of coalitions are whole numbers, which single precision holds exactly
+    gram = (single.T @ single).astype(np.float64)
+    for line in single[:2].astype(np.float64):
+        gram += 99.0 * np.outer(line, line)
     gram[np.diag_indices_from(gram)] += 1e-8 * np.trace(gram) / len(gram)
-    return np.asarray(np.linalg.solve(gram, (x * weight[:, None]).T @ y))
+    return np.asarray(np.linalg.solve(gram, x.T.astype(np.float64) @ (y * weight[:, None])))

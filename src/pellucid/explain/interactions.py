@@ -23,7 +23,7 @@ EXACT_PLAYERS = 14
 """Most columns that differ, of one enumerated game: 16,384 evaluations."""
 EXACT_ROWS = 2**17
 """Model rows per explained row up to which enumeration is chosen without being asked for."""
-MOST_SETS = 200_000
+MOST_SETS = 20_000
 
 Ints = npt.NDArray[np.int64]
 
