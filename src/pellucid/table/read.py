@@ -220,7 +220,7 @@ def apply_schema(frame: FrameLike | Table, schema: Schema, *, ignore: Iterable[s
 
 
 def _conform(frame: pd.DataFrame, library: str, source: str, schema: Schema, ignore: Iterable[str]) -> Table:
-    gone = set(ignore)
+    gone = {n for n in ignore if n not in schema or not schema[n].is_usable}  # labels may bear the name of a column that is read
     columns = [c for c in schema if c.name not in gone]
     frame = _by_position(frame, library, [c.name for c in columns], schema)
     have = set(frame.columns)

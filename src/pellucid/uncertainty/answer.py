@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pellucid.errors import ArgumentError, RequestError, quote
 from pellucid.protocols import FloatArray, MemberPredictor
 from pellucid.results import Prediction, RunRecord
-from pellucid.table import Table, apply_schema
+from pellucid.table import Table
 from pellucid.training.conformal import conformal_rank
 from pellucid.training.groupings import labels_of
 from pellucid.training.rules import broken_rules
@@ -27,6 +27,7 @@ from pellucid.uncertainty.risk import refused_by_doubt
 from pellucid.uncertainty.scores import Asked, choose, conformals_of, local_answers
 from pellucid.uncertainty.shift import stated_shift
 from pellucid.uncertainty.sources import asked_members, chosen, doubts, told
+from pellucid.uncertainty.truth import new_rows
 
 __all__ = ["ask", "widths"]
 
@@ -65,7 +66,7 @@ def ask(
     certainty: Certainty = model.certainty_
     held = model.promises() if hasattr(model, "promises") and certainty.conformals else None
     score = choose(score, predictor.task, certainty, held, shift is not None)
-    whole = apply_schema(X, model.schema_, ignore=getattr(getattr(model, "target_", None), "names", ()))
+    whole = new_rows(model, X)
     table = whole.select(predictor.columns)
     group, shares = stated_shift(groups, shift)
     asked = Asked(level, score, group, _labels(certainty, whole, group), shares)

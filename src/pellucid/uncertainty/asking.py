@@ -11,9 +11,9 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.protocols import FloatArray
 from pellucid.results import NextRows, RunRecord
-from pellucid.table import apply_schema
 from pellucid.training.familiarity import RowSpace, squared_distances
 from pellucid.uncertainty.answer import ask
+from pellucid.uncertainty.truth import new_rows
 
 __all__ = ["chosen", "spread_out"]
 
@@ -47,7 +47,7 @@ def chosen(model: Any, X: Any, n: int = 10) -> NextRows:
     5
     """
     started = time.perf_counter()
-    table = apply_schema(X, model.schema_, ignore=getattr(getattr(model, "target_", None), "names", ()))
+    table = new_rows(model, X)
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= len(table):
         raise RequestError("the number of rows to label cannot be used", expected=f"a whole number from 1 to {len(table)}", got=repr(n))
     answer = ask(model, X, level=0.9, groups=None, familiarity=None)

@@ -13,7 +13,7 @@ from pellucid.results import Prediction
 from pellucid.table import Table, apply_schema
 from pellucid.training.groupings import labels_of
 
-__all__ = ["group_labels", "held_truth", "known_truth"]
+__all__ = ["group_labels", "held_truth", "known_truth", "new_rows"]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -68,11 +68,16 @@ def held_truth(answer: Prediction, truth: npt.NDArray[Any]) -> tuple[BoolArray, 
     return np.asarray((answer.low <= truth) & (truth <= answer.high)), answer.high - answer.low
 
 
+def new_rows(model: Any, X: Any) -> Table:
+    """Return rows under the schema of a fitted model; a target column that is present is left out."""
+    return apply_schema(X, model.schema_, ignore=getattr(getattr(model, "target_", None), "names", ()))
+
+
 def group_labels(model: Any, X: Any, groups: str | None) -> npt.NDArray[Any] | None:
     """Return the text of each row's group (N,), or None where no column was named."""
     if groups is None:
         return None
-    table = apply_schema(X, model.schema_, ignore=getattr(getattr(model, "target_", None), "names", ()))
+    table = new_rows(model, X)
     if groups not in table.columns or not table.schema[groups].type.is_level:
         raise RequestError(f"{groups!r} is no column of groups", expected="a category, boolean or ordered column of the training table")
     return labels_of(*table.levels(groups))
