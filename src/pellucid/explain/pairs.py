@@ -69,27 +69,27 @@ def playing(
 def known_between(question: Question, back: Ints, solver: Solver, most: float) -> Known:
     """Return what games between some of the background rows ``back`` (B,) tell; nothing where that may cost above ``most`` model rows.
 
-    Cost: two passes of ``PAIRS`` games, 4 (d - 1) model rows each, and twice each of the rows itself.
+    Cost: two passes of ``PAIRS`` games, 4 (d - 1) model rows each, and each of the rows four times, for answers and slopes at both ends.
     """
     players, rows = len(question.players.names), question.background.take(back[:PAIRS])
-    if len(rows) < LEAST or 2 * PAIRS * float(solver.pass_cost(players)) + 2 * len(rows) > most:
+    if len(rows) < LEAST or 2 * PAIRS * float(solver.pass_cost(players)) + 4 * len(rows) > most:
         return UNKNOWN
     engine = replace(question, table=rows).engine(rows)
     one, other = _pairs(engine.row_keys)
     games = pair_games(engine, one, other, name_hashes(question.players.names))
     which = np.flatnonzero(games.sizes > 2)
     ends = engine.rises(np.arange(len(rows)), np.arange(len(rows)))
+    nothing = replace(UNKNOWN, cost=4.0 * len(rows))
     if len(which) < LEAST or ends is None:
-        return UNKNOWN
+        return nothing
     guess = guess_of(games, *(e[one, other] for e in ends))
     seed = integer(question.seed, "pairs")
     (first, half), (second, half_too) = (solver.one_pass(games, which, step, seed) for step in range(2))
     passes = _share(np.square(first - second) / 2, (np.square(half) + np.square(half_too)) / 2)
     told = ~guess.open[which]
     guesses = _share(np.square((first + second) / 2 - guess.values[which])[told], np.square(guess.doubt[which])[told])
-    if passes is None or guesses is None:
-        return UNKNOWN
-    return Known(passes, guesses, 2 * float(solver.pass_cost(games.sizes[which]).sum()) + 2 * len(rows))
+    cost = nothing.cost + 2 * float(solver.pass_cost(games.sizes[which]).sum())
+    return replace(UNKNOWN, cost=cost) if passes is None or guesses is None else Known(passes, guesses, cost)
 
 
 def _share(seen: FloatArray, expected: FloatArray) -> Share | None:
