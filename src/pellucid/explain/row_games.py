@@ -292,8 +292,10 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     if rows.q.budget.rows is None and len(left):  # two passes show an error: they are never refused where no budget was set
         first = np.bincount(owner[left], solver.pass_cost(games.sizes[left]) * rows.cost, len(block))
         plan.rows = max(budget, 2 * float(first.max()))
-    if len(left):
-        (sampler.regress if way == "kernel" else sampler.permute)(left, plan, mixed=way == "auto")
+    if len(left) and way == "kernel":
+        sampler.regress(left, plan)
+    elif len(left):
+        sampler.permute(left, plan, mixed=way == "auto")
     values, variance = sampler.values(), sampler.variance() + sampler.besides
     drawn = rows.engine.drawn  # then the error of the draws stays, however many orders are played
     wanted = rows.q.precision is not None if drawn else rows.precision > 0

@@ -26,6 +26,8 @@ FEW_GAMES = 48
 """Estimates that a row has at least before its error is judged: few games are played several times each, many games twice."""
 FIRST_PAIRS = 3
 """Pairs of coalitions per player that the kernel regression begins with."""
+FIRST_DOUBLINGS = 10
+"""Times that number is doubled at most before the first fit, where a budget pays for it."""
 LEAST_GAMES = 16
 """Games of a row from which on a part of them may do."""
 QUARTERS = 4
@@ -227,19 +229,25 @@ class Sampler:
         if cost.max(initial=0.0) > plan.rows:
             raise plan.refuse("one pass", float(cost.max()) + 2)
 
-    def regress(self, which: Ints, plan: Plan, *, mixed: bool = False) -> None:
+    def regress(self, which: Ints, plan: Plan) -> None:
         """Fit the kernel regression, with twice the coalitions until the rows are precise or the plan ends."""
         self.kernel_variance = np.zeros_like(self.sum)
-        pairs, sizes = FIRST_PAIRS, self.games.sizes
-        while len(which) and (pairs == FIRST_PAIRS or not plan.late()):  # the first fit is made however late: without it there is no answer
-            cost = np.minimum(2.0 * pairs * sizes[which], solve.exact_cost(sizes[which]))
-            row_cost = np.bincount(self.owner[which], cost * self.cost, self.n_rows)
+        begin = self._pairs_paid(which, plan)[self.owner[which]]
+        for pairs in np.unique(begin).tolist():
+            self._regress(which[begin == pairs], pairs, plan)
+
+    def _regress(self, which: Ints, pairs: int, plan: Plan) -> None:
+        assert self.kernel_variance is not None
+        sizes, first = self.games.sizes, True
+        while len(which) and (first or not plan.late()):  # the first fit is made however late: without it there is no answer
+            row_cost = self._cost_of_pairs(which, pairs)
             paid = (self.spent + row_cost <= plan.rows)[self.owner[which]]  # every fit asks its coalitions anew
-            if pairs == FIRST_PAIRS and plan.asked is not None and not paid.all():
+            if first and plan.asked is not None and not paid.all():
                 raise plan.refuse("a regression", float((self.spent + row_cost).max()) + 2)
-            if pairs > FIRST_PAIRS and not paid.all():
+            if not first and not paid.all():
                 which = which[paid]
                 continue
+            first = False
             self.spent += row_cost
             self.sum[which], self.kernel_variance[which] = solve.kernel(self.games, which, pairs, self.seed)
             self.n[which] = 1
@@ -247,6 +255,22 @@ class Sampler:
             if (2.0 * pairs * sizes[which] >= solve.exact_cost(sizes[which])).all():
                 break
             pairs *= 2
+
+    def _cost_of_pairs(self, which: Ints, pairs: int) -> FloatArray:
+        """Return what a regression on so many pairs per player costs each row (n,)."""
+        d = self.games.sizes[which]
+        return np.asarray(
+            np.bincount(self.owner[which], np.minimum(2.0 * pairs * d, solve.exact_cost(d)) * self.cost, self.n_rows), np.float64
+        )
+
+    def _pairs_paid(self, which: Ints, plan: Plan) -> Ints:
+        """Return with how many pairs per player each row (n,) begins: where a budget alone decides, about the most that it pays at once."""
+        pairs = np.full(self.n_rows, FIRST_PAIRS, np.int64)
+        if plan.asked is not None and plan.precision <= 0:
+            for step in range(FIRST_DOUBLINGS):
+                for more in (FIRST_PAIRS * 2**step, FIRST_PAIRS * 2 ** (step + 1) * 2 // 3):
+                    pairs[self.spent + self._cost_of_pairs(which, more) <= plan.rows] = more
+        return pairs
 
     def values(self) -> FloatArray:
         """Return the rows' values (n, P, O)."""
