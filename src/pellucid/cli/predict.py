@@ -105,19 +105,19 @@ def predict(
 
 def rows_that_break_rules(fitted: Any, table: Table) -> dict[int, str]:
     """Return by row (from 0) the rules that it breaks though the training rows keep them, in words."""
-    from pellucid.table import apply_schema
     from pellucid.training.rules import broken_rules
+    from pellucid.uncertainty.truth import new_rows
 
     rules = fitted.rules()
-    texts = broken_rules(rules, apply_schema(table, fitted.schema_, ignore=fitted.target_.names))[0] if rules else ()
+    texts = broken_rules(rules, new_rows(fitted, table))[0] if rules else ()
     return {i: text for i, text in enumerate(texts) if text}
 
 
 def new_levels(fitted: Any, table: Table) -> dict[str, list[str]]:
     """Return by column the levels that no training row had: they are read as unknown, and the answer leans on the other columns."""
-    from pellucid.table import apply_schema
+    from pellucid.uncertainty.truth import new_rows
 
-    read = apply_schema(table, fitted.schema_, ignore=fitted.target_.names)
+    read = new_rows(fitted, table)
     columns = [c for c in read.schema if c.is_usable and c.type.is_level and c.levels]
     found = {c.name: sorted(set(read.levels(c.name)[1]) - set(c.levels)) for c in columns}
     return {name: levels for name, levels in found.items() if levels}

@@ -38,7 +38,7 @@ def run(case: Case) -> Trial:
         return _rules(case)
     case.needs_contributions()
     case.needs_columns(3)
-    rows = np.sort(stream(case.seed, "rows").permutation(len(case.table))[: 10 * ROWS if case.whole else ROWS])
+    rows = case.some(10 * ROWS if case.whole else ROWS)
     others = _others(case, rows, sized=case.unsigned)
     own = np.abs(case.own(rows)) if case.unsigned else case.own(rows)
     size = {name: mean_figure(agreement(own, values[None], signed=False)) for name, values in others.items()}

@@ -163,8 +163,11 @@ class Case:
         if affordable < least or self.left() <= 0:
             need = f"{least} rows would take about {calls * per_row * least:.2g} s and {max(self.left(), 0):.2g} s are left"
             raise NotTestable(f"the time is short: {need}; give a larger budget=")
-        rows = stream(self.seed, "rows").permutation(len(self.table))[: min(most, affordable)]
-        return np.sort(rows)
+        return self.some(min(most, affordable))
+
+    def some(self, most: int) -> npt.NDArray[np.int64]:
+        """Return positions of at most so many rows, drawn by chance and in the table's order."""
+        return np.sort(stream(self.seed, "rows").permutation(len(self.table))[:most])
 
     def explain(
         self,

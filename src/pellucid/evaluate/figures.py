@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.protocols import FloatArray
+from pellucid.random import stream
 
-__all__ = ["ALIKE", "SAME", "Figure", "agreement", "bootstrap_mean", "judge", "mean_figure", "rank_correlation", "top_kept"]
+__all__ = ["ALIKE", "SAME", "Figure", "agreement", "bootstrap_mean", "by_size", "judge", "mean_figure", "rank_correlation", "top_kept"]
 
 ALIKE = 0.5
 """Rank agreement from which two explanations count as alike (the limit of the published sanity checks)."""
@@ -94,6 +95,14 @@ def judge(sizes: Figure, signed: Figure) -> str:
     if sizes.high < ALIKE or (signed.high < ALIKE and sizes.high < SAME):
         return "changed"
     return "alike" if sizes.value >= ALIKE and (signed.value >= ALIKE or sizes.value >= SAME) else "open"
+
+
+def by_size(scores: FloatArray, seed: int) -> npt.NDArray[np.int64]:
+    """Return the players of each row (N, P), the largest score first; ties in an order of chance.
+
+    An explanation that gives all columns the same value must not gain by the order in which the table holds them.
+    """
+    return np.lexsort((stream(seed, "ties").random(scores.shape), -scores), axis=1)
 
 
 def top_kept(original: FloatArray, others: FloatArray) -> FloatArray:

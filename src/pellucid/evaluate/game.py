@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.evaluate.case import Case, NotTestable
+from pellucid.evaluate.figures import by_size
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.masker import Players
 from pellucid.protocols import FloatArray
-from pellucid.random import stream
 
 __all__ = ["Game"]
 
@@ -50,8 +50,7 @@ class Game:
         several = full.shape[1] > 1 and case.predictor.task == "classification"
         self.side = np.ones(len(rows)) if several else np.where(distance < 0, -1.0, 1.0)
         score = mine if self.unsigned else mine * self.side[:, None]
-        # ties in an order of chance: a constant explanation must not gain by the order in which the table holds its columns
-        self.order = np.lexsort((stream(case.seed, "ties").random(score.shape), -score), axis=1)
+        self.order = by_size(score, case.seed)
         self.unit = float(np.abs(distance).mean())
         if not self.unit > 0:
             raise NotTestable("the model gives the same answer to every row")

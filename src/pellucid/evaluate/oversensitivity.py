@@ -56,7 +56,7 @@ def turned(case: Case, before: FloatArray, after: FloatArray, spread: float) -> 
 
 def run(case: Case) -> Trial:
     """Return the trial, about the model at these rows and not about the explanation. Cost: 2 C model rows for each of at most 200 rows."""
-    rows = np.sort(stream(case.seed, "rows").permutation(len(case.table))[:ROWS])
+    rows = case.some(ROWS)
     table = case.table.take(rows).select(case.predictor.columns)
     reference = case.table if case.background is None or len(case.background) < len(case.table) else case.background
     model = case.predictor

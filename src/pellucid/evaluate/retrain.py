@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.evaluate.case import Case, NotTestable, cube
+from pellucid.evaluate.figures import by_size
 from pellucid.evaluate.refit import CloneRefit
 from pellucid.probe.masker import Players, typical_row
 from pellucid.protocols import FloatArray, Predictor
@@ -203,8 +204,7 @@ def sizes(columns: int, levels: int) -> tuple[int, ...]:
 
 def first(scores: FloatArray, k: int | Ints) -> BoolArray:
     """Return which players (N, P) are the first k by size; ties in an order of chance, which is the same for every k."""
-    order = np.lexsort((stream(0, "ties").random(scores.shape), -scores), axis=1)
-    return np.asarray(np.argsort(order, axis=1) < k)
+    return np.asarray(np.argsort(by_size(scores, 0), axis=1) < k)
 
 
 class Timer:

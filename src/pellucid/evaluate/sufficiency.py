@@ -45,7 +45,7 @@ def sizes_of(columns: int) -> tuple[int, ...]:
 def run(case: Case) -> Trial:
     """Return the trial. Cost: 2 (1 + 20) sets of each of up to 6 sizes, B = 32 background rows, for each of at most 40 rows."""
     case.needs_columns(2)
-    rows = np.sort(stream(case.seed, "rows").permutation(len(case.table))[:ROWS])
+    rows = case.some(ROWS)
     game = Game(case, rows)
     sizes = sizes_of(game.order.shape[1])
     started = time.perf_counter()

@@ -112,11 +112,8 @@ def _weight(index: str, order: int, players: int, t: int, s: int, a: int) -> Fra
 
 def monomial_weights(index: str, order: int, players: int, sets: BoolArray, monomials: BoolArray) -> FloatArray:
     """Return G (S, R): what a game that is the product of the players in monomial R gives to set T."""
-    t, r, a = (
-        sets.sum(1),
-        monomials.sum(1),
-        (sets.astype(float) @ monomials.T.astype(float)).astype(int),
-    )  # whole numbers have no fast product
+    t, r = sets.sum(1), monomials.sum(1)
+    a = (sets.astype(float) @ monomials.T.astype(float)).astype(int)  # products of whole numbers are slow
     table = np.zeros((order + 1, int(r.max(initial=0)) + 1, order + 1))
     for i, j, b in itertools.product(range(order + 1), range(table.shape[1]), range(order + 1)):
         if b <= min(i, j):

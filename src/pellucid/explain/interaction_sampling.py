@@ -251,7 +251,7 @@ def _least_squares(x: BoolArray, y: FloatArray) -> FloatArray:
     weight[:2] = 100.0
     single = x.astype(np.float32)  # counts of coalitions are whole numbers, which single precision holds exactly
     gram = (single.T @ single).astype(np.float64)
-    for line in single[:2].astype(np.float64):
-        gram += 99.0 * np.outer(line, line)
+    ends = x[:2].astype(np.float64)
+    gram += 99.0 * ends.T @ ends
     gram[np.diag_indices_from(gram)] += 1e-8 * np.trace(gram) / len(gram)
     return np.asarray(np.linalg.solve(gram, x.T.astype(np.float64) @ (y * weight[:, None])))

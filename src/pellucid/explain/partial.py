@@ -127,7 +127,8 @@ class Known:
     cost: float = 0.0
 
 
-UNKNOWN = Known(*2 * (Share(np.ones((1, 1)), 0.0, 4.0),))
+_NOTHING = Share(np.ones((1, 1)), 0.0, 4.0)
+UNKNOWN = Known(_NOTHING, _NOTHING)
 
 
 class Part:
@@ -148,7 +149,8 @@ class Part:
         self._by_doubt = _ranks(-doubt.reshape(n_rows, -1))
         self._order = np.argsort(uniforms(seed, games.counters, _TURN, 0).reshape(n_rows, -1), axis=1, kind="stable")
         self._size = np.sqrt(self._squared.sum((1, 2))).reshape(n_rows, -1)
-        # order sampling (Rosen 1997): the k smallest of u / size are a draw of k in proportion to size, and k + 1 hold the same k
+        # order sampling (Rosen 1997, doi:10.1016/S0378-3758(96)00186-3): the k smallest of u / size are a draw of k in proportion to size,
+        # and k + 1 hold the same k
         lots = (uniforms(seed, games.counters, _TWICE, 0).reshape(n_rows, -1) + 1.0) / np.maximum(self._size, SMALL)
         self._lots = np.argsort(lots, axis=1, kind="stable")
         self._twice = np.zeros((n_rows, self.size), bool)

@@ -24,6 +24,7 @@ from pellucid.explain.pairs import known_between, pair_games, playing
 from pellucid.explain.partial import UNKNOWN, Guess, Known, guess_of
 from pellucid.explain.question import Question
 from pellucid.explain.sampling import Plan, Sampler, Solver
+from pellucid.probe.budget import too_small
 from pellucid.probe.hashing import name_hashes
 from pellucid.probe.masker import Neighbours
 from pellucid.protocols import FloatArray
@@ -213,12 +214,7 @@ def afford(question: Question, rows: RowGames, per_row: float, what: str) -> Non
     """Refuse a budget of rows below ``per_row`` per explained row."""
     if question.budget.rows is not None and per_row > rows.budget():
         n = len(question.table)
-        raise RequestError(
-            f"the budget is too small for {what}",
-            expected=f"at least {int(np.ceil(per_row)) * n + n + len(rows.engine.empty)} model rows",
-            got=str(question.budget.rows),
-            do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
-        )
+        raise too_small(what, int(np.ceil(per_row)) * n + n + len(rows.engine.empty), question.budget.rows)
 
 
 def answer(

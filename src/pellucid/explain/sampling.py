@@ -18,6 +18,7 @@ from pellucid.errors import RequestError
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
 from pellucid.explain.partial import UNKNOWN, Guess, Known, Part, widening
+from pellucid.probe.budget import too_small
 from pellucid.protocols import FloatArray
 
 __all__ = ["SHAPLEY", "Plan", "Sampler", "Solver", "widening"]
@@ -80,12 +81,7 @@ class Plan:
 
     def refuse(self, what: str, needed: float) -> RequestError:
         """Return the error of a budget that pays fewer than ``needed`` model rows for each explained row."""
-        return RequestError(
-            f"the budget is too small for {what}",
-            expected=f"at least {int(np.ceil(needed)) * self.n_rows + self.besides} model rows",
-            got=str(self.asked),
-            do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
-        )
+        return too_small(what, int(np.ceil(needed)) * self.n_rows + self.besides, self.asked)
 
     def late(self) -> bool:
         return time.perf_counter() > self.deadline
@@ -137,11 +133,12 @@ class Sampler:
         which = which[sizes[which] > 2]
         per_row = np.bincount(self.owner[which], minlength=self.n_rows)
         some = np.zeros(len(which), bool) if self.part is None else (per_row >= LEAST_GAMES)[self.owner[which]]
-        part = np.zeros(0, np.int64) if self.part is None else self._first_part(self.part)
+        aim = self._first_aim()
+        part = which[:0] if self.part is None else np.flatnonzero(self.part.chosen(aim, self.known))
         self._affordable(np.concatenate([trivial, which[~some], part]), plan)
         self.enumerate(trivial)
         if self.part is not None and some.any():
-            self._play_parts(self.part, plan)
+            self._play_parts(self.part, aim, plan)
         first = np.clip(np.ceil(FEW_GAMES / np.maximum(per_row, 1)), 2, 16)[self.owner]  # two passes show their own spread
         rest = self._convert(which[~some], first, mixed, plan)
         for k in range(int(first[rest].max(initial=0))):
@@ -171,18 +168,16 @@ class Sampler:
         which = which[open_rows[self.owner[which]] & ~self.known[which]]
         return self._within(self._convert(which, self.n + 1, mixed, plan), plan)
 
-    def _first_part(self, part: Part) -> Ints:
-        """Return the games that are played first of rows of which a part will do."""
+    def _first_aim(self) -> Ints:
+        """Return how many games of each row (n,) are played before anything is judged; 0 where all are, because they are few."""
         enough = np.bincount(self.owner, ~self.known, self.n_rows) >= LEAST_GAMES
-        return np.flatnonzero(part.chosen(part.first(self.known, enough), self.known))
+        return np.zeros(self.n_rows, np.int64) if self.part is None else self.part.first(self.known, enough)
 
-    def _play_parts(self, part: Part, plan: Plan) -> None:
-        """Play part of each row's games, more and more of them until the row is precise, the plan ends, or all have been played."""
-        enough = np.bincount(self.owner, ~self.known, self.n_rows) >= LEAST_GAMES
+    def _play_parts(self, part: Part, aim: Ints, plan: Plan) -> None:
+        """Play ``aim`` (n,) games of each row, then more until the row is precise, the plan ends, or all have been played."""
         cost = np.where(self.known, 0.0, self.solver.pass_cost(self.games.sizes) * self.cost)
-        aim = part.first(self.known, enough)
         if plan.precision <= 0:
-            aim = np.where(enough, part.size, 0)
+            aim = np.where(aim > 0, part.size, 0)
         while aim.any():
             turn, again = part.play(aim, self.known, self.n, cost, plan.rows - self.spent)
             self.one_pass(turn)
@@ -237,6 +232,7 @@ class Sampler:
             self._regress(which[begin == pairs], pairs, plan)
 
     def _regress(self, which: Ints, pairs: int, plan: Plan) -> None:
+        """Fit the regression of games whose rows begin with so many pairs per player."""
         assert self.kernel_variance is not None
         sizes, first = self.games.sizes, True
         while len(which) and (first or not plan.late()):  # the first fit is made however late: without it there is no answer
@@ -267,7 +263,7 @@ class Sampler:
         """Return with how many pairs per player each row (n,) begins: where a budget alone decides, about the most that it pays at once."""
         pairs = np.full(self.n_rows, FIRST_PAIRS, np.int64)
         if plan.asked is not None and plan.precision <= 0:
-            for step in range(FIRST_DOUBLINGS):
+            for step in range(FIRST_DOUBLINGS):  # 3, 4, 6, 8, 12, 16, ...
                 for more in (FIRST_PAIRS * 2**step, FIRST_PAIRS * 2 ** (step + 1) * 2 // 3):
                     pairs[self.spent + self._cost_of_pairs(which, more) <= plan.rows] = more
         return pairs

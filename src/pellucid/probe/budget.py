@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.errors import RequestError
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "too_small"]
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,13 @@ class Budget:
         raise RequestError(
             "the budget cannot be used", expected="a number of model rows such as 100_000, or seconds such as '30s'", got=repr(budget)
         )
+
+
+def too_small(what: str, least: int, asked: int | None) -> RequestError:
+    """Return the error of a budget of model rows that does not pay for ``what``, with what would."""
+    return RequestError(
+        f"the budget is too small for {what}",
+        expected=f"at least {least} model rows",
+        got=str(asked),
+        do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
+    )

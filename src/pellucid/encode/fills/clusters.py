@@ -40,7 +40,8 @@ class Cluster(Fill):
         random = {"random_state": integer(seed, "fill", "clusters") % 2**31}
         gaps = (~known).sum(1)
         # gaps stand at the mean at first: among all rows, those that lack the same cell would be a cluster of their own for good
-        fewest = x[gaps <= np.median(gaps)] if len(np.unique(x[gaps <= np.median(gaps)], axis=0)) >= k else x
+        fewest = x[gaps <= np.median(gaps)]
+        fewest = fewest if len(np.unique(fewest, axis=0)) >= k else x
         centres = KMeans(k, n_init=4, **random).fit(fewest).cluster_centers_
         for _ in range(ROUNDS - 1):
             filled = np.where(known, x, centres[_closest(x, known, centres)])
