@@ -81,7 +81,24 @@ def test_an_interruption_leaves_with_3(run, people_csv, monkeypatch):
     monkeypatch.setattr(pellucid.audit, "audit", interrupted)
     done = run("audit", people_csv)
     assert done.code == 3
-    assert "interrupted" in done.err
+    assert done.err.strip() == "interrupted; nothing is kept"
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_an_interrupted_fit_says_what_is_kept_and_how_to_go_on(run, people_csv, tmp_path, monkeypatch, finished):
+    from pellucid.estimators.base import TabularEstimator
+
+    def interrupted(self, table, resume=None, **kwargs):
+        if finished:
+            (resume / "checkpoint").write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TabularEstimator, "fit", interrupted)
+    done = run("fit", people_csv, "--target", "buys", "--out", tmp_path / "m", "--backbone", "linear")
+    assert done.code == 3
+    assert ("--resume" in done.err) is finished
+    assert ("nothing is kept" in done.err) is not finished
+    assert (tmp_path / "m.work").exists() is finished
 
 
 def test_a_fault_of_ours_is_one_line_too(run, people_csv, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pellucid.nn.cells import Cells
 from pellucid.nn.stack import StackedNet
@@ -48,6 +49,22 @@ def test_a_stack_equals_its_networks(separate, cells) -> None:
     torch.testing.assert_close(stack.outputs_from_parts(parts), out, rtol=1e-5, atol=1e-6)
     if stack.additive:
         torch.testing.assert_close(stack.outputs_from_parts(parts.sum(1)), out, rtol=1e-5, atol=1e-6)
+
+
+def test_stacked_perceptrons_take_all_rows_in_one_product_per_network(sizes, cells) -> None:
+    stack, batches = StackedNet(nets(sizes, "mlp")).eval(), []
+
+    class Products(TorchDispatchMode):
+        def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+            if op.overloadpacket.__name__ in ("bmm", "baddbmm"):
+                batches.append(args[-1].shape[0])
+            return op(*args, **(kwargs or {}))
+
+    total = stack.parts(stack.tokens(cells)).sum(1).detach()
+    with torch.no_grad(), Products():
+        stack.outputs_from_parts(total)
+    assert batches
+    assert max(batches) == 3, f"{max(batches)} products for 3 networks"
 
 
 def test_each_network_reads_its_own_rows_and_gets_its_own_gradient(separate, cells) -> None:

@@ -27,8 +27,9 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         try:
             with _noted(quiet=bool(kwargs.get("quiet"))):
                 command(*args, **kwargs)
-        except KeyboardInterrupt:
-            _say("interrupted; what was finished is kept")
+        except KeyboardInterrupt as stop:
+            kept = f"what was finished is kept in {stop}: the same command with --resume goes on from there"
+            _say(f"interrupted; {kept if stop.args else 'nothing is kept'}")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # the reader of our output has gone (``pellucid methods | head``): nothing is left to say, nor to whom

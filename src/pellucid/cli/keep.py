@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid import results
+from pellucid.cli.models import NOTE
 from pellucid.cli.output import whole, write_text
 from pellucid.report import facts
 
@@ -82,7 +83,7 @@ class Stages:
         self.durations: dict[str, float] = {}
         if folder is None:
             return
-        text, note = json.dumps(results.plain(key), sort_keys=True), folder / "job.json"
+        text, note = json.dumps(results.plain(key), sort_keys=True), folder / NOTE
         if not note.is_file() or note.read_text(encoding="utf-8") != text:
             for old in folder.iterdir():
                 shutil.rmtree(old) if old.is_dir() else old.unlink()

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["estimator_for", "identified", "load", "new_rows", "task_of", "work_folder"]
 
+NOTE = "job.json"
+"""The file that says what a job's stages depend on; by itself it is no finished work."""
+
 
 def task_of(table: Table) -> str:
     """Return ``"regression"`` for a target that is a number, else ``"classification"``."""
@@ -62,9 +65,12 @@ def work_folder(out: str | Path, resume: bool) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder
-    except BaseException:
-        if not any(folder.iterdir()):
-            folder.rmdir()  # nothing was finished: nothing is kept
+    except BaseException as stop:
+        if any(place.is_file() and place.name != NOTE for place in folder.rglob("*")):
+            if isinstance(stop, KeyboardInterrupt):
+                raise KeyboardInterrupt(str(folder)) from None  # says where what was finished lies
+        else:
+            shutil.rmtree(folder, ignore_errors=True)  # nothing was finished: nothing is kept
         raise
     shutil.rmtree(folder, ignore_errors=True)
 

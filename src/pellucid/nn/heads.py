@@ -41,6 +41,8 @@ class MemberHead(nn.Module):
             return hidden.times(self.weight) + self.bias
         with torch.autocast(hidden.device.type, enabled=False):
             if self.weight.shape[0] == 1:
+                if hidden.shape[1] == 1 and not self.training and is_functorch_wrapped_tensor(self.weight):  # see FlatBackbone._act
+                    return (hidden.squeeze(1).float() @ self.weight[0] + self.bias).unsqueeze(1)
                 return hidden.float() @ self.weight[0] + self.bias
             if hidden.dtype is torch.bfloat16 and only_answers(self, hidden) and not is_functorch_wrapped_tensor(self.weight):
                 # answers in half precision: turning all hidden states into float32 first costs more than the product
