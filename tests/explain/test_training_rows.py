@@ -113,6 +113,10 @@ def test_parts_and_rest_add_up_to_the_answer(fitted, task, penalty):
     assert every.record.settings["fidelity"] > (0.95 if penalty == "l2" else 0.9)
     assert (np.abs(few.weight).sum(2)[:, 0] >= np.abs(few.weight).sum(2)[:, -1]).all()
     assert few.to_frame().shape[0] == 75
+    if task == "numbers":  # how far the sum is from the model's own answer is told
+        off = np.abs(whole[:, 0] - explain(net, rows, method="inclusion", random_state=0).predictions).mean()
+        assert every.record.settings["off"] == pytest.approx(off, rel=1e-6)
+        assert any("off the model's own by" in c for c in every.record.caveats)
 
 
 def test_one_class_against_another(fitted):

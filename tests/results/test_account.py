@@ -76,6 +76,18 @@ def test_signs_are_words_and_doubtful_ones_have_no_direction():
     assert "income" not in told
 
 
+def test_columns_that_do_nothing_are_counted_among_the_others():
+    e = explanation()
+    told = str(dataclasses.replace(e, values=np.tile([2.0, 0.0, 0.0, 0.0], (len(e), 1))).words(0, k=3))
+    assert "The 3 other columns do not move it." in told
+
+
+def test_a_base_that_is_no_answer_without_columns_is_not_called_so():
+    e = explanation()
+    assert "where no column is known" in str(e.words(0))
+    assert "where no column is known" not in str(dataclasses.replace(e, gap=None, error=None, method="lrp").words(0))
+
+
 def test_verdicts_are_told_failures_first():
     e = explanation()
     failed = e.words(0, trials=trials())

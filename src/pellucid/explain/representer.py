@@ -14,6 +14,7 @@ from pellucid.explain.nearest_rows import data_of, known_answers
 from pellucid.explain.question import Question
 from pellucid.protocols import FloatArray
 from pellucid.results import Neighbours
+from pellucid.results.text import number
 
 __all__ = ["explain", "named", "scale_of"]
 
@@ -25,7 +26,10 @@ def explain(question: Question) -> Neighbours:
 
     Yeh, Kim, Yen, Ravikumar 2018, arXiv:1811.09720; with ``penalty="l1"`` the sparse last layer of Tsai, Yeh, Ravikumar 2023,
     arXiv:2305.20002. ``strength`` is the penalty. A row's part is positive where it raises the output. ``record.settings["fidelity"]`` is
-    the rank correlation of the refitted output with the model's own: what is explained is the refitted one.
+    the rank correlation of the refitted output with the model's own, ``["off"]`` how far apart the two are on average, on the scale of
+    the model's answers, and ``["spread"]`` the standard deviation of the latter: what is explained is the refitted one. ``rest`` holds the
+    parts of all other rows, and of numbers the mean of the kept rows (``["offset"]``). A part is what a row brings to the sum, not what
+    would happen without it: ``influence`` speaks of that.
     Cost: two forward passes per row, one convex fit of the last layer on the M kept rows, and N M H multiplications.
     """
     options, view = question.options, question.view
@@ -47,12 +51,25 @@ def explain(question: Question) -> Neighbours:
         "zero_features": float((fit.theta == 0).mean()),
         "offset": view.linear(offset).tolist(),
     }
-    words = f"parts are of a last layer fitted again; its output has a rank correlation of {settings['fidelity']} with the model's"
+    ours = layer.comparable(layer.rows @ fit.theta * layer.scale + offset)
+    if view.scale == "probability":
+        ours = 1 / (1 + np.exp(-ours))
+    words, settings["off"], settings["spread"] = _disagreement(view.linear(ours), view.linear(theirs), settings["fidelity"], view.scale)
     return Neighbours(
         index=question.table.index, positions=positions, data=data_of(question, None if caveats else known_answers(question)[0]),
         outputs=view.outputs, scale=scale_of(question), method=question.method, weight=weight, rest=full - weight.sum(1),
         record=question.record(settings, (*caveats, words)),
     )  # fmt: skip
+
+
+def _disagreement(ours: FloatArray, theirs: FloatArray, fidelity: float | None, scale: str) -> tuple[str, float, float | None]:
+    """Return the caveat, how far the refitted answers (N, O) are from the model's on average, and how far the latter are apart."""
+    off = float(np.abs(ours - theirs).mean())
+    spread = float(theirs.std(0).mean()) if len(theirs) > 1 else None
+    words = f"parts add up to the answer of a last layer fitted again, which is off the model's own by {number(off)} ({scale}) on average"
+    if spread is not None:
+        words += f", where these rows' answers have a standard deviation of {number(spread)}"
+    return words + (f"; it ranks them with a correlation of {fidelity}" if fidelity is not None else ""), off, spread
 
 
 def scale_of(question: Question) -> str:

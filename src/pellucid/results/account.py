@@ -94,15 +94,16 @@ def account(
         raise RequestError("there is no such row in the explanation", expected=f"row from 0 to {len(explanation) - 1}", got=str(row))
     say, one = _Teller(), _row(explanation, row, explanation.output_at(output), units or {})
     order = np.argsort(-np.abs(one.values), kind="stable")
+    k = min(max(0, k), int(np.count_nonzero(one.values)))  # a column that does nothing is one of the others
     if explanation.says == "moves":
         sentences = [
             _answer(say, one, explanation, row),
-            *_reasons(say, one, order[: max(0, k)]),
-            *_others(say, one, order[max(0, k) :]),
+            *_reasons(say, one, order[:k]),
+            *_others(say, one, order[k:]),
             _sum(say, one),
         ]
     else:
-        sentences = [_answer(say, one, explanation, row), *_counts(say, one, order[: max(0, k)], explanation)]
+        sentences = [_answer(say, one, explanation, row), *_counts(say, one, order[:k], explanation)]
     shared = [*_tested(say, explanation.record.method, trials), *_unknown(say, explanation)]
     return Account((*sentences, *shared), say.frame(), explanation.record, len(sentences))
 
@@ -126,7 +127,8 @@ def _answer(say: _Teller, one: _Row, e: Explanation, row: int) -> str:
         return f"Row {label} is answered {answer}{of}."
     if not np.abs(one.values).sum() > 0:
         return f"Row {label} is answered {answer}{of}; no column moves it from the base {base}."
-    return f"Row {label} is answered {answer}{of}, starting from a base of {base} where no column is known."
+    known = "" if e.gap is None and e.error is None else " where no column is known"
+    return f"Row {label} is answered {answer}{of}, starting from a base of {base}{known}."
 
 
 def _reasons(say: _Teller, one: _Row, order: Any) -> list[str]:
@@ -174,6 +176,8 @@ def _others(say: _Teller, one: _Row, rest: Any) -> list[str]:
         return []
     total = float(one.values[rest].sum())
     n = say("other columns", len(rest), f"{len(rest):,}")
+    if not np.any(one.values[rest]):
+        return ["The one other column does not move it." if len(rest) == 1 else f"The {n} other columns do not move it."]
     by = say("contribution of the others", total, number(abs(total)))
     verb = "raises" if total >= 0 else "lowers"
     return [f"The one other column {verb} it by {by}."] if len(rest) == 1 else [f"The {n} other columns together {verb[:-1]} it by {by}."]
