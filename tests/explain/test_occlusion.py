@@ -35,4 +35,5 @@ def test_the_conditional_fill_finds_a_copy_and_says_so():
     table = made_table({"x": x, "copy": x})
     model = FunctionPredictor(lambda m: m[:, 0], table)
     answer = explain(model, table.take(slice(0, 8)), background=table, method="occlusion", fill="conditional")
+    assert any("other background rows give other values" in c for c in answer.record.caveats)
     np.testing.assert_allclose(answer.values, 0, atol=0.05)  # either column stands in for the other

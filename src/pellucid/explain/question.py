@@ -196,6 +196,9 @@ def ask(
         reference, caveat = reference_rows(kept, fill, size=BACKGROUND_ROWS, seed=seed, given=given)
     if fill == "missing":
         caveat += _about_missing(predictor)
+    if fill == "conditional":
+        caveat += "; the few of them most like a row lend it their cells, so that other background rows give other values"
+        caveat += "" if given else ": pass some 1,000 as background= where that matters"
     settings = {
         "of": of,
         "output": output,
