@@ -52,10 +52,14 @@ class FlatBackbone(nn.Module):
             return layer.activated(x, self.dropout)
         if not layer._forward_hooks and only_answers(self, x):
             return torch.relu_(layer(x))  # fresh from a layer, and nobody else reads it
-        if x.shape[1] == 1 and not self.training and not layer._forward_hooks and is_functorch_wrapped_tensor(layer.weight):
+        if isinstance(layer, nn.Linear) and x.shape[1] == 1 and self._in_a_stack(layer):
             # of networks stacked side by side (N, 1, H) would become one product per row, the matrix copied N times
             return torch.relu(layer(x.squeeze(1))).unsqueeze(1)
         return relu_dropout(layer(x), self.dropout, self.training)
+
+    def _in_a_stack(self, layer: nn.Linear) -> bool:
+        """Return whether networks answer side by side, and nobody listens to the layer."""
+        return not self.training and not layer._forward_hooks and is_functorch_wrapped_tensor(layer.weight)
 
     @property
     def _plain(self) -> bool:
