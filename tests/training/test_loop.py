@@ -312,6 +312,9 @@ def test_devices() -> None:
     assert choose_device("cpu").type == "cpu"
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
         assert choose_device("auto").type == "cpu"
+    for wrong in ("gpu", "cuda:99", "xpu:7"):
+        with pytest.raises(RequestError, match=r"expected one that this machine has: cpu"):
+            choose_device(wrong)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

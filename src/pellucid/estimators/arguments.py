@@ -150,7 +150,7 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "keep_rows": _whole(0),
     "max_steps": _either(_NONE, _whole(1)),
     "time_limit": _either(_NONE, _real(0, float("inf"), "neither")),
-    "device": _TEXT,
+    "device": (lambda v: isinstance(v, str), "'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'"),
     "precision": _one_of("auto", "fp32", "bf16"),
     "threads": _either(_AUTO, _whole(1)),
     "verbose": _either(_whole(0), _one_of(True, False)),

@@ -175,7 +175,7 @@ class NetworkEngine:
         for start in range(0, max(len(table), 1), ROWS_AT_ONCE):
             cells = self.cells(table.take(slice(start, start + ROWS_AT_ONCE)))
             outs.append(
-                predict_in_chunks(lambda c: function(self.net(c).float()), cells, precision=precision, concurrent=self.concurrent)
+                predict_in_chunks(lambda c: function(self.net(c).float().cpu()), cells, precision=precision, concurrent=self.concurrent)
                 .double()
                 .numpy()
             )
@@ -217,8 +217,8 @@ class NetworkEngine:
         return np.asarray(per_fold[np.arange(len(answers)), folds])
 
     def tokens(self, table: Table) -> torch.Tensor:
-        """Return the embedded cells (N, C, D)."""
-        return predict_in_chunks(self.net.tokens, self.cells(table), concurrent=self.concurrent).clone()
+        """Return the embedded cells (N, C, D), where the weights are."""
+        return predict_in_chunks(self.net.tokens, self.cells(table), concurrent=self.concurrent).to(self.device, copy=True)
 
     def _single(self) -> list[Any]:
         """Return the networks one by one: folds and samples stand side by side in a stack."""
@@ -246,7 +246,7 @@ class NetworkEngine:
             for start in range(0, cells.n_rows, CHUNK):
                 found = self.net.named_parts(cells.take(slice(start, start + CHUNK)))
                 pieces.append({name: part.movedim(0, 1) if several else part for name, part in found.items()})
-        out = {name: torch.cat([p[name] for p in pieces]).detach().double().cpu().numpy() for name in pieces[0]} if pieces else {}
+        out = {name: torch.cat([p[name] for p in pieces]).detach().cpu().double().numpy() for name in pieces[0]} if pieces else {}
         if self.objective.task == "regression" and "contributions" in out:
             out |= {name: out[name] * self.objective.scale for name in ("contributions", "pairs", "bias") if name in out}
             out["bias"] = out["bias"] + self.objective.center

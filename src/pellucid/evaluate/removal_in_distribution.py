@@ -110,7 +110,7 @@ class _Space:
 
     def _raw(self, table: Table) -> FloatArray:
         if self._model is not None:
-            parts = self._model.parts(self._model.tokens(table)).detach().double().cpu().numpy()
+            parts = self._model.parts(self._model.tokens(table)).detach().cpu().double().numpy()
             # where later stages read the sum, they cannot tell rows apart that have the same sum
             return np.asarray(parts.sum(1) if self._model.additive else parts.reshape(len(parts), -1))
         return np.concatenate([self._cells(table, name) for name in table.columns], axis=1)

@@ -19,6 +19,8 @@ from pellucid.table import ColumnType, Table
 if TYPE_CHECKING:
     import torch
 
+    from pellucid.nn.gradients.tape import Function
+
 __all__ = ["explain", "ladder_of"]
 
 RUNGS = 65
@@ -48,19 +50,20 @@ def explain(question: Question) -> FoundRows:
     spread = (tokens - tokens.mean(0)).square().sum(-1).mean(0).sqrt()
     ladder, cells, start = ladder_of(question, known)
     with torch.inference_mode():
-        answers = view.from_tokens(tokens).double().cpu().numpy()
+        answers = view.from_tokens(tokens).cpu().double().numpy()
     usual = _nearest(tokens, tokens, spread, own=True)[1]
     draw = stream(question.seed, "starts")
-    lines: list[tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]] = []
-    for o, name in enumerate(view.outputs):
-        best = np.argsort(-answers[:, o], kind="stable")[: max(1, options["starts"] // 2)]
-        chosen = np.concatenate([best, draw.integers(0, len(known), options["starts"] - len(best))])
-        places = climb(
-            lambda t, o=o: view.from_tokens(t)[:, o], ladder, torch.as_tensor(start[chosen]), tokens, spread, float(options["plausible"]),  # type: ignore[misc]
-            float(options["ridge"]), int(options["steps"]), apart=float(options["apart"]),
-        )  # fmt: skip
-        rows = _rows(known, cells, places.double().cpu().numpy(), question.seed).take(np.arange(len(chosen)))
-        lines.append(_judged(question, rows, known, tokens, spread, usual, answers[:, o], o, name))
+    chosen = np.concatenate([_starts(answers[:, o], int(options["starts"]), draw) for o in range(answers.shape[1])])
+    output = torch.arange(answers.shape[1]).repeat_interleave(int(options["starts"]))
+    places = climb(
+        _own_output(question, output, answers), ladder, torch.as_tensor(start[chosen]), tokens, spread, float(options["plausible"]),
+        float(options["ridge"]), int(options["steps"]), apart=float(options["apart"]), group=output,
+    )  # fmt: skip
+    found = _rows(known, cells, places.cpu().double().numpy())
+    lines = [
+        _judged(question, found.take(np.flatnonzero(output.numpy() == o)), known, tokens, spread, usual, answers[:, o], o, name)
+        for o, name in enumerate(view.outputs)
+    ]
     table, nearest = (pd.concat([line[0] for line in lines], ignore_index=True), pd.concat([line[1] for line in lines], ignore_index=True))
     numbers = {k: np.concatenate([np.asarray(line[2][k]) for line in lines]) for k in lines[0][2]}
     caveats = ("a row that excites an output most need not be typical of it; rows marked as not representative lie outside the known ones",)
@@ -68,6 +71,25 @@ def explain(question: Question) -> FoundRows:
         data=table, nearest=nearest, outputs=view.outputs, scale=view.scale, method=question.method,
         record=question.record(dict(options), caveats), **numbers,
     )  # fmt: skip
+
+
+def _starts(answers: FloatArray, starts: int, draw: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return known rows to begin with: half of them those answered highest, the others by chance."""
+    best = np.argsort(-answers, kind="stable")[: max(1, starts // 2)]
+    return np.concatenate([best, draw.integers(0, len(answers), starts - len(best))])
+
+
+def _own_output(question: Question, output: torch.Tensor, answers: FloatArray) -> Function:
+    """Return the function that answers each row with an output of its own, (R,), in units of that output's spread over known rows."""
+    import torch
+
+    scale = torch.as_tensor(np.maximum(answers.std(0, ddof=1) if len(answers) > 1 else np.ones(answers.shape[1]), 1e-12))
+
+    def function(tokens: torch.Tensor) -> torch.Tensor:
+        at = output.to(tokens.device)
+        return question.view.from_tokens(tokens).gather(1, at[:, None])[:, 0] / scale.to(tokens)[at]
+
+    return function
 
 
 def ladder_of(question: Question, known: Table) -> tuple[Ladder, list[npt.NDArray[Any]], FloatArray]:
@@ -122,7 +144,7 @@ def _some(table: Table, rows: int, seed: int) -> Table:
     return table.take(np.sort(stream(seed, "known rows").choice(len(table), rows, replace=False)))
 
 
-def _rows(known: Table, cells: list[npt.NDArray[Any]], places: FloatArray, seed: int) -> Table:
+def _rows(known: Table, cells: list[npt.NDArray[Any]], places: FloatArray) -> Table:
     """Return the rows that the places stand for; whole numbers stay whole where the column holds no others."""
     found: dict[str, Any] = {}
     for j, (name, line) in enumerate(zip(known.columns, cells)):
@@ -142,7 +164,7 @@ def _nearest(here: torch.Tensor, known: torch.Tensor, spread: torch.Tensor, own:
     import torch
 
     unit = torch.where(spread > 0, 1 / torch.where(spread > 0, spread, 1.0), 0.0)[:, None]
-    apart = torch.cdist((here * unit).flatten(1).double(), (known * unit).flatten(1).double())
+    apart = torch.cdist((here * unit).flatten(1).cpu().double(), (known * unit).flatten(1).cpu().double())
     if own:
         apart = apart.fill_diagonal_(torch.inf)
     found = apart.min(1)

@@ -66,4 +66,4 @@ def _parts(question: Question, sets: list[tuple[int, ...]]) -> tuple[FloatArray,
     found, answers = parts_of_sets(
         view.from_tokens, view.tokens(question.table), torch.as_tensor(inside), question.options["attention"]
     )  # fmt: skip
-    return np.asarray(found.double().cpu().numpy()), np.asarray(answers.double().cpu().numpy())
+    return np.asarray(found.cpu().double().numpy()), np.asarray(answers.cpu().double().numpy())

@@ -48,5 +48,5 @@ def _over_background(question: Question, tokens: torch.Tensor) -> tuple[FloatArr
 
 
 def _arrays(found: tuple[torch.Tensor, ...]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    share, answers, base = (np.asarray(t.double().cpu().numpy()) for t in found)
+    share, answers, base = (np.asarray(t.cpu().double().numpy()) for t in found)
     return share, answers, base

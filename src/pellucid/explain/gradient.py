@@ -127,4 +127,4 @@ def by_player(players: Players, values: FloatArray) -> FloatArray:
 
 
 def _array(tensor: torch.Tensor) -> FloatArray:
-    return np.asarray(tensor.detach().double().cpu().numpy())
+    return np.asarray(tensor.detach().cpu().double().numpy())

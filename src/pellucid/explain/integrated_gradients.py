@@ -48,8 +48,8 @@ def explain(question: Question) -> Explanation:
     tokens = view.tokens(question.table)
     reference, words = reference_tokens(question, tokens)
     with torch.inference_mode():
-        end, start = (view.from_tokens(t).double().cpu().numpy() for t in (tokens, reference))
-        kept = view.from_tokens(view.tokens(question.kept)).double().cpu().numpy()
+        end, start = (view.from_tokens(t).cpu().double().numpy() for t in (tokens, reference))
+        kept = view.from_tokens(view.tokens(question.kept)).cpu().double().numpy()
     tolerance = (question.precision or TOLERANCE) * np.maximum(np.abs(end - start), 0.1 * np.ptp(kept, axis=0))
     # what single precision cannot resolve is no fault of the path: a nearly constant network would be halved for ever
     tolerance = np.maximum(tolerance, ROUNDING * np.maximum(np.abs(end), np.abs(start)) + 1e-9)
@@ -80,9 +80,9 @@ def _along(view: View, tokens: torch.Tensor, reference: torch.Tensor, tolerance:
         at = torch.as_tensor(row)
         change, start = tokens[at] - reference[at], torch.as_tensor(low).to(tokens)[:, None, None]
         first, last = reference[at] + start * change, reference[at] + (start + width) * change
-        part = integrated(view.from_tokens, last, first, NODES).double().cpu().numpy()
+        part = integrated(view.from_tokens, last, first, NODES).cpu().double().numpy()
         with torch.inference_mode():
-            rise = (view.from_tokens(last) - view.from_tokens(first)).double().cpu().numpy()
+            rise = (view.from_tokens(last) - view.from_tokens(first)).cpu().double().numpy()
         closed = (np.abs(part.sum(-1) - rise) <= tolerance[row]).all(1)
         if depth == DEPTH and not closed.all():
             part[~closed], jumps[row[~closed]] = _by_differences(view, last[~closed], first[~closed], part[~closed])
@@ -102,4 +102,4 @@ def _by_differences(view: View, last: torch.Tensor, first: torch.Tensor, gradien
         found, *_ = contributions(view.from_tokens, last, first)
     except RequestError:
         return gradients, False
-    return np.asarray(found.double().cpu().numpy()), True
+    return np.asarray(found.cpu().double().numpy()), True

@@ -23,8 +23,8 @@ def explain(question: Question) -> Explanation:
     options = question.options
     tokens = question.view.tokens(question.table)
     shares, output = relevance(question.view.from_tokens, tokens, options["rule"], float(options["epsilon"]), float(options["gamma"]))
-    values = by_player(question.players, np.asarray(shares.double().cpu().numpy()))
-    answers = np.asarray(output.double().cpu().numpy())
+    values = by_player(question.players, np.asarray(shares.cpu().double().numpy()))
+    answers = np.asarray(output.cpu().double().numpy())
     base = answers - values.sum(1)
     kept = float(np.abs(base).mean() / max(float(np.abs(answers).mean()), 1e-300))
     words = (

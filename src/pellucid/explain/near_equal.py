@@ -81,7 +81,7 @@ class ScaledNetwork(_Face):
         import torch
 
         with torch.inference_mode():
-            return np.asarray(self.network.from_tokens(self.tokens(table)).double().cpu().numpy())
+            return np.asarray(self.network.from_tokens(self.tokens(table)).cpu().double().numpy())
 
     def layers(self) -> tuple[str, ...]:
         """Return the names of the trained layers."""

@@ -125,7 +125,7 @@ class Path:
 
         def one(k: int) -> FloatArray:
             with torch.inference_mode():  # a mode belongs to its thread
-                found = np.asarray(answer(pieces[k]).double().cpu().numpy())
+                found = np.asarray(answer(pieces[k]).cpu().double().numpy())
             if into is None:
                 return found
             into[k][...] = found.reshape(into[k].shape)

@@ -122,7 +122,7 @@ class NetPath(Path):
         of_back = self._slopes_of_back[torch.as_tensor(back, device=self._back.device)]  # type: ignore[index]
         with torch.inference_mode():
             made = self._products(slopes, of_back, own, other)
-        return made[0].double().cpu().numpy(), made[1].double().cpu().numpy()
+        return made[0].cpu().double().numpy(), made[1].cpu().double().numpy()
 
     def _read(self, parts: torch.Tensor) -> torch.Tensor:
         """Return what the network reads of the parts (n, P or C, W) of whole rows."""

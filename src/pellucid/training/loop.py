@@ -58,12 +58,29 @@ class FittedNetwork:
 
 
 def choose_device(device: str = "auto") -> torch.device:
-    """Return the device: ``"auto"`` takes CUDA, then MPS, then the processor."""
-    if device != "auto":
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    """Return the device: ``"auto"`` takes CUDA, then MPS, then the processor.
+
+    Raises
+    ------
+    RequestError : torch knows no such device, or this machine or this build of torch has none.
+    """
+    if device == "auto":
+        there = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(there)
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as wrong:  # torch has a type for each kind of absence
+        raise RequestError(
+            "this device cannot be used", expected=f"one that this machine has: {', '.join(_devices())}", got=repr(device),
+            do="choose one of these, or 'auto'; for CUDA install a build of torch that has it",
+        ) from wrong  # fmt: skip
+    return torch.device(device)
+
+
+def _devices() -> list[str]:
+    """Return the devices that this machine and this build of torch have."""
+    found = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0))]
+    return [*found, "mps"] if torch.backends.mps.is_available() else found
 
 
 def fit_network(

@@ -30,8 +30,8 @@ def test_a_linear_unit_ends_at_the_bounds_with_the_signs_of_its_weights():
 
 @pytest.mark.parametrize("ridge", [1.0, 2.0])
 def test_with_a_squared_penalty_the_place_is_weight_over_twice_the_penalty(ridge):
-    function = lambda t: (t * WEIGHTS).sum((1, 2))  # noqa: E731
-    scale = float(function(KEPT).std())
+    scale = float((KEPT * WEIGHTS).sum((1, 2)).std())
+    function = lambda t: (t * WEIGHTS).sum((1, 2)) / scale  # noqa: E731
     places = climb(function, ladder(), torch.full((1, 3), 30.0), KEPT, torch.ones(3), 0.0, ridge, 600, 0.05)
     # in units of half the range (2), the derivative 2 w / scale equals 2 ridge z
     truth = 32 + 32 * np.clip(2 * np.array([1.0, -2.0]) / scale / (2 * ridge), -1, 1)
@@ -43,6 +43,16 @@ def test_a_plausible_solution_lies_near_a_known_row():
     function = lambda t: t[:, :2, 0].sum(1)  # noqa: E731
     far, near = (climb(function, ladder(), start, KEPT[:20], torch.ones(3), p, 0.0, 200, 0.1) for p in (0.0, 20.0))
     assert (near[:, :2] < far[:, :2]).all()
+
+
+def test_two_outputs_in_one_search_end_as_in_two():
+    start = torch.tensor([[10.0, 20, 1], [50.0, 30, 2], [40.0, 5, 0], [20.0, 60, 3]])
+    sign = torch.tensor([1.0, 1, -1, -1])
+    group = torch.tensor([0, 0, 1, 1])
+    given = (KEPT, torch.ones(3), 0.5, 0.3, 100, 0.1, 0.2)
+    both = climb(lambda t: sign * (t * WEIGHTS).sum((1, 2)), ladder(), start, *given, group=group)
+    one = [climb(lambda t, s=s: s * (t * WEIGHTS).sum((1, 2)), ladder(), start[group == g], *given) for g, s in ((0, 1.0), (1, -1.0))]
+    np.testing.assert_allclose(both, torch.cat(one), atol=1e-6)
 
 
 def _bits(function, beta=0.1):

@@ -35,68 +35,91 @@ class Ladder(NamedTuple):
 
 def climb(
     function: Function, ladder: Ladder, start: torch.Tensor, kept: torch.Tensor, spread: torch.Tensor, plausible: float, ridge: float,
-    steps: int = 200, rate: float = 0.05, apart: float = 0.0,
+    steps: int = 200, rate: float = 0.05, apart: float = 0.0, group: torch.Tensor | None = None,
 ) -> torch.Tensor:  # fmt: skip
     """Return places (R, C) on the ladder, whole numbers for columns without an order, that raise ``function``.
 
-    ``max f(E) / scale - plausible * distance(E, nearest kept row) - ridge * squared places - apart * cosine between solutions``, by Adam
+    ``max f(E) - plausible * distance(E, nearest kept row) - ridge * squared places - apart * cosine between solutions``, by Adam
     from R starts. A number's place is free between its first and last candidate; a column without order has weights over its candidates,
     softmax with a temperature that falls from 1 to 0.1, and ends at the heaviest.
 
     Parameters
     ----------
-    function : tokens (R, C, D) -> values (R,).
+    function : tokens (R, C, D) -> values (R,), in units of their spread over known rows.
     start : (R, C) places to begin with. kept : (B, C, D) tokens of known rows. spread : (C,) of tokens.
+    group : (R,) numbers; solutions of one number are to differ, None for all.
 
     Notes
     -----
     Cost: ``steps`` forward and backward passes of R rows.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        tokens, kept = ladder.tokens.detach().clone(), kept.detach().clone()
-        top = (ladder.counts - 1).clamp(min=1).to(tokens)
-        line = torch.logit((start / top).clamp(0.01, 0.99)).to(tokens).detach().clone().requires_grad_(True)
-        allowed = torch.arange(tokens.shape[1]) < ladder.counts[:, None]
+        tokens, known = ladder.tokens.detach().clone(), _Known.of(kept.detach().clone(), spread)
+        counts, ordered, start = ladder.counts.to(tokens.device), ladder.ordered.to(tokens.device), start.to(tokens)
+        top = (counts - 1).clamp(min=1).to(tokens)
+        line = torch.logit((start / top).clamp(0.01, 0.99)).requires_grad_(True)
+        allowed = torch.arange(tokens.shape[1], device=tokens.device) < counts[:, None]
         votes = torch.nn.functional.one_hot(start.long().clamp(max=tokens.shape[1] - 1), tokens.shape[1]).to(tokens)
         votes = (2 * votes).detach().clone().requires_grad_(True)
+        group = torch.zeros(len(start), dtype=torch.long) if group is None else group
+        alike = (group[:, None] == group).triu(1).to(tokens)
         optimiser = torch.optim.Adam([line, votes], rate)
-        with torch.no_grad():
-            scale = function(kept).std().clamp(min=1e-12)
         for k in range(steps):
             heat = 10.0 ** (-k / max(steps - 1, 1))
-            here = _tokens(ladder._replace(tokens=tokens), torch.sigmoid(line) * top, votes, allowed, heat)
-            worth = function(here) / scale - plausible * _distance(here, kept, spread)
-            middle = (torch.sigmoid(line) - 0.5) * ladder.ordered
-            loss = -(worth - ridge * (4 * middle.square()).sum(1)).sum() + apart * _likeness(here, kept)
+            here = _tokens(Ladder(tokens, counts, ordered), torch.sigmoid(line) * top, votes, allowed, heat)
+            worth = function(here) - plausible * known.distance(here)
+            middle = (torch.sigmoid(line) - 0.5) * ordered
+            loss = -(worth - ridge * (4 * middle.square()).sum(1)).sum() + apart * (known.likeness(here) * alike).sum()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
     best = votes.masked_fill(~allowed, -torch.inf).argmax(-1)
-    return torch.where(ladder.ordered, torch.sigmoid(line.detach()) * top, best.to(line))
+    return torch.where(ordered, torch.sigmoid(line.detach()) * top, best.to(line))
 
 
 def _tokens(ladder: Ladder, place: torch.Tensor, votes: torch.Tensor, allowed: torch.Tensor, heat: float) -> torch.Tensor:
     """Return tokens (R, C, D): mixed between neighbours on a line, by weights elsewhere."""
     low = place.detach().floor().long().clamp(max=int(ladder.tokens.shape[1]) - 1)
     high = torch.minimum(low + 1, (ladder.counts - 1).clamp(min=0))
-    column = torch.arange(ladder.tokens.shape[0])
+    column = torch.arange(ladder.tokens.shape[0], device=place.device)
     share = (place - low)[..., None]
     on_line = ladder.tokens[column, low] * (1 - share) + ladder.tokens[column, high] * share
     weights = (votes / heat).masked_fill(~allowed, -torch.inf).softmax(-1)
     return torch.where(ladder.ordered[:, None], on_line, torch.einsum("rcg,cgd->rcd", weights, ladder.tokens))
 
 
-def _distance(here: torch.Tensor, kept: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-    """Return the distance (R,) to the nearest known row, every column in units of its spread, over the root of C."""
-    unit = torch.where(spread > 0, 1 / torch.where(spread > 0, spread, 1.0), 0.0)[:, None]
-    apart = ((here * unit).flatten(1)[:, None] - (kept * unit).flatten(1)).square().sum(2)
-    return (apart.amin(1) / here.shape[1] + 1e-12).sqrt()
+class _Known(NamedTuple):
+    """The known rows that found ones should lie near.
 
+    Shape
+    -----
+    rows : (B, C * D) tokens, every column in units of its spread. half_sizes : (B,) half their squared lengths. unit : (C, 1) one over the
+    spread, 0 where a column does not vary. middle : (C, D) their mean as it is.
+    """
 
-def _likeness(here: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """Return the sum of cosines between different solutions, from the middle of the known rows."""
-    away = torch.nn.functional.normalize((here - kept.mean(0)).flatten(1), dim=1)
-    return (away @ away.T).triu(1).sum()
+    rows: torch.Tensor
+    half_sizes: torch.Tensor
+    unit: torch.Tensor
+    middle: torch.Tensor
+
+    @classmethod
+    def of(cls, kept: torch.Tensor, spread: torch.Tensor) -> _Known:
+        """Return the known rows of tokens (B, C, D)."""
+        unit = torch.where(spread > 0, 1 / torch.where(spread > 0, spread, 1.0), 0.0)[:, None]
+        rows = (kept * unit).flatten(1)
+        return cls(rows, rows.square().sum(1) / 2, unit, kept.mean(0))
+
+    def distance(self, here: torch.Tensor) -> torch.Tensor:
+        """Return the distance (R,) to the nearest known row, over the root of C."""
+        flat = (here * self.unit).flatten(1)
+        with torch.no_grad():  # a product finds the nearest; differences to all rows would be B times the tokens
+            nearest = (self.half_sizes - flat @ self.rows.T).argmin(1)
+        return ((flat - self.rows[nearest]).square().sum(1) / here.shape[1] + 1e-12).sqrt()
+
+    def likeness(self, here: torch.Tensor) -> torch.Tensor:
+        """Return the cosines (R, R) between solutions, seen from the middle of the known rows."""
+        away = torch.nn.functional.normalize((here - self.middle).flatten(1), dim=1)
+        return away @ away.T
 
 
 class Cloud(NamedTuple):
@@ -157,7 +180,7 @@ def bits(
         away = torch.einsum("ced,ncd->nce", inverse, tokens - middle).square().sum(-1)
         with torch.no_grad():
             goal = function(tokens)
-        open_by = torch.full(tokens.shape[:2], 5.0, dtype=tokens.dtype).requires_grad_(True)
+        open_by = torch.full_like(tokens[..., 0], 5.0).requires_grad_(True)
         optimiser = torch.optim.Adam([open_by], 0.5)
         for k in range(steps):
             for group in optimiser.param_groups:

@@ -41,5 +41,5 @@ def row_norms(net: TableNet, cells: Cells, target: torch.Tensor, losses: Losses,
     for start in range(0, cells.n_rows, chunk):
         at = slice(start, start + chunk)
         found = each(weights, *cells.take(at), target[at])
-        out.append(sum(g.flatten(1).double().square().sum(1) for g in found.values()))
+        out.append(sum(g.flatten(1).cpu().double().square().sum(1) for g in found.values()))
     return np.asarray(torch.cat(out).sqrt().cpu().numpy()) if out else np.zeros(0)
