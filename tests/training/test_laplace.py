@@ -74,7 +74,7 @@ def test_the_prior_is_found_by_held_out_rows() -> None:
 
 
 def test_where_held_out_rows_do_not_tell_the_prior_is_the_usual_one() -> None:
-    """The likelihood of classes is nearly flat in tau: its best point lies anywhere between the ends of the grid, what is chosen does not."""
+    """The likelihood of classes is nearly flat in tau: its best point lies anywhere on the grid, what is chosen does not."""
     found = []
     for seed in range(10):
         g = torch.Generator().manual_seed(seed)

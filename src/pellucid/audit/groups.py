@@ -22,7 +22,7 @@ PART = 0.2  # of an equal share
 MOST_LEVELS = 12
 DRAWS = 1000
 PEOPLE = re.compile(
-    r"\b(sex|sexes|gender|race|races|racial|ethnic\w*|religion|religious|nationality|disab\w+|caste|skin|age group|agegroup|minority|foreign\w*)\b"
+    r"\b(sex|gender|race|races|racial|ethnic\w*|religion|religious|nationality|disab\w+|caste|skin|age ?group|minority|foreign\w*)\b"
 )
 
 

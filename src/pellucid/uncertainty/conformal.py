@@ -124,7 +124,8 @@ def _unmet_classes(certainty: Certainty, classes: Sequence[Any]) -> list[str]:
     held = getattr(certainty, "held", None)
     if held is None or not classes or len(held) != len(certainty.conformals[0]):
         return []
-    unmet = [classes[k] for k in np.flatnonzero(np.bincount(held.truth, minlength=len(classes)) == 0)]
+    met = np.bincount(held.truth, minlength=len(classes)).tolist()
+    unmet = [name for name, count in zip(classes, met) if not count]
     return [f"no held-out row is of class {quote(unmet, 12)}: how often sets hold it where it is the truth is not known"] if unmet else []
 
 

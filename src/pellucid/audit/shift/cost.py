@@ -26,7 +26,7 @@ DRAWS = 100
 MUCH = 0.1
 """Rows that only one table has are spoken of where their loss is more than this share of the change."""
 APART = 10.0
-"""Rows this many times as frequent in one table as in the other are like hardly any of the other: weights would let few rows speak for many."""
+"""Rows this many times as frequent in one table as in the other are like hardly any of the other: few would have to speak for many."""
 OTHERS = "all other columns"
 CAUTION = "the old rows must be rows that the model has not learned from: else its usual error on new rows counts as a change"
 
