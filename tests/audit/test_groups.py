@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pellucid.audit.groups import find, gap_null
+from pellucid.audit.groups import find, gap_null, watched_columns
 from pellucid.audit.view import View
 from pellucid.table import read_table
 
@@ -63,3 +63,11 @@ def test_real_groups(real):
     assert "'Caucasian' 39.4 %" in race.evidence
     assert "Native American" in race.evidence
     assert isinstance(pd.DataFrame([race.figures["means"]]), pd.DataFrame)
+
+
+def test_names_that_merely_hold_a_word_of_people_are_not_watched():
+    """A terrace is no race, and an asking price no skin."""
+    draw = np.random.default_rng(0)
+    names = ["personal_status_sex", "applicantRace2", "foreign_worker", "terrace", "asking_kind", "Essex", "brace"]
+    table = read_table({n: draw.choice(["a", "b"], 100) for n in names})
+    assert watched_columns(View(table)) == names[:3]

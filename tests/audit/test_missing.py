@@ -63,3 +63,15 @@ def test_codes_are_proposed_with_their_rows(code, clean):
     f = by_kind(t)["missing: code"]
     assert list(f.rows) == [3, 50, 70, 80, 90, 100]
     assert f"missing={{'pressure': [{code}]}}" in f.remedy
+
+
+def test_a_rare_zero_among_sizes_may_mean_missing():
+    """As in the published diamonds table: lengths of 0 beside lengths of 3.7 to 10.7."""
+    draw = np.random.default_rng(0)
+    size = np.round(draw.uniform(3.5, 9, 800), 2)
+    size[[3, 70, 500]] = 0
+    near = np.where(size == 0, 0, np.round(draw.exponential(1, 800), 2))
+    table = read_table({"x": size, "wait": near, "rooms": np.round(size) + 2.0 * (size > 0)})
+    [found] = [f for f in find(View(table)) if f.kind == "missing: code"]
+    assert (found.columns, found.rows.tolist()) == (("x",), [3, 70, 500])
+    assert "it stands in 3 of 800 cells" in found.evidence

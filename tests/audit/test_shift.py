@@ -123,6 +123,31 @@ def test_what_has_not_changed_costs_nothing(line):
     assert any("no more than other rows" in m.words for m in made)
 
 
+class _Clipped:
+    """A model that is right where old rows lie and answers the border's value beyond."""
+
+    feature_names_in_ = ("a", "b")
+
+    def predict(self, frame):
+        return np.clip(frame["a"].to_numpy(), -2, 2) ** 2 + frame["b"].to_numpy()
+
+
+def test_rows_that_the_old_table_lacks_cost_what_moved_the_columns():
+    """One column moved, the relation stayed: no weights turn old rows into rows far out, and the relation must not pay for that."""
+
+    def rows(n, mean, seed):
+        draw = np.random.default_rng(seed)
+        a, b = draw.normal(mean, 1, n), draw.normal(size=n)
+        return pd.DataFrame({"a": a, "b": b, "y": a**2 + b + 0.5 * draw.normal(size=n)})
+
+    for mean in (1.5, 2.0):
+        made = pld.shift(rows(3000, 0, 0), rows(2000, mean, 1), model=_Clipped(), target="y").cost
+        whole = made.after - made.before
+        assert made.shares.sum() == pytest.approx(whole)
+        assert made.shares[0] > 0.9 * whole
+        assert "like hardly any old row" in made.words
+
+
 def test_nothing_is_found_where_nothing_changed():
     made = pld.shift(clean_frame(800, 0), clean_frame(800, 1), target="ill")
     assert made.changed == ()

@@ -265,7 +265,9 @@ def test_proposed_codes_are_found_and_nothing_else(tables):
     assert "20 of 900" in found["age"][0][1]
     two = np.concatenate([age, np.full(9, 9999.0)])
     assert {c for c, _ in propose_missing(read_table({"age": two, "b": two + random.random(909)}))["age"]} == {"-999", "9999"}
-    for name in ("california_housing.csv.gz", "diamonds.csv.gz", "abalone.csv", "wine_quality_white.csv", "phoneme.csv"):
+    sizes = propose_missing(read_table(tables / "diamonds.csv.gz"))  # no diamond is 0 mm long
+    assert {n: [code for code, _ in v] for n, v in sizes.items()} == {"x": ["0"], "y": ["0"], "z": ["0"]}
+    for name in ("california_housing.csv.gz", "abalone.csv", "wine_quality_white.csv", "phoneme.csv"):
         assert propose_missing(read_table(tables / name)) == {}, name
     assert propose_missing(read_table(tables / "adult_train.csv.gz"))["capital_gain"][0][0] == "99999"  # a ceiling, well worth a question
 

@@ -146,3 +146,14 @@ def test_what_cannot_be_done_is_named() -> None:
         choose(np.zeros((0, 2)), np.zeros(0, int), method="beta")
     with pytest.raises(ModelFileError):
         from_state({"method": "isotonic"})
+
+
+def test_a_class_that_no_row_is_of_keeps_a_chance() -> None:
+    """300 rows of three classes, none of the third: ``auto`` takes no map that needs rows of each class, and none says never."""
+    rng = np.random.default_rng(3)
+    z = rng.normal(0, 1.3, (300, 3)) - [0, 0, 2]
+    y = z[:, :2].argmax(1)
+    stated = softmax(2 * z)
+    assert choose(stated, y).method != "dirichlet"
+    told = choose(stated, y, method="dirichlet").apply(stated)[:, 2]
+    assert told.mean() > 0.1 / len(y)

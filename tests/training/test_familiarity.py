@@ -53,6 +53,19 @@ def test_chunks_do_not_change_the_answer(monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_row_in_a_gap_between_two_groups_of_values_is_strange():
+    """Ranks do not see that nothing lies between -1 and 1."""
+    schema = Schema((Column("x", ColumnType.NUMBER),))
+
+    def two(n, seed):
+        rng = np.random.default_rng(seed)
+        return Table(pd.DataFrame({"x": rng.uniform(1, 3, n) * rng.choice([-1, 1], n)}), schema)
+
+    fitted = Familiarity.fit(two(500, 0), two(500, 1))
+    assert fitted.score(Table(pd.DataFrame({"x": [-0.5, 0.0, 0.5]}), schema))[0].max() < 2
+    assert np.median(fitted.score(two(500, 2))[0]) == pytest.approx(50, abs=8)
+
+
 @pytest.mark.parametrize("held", [True, False])
 def test_the_percentile_is_uniform_on_rows_like_those_of_training(held):
     fitted = Familiarity.fit(make(800, 0), make(800, 1) if held else None)

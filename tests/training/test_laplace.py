@@ -73,6 +73,20 @@ def test_the_prior_is_found_by_held_out_rows() -> None:
     assert 10**0.5 <= float(np.median(found)) <= 10**1.5
 
 
+def test_where_held_out_rows_do_not_tell_the_prior_is_the_usual_one() -> None:
+    """The likelihood of classes is nearly flat in tau: its best point lies anywhere on the grid, what is chosen does not."""
+    found = []
+    for seed in range(10):
+        g = torch.Generator().manual_seed(seed)
+        phi, out = (torch.randn(n, 1, 10, generator=g, dtype=torch.float64) for n in (2000, 300))
+        w = torch.randn(10, generator=g, dtype=torch.float64)
+        p = torch.sigmoid(phi[:, 0] @ w)
+        posterior = fit_posterior(phi, (p * (1 - p))[:, None, None], torch.ones(2000, dtype=torch.float64))
+        y = (torch.rand(300, generator=g, dtype=torch.float64) < torch.sigmoid(out[:, 0] @ w)).long()
+        found.append(precision_of_prior(posterior, out, (out[:, 0] @ w)[:, None, None], y, torch.ones(300, dtype=torch.float64), None))
+    assert 0.1 < min(found) < max(found) < 10
+
+
 @pytest.mark.parametrize("classes", [0, 2, 3])
 def test_a_network_keeps_its_answer_and_gets_the_posteriors_spread(classes: int) -> None:
     n_outputs = {0: 1, 2: 1, 3: 3}[classes]

@@ -301,3 +301,23 @@ def test_next_rows_are_doubtful_and_apart(new):
     assert len(found.to_frame()) == 12
     with pytest.raises(RequestError, match="from 1 to 400"):
         pld.uncertainty.next_rows(model, twice, 0)
+
+
+def test_groups_classes_and_empty_sets_without_a_promise_are_named():
+    """What no held-out row says anything about is told beside the promise: groups, classes, and why a set is empty."""
+    frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=2100), "town": "b"})
+    frame.loc[: 2100 // 2, "town"] = "a"
+    frame.loc[0, "town"] = "alone"
+    y = np.where(frame["x"] > 0, "yes", "no").astype(object)
+    y[1] = "perhaps"
+    model = pld.TabularClassifier(backbone="linear", random_state=0, verbose=0, calibration=None).fit(frame, y)
+    asked = frame.iloc[[0, 5, 2000]].assign(town=["alone", "a", "never"])
+    said = " | ".join(model.uncertainty(asked, level=0.9, groups="town").guarantee)
+    assert "no held-out row is of these groups, so the quantile of all rows is used: 'alone', 'never'" in said
+    assert "no held-out row is of class 'perhaps'" in said
+    out = model.uncertainty(frame, level=0.5)
+    empty = sum(not s for s in out.set)
+    assert empty > 100
+    assert any(g.startswith(f"{empty:,} of 2,100 sets are empty") for g in out.guarantee)
+    full = [s for s in range(2100) if out.set[s]]
+    assert not any("empty" in g for g in model.uncertainty(frame.iloc[full], level=0.5).guarantee)

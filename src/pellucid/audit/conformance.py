@@ -41,6 +41,8 @@ SHARP = 0.1
 BY_CHANCE = {True: 0.05, False: 0.25}
 """An order says something where columns dealt out at random would break it in at least this share of the rows; less will do where the names
 have a word in common."""
+SURE = 0.998
+"""An order that fewer rows keep may be a habit."""
 EDGE, FAR = 20.0, 0.25
 """An order is a rule, not a tail, where rows are this many times as frequent just inside its edge as just beyond, and where those beyond
 lie this far, as a share of the usual gap."""
@@ -88,6 +90,8 @@ def _finding(view: View, rule: Conforms, cells: dict[int, tuple[str, float, floa
         "cells": {str(r): name for r, (name, _, _) in list(mine.items())[:1000]},
     }  # fmt: skip
     remedy = "look at the named cells: 'repair' proposes what they should be" if mine else "one of these cells is wrong: look at the rows"
+    if rule.kind == "order" and not mine and rule.holds < SURE:
+        remedy = "look at the rows: one of these cells is wrong, or the order is usual and no rule"
     return view.finding(f"conformance: {rule.kind}", "medium", rule.columns, words, remedy, rows=rule.rows, figures=figures)
 
 

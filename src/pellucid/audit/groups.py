@@ -21,7 +21,9 @@ FEWEST = 30
 PART = 0.2  # of an equal share
 MOST_LEVELS = 12
 DRAWS = 1000
-PEOPLE = re.compile(r"sex|gender|race|ethnic\w*|religion|nationality|disab\w+|caste|skin|age group|agegroup|minority|foreign\w*")
+PEOPLE = re.compile(
+    r"\b(sex|gender|race|races|racial|ethnic\w*|religion|religious|nationality|disab\w+|caste|skin|age ?group|minority|foreign\w*)\b"
+)
 
 
 def watched_columns(view: View) -> list[str]:
@@ -30,7 +32,12 @@ def watched_columns(view: View) -> list[str]:
     if declared:
         return declared
     spoken = [n for n in view.features if view.kind(n).is_level and n != view.table.target]
-    return [n for n in spoken if PEOPLE.search(re.sub(r"[^a-z0-9]+", " ", n.lower())) and len(view.levels(n)[1]) <= 40]
+    return [n for n in spoken if PEOPLE.search(_name_words(n)) and len(view.levels(n)[1]) <= 40]
+
+
+def _name_words(name: str) -> str:
+    """Return the words of a name, ``applicantRace2`` and ``applicant_race`` alike; ``terrace`` stays a word of its own."""
+    return re.sub(r"[^a-z]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
 
 
 def find(view: View) -> list[Finding]:

@@ -16,7 +16,7 @@ import pandas as pd
 from pellucid.audit.classes import RARE
 from pellucid.audit.opinions import Opinions, contradicted, opinions, precision
 from pellucid.audit.scores import design, fit_out_of_fold, folds_of, score
-from pellucid.audit.view import ALPHA, FloatArray, IntArray, Target, View, share
+from pellucid.audit.view import ALPHA, FloatArray, IntArray, Target, View, amount, share
 from pellucid.errors import RequestError
 from pellucid.random import stream
 from pellucid.results import Finding
@@ -228,8 +228,7 @@ def _numbers(view: View, target: Target, rows: IntArray, answers: FloatArray) ->
     # a fair share of large misses beyond half the limit is a heavy tail, not wrong numbers
     tail = int(((size > limit / 2) & (size <= limit)).sum())
     heavy = tail > 3 * len(at) + 10 * norm.sf(limit / 2) * 2 * len(rows)
-    unit = f" {target.unit}" if target.unit else ""
-    some = ", ".join(f"{y[i]:.4g}{unit} where about {answers[i]:.4g} was expected" for i in at[:3])
+    some = ", ".join(f"{amount(y[i], target.unit)} where about {amount(float(f'{answers[i]:.3g}'))} was expected" for i in at[:3])
     words = f"{share(len(at), len(rows))} have a target more than {limit:.0f} times the usual miss away from what a model of "
     words += f"the other rows expects: {some}"
     words += "; misses of every size occur, so that the target has a heavy tail and these may be right: cannot tell" if heavy else ""

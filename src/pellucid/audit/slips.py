@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.audit.scores import design, fit_out_of_fold
-from pellucid.audit.view import FloatArray, IntArray, View, amount, listed, share
+from pellucid.audit.view import FloatArray, IntArray, View, amount, share
 from pellucid.random import stream
 from pellucid.results import Finding
 from pellucid.table import ColumnType
@@ -58,7 +58,8 @@ def _finding(view: View, slip: PointSlip) -> Finding:
     x, unit = view.numbers(slip.column), view.table.schema[slip.column].unit
     told = [amount(float(f"{e:.2g}"), unit) for e in slip.expected]
     shown = [f"{amount(float(x[r]), unit)} where the row says about {e}" for r, e in zip(slip.rows, told)]
-    words = f"'{slip.column}' has {share(len(slip.rows), len(view))} off by a power of ten for their row: {listed(shown, 3)}"
+    words = f"'{slip.column}' has {share(len(slip.rows), len(view))} off by a power of ten for their row: {', '.join(shown[:3])}"
+    words += f" and {len(shown) - 3:,} more" if len(shown) > 3 else ""
     words += f"; the others lie within a factor of {10 ** (2 * slip.spread):.3g} of what their rows say (95 %)"
     remedy = "look for a decimal point or a unit that slipped, and correct the cells at the source"
     figures = {"powers": {int(r): int(p) for r, p in zip(slip.rows[:1000], slip.powers)}, "spread": slip.spread}

@@ -33,12 +33,13 @@ def amount(value: float, unit: str = "") -> str:
 
     Examples
     --------
-    >>> [amount(v) for v in (20640.0, 3.14159265, 0.00213, -999.0, 5.00001)]
-    ['20,640', '3.142', '0.00213', '-999', '5.00001']
+    >>> [amount(v) for v in (20640.0, 3.14159265, 0.00213, -999.0, 5.00001, 115790.43)]
+    ['20,640', '3.142', '0.00213', '-999', '5.00001', '115,790']
     """
-    text = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
-    if not float(value).is_integer() and abs(float(text) - value) > 0 and len(f"{value:.10g}") <= 8:
-        text = f"{value:.10g}"  # a value that is short in full is shown in full
+    whole = float(value).is_integer() or len(f"{abs(value):.0f}") > 4
+    text = f"{value:,.0f}" if whole and abs(value) < 1e15 else f"{value:.4g}"
+    if not float(value).is_integer() and text != f"{value:.10g}" and len(f"{value:.10g}") <= 8:
+        text = f"{value:,.10g}"  # a value that is short in full is shown in full
     return f"{text} {unit}".strip()
 
 

@@ -12,12 +12,16 @@ from pellucid.table.types import ColumnType
 
 __all__ = ["propose_missing"]
 
+LONE = 0.01
+"""Most zeros, as a share of the cells, that may stand for missing where no other size is near 0."""
+
 
 def propose_missing(table: Table) -> dict[str, list[tuple[str, str]]]:
     """Return per column the codes that may mean "missing", with the evidence; they are proposed, never assumed.
 
     A number is proposed where it is the column's lowest or highest value, is one that people use for the purpose (-1, 0, 9, 99, -999,
-    ...), fills more than 0.2 % of the cells, and lies further than three interquartile ranges from the rest. Words such as "unknown" or
+    ...), fills more than 0.2 % of the cells, and lies further than three interquartile ranges from the rest; and a rare 0 among sizes that
+    are all far from it. Words such as "unknown" or
     "None" are proposed for levels.
 
     Examples
@@ -51,14 +55,23 @@ def _sentinels(values: np.ndarray) -> list[tuple[str, str]]:
             break
         at = [i for i in (0, len(distinct) - 1) if hints.is_sentinel(float(distinct[i]))]
         found = next((i for i in at if counts[i] >= max(2, 0.002 * len(values)) and _stands_off(distinct, counts, i)), None)
+        found = 0 if found is None and _lone_zero(distinct, counts) else found
         if found is None:
             break
         code = float(distinct[found])
         rest = np.delete(distinct, found)
-        why = f"{level_text(code)} stands in {counts[found]} of {len(values)} cells, the others lie between {rest[0]:g} and {rest[-1]:g}"
+        why = f"it stands in {counts[found]:,} of {len(values):,} cells, the others lie between {rest[0]:,g} and {rest[-1]:,g}"
         out.append((level_text(code), why))
         distinct, counts = rest, np.delete(counts, found)
     return out
+
+
+def _lone_zero(distinct: np.ndarray, counts: np.ndarray) -> bool:
+    """Return whether 0 is rare among sizes: all others are positive, none is below a fifth of the usual one, and they are no counts."""
+    if distinct[0] != 0 or not 2 <= counts[0] <= LONE * counts.sum() or np.all(distinct == np.round(distinct)):
+        return False
+    usual = distinct[1:][np.searchsorted(np.cumsum(counts[1:]), 0.5 * counts[1:].sum())]
+    return bool(distinct[1] > usual / 5)
 
 
 def _stands_off(distinct: np.ndarray, counts: np.ndarray, i: int) -> bool:

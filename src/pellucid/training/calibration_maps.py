@@ -202,7 +202,8 @@ def _dirichlet(logs: FloatArray, y: Labels, w: FloatArray) -> tuple[FloatArray, 
 
     Kull, Perello-Nieto, Kaengsepp, Silva Filho, Song, Flach 2019, arXiv:1910.12656.
 
-    # NOTE[DIFF] The two strengths are one number, tried at 1e-3 to 10 times the loss of a row; the diagonal has the pull of one row.
+    # NOTE[DIFF] The two strengths are one number, tried at 1e-3 to 10 times the loss of a row; all entries have the pull of
+    one row towards the identity besides, so that a class which no row is of keeps a chance.
     """
     strengths = [10.0**k for k in (-3, -2, -1, 0, 1)]
     fold = np.arange(len(y)) % 3
@@ -228,9 +229,10 @@ def _odir(logs: FloatArray, y: Labels, w: FloatArray, strength: float) -> tuple[
         weight, bias = at[: o * o].reshape(o, o), at[o * o :]
         value, slope, level = _multinomial(logs, y, w, weight, bias)
         others, own = np.where(off, weight, 0.0), np.where(off, 0.0, weight - np.eye(o))
-        value += strength * (float((others**2).sum()) / max(o * (o - 1), 1) + float((bias**2).mean())) + 0.5 * pull * float((own**2).sum())
-        slope = slope + 2 * strength * others / max(o * (o - 1), 1) + pull * own
-        return value, np.r_[slope.ravel(), level + 2 * strength * bias / o]
+        value += strength * (float((others**2).sum()) / max(o * (o - 1), 1) + float((bias**2).mean()))
+        value += 0.5 * pull * float((own**2).sum() + (others**2).sum() + (bias**2).sum())
+        slope = slope + 2 * strength * others / max(o * (o - 1), 1) + pull * (own + others)
+        return value, np.r_[slope.ravel(), level + 2 * strength * bias / o + pull * bias]
 
     found = _minimum(loss, np.r_[np.eye(o).ravel(), np.zeros(o)])
     return found[: o * o].reshape(o, o), found[o * o :]

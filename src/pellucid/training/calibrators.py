@@ -33,6 +33,7 @@ TYPICAL = 0.1
 FOLDS = 5
 LEAST_ROWS = {"beta": 200, "isotonic": 1000}  # below, what such a map learns is mostly noise
 ROWS_A_CLASS = {"vector": 20, "dirichlet": 50}
+"""On average over the classes; the Dirichlet map needs them of each class: it takes away what it has not met."""
 
 
 class Calibrator(Protocol):
@@ -270,11 +271,12 @@ def _fit(method: str, p: FloatArray, y: npt.NDArray[np.int64], w: FloatArray, sh
     return affine.after(shift.bias).measured(fitted.gain, fitted.gain_error)
 
 
-def _candidates(n: int, classes: int, only: tuple[str, ...] | None) -> list[str]:
-    """Return what ``auto`` tries, simplest first."""
-    found = []
+def _candidates(y: npt.NDArray[np.int64], classes: int, only: tuple[str, ...] | None) -> list[str]:
+    """Return what ``auto`` tries for labels y (N,), simplest first."""
+    found, n, fewest = [], len(y), int(np.bincount(y, minlength=classes).min())
     for name in METHODS[1:-1]:
         few = n < LEAST_ROWS.get(name, 0) or n < ROWS_A_CLASS.get(name, 0) * classes
+        few |= name == "dirichlet" and fewest < ROWS_A_CLASS[name]
         other = name in two_class_only and classes > 2
         same = name in ("vector", "dirichlet") and classes == 2  # of two classes they are Platt's map and the beta map
         if not (few or other or same) and (only is None or name in only):
@@ -296,7 +298,7 @@ def _cheapest(
 
     best: tuple[str, FloatArray] = ("none", lost(Identity(), rows))
     begun = best[1]
-    tried = [*(["prior_shift"] if shift is not None else []), *_candidates(len(y), p.shape[1], only)]
+    tried = [*(["prior_shift"] if shift is not None else []), *_candidates(y, p.shape[1], only)]
     for name in tried:
         loss = np.zeros(len(y))
         for k in range(FOLDS):

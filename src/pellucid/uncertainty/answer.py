@@ -19,7 +19,7 @@ from pellucid.training.rules import broken_rules
 from pellucid.uncertainty.adaptive import penalised_sets
 from pellucid.uncertainty.adaptive import sets as adaptive_sets
 from pellucid.uncertainty.certainty import Certainty
-from pellucid.uncertainty.conformal import class_sets, intervals, is_unbounded, noise_variance, promises
+from pellucid.uncertainty.conformal import class_sets, empty_sets, intervals, is_unbounded, noise_variance, promises
 from pellucid.uncertainty.familiarity import KEPT, STRICT, alarm_words, familiar, refusals, strange
 from pellucid.uncertainty.normalised import intervals as normalised_intervals
 from pellucid.uncertainty.quantile import intervals as quantile_intervals
@@ -82,11 +82,13 @@ def ask(
     unbounded = is_unbounded(certainty, level)
     rules = model.rules() if hasattr(model, "rules") else ()
     broken, strict = broken_rules(rules, table, KEPT) if rules else (None, None)
+    sets = parts.pop("sets", None)
     refused, reason = refusals(
-        len(table), level, parts.pop("sets", None), parts.pop("nothing", None), unbounded, percent, odd, doubtful, strict
+        len(table), level, sets, parts.pop("nothing", None), unbounded, percent, odd, doubtful, strict
     )  # fmt: skip
     fits = conformals_of(certainty, held, score) if certainty.conformals else ()
-    guarantee = promises(certainty, level, group, fits, shares)
+    guarantee = promises(certainty, level, group, fits, shares, asked.labels, parts.get("classes", ()))
+    guarantee += empty_sets(sets, level)
     caveats = [*guarantee, *rule, *(ONE if members.shape[1] < 2 and said is None else (RAW,)), *told(members), *alarms]
     settings: dict[str, Any] = {
         "level": level,

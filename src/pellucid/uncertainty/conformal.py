@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import RequestError
+from pellucid.errors import RequestError, quote
 from pellucid.protocols import FloatArray
+from pellucid.results.text import percent
 from pellucid.training.conformal import Conformal, conformal_rank
 from pellucid.training.shifted import effective_rows
 from pellucid.uncertainty.certainty import Certainty
 
-__all__ = ["LEAST_NOISE", "calibrated_folds", "class_sets", "fold_answers", "intervals", "noise_variance", "promises"]
+__all__ = ["LEAST_NOISE", "calibrated_folds", "class_sets", "empty_sets", "fold_answers", "intervals", "noise_variance", "promises"]
 
 BoolArray = npt.NDArray[np.bool_]
 LEAST_NOISE = 0.1
@@ -83,9 +84,18 @@ def noise_variance(certainty: Certainty, spread: FloatArray | None = None) -> Fl
 
 
 def promises(
-    certainty: Certainty, level: float, group: str | None = None, fits: Sequence[Conformal] = (), shares: Mapping[str, float] | None = None
+    certainty: Certainty,
+    level: float,
+    group: str | None = None,
+    fits: Sequence[Conformal] = (),
+    shares: Mapping[str, float] | None = None,
+    labels: npt.NDArray[Any] | None = None,
+    classes: Sequence[Any] = (),
 ) -> list[str]:
-    """Return what is promised at ``level``, and for whom it is not, in words; ``fits`` are those of the score in use."""
+    """Return what is promised at ``level``, and for whom it is not, in words; ``fits`` are those of the score in use.
+
+    ``labels``: the groups of the rows asked about. ``classes``: the names of the O classes.
+    """
     if not certainty.conformals:
         return ["no rows were held out, so there are no intervals or sets with a promise"]
     first = fits[0] if fits else certainty.conformals[0]
@@ -102,9 +112,32 @@ def promises(
         words.append(f"coverage is asked in each group of '{group}'")
         short = first.fallback(level, group)
         if short:
-            named = ", ".join(f"'{g}'" for g in short)
-            words.append(f"too few held-out rows for a promise of their own, so the quantile of all rows is used: {named}")
-    return words
+            words.append(f"too few held-out rows for a promise of their own, so the quantile of all rows is used: {quote(short, 12)}")
+        unmet = sorted(set(() if labels is None else map(str, np.unique(labels))) - set(first.groups[group][1]))
+        if unmet:
+            words.append(f"no held-out row is of these groups, so the quantile of all rows is used: {quote(unmet, 12)}")
+    return [*words, *_unmet_classes(certainty, classes)]
+
+
+def _unmet_classes(certainty: Certainty, classes: Sequence[Any]) -> list[str]:
+    """Return what has to be said of classes without a held-out row; nothing where not all of these rows were kept."""
+    held = getattr(certainty, "held", None)
+    if held is None or not classes or len(held) != len(certainty.conformals[0]):
+        return []
+    met = np.bincount(held.truth, minlength=len(classes)).tolist()
+    unmet = [name for name, count in zip(classes, met) if not count]
+    return [f"no held-out row is of class {quote(unmet, 12)}: how often sets hold it where it is the truth is not known"] if unmet else []
+
+
+def empty_sets(sets: BoolArray | None, level: float) -> list[str]:
+    """Return why some of the sets (N, O) are empty, in words; nothing where none is."""
+    if sets is None or sets.any(1).all():
+        return []
+    k, n = int((~sets.any(1)).sum()), len(sets)
+    return [
+        f"{k:,} of {n:,} sets {'is' if k == 1 else 'are'} empty: a model that is right more often than {percent(level, None)} keeps the "
+        "promise without them; ask a higher level for fewer"
+    ]
 
 
 def is_unbounded(certainty: Certainty, level: float) -> bool:

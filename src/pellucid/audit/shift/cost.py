@@ -13,8 +13,8 @@ import numpy as np
 
 from pellucid.audit.shift.drift import measure
 from pellucid.audit.shift.pair import Pair
-from pellucid.audit.shift.ratio import effective_size, ratio
-from pellucid.audit.view import FloatArray, amount
+from pellucid.audit.shift.ratio import CLIP, ratio
+from pellucid.audit.view import BoolArray, FloatArray, amount
 from pellucid.errors import ColumnError, RequestError, quote
 from pellucid.random import stream
 from pellucid.results import CostOfShift, Finding, RunRecord
@@ -23,6 +23,10 @@ __all__ = ["cost", "find", "losses", "shapley_of", "shared"]
 
 MOST = 8
 DRAWS = 100
+MUCH = 0.1
+"""Rows that only one table has are spoken of where their loss is more than this share of the change."""
+APART = 10.0
+"""Rows this many times as frequent in one table as in the other are like hardly any of the other: few would have to speak for many."""
 OTHERS = "all other columns"
 CAUTION = "the old rows must be rows that the model has not learned from: else its usual error on new rows counts as a change"
 
@@ -63,15 +67,40 @@ def shared(loss_old: FloatArray, loss_new: FloatArray, log_old: FloatArray, log_
     here the new rows, weighted back by the mechanisms that are not in the set: the relation need not be modelled, and the values of no
     change and of all changes are the two observed means, so that the shares add up to the observed change.
     """
-    k = len(log_old)
+    old, new = _weights(log_old, log_new)
+    values = (old @ loss_old + new @ loss_new) / (old.sum(1) + new.sum(1))
+    size = (old.sum(1) + new.sum(1)) ** 2 / ((old**2).sum(1) + (new**2).sum(1))
+    return values, float(size.min())
+
+
+def _weights(log_old: FloatArray, log_new: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the weights of the old rows (2^(K + 1), n) and of the new ones (2^(K + 1), m) for the value of each set.
+
+    Rows that one table has and the other lacks cannot be weighed into place. Nobody sees what the relation was there in the other table,
+    so it counts as unchanged: for sets without the relation the new rows speak for themselves where the old table has hardly any, and for
+    sets with it the old rows where the new one has hardly any (Cai, Namkoong, Yadlowsky 2023, arXiv:2303.02011, likewise tell what happens
+    on rows that both have from the rest).
+    """
+    (k, n), m = log_old.shape, log_new.shape[1]
     member = (np.arange(2**k)[:, None] >> np.arange(k)) & 1
-    old = _weights(member @ log_old)
-    new = _weights(-(1 - member) @ log_new)
-    values = np.concatenate([(w @ loss) / w.sum(1) for w, loss in ((old, loss_old), (new, loss_new))])
-    return values, min(effective_size(w) for w in (*old, *new))
+    to_old, to_new = _exp(member @ log_old) / n, _exp(-(1 - member) @ log_new) / m
+    lacking, lacked = _alone(log_old, log_new)
+    old = np.concatenate([np.where(lacking[0], 0.0, to_old), np.where(lacked[0], to_old, 0.0)])
+    new = np.concatenate([np.where(lacking[1], to_new, 0.0), np.where(lacked[1], 0.0, to_new)])
+    old[0], new[0], old[-1], new[-1] = 1 / n, 0.0, 0.0, 1 / m  # no change, and all changes: what was observed
+    return old, new
 
 
-def _weights(logs: FloatArray) -> FloatArray:
+def _alone(log_old: FloatArray, log_new: FloatArray) -> tuple[tuple[BoolArray, BoolArray], tuple[BoolArray, BoolArray]]:
+    """Return which (old, new) rows are such as the old table hardly has, and which are such as the new one hardly has."""
+    n, m = log_old.shape[1], log_new.shape[1]
+    reach = 0.9 * (1 - CLIP) / CLIP  # of ratios that are held at a limit
+    most, least = np.log(min(APART, reach * n / m)), -np.log(min(APART, reach * m / n))
+    whole = log_old.sum(0), log_new.sum(0)
+    return (whole[0] > most, whole[1] > most), (whole[0] < least, whole[1] < least)
+
+
+def _exp(logs: FloatArray) -> FloatArray:
     return np.asarray(np.exp(np.clip(logs, -8, 8)))
 
 
@@ -164,6 +193,7 @@ def cost(pair: Pair) -> CostOfShift:
     before, after = float(one.mean()), float(two.mean())
     beyond = abs(after - before) > 2 * float(np.sqrt(one.var() / len(one) + two.var() / len(two)))
     words = _words(players, shares, error, before, after, name, unit, beyond)
+    words += _lacking(one, two, _alone(log_old, log_new)) if beyond else ""
     settings = {"order": [list(names) for _, names in groups], "loss": name}
     record = RunRecord("cost of shift", settings, pair.seed, pair.new.fingerprint, time.perf_counter() - started, caveats=(CAUTION,))
     return CostOfShift(players, shares, error, before, after, name, unit, effective, clipped, words, record)
@@ -182,13 +212,12 @@ def _tells_more(now: tuple[FloatArray, FloatArray], last: tuple[FloatArray, Floa
 
 
 def _errors(one: FloatArray, two: FloatArray, log_old: FloatArray, log_new: FloatArray, draw: np.random.Generator) -> FloatArray:
-    k = len(log_old)
-    member = (np.arange(2**k)[:, None] >> np.arange(k)) & 1
-    drawn = []
-    for loss, w in ((one, _weights(member @ log_old)), (two, _weights(-(1 - member) @ log_new))):
+    drawn, known = np.zeros((DRAWS, 2 ** (len(log_old) + 1))), np.zeros((DRAWS, 2 ** (len(log_old) + 1)))
+    for loss, w in zip((one, two), _weights(log_old, log_new)):
         count = draw.multinomial(len(loss), np.full(len(loss), 1 / len(loss)), size=DRAWS).astype(float)
-        drawn.append((count @ (w * loss).T) / (count @ w.T))
-    return np.asarray(shapley_of(np.concatenate(drawn, 1).T).std(1, ddof=1))
+        drawn += count @ (w * loss).T
+        known += count @ w.T
+    return np.asarray(shapley_of((drawn / known).T).std(1, ddof=1))
 
 
 def _words(
@@ -205,7 +234,21 @@ def _words(
     each = ", ".join(f"{players[k]} {shares[k]:+.3g} (± {1.96 * error[k]:.2g})" for k in told)
     main, part = told[0], shares[told[0]] / whole if whole and beyond else 0.0
     most = f"{100 * part:.0f} %" if part < 0.995 else "all" if part <= 1.1 else "more than all"
-    return f"{text}: {each}" + (f"; {most} of the change is {players[main]}" if part > 0.5 else "")
+    clear = beyond and shares[main] / whole - error[main] / abs(whole) > 0.5  # more than all others together, by its error
+    return f"{text}: {each}" + (f"; {most} of the change is {players[main]}" if clear else "")
+
+
+def _lacking(one: FloatArray, two: FloatArray, alone: tuple[tuple[BoolArray, BoolArray], tuple[BoolArray, BoolArray]]) -> str:
+    """Return what has to be said of rows that one table hardly has, where they carry much of the change; else nothing."""
+    (_, new), (old, _) = alone
+    told = []
+    for rows, loss, which, other in ((new, two, "new", "old"), (old, one, "old", "new")):
+        if loss[rows].sum() / len(loss) > MUCH * abs(two.mean() - one.mean()):
+            carried = f"{100 * rows.mean():.2g} % of the {which} rows, with {100 * loss[rows].sum() / loss.sum():.0f} % of their loss"
+            told.append(f"{carried}, are like hardly any {other} row")
+    if not told:
+        return ""
+    return f"; {' and '.join(told)}: there a change of the relation cannot be told from one of the columns, and is counted as theirs"
 
 
 def find(pair: Pair) -> list[Finding]:
