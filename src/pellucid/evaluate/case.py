@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -16,17 +16,21 @@ from pellucid.evaluate.figures import ALIKE, Figure, agreement, mean_figure
 from pellucid.evaluate.refit import CloneRefit
 from pellucid.probe.budget import Budget
 from pellucid.probe.foreign import as_predictor, read
+from pellucid.probe.masker import reference_rows
 from pellucid.probe.view import View
 from pellucid.protocols import DifferentiablePredictor, FloatArray, MemberPredictor, Predictor
 from pellucid.random import as_seed, integer, stream
 from pellucid.results import Curve, Explanation, Importance, Interactions, Rules, RunRecord, Trial
 from pellucid.table import Table
 
-__all__ = ["LEAST_ROWS", "Again", "Case", "NotTestable", "run", "seconds_of"]
+__all__ = ["LEAST_ROWS", "Again", "Case", "NotTestable", "Short", "run", "seconds_of"]
 
 SECONDS = 120.0
 BACKGROUND = 32
 COARSE = 0.05
+ROUGH = 0.1
+"""For models that learned nothing: their small values cost many games to be told finely, and an error of a tenth lowers a rank agreement
+by a hundredth."""
 LEAST_ROWS = 8
 VOUCHED = 6
 NAN = (float("nan"), float("nan"))
@@ -36,6 +40,13 @@ Answer = Explanation | Importance | Interactions | Curve | Rules
 
 class NotTestable(Exception):
     """A trial does not apply here, or cannot be run: the reason, in words. A signal between a trial and its runner, never seen by users."""
+
+
+class Short(NotTestable):
+    """The time that a trial has does not reach: it is asked once more where the trials after it left some."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the time is short: {reason}; give a larger budget=")
 
 
 class Again(Protocol):
@@ -118,15 +129,30 @@ class Case:
     def on_time(self) -> None:
         """Stop the trial where the time of all trials is over: called before each step that can take long."""
         if time.perf_counter() >= self.end:
-            raise NotTestable("the time of all trials was over before this one was done; give a larger budget=")
+            raise Short("that of all trials was over before this one was done")
 
     def pays(self, fits: int) -> None:
         """Stop the trial where so many fits, as slow as the slowest so far, take more than its share and half of all the time left."""
         need, left = fits * self.pace.get("fit", 0.0), max(self.left(), (self.end - time.perf_counter()) / 2)
         if need > left:
-            raise NotTestable(
-                f"the time is short: {fits} fits would take about {need:.2g} s and {left:.2g} s are left; give a larger budget="
-            )
+            raise Short(f"{fits} fits would take about {need:.2g} s and {left:.2g} s are left")
+
+    def several(self, one: Callable[[int], FloatArray], most: int, least: int) -> FloatArray:
+        """Return ``one(0)``, ``one(1)`` ... stacked: as many as the time reaches, as the slowest so far shows, and ``least`` at least."""
+        out: list[FloatArray] = []
+        slowest = 0.0
+        while len(out) < most:
+            missing = max(1, least - len(out))
+            if out and missing * slowest > self.left():
+                if len(out) >= least:
+                    break
+                raise Short(
+                    f"{missing} more explanations would take about {missing * slowest:.2g} s and {max(self.left(), 0):.2g} s are left"
+                )
+            began = time.perf_counter()
+            out.append(one(len(out)))
+            slowest = max(slowest, time.perf_counter() - began)
+        return np.stack(out)
 
     def view(self) -> View:
         """Return the predictor with the outputs that were explained."""
@@ -162,7 +188,7 @@ class Case:
         affordable = most if per_row <= 0 else int(self.left() / (calls * per_row))
         if affordable < least or self.left() <= 0:
             need = f"{least} rows would take about {calls * per_row * least:.2g} s and {max(self.left(), 0):.2g} s are left"
-            raise NotTestable(f"the time is short: {need}; give a larger budget=")
+            raise Short(need)
         return self.some(min(most, affordable))
 
     def some(self, most: int) -> npt.NDArray[np.int64]:
@@ -177,22 +203,35 @@ class Case:
         seed: int | None = None,
         background: Table | None = None,
         coarse: bool = False,
+        to: float = COARSE,
     ) -> Answer:
         """Return the explanation of some rows (positions, or a table of other rows) by the same method and settings.
 
-        ``coarse`` is for comparing orders of columns: the trials' own background, and standard errors of at most 5 % instead of 2 %.
+        ``coarse`` is for comparing orders of columns: the trials' own background, and standard errors of at most ``to`` instead of 2 %.
         """
         self.on_time()
         table = rows if isinstance(rows, Table) else self.table.take(rows)
         budget = _share(self.settings.get("budget"), len(table) / max(1, len(self.table)))
         precision = self.settings.get("precision")
         if coarse:
-            background, precision = self.background, max(precision, COARSE) if precision else None
+            background, precision = self.background, max(precision, to) if precision else None
         seed = self.seed if seed is None else seed
         again = self.again(predictor, table, background=background, random_state=seed, budget=budget, precision=precision)
         if cube(again).shape[1:] != self.values.shape[1:]:
             raise NotTestable("explaining again gave other columns or outputs")
         return again
+
+    def compared(self) -> Table | None:
+        """Return the background rows that the explanation compares with: those given, or those it drew from the kept ones, drawn again.
+
+        None where they cannot be had; a method that is then asked with other seeds draws others.
+        """
+        kept = self.given if self.given is not None else self.predictor.background()
+        if self.given is not None or kept is None or self.settings.get("fill", "marginal") != "marginal":
+            return self.given
+        size, seed = self.settings.get("background_rows", 0), self.explanation.record.seed
+        drawn = reference_rows(kept.select(self.predictor.columns), "marginal", size=size, seed=seed, given=False)[0]
+        return drawn if drawn.fingerprint() == self.settings.get("background") else None
 
     def own(self, rows: npt.NDArray[np.int64]) -> FloatArray:
         """Return the values on trial of some rows, (n, P, O)."""
@@ -332,16 +371,16 @@ def _case(explanation: Any, model: Any, X: Any, y: Any, refit: Any, random_state
     )
 
 
-def _one(entry: registry.Entry, case: Case) -> Trial:
-    """Run one trial; what does not apply, or fails with one of our own errors, is "not testable" with the reason."""
-    started = time.perf_counter()
+def _one(entry: registry.Entry, case: Case) -> tuple[Trial, bool]:
+    """Run one trial; what does not apply, or fails with one of our own errors, is "not testable" with the reason. True: no time."""
+    started, late = time.perf_counter(), False
     try:
         result: Trial = registry.resolve(entry)(case)
     except NotTestable as reason:
-        result = case.untested(entry.name, str(reason))
+        result, late = case.untested(entry.name, str(reason)), isinstance(reason, Short)
     except PellucidError as error:
         result = case.untested(entry.name, f"the test could not be run ({str(error).rstrip('.')})")
-    return replace(result, record=replace(result.record, duration=time.perf_counter() - started))
+    return replace(result, record=replace(result.record, duration=time.perf_counter() - started)), late
 
 
 def _can(entry: registry.Entry, case: Case) -> bool:
@@ -388,10 +427,17 @@ def run(
     chosen = [registry.get("trial", n) for n in names] if names is not None else list(registry.entries("trial"))
     case = _case(explanation, model, X, y, refit, random_state, background, explain_again)
     end = time.perf_counter() + allowed
-    out = []
-    for k, entry in enumerate(chosen):
-        now = time.perf_counter()
-        # what earlier trials did not use is shared among those still to come that can be run at all
-        share = now + (end - now) / max(1, sum(_can(e, case) for e in chosen[k:]))
-        out.append(_one(entry, replace(case, deadline=share, end=end, seed=integer(case.seed, entry.name) % 2**31)))
-    return out
+    out: dict[str, Trial] = {}
+    todo = list(chosen)
+    while todo:
+        short = []
+        for k, entry in enumerate(todo):
+            now = time.perf_counter()
+            # what earlier trials did not use is shared among those still to come that can be run at all
+            share = now + (end - now) / max(1, sum(_can(e, case) for e in todo[k:]))
+            result, late = _one(entry, replace(case, deadline=share, end=end, seed=integer(case.seed, entry.name) % 2**31))
+            out[entry.name] = result
+            short += [entry] if late else []
+        # a trial whose share was too small is asked again with what the others left, as long as that helps one of them
+        todo = short if len(short) < len(todo) and time.perf_counter() < end else []
+    return [out[entry.name] for entry in chosen]

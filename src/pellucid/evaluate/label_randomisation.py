@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.evaluate.case import Case, NotTestable, cube
+from pellucid.evaluate.case import ROUGH, Case, NotTestable, cube
 from pellucid.evaluate.figures import ALIKE, Figure, agreement, judge, mean_figure
-from pellucid.protocols import FloatArray
 from pellucid.random import integer, stream
 from pellucid.results import Trial
 
@@ -37,13 +36,9 @@ def run(case: Case) -> Trial:
     case.vouch()
     fit, n = _bogus(case)
     original = cube(case.explain(case.predictor, rows, coarse=True))
-    others: list[FloatArray] = []
     started = time.perf_counter()
-    for k in range(MODELS):
-        if others and case.left() <= 0:
-            break
-        others.append(cube(case.explain(_same_scale(fit(k), case), rows, coarse=True)))
-    sizes, signed = (mean_figure(agreement(original, np.stack(others), signed=s)) for s in (False, True))
+    others = case.several(lambda k: cube(case.explain(_same_scale(fit(k), case), rows, coarse=True, to=ROUGH)), MODELS, 1)
+    sizes, signed = (mean_figure(agreement(original, others, signed=s)) for s in (False, True))
     if np.isnan(sizes.value):
         raise NotTestable("one of the models gives every column the same value")
     answer = judge(sizes, signed)
