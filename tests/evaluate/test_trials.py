@@ -299,6 +299,27 @@ def test_values_that_the_method_does_not_give_pass_no_trial_that_explains_anew(w
         assert found["infidelity"].verdict == "fail", found["infidelity"].words
 
 
+def test_two_columns_exchanged_are_told_from_the_values_of_a_method_that_draws_nothing(fitted):
+    """Three of five columns are right, so that the order agrees; but the method says twice the same, and something else."""
+    net, table = fitted
+    made = saboteurs.honest(net, table)
+    wrong = replace(made, values=made.values[:, [0, 2, 1, 3, 4]])
+    found = trial(wrong, net, table, names=list(RETOLD), explain_again=saboteurs.honest)
+    assert all(t.verdict == "not testable" and "would judge other values" in t.words for t in found), found
+
+
+@pytest.mark.parametrize("order", [[0, 2, 1, 3, 4, 5], [0, 3, 4, 1, 2, 5], [3, 1, 2, 0, 4, 5]])
+def test_amounts_that_are_partly_wrong_do_not_pass_because_they_beat_chance(order):
+    table = made_table(made_frame(400, 6, (), 3))
+    model, rows = LinearPredictor([3.0, 2.0, 2.0, 1.0, 1.0, 1.0], table), table.take(slice(0, 40))
+    made = saboteurs.honest(model, rows)
+    wrong = replace(made, values=made.values[:, order])
+    right, exchanged = (trial(m, model, rows, names=["infidelity"], explain_again=saboteurs.honest)[0] for m in (made, wrong))
+    assert right.verdict == "pass", right.words
+    assert exchanged.verdict == "fail", exchanged.words
+    assert "best account by single columns" in exchanged.words
+
+
 def test_signs_turned_round_do_not_agree_with_another_method(fitted):
     net, table = fitted
     made = explain(net, table, method="shapley", random_state=0)

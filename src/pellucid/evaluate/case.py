@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pellucid import registry
 from pellucid.errors import ArgumentError, PellucidError, RequestError, TargetError
-from pellucid.evaluate.figures import ALIKE, Figure, agreement, mean_figure
+from pellucid.evaluate.figures import ALIKE, SAME, Figure, agreement, mean_figure
 from pellucid.evaluate.refit import CloneRefit
 from pellucid.probe.budget import Budget
 from pellucid.probe.foreign import as_predictor, read
@@ -33,6 +33,8 @@ ROUGH = 0.1
 by a hundredth."""
 LEAST_ROWS = 8
 VOUCHED = 6
+FAR = 0.25
+"""Share of their size by which values may differ from those of the method, beside what it differs from itself."""
 NAN = (float("nan"), float("nan"))
 Answer = Explanation | Importance | Interactions | Curve | Rules
 """What can be tried. A trial that reads more than an answer gives is "not testable"."""
@@ -87,6 +89,7 @@ class Case:
     again : explains again.
     seed, deadline : of this trial; the deadline in ``time.perf_counter`` seconds.
     end : when all trials must be over, in the same seconds. pace : seconds of the slowest fit so far (``"fit"``), kept by all trials.
+    few : the trial takes the least rows and repetitions that it can judge by.
     root : the seed of all trials. vouched : what :meth:`vouch` found, kept by all trials.
     """
 
@@ -103,6 +106,7 @@ class Case:
     deadline: float = np.inf
     end: float = np.inf
     pace: dict[str, float] = field(default_factory=dict)
+    few: bool = False
     root: int = 0
     vouched: dict[str, str] = field(default_factory=dict)
 
@@ -137,10 +141,14 @@ class Case:
         if need > left:
             raise Short(f"{fits} fits would take about {need:.2g} s and {left:.2g} s are left")
 
+    def times(self, most: int, least: int) -> int:
+        """Return how often something is repeated at most."""
+        return least if self.few else most
+
     def several(self, one: Callable[[int], FloatArray], most: int, least: int) -> FloatArray:
         """Return ``one(0)``, ``one(1)`` ... stacked: as many as the time reaches, as the slowest so far shows, and ``least`` at least."""
         out: list[FloatArray] = []
-        slowest = 0.0
+        slowest, most = 0.0, self.times(most, least)
         while len(out) < most:
             missing = max(1, least - len(out))
             if out and missing * slowest > self.left():
@@ -185,6 +193,7 @@ class Case:
         used = self.settings.get("background_rows")
         if coarse and used and self.background is not None:
             per_row *= min(1.0, len(self.background) / used)
+        most = self.times(most, least)
         affordable = most if per_row <= 0 else int(self.left() / (calls * per_row))
         if affordable < least or self.left() <= 0:
             need = f"{least} rows would take about {calls * per_row * least:.2g} s and {max(self.left(), 0):.2g} s are left"
@@ -207,14 +216,16 @@ class Case:
     ) -> Answer:
         """Return the explanation of some rows (positions, or a table of other rows) by the same method and settings.
 
-        ``coarse`` is for comparing orders of columns: the trials' own background, and standard errors of at most ``to`` instead of 2 %.
+        ``coarse`` is for comparing orders of columns: the trials' own background where none is given, and standard errors of at most
+        ``to`` instead of 2 %.
         """
         self.on_time()
         table = rows if isinstance(rows, Table) else self.table.take(rows)
         budget = _share(self.settings.get("budget"), len(table) / max(1, len(self.table)))
         precision = self.settings.get("precision")
         if coarse:
-            background, precision = self.background, max(precision, to) if precision else None
+            background = self.background if background is None else background
+            precision = max(precision, to) if precision else None
         seed = self.seed if seed is None else seed
         again = self.again(predictor, table, background=background, random_state=seed, budget=budget, precision=precision)
         if cube(again).shape[1:] != self.values.shape[1:]:
@@ -240,7 +251,7 @@ class Case:
     def vouch(self) -> None:
         """Stop a trial that explains anew where its verdict would not be one on the values on trial.
 
-        The method is asked twice more for at most 6 rows, which costs a tenth of such a trial: where it agrees with itself and not with
+        The method is asked once more for at most 6 rows, and again where it says something else: where it agrees with itself and not with
         these values, they are not the ones it gives (of another model, of other rows, or changed since), and passing the method would
         pass them unseen.
         """
@@ -249,11 +260,15 @@ class Case:
             most = min(n, 500) if self.whole else min(n, VOUCHED)
             rows = np.sort(stream(self.root, "vouched").permutation(n)[:most])
             one, two = (integer(self.root, "vouch", k) % 2**31 for k in range(2))
-            first = cube(self.explain(self.predictor, rows, seed=one, background=self.given))
-            # coarse and the other way round: what hangs on the background or a row's place in the lot does not agree with itself
-            second = cube(self.explain(self.predictor, rows[::-1], seed=two, coarse=True))
-            again = np.stack([first, second if self.whole else second[::-1]])
-            self.vouched["reason"] = _foreign(self.own(rows), again, self.explanation.record.method)
+            same, own = self.compared(), self.own(rows)
+            first = cube(self.explain(self.predictor, rows, seed=one, background=same, coarse=same is not None, to=ROUGH))
+            self.vouched["reason"] = ""
+            if _apart(own, first) > FAR:
+                # the other way round: what hangs on a row's place in the lot (or on the background, where that is not known) does not
+                # agree with itself
+                turned = self.explain(self.predictor, rows[::-1], seed=two, background=same, coarse=same is not None, to=ROUGH)
+                second = cube(turned) if self.whole else cube(turned)[::-1]
+                self.vouched["reason"] = _foreign(own, first, second, self.explanation.record.method)
         if self.vouched["reason"]:
             raise NotTestable(self.vouched["reason"])
 
@@ -271,18 +286,26 @@ class Case:
         )
 
 
-def _foreign(own: FloatArray, again: FloatArray, method: str) -> str:
-    """Return why values (n, P, O) are not those of a method, asked twice more (2, n, P, O); "" where they are, or it is unsteady."""
-    itself, with_own = (mean_figure(agreement(v, again[1:], signed=True)) for v in (again[0], own))
-    size = float(np.linalg.norm(again[0]))
-    apart = float(np.linalg.norm(own - again[0])) / size if size > 0 else 0.0
-    # a constant has no order, and agrees with nothing; what is near in value is not told apart by ties among small values
-    if not itself.low > ALIKE or with_own.high >= ALIKE or apart < ALIKE:
+def _apart(one: FloatArray, other: FloatArray) -> float:
+    """Return how far values (n, P, O) are from others, as a share of the size of these."""
+    size = float(np.linalg.norm(other))
+    return float(np.linalg.norm(one - other)) / size if size > 0 else 0.0
+
+
+def _foreign(own: FloatArray, first: FloatArray, second: FloatArray, method: str) -> str:
+    """Return why values (n, P, O) are not those of a method, asked twice more; "" where they are, or it is unsteady.
+
+    Values of another size in the same order are not told from those of a method that scales them by the rows it is given.
+    """
+    itself, order = _apart(second, first), mean_figure(agreement(own, first[None], signed=True)).value
+    # a constant has no order, and agrees with nothing
+    if itself >= ALIKE or _apart(own, first) <= FAR + 2 * itself or order >= SAME:
         return ""
-    told = "they give every column the same value" if np.isnan(with_own.value) else f"their order agrees at {with_own}"
+    told = "give every column the same value" if np.isnan(order) else f"agree with it at {order:.2f} in the order of the columns"
     return (
-        f"the values on trial are not those that {method!r} gives for these rows: asked twice more, it agrees with itself at "
-        f"{itself.value:.2f}, and with these values not ({told}). This test explains anew, and would judge other values"
+        f"the values on trial are not those that {method!r} gives for these rows: asked twice more, its values differ by "
+        f"{100 * itself:.0f} % of their size; those on trial differ from them by {100 * _apart(own, first):.0f} %, and {told}. "
+        "This test explains anew, and would judge other values"
     )
 
 
@@ -428,16 +451,17 @@ def run(
     case = _case(explanation, model, X, y, refit, random_state, background, explain_again)
     end = time.perf_counter() + allowed
     out: dict[str, Trial] = {}
-    todo = list(chosen)
+    todo, few = list(chosen), False
     while todo:
         short = []
         for k, entry in enumerate(todo):
             now = time.perf_counter()
             # what earlier trials did not use is shared among those still to come that can be run at all
             share = now + (end - now) / max(1, sum(_can(e, case) for e in todo[k:]))
-            result, late = _one(entry, replace(case, deadline=share, end=end, seed=integer(case.seed, entry.name) % 2**31))
-            out[entry.name] = result
+            own = replace(case, deadline=end if few else share, end=end, few=few, seed=integer(case.seed, entry.name) % 2**31)
+            out[entry.name], late = _one(entry, own)
             short += [entry] if late else []
-        # a trial whose share was too small is asked again with what the others left, as long as that helps one of them
-        todo = short if len(short) < len(todo) and time.perf_counter() < end else []
+        # where a share was too small: one after the other with what the others left, on few rows, as long as that helps one of them
+        helped = not few or len(short) < len(todo)
+        todo, few = short if helped and time.perf_counter() < end else [], True
     return [out[entry.name] for entry in chosen]

@@ -83,7 +83,7 @@ def sensitivity(original: FloatArray, others: FloatArray) -> FloatArray:
 def run(case: Case) -> Trial:
     """Return the trial. Cost: 12 explanations of at most 30 rows."""
     case.needs_rows()
-    rows = case.pick(DRAWS + 2, ROWS, coarse=True)
+    rows = case.pick(case.times(DRAWS, LEAST_DRAWS) + 2, ROWS, coarse=True)
     case.vouch()
     reference = case.background if case.background is not None else case.table
     table, draw = case.table.take(rows).select(case.predictor.columns), stream(case.seed, "moved")

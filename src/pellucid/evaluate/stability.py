@@ -17,19 +17,19 @@ from pellucid.results import Trial
 __all__ = ["run"]
 
 NAME = "stability"
-REPEATS = 3
+REPEATS, LEAST_REPEATS = 3, 2
 LIMIT = 0.8
 
 
 def run(case: Case) -> Trial:
     """Return the trial. Cost: three explanations of at most 50 rows, as the user would ask for them, with other seeds."""
     case.needs_columns(2)
-    rows = case.pick(REPEATS)
+    rows = case.pick(case.times(REPEATS, LEAST_REPEATS))
 
     def again(k: int) -> FloatArray:
         return cube(case.explain(case.predictor, rows, seed=integer(case.seed, "reseed", k) % 2**31, background=case.given))
 
-    others = case.several(again, REPEATS, 2)
+    others = case.several(again, REPEATS, LEAST_REPEATS)
     own = case.own(rows) if not case.whole else cube(case.explain(case.predictor, rows, background=case.given))
     moved = float(np.abs(others - own).max())
     largest = float(np.abs(own).max())
