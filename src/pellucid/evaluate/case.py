@@ -216,7 +216,7 @@ class Case:
     ) -> Answer:
         """Return the explanation of some rows (positions, or a table of other rows) by the same method and settings.
 
-        ``coarse`` is for comparing orders of columns: the trials' own background where none is given, and standard errors of at most
+        ``coarse`` is for comparing orders of columns: the trials' own background, and standard errors of at most
         ``to`` instead of 2 %.
         """
         self.on_time()
@@ -224,13 +224,22 @@ class Case:
         budget = _share(self.settings.get("budget"), len(table) / max(1, len(self.table)))
         precision = self.settings.get("precision")
         if coarse:
-            background = self.background if background is None else background
-            precision = max(precision, to) if precision else None
+            background, precision = self.background, max(precision, to) if precision else None
         seed = self.seed if seed is None else seed
         again = self.again(predictor, table, background=background, random_state=seed, budget=budget, precision=precision)
         if cube(again).shape[1:] != self.values.shape[1:]:
             raise NotTestable("explaining again gave other columns or outputs")
         return again
+
+    def reached(self, predictor: Any, table: Table) -> int:
+        """Return how many of the rows of a table can be explained in the time left, as the first of them show."""
+        if self.whole:
+            return len(table)
+        first = min(len(table), 2 * LEAST_ROWS)
+        began = time.perf_counter()
+        self.explain(predictor, table.take(slice(0, first)), coarse=True)
+        each = (time.perf_counter() - began) / max(1, first)
+        return min(len(table), int(max(0.0, self.left()) / max(each, 1e-9)))
 
     def compared(self) -> Table | None:
         """Return the background rows that the explanation compares with: those given, or those it drew from the kept ones, drawn again.
@@ -259,22 +268,24 @@ class Case:
             n = len(self.table)
             most = min(n, 500) if self.whole else min(n, VOUCHED)
             rows = np.sort(stream(self.root, "vouched").permutation(n)[:most])
-            one, two = (integer(self.root, "vouch", k) % 2**31 for k in range(2))
-            same, own = self.compared(), self.own(rows)
-            first = cube(self.explain(self.predictor, rows, seed=one, background=same, coarse=same is not None, to=ROUGH))
+            # with its own seed a method compares with the same background rows and draws the same numbers
+            own, seed = self.own(rows), self.explanation.record.seed
+            first = cube(self.explain(self.predictor, rows, seed=seed, background=self.given))
             self.vouched["reason"] = ""
             if _apart(own, first) > FAR:
-                # the other way round: what hangs on a row's place in the lot (or on the background, where that is not known) does not
-                # agree with itself
-                turned = self.explain(self.predictor, rows[::-1], seed=two, background=same, coarse=same is not None, to=ROUGH)
+                # the other way round: what hangs on a row's place in the lot does not agree with itself
+                turned = self.explain(self.predictor, rows[::-1], seed=seed, background=self.given)
                 second = cube(turned) if self.whole else cube(turned)[::-1]
                 self.vouched["reason"] = _foreign(own, first, second, self.explanation.record.method)
         if self.vouched["reason"]:
             raise NotTestable(self.vouched["reason"])
 
     def verdict(self, name: str, figure: Figure, null: float, passed: bool, words: str, **details: Any) -> Trial:
-        """Return the result of a trial that was run."""
+        """Return the result of a trial that was run; ``tried``, or else ``rows``, in the details is how many rows it rests on."""
         value, low, high = map(float, figure)
+        rows = details.get("tried", details.get("rows"))
+        if isinstance(rows, int):
+            words = f"{words} Tried on {rows} row{'s' if rows != 1 else ''}."
         record = RunRecord(name, dict(self.settings), self.seed, self.table.fingerprint())
         return Trial(name, value, (low, high), null, "pass" if passed else "fail", words, record, self.explanation.record.method, details)
 

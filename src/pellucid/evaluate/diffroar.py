@@ -25,7 +25,7 @@ SEEDS, ROWS = 3, 900
 
 def run(case: Case) -> Trial:
     """Return the trial. Cost: 12 fits on 600 rows (4 where the time is short); one explanation of 900 rows."""
-    area = ground(case, ROWS, calls=1)
+    area = ground(case, ROWS, calls=1, fits=2 * len(SHARES))
     named = area.sizes(case.predictor, area.table)
     p = named.shape[1]
     counts = sorted({max(1, round(s * p)) for s in SHARES})

@@ -44,7 +44,7 @@ def run(case: Case) -> Trial:
     share = bootstrap_mean(inside[counts].sum(1) / stated[counts].sum(1), stream(case.seed, "cover"))
     passed = share.high >= LIMIT
     figures = (
-        f"{100 * share.value:.0f} % of the values of {int(counts.sum())} rows lie within their stated error of a computation with {FACTOR} "
+        f"{100 * share.value:.0f} % of the values lie within their stated error of a computation with {FACTOR} "
         f"times the effort ({100 * PROMISE:.0f} % is the promise)"
     )
     words = (

@@ -22,7 +22,7 @@ from pellucid.results import Trial
 __all__ = ["run"]
 
 NAME = "label_randomisation"
-MODELS, MOST_ROWS = 5, 10_000
+MODELS, LEAST_MODELS, MOST_ROWS = 5, 3, 10_000
 LEAST_SECONDS = 1.0
 """A fit is given this much, however fast the fit it repeats was."""
 
@@ -32,12 +32,12 @@ def run(case: Case) -> Trial:
     case.needs_columns(3)
     if case.refit is None:
         raise NotTestable("this test fits models on shuffled labels; give refit=")
-    rows = case.pick(MODELS + 1, 30, coarse=True)
+    rows = case.pick(case.times(MODELS, LEAST_MODELS) + 1, 30, coarse=True)
     case.vouch()
     fit, n = _bogus(case)
     original = cube(case.explain(case.predictor, rows, coarse=True))
     started = time.perf_counter()
-    others = case.several(lambda k: cube(case.explain(_same_scale(fit(k), case), rows, coarse=True, to=ROUGH)), MODELS, 1)
+    others = case.several(lambda k: cube(case.explain(_same_scale(fit(k), case), rows, coarse=True, to=ROUGH)), MODELS, LEAST_MODELS)
     sizes, signed = (mean_figure(agreement(original, others, signed=s)) for s in (False, True))
     if np.isnan(sizes.value):
         raise NotTestable("one of the models gives every column the same value")

@@ -102,7 +102,10 @@ class Ground:
 
     def sizes(self, model: Predictor, table: Table) -> FloatArray:
         """Return the sizes of the contributions (N, P) in the rows in use, under ``model``."""
-        made = self.case.explain(model, table.take(self.rows).select(self.case.predictor.columns), coarse=True)
+        rows = table.take(self.rows).select(self.case.predictor.columns)
+        if model is self.case.predictor and (paid := self.case.reached(model, rows)) < len(rows):
+            raise Short(f"{len(rows)} rows are to be explained, and {paid} can be")
+        made = self.case.explain(model, rows, coarse=True)
         size = np.abs(cube(made)).mean(2)
         return np.asarray(np.broadcast_to(size, (len(self.rows), size.shape[1])))
 

@@ -36,7 +36,7 @@ Mask = Callable[[int, BoolArray, Predictor | None], BoolArray]
 
 def run(case: Case) -> Trial:
     """Return the trial. Cost: up to 60 fits on 600 rows (fewer levels and seeds where the time is short); one explanation of 900 rows."""
-    area = ground(case, ROWS, calls=1)
+    area = ground(case, ROWS, calls=1, fits=2 + 2 * LEAST_LEVELS)
     named = area.sizes(case.predictor, area.table)
     return verdict(case, area, *curves(area, lambda k, *_: first(named, k)), NAME)
 
