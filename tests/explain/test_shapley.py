@@ -258,9 +258,10 @@ def test_blocks_side_by_side_answer_with_the_same_bits(monkeypatch, settings):
 
 def test_a_budget_near_the_cost_of_exact_values_is_kept_and_not_refused():
     """Rows that were enumerated with all of the budget could not pay for what is set aside for the others."""
-    table = made_table({k: np.round(2 * v) / 2 if k in ("x1", "x2") else v for k, v in made_frame(120, 8, (), 3).items()})
+    frame = made_frame(130, 8, (), 3)
+    table = made_table(frame.assign(x1=frame["x1"].round(), x2=(2 * frame["x2"]).round() / 2))
     net = fit_network(table, table.numbers("x1") * table.numbers("x2") + table.numbers("x3"), steps=30)
-    rows, background = table.take(slice(0, 6)), table.take(slice(90, 120))
+    rows, background = table.take(slice(0, 6)), table.take(slice(100, 130))
     exact = explain(net, rows, background=background, method="shapley_exact").n_calls
-    for budget in np.array([1.08 * exact, 1.11 * exact]).astype(int):
-        assert explain(net, rows, background=background, budget=int(budget), random_state=0).n_calls <= budget
+    for budget in (int(1.05 * exact), int(1.08 * exact)):
+        assert explain(net, rows, background=background, budget=budget, random_state=0).n_calls <= budget
