@@ -250,6 +250,8 @@ class Case:
         if self.given is not None or kept is None or self.settings.get("fill", "marginal") != "marginal":
             return self.given
         size, seed = self.settings.get("background_rows", 0), self.explanation.record.seed
+        if seed is None:
+            return None
         drawn = reference_rows(kept.select(self.predictor.columns), "marginal", size=size, seed=seed, given=False)[0]
         return drawn if drawn.fingerprint() == self.settings.get("background") else None
 
