@@ -244,8 +244,11 @@ class Case:
     def compared(self) -> Table | None:
         """Return the background rows that the explanation compares with: those given, or those it drew from the kept ones, drawn again.
 
-        None where they cannot be had; a method that is then asked with other seeds draws others.
+        None where they cannot be had, or where the method also reads the rows they were drawn from: with its own seed it draws them again.
         """
+        known = {e.name: e.needs for e in registry.entries("explain")}
+        if "gradients" in known.get(self.explanation.record.method, ()):
+            return self.given
         kept = self.given if self.given is not None else self.predictor.background()
         if self.given is not None or kept is None or self.settings.get("fill", "marginal") != "marginal":
             return self.given

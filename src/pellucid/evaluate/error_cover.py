@@ -28,10 +28,10 @@ def run(case: Case) -> Trial:
     case.vouch()
     effort = factor * max(1, round(made.n_calls * len(rows) / max(1, len(case.table))))
     # without a precision to stop at, the larger budget is spent
-    large = case.again(
-        case.predictor, case.table.take(rows), background=case.compared(), random_state=integer(case.seed, "large") % 2**31, budget=effort,
-        precision=None,
-    )  # fmt: skip
+    same, own_seed = case.compared(), made.record.seed
+    drawn = same is None and "background" in case.settings and own_seed is not None  # with its own seed it draws the same rows again
+    seed = own_seed if drawn else integer(case.seed, "large") % 2**31
+    large = case.again(case.predictor, case.table.take(rows), background=same, random_state=seed, budget=effort, precision=None)
     own, error, rest = case.own(rows), _error(made)[rows], _error(large)
     apart, total = np.abs(own - cube(large)), np.hypot(error, rest)
     if not (total > 0).any():
