@@ -65,3 +65,11 @@ def test_cells_without_contribution_on_both_sides_do_not_make_explanations_alike
         figures.rank_correlation(np.hstack([np.abs(a), pad]), np.hstack([np.abs(b), pad])),
     )
     np.testing.assert_allclose(plain, padded, atol=1e-12)
+
+
+def test_intervals_of_few_rows_cover():
+    """Percentiles of resampled means of 8 rows hold the truth in 88 % of the cases; 95 % are stated."""
+    draw = np.random.default_rng(1)
+    found = [figures.bootstrap_mean(draw.normal(size=8), draw, 500) for _ in range(800)]
+    assert np.mean([f.low <= 0 <= f.high for f in found]) > 0.95 - 4 * np.sqrt(0.95 * 0.05 / 800)
+    assert figures.bootstrap_mean(np.array([0.0, 0.0, 1.0]), draw).low == 0.0  # a share stays a share

@@ -11,11 +11,11 @@ import pytest
 from pellucid import registry
 from pellucid.errors import ArgumentError, RequestError
 from pellucid.evaluate import trial
-from pellucid.evaluate.case import _share
+from pellucid.evaluate.case import _case, _share
 from pellucid.explain import explain
 from pellucid.results import Importance, RunRecord
 from pellucid.testing import oracles, saboteurs
-from pellucid.testing.predictors import FunctionPredictor, LinearPredictor, TinyNetwork, fit_network
+from pellucid.testing.predictors import FunctionPredictor, LinearPredictor, TinyNetwork, fit_network, made_frame, made_table
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,40 @@ def test_members_that_learned_nothing_disagree(fitted):
 
 def test_stated_errors_that_are_right_pass(fitted):
     assert one("error_cover", saboteurs.sampled, *fitted).verdict == "pass"
+
+
+def test_the_stated_errors_that_are_tried_are_those_handed_in(fitted):
+    """A second computation by the same method states right errors: tried in place of those in hand, it would pass them unseen."""
+    net, table = fitted
+    made = saboteurs.sampled(net, table)
+    small = replace(made, error=made.error / 5)
+    right, wrong = (trial(m, net, table, names=["error_cover"], explain_again=saboteurs.sampled)[0] for m in (made, small))
+    assert right.verdict == "pass", right.words
+    assert wrong.verdict == "fail", wrong.words
+    assert "40 rows" in wrong.words
+
+
+def test_errors_that_are_not_of_chance_are_not_passed_by_asking_again(fitted):
+    net, table = fitted
+
+    def measured(predictor, X, **options):
+        made = saboteurs.honest(predictor, X, **options)
+        return replace(made, error=np.full(made.values.shape, 1e-6))
+
+    result = one("error_cover", measured, net, table)
+    assert result.verdict == "not testable"
+    assert "nothing at random" in result.words
+
+
+def test_stated_errors_are_compared_on_the_rows_they_speak_of():
+    """Without background= a method draws its own rows; with others the values are other ones, and no error of the first speaks of that."""
+    table = made_table(made_frame(400, 3, (), 3))
+    model = LinearPredictor([1.0, 2.0, 3.0], table)
+    rows = table.take(slice(0, 5))
+    made = explain(model, rows, method="occlusion", random_state=4)
+    assert len(model.background()) > made.record.settings["background_rows"]
+    case = _case(made, model, rows, None, None, 0, None, None)
+    assert case.compared().fingerprint() == made.record.settings["background"]
 
 
 def test_bogus_labels_change_an_honest_explanation_and_not_one_that_ignores_the_model(fitted):
@@ -198,6 +232,22 @@ def test_slow_fits_and_explanations_end_with_the_budget_and_one_step(fitted):
     assert any("time" in r.words for r in results if r.verdict == "not testable")
 
 
+def test_a_slow_trial_waits_until_the_others_are_done(fitted):
+    """Networks with random weights take far longer to explain than the one on trial."""
+    net, table = fitted
+
+    def slow(predictor, X, **options):
+        time.sleep(0.5 if predictor is not net else 0.0)
+        return saboteurs.honest(predictor, X, **options)
+
+    made = saboteurs.honest(net, table)
+    trial(made, net, table, names=["members"], explain_again=saboteurs.honest)  # loads libraries, so that the trials alone are timed
+    slow_one, other = trial(made, net, table, names=["weight_randomisation", "stability"], budget=4.5, explain_again=slow)
+    assert other.verdict == "pass", other.words
+    assert slow_one.verdict == "pass", slow_one.words
+    assert 5 <= slow_one.details["repeats"] < 10
+
+
 def test_wrong_calls_are_refused(fitted):
     net, table = fitted
     made = saboteurs.honest(net, table)
@@ -247,6 +297,27 @@ def test_values_that_the_method_does_not_give_pass_no_trial_that_explains_anew(w
     if wrong != "constant":
         assert "not the values that the method gives" in found["stability"].words
         assert found["infidelity"].verdict == "fail", found["infidelity"].words
+
+
+def test_two_columns_exchanged_are_told_from_the_values_of_a_method_that_draws_nothing(fitted):
+    """Three of five columns are right, so that the order agrees; but the method says twice the same, and something else."""
+    net, table = fitted
+    made = saboteurs.honest(net, table)
+    wrong = replace(made, values=made.values[:, [0, 2, 1, 3, 4]])
+    found = trial(wrong, net, table, names=list(RETOLD), explain_again=saboteurs.honest)
+    assert all(t.verdict == "not testable" and "would judge other values" in t.words for t in found), found
+
+
+@pytest.mark.parametrize("order", [[0, 2, 1, 3, 4, 5], [0, 3, 4, 1, 2, 5], [3, 1, 2, 0, 4, 5]])
+def test_amounts_that_are_partly_wrong_do_not_pass_because_they_beat_chance(order):
+    table = made_table(made_frame(400, 6, (), 3))
+    model, rows = LinearPredictor([3.0, 2.0, 2.0, 1.0, 1.0, 1.0], table), table.take(slice(0, 40))
+    made = saboteurs.honest(model, rows)
+    wrong = replace(made, values=made.values[:, order])
+    right, exchanged = (trial(m, model, rows, names=["infidelity"], explain_again=saboteurs.honest)[0] for m in (made, wrong))
+    assert right.verdict == "pass", right.words
+    assert exchanged.verdict == "fail", exchanged.words
+    assert "best account by single columns" in exchanged.words
 
 
 def test_signs_turned_round_do_not_agree_with_another_method(fitted):

@@ -254,3 +254,14 @@ def test_blocks_side_by_side_answer_with_the_same_bits(monkeypatch, settings):
     assert one.n_calls == two.n_calls
     assert np.array_equal(one.values, two.values)
     assert np.array_equal(one.error, two.error)
+
+
+def test_a_budget_near_the_cost_of_exact_values_is_kept_and_not_refused():
+    """Rows that were enumerated with all of the budget could not pay for what is set aside for the others."""
+    frame = made_frame(130, 8, (), 3)
+    table = made_table(frame.assign(x1=frame["x1"].round(), x2=(2 * frame["x2"]).round() / 2))
+    net = fit_network(table, table.numbers("x1") * table.numbers("x2") + table.numbers("x3"), steps=30)
+    rows, background = table.take(slice(0, 6)), table.take(slice(100, 130))
+    exact = explain(net, rows, background=background, method="shapley_exact").n_calls
+    for budget in (int(1.05 * exact), int(1.08 * exact)):
+        assert explain(net, rows, background=background, budget=budget, random_state=0).n_calls <= budget

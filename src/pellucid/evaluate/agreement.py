@@ -56,7 +56,7 @@ def run(case: Case) -> Trial:
     passed = figure.low > ALIKE and not turned
     words = _turned(best, figure, signed) if turned else _words(passed, best, known, tables)
     shown = signed if turned else figure
-    return case.verdict(NAME, shown, ALIKE, passed, words, measures=tables, rows=len(own), best=best, signed=signed.value)
+    return case.verdict(NAME, shown, ALIKE, passed, words, measures=tables, rows=len(rows), best=best, signed=signed.value)
 
 
 def _constant(own: FloatArray) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -12,23 +12,29 @@ import numpy.typing as npt
 
 from pellucid import registry
 from pellucid.errors import ArgumentError, PellucidError, RequestError, TargetError
-from pellucid.evaluate.figures import ALIKE, Figure, agreement, mean_figure
+from pellucid.evaluate.figures import ALIKE, SAME, Figure, agreement, mean_figure
 from pellucid.evaluate.refit import CloneRefit
 from pellucid.probe.budget import Budget
 from pellucid.probe.foreign import as_predictor, read
+from pellucid.probe.masker import reference_rows
 from pellucid.probe.view import View
 from pellucid.protocols import DifferentiablePredictor, FloatArray, MemberPredictor, Predictor
 from pellucid.random import as_seed, integer, stream
 from pellucid.results import Curve, Explanation, Importance, Interactions, Rules, RunRecord, Trial
 from pellucid.table import Table
 
-__all__ = ["LEAST_ROWS", "Again", "Case", "NotTestable", "run", "seconds_of"]
+__all__ = ["LEAST_ROWS", "Again", "Case", "NotTestable", "Short", "run", "seconds_of"]
 
 SECONDS = 120.0
 BACKGROUND = 32
 COARSE = 0.05
+ROUGH = 0.1
+"""For models that learned nothing: their small values cost many games to be told finely, and an error of a tenth lowers a rank agreement
+by a hundredth."""
 LEAST_ROWS = 8
 VOUCHED = 6
+FAR = 0.25
+"""Share of their size by which values may differ from those of the method, beside what it differs from itself."""
 NAN = (float("nan"), float("nan"))
 Answer = Explanation | Importance | Interactions | Curve | Rules
 """What can be tried. A trial that reads more than an answer gives is "not testable"."""
@@ -36,6 +42,13 @@ Answer = Explanation | Importance | Interactions | Curve | Rules
 
 class NotTestable(Exception):
     """A trial does not apply here, or cannot be run: the reason, in words. A signal between a trial and its runner, never seen by users."""
+
+
+class Short(NotTestable):
+    """The time that a trial has does not reach: it is asked once more where the trials after it left some."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the time is short: {reason}; give a larger budget=")
 
 
 class Again(Protocol):
@@ -76,6 +89,7 @@ class Case:
     again : explains again.
     seed, deadline : of this trial; the deadline in ``time.perf_counter`` seconds.
     end : when all trials must be over, in the same seconds. pace : seconds of the slowest fit so far (``"fit"``), kept by all trials.
+    few : the trial takes the least rows and repetitions that it can judge by.
     root : the seed of all trials. vouched : what :meth:`vouch` found, kept by all trials.
     """
 
@@ -92,6 +106,7 @@ class Case:
     deadline: float = np.inf
     end: float = np.inf
     pace: dict[str, float] = field(default_factory=dict)
+    few: bool = False
     root: int = 0
     vouched: dict[str, str] = field(default_factory=dict)
 
@@ -118,15 +133,34 @@ class Case:
     def on_time(self) -> None:
         """Stop the trial where the time of all trials is over: called before each step that can take long."""
         if time.perf_counter() >= self.end:
-            raise NotTestable("the time of all trials was over before this one was done; give a larger budget=")
+            raise Short("that of all trials was over before this one was done")
 
     def pays(self, fits: int) -> None:
         """Stop the trial where so many fits, as slow as the slowest so far, take more than its share and half of all the time left."""
         need, left = fits * self.pace.get("fit", 0.0), max(self.left(), (self.end - time.perf_counter()) / 2)
         if need > left:
-            raise NotTestable(
-                f"the time is short: {fits} fits would take about {need:.2g} s and {left:.2g} s are left; give a larger budget="
-            )
+            raise Short(f"{fits} fits would take about {need:.2g} s and {left:.2g} s are left")
+
+    def times(self, most: int, least: int) -> int:
+        """Return how often something is repeated at most."""
+        return least if self.few else most
+
+    def several(self, one: Callable[[int], FloatArray], most: int, least: int) -> FloatArray:
+        """Return ``one(0)``, ``one(1)`` ... stacked: as many as the time reaches, as the slowest so far shows, and ``least`` at least."""
+        out: list[FloatArray] = []
+        slowest, most = 0.0, self.times(most, least)
+        while len(out) < most:
+            missing = max(1, least - len(out))
+            if out and missing * slowest > self.left():
+                if len(out) >= least:
+                    break
+                raise Short(
+                    f"{missing} more explanations would take about {missing * slowest:.2g} s and {max(self.left(), 0):.2g} s are left"
+                )
+            began = time.perf_counter()
+            out.append(one(len(out)))
+            slowest = max(slowest, time.perf_counter() - began)
+        return np.stack(out)
 
     def view(self) -> View:
         """Return the predictor with the outputs that were explained."""
@@ -159,10 +193,11 @@ class Case:
         used = self.settings.get("background_rows")
         if coarse and used and self.background is not None:
             per_row *= min(1.0, len(self.background) / used)
+        most = self.times(most, least)
         affordable = most if per_row <= 0 else int(self.left() / (calls * per_row))
         if affordable < least or self.left() <= 0:
             need = f"{least} rows would take about {calls * per_row * least:.2g} s and {max(self.left(), 0):.2g} s are left"
-            raise NotTestable(f"the time is short: {need}; give a larger budget=")
+            raise Short(need)
         return self.some(min(most, affordable))
 
     def some(self, most: int) -> npt.NDArray[np.int64]:
@@ -177,22 +212,51 @@ class Case:
         seed: int | None = None,
         background: Table | None = None,
         coarse: bool = False,
+        to: float = COARSE,
     ) -> Answer:
         """Return the explanation of some rows (positions, or a table of other rows) by the same method and settings.
 
-        ``coarse`` is for comparing orders of columns: the trials' own background, and standard errors of at most 5 % instead of 2 %.
+        ``coarse`` is for comparing orders of columns: the trials' own background, and standard errors of at most
+        ``to`` instead of 2 %.
         """
         self.on_time()
         table = rows if isinstance(rows, Table) else self.table.take(rows)
         budget = _share(self.settings.get("budget"), len(table) / max(1, len(self.table)))
         precision = self.settings.get("precision")
         if coarse:
-            background, precision = self.background, max(precision, COARSE) if precision else None
+            background, precision = self.background, max(precision, to) if precision else None
         seed = self.seed if seed is None else seed
         again = self.again(predictor, table, background=background, random_state=seed, budget=budget, precision=precision)
         if cube(again).shape[1:] != self.values.shape[1:]:
             raise NotTestable("explaining again gave other columns or outputs")
         return again
+
+    def reached(self, predictor: Any, table: Table) -> int:
+        """Return how many of the rows of a table can be explained in the time left, as the first of them show."""
+        if self.whole:
+            return len(table)
+        first = min(len(table), 2 * LEAST_ROWS)
+        began = time.perf_counter()
+        self.explain(predictor, table.take(slice(0, first)), coarse=True)
+        each = (time.perf_counter() - began) / max(1, first)
+        return min(len(table), int(max(0.0, self.left()) / max(each, 1e-9)))
+
+    def compared(self) -> Table | None:
+        """Return the background rows that the explanation compares with: those given, or those it drew from the kept ones, drawn again.
+
+        None where they cannot be had, or where the method also reads the rows they were drawn from: with its own seed it draws them again.
+        """
+        known = {e.name: e.needs for e in registry.entries("explain")}
+        if "gradients" in known.get(self.explanation.record.method, ()):
+            return self.given
+        kept = self.given if self.given is not None else self.predictor.background()
+        if self.given is not None or kept is None or self.settings.get("fill", "marginal") != "marginal":
+            return self.given
+        size, seed = self.settings.get("background_rows", 0), self.explanation.record.seed
+        if seed is None:
+            return None
+        drawn = reference_rows(kept.select(self.predictor.columns), "marginal", size=size, seed=seed, given=False)[0]
+        return drawn if drawn.fingerprint() == self.settings.get("background") else None
 
     def own(self, rows: npt.NDArray[np.int64]) -> FloatArray:
         """Return the values on trial of some rows, (n, P, O)."""
@@ -201,7 +265,7 @@ class Case:
     def vouch(self) -> None:
         """Stop a trial that explains anew where its verdict would not be one on the values on trial.
 
-        The method is asked twice more for at most 6 rows, which costs a tenth of such a trial: where it agrees with itself and not with
+        The method is asked once more for at most 6 rows, and again where it says something else: where it agrees with itself and not with
         these values, they are not the ones it gives (of another model, of other rows, or changed since), and passing the method would
         pass them unseen.
         """
@@ -209,18 +273,24 @@ class Case:
             n = len(self.table)
             most = min(n, 500) if self.whole else min(n, VOUCHED)
             rows = np.sort(stream(self.root, "vouched").permutation(n)[:most])
-            one, two = (integer(self.root, "vouch", k) % 2**31 for k in range(2))
-            first = cube(self.explain(self.predictor, rows, seed=one, background=self.given))
-            # coarse and the other way round: what hangs on the background or a row's place in the lot does not agree with itself
-            second = cube(self.explain(self.predictor, rows[::-1], seed=two, coarse=True))
-            again = np.stack([first, second if self.whole else second[::-1]])
-            self.vouched["reason"] = _foreign(self.own(rows), again, self.explanation.record.method)
+            # with its own seed a method compares with the same background rows and draws the same numbers
+            own, seed = self.own(rows), self.explanation.record.seed
+            first = cube(self.explain(self.predictor, rows, seed=seed, background=self.given))
+            self.vouched["reason"] = ""
+            if _apart(own, first) > FAR:
+                # the other way round: what hangs on a row's place in the lot does not agree with itself
+                turned = self.explain(self.predictor, rows[::-1], seed=seed, background=self.given)
+                second = cube(turned) if self.whole else cube(turned)[::-1]
+                self.vouched["reason"] = _foreign(own, first, second, self.explanation.record.method)
         if self.vouched["reason"]:
             raise NotTestable(self.vouched["reason"])
 
     def verdict(self, name: str, figure: Figure, null: float, passed: bool, words: str, **details: Any) -> Trial:
-        """Return the result of a trial that was run."""
+        """Return the result of a trial that was run; ``tried``, or else ``rows``, in the details is how many rows it rests on."""
         value, low, high = map(float, figure)
+        rows = details.get("tried", details.get("rows"))
+        if isinstance(rows, int):
+            words = f"{words} Tried on {rows} row{'s' if rows != 1 else ''}."
         record = RunRecord(name, dict(self.settings), self.seed, self.table.fingerprint())
         return Trial(name, value, (low, high), null, "pass" if passed else "fail", words, record, self.explanation.record.method, details)
 
@@ -232,18 +302,26 @@ class Case:
         )
 
 
-def _foreign(own: FloatArray, again: FloatArray, method: str) -> str:
-    """Return why values (n, P, O) are not those of a method, asked twice more (2, n, P, O); "" where they are, or it is unsteady."""
-    itself, with_own = (mean_figure(agreement(v, again[1:], signed=True)) for v in (again[0], own))
-    size = float(np.linalg.norm(again[0]))
-    apart = float(np.linalg.norm(own - again[0])) / size if size > 0 else 0.0
-    # a constant has no order, and agrees with nothing; what is near in value is not told apart by ties among small values
-    if not itself.low > ALIKE or with_own.high >= ALIKE or apart < ALIKE:
+def _apart(one: FloatArray, other: FloatArray) -> float:
+    """Return how far values (n, P, O) are from others, as a share of the size of these."""
+    size = float(np.linalg.norm(other))
+    return float(np.linalg.norm(one - other)) / size if size > 0 else 0.0
+
+
+def _foreign(own: FloatArray, first: FloatArray, second: FloatArray, method: str) -> str:
+    """Return why values (n, P, O) are not those of a method, asked twice more; "" where they are, or it is unsteady.
+
+    Values of another size in the same order are not told from those of a method that scales them by the rows it is given.
+    """
+    itself, order = _apart(second, first), mean_figure(agreement(own, first[None], signed=True)).value
+    # a constant has no order, and agrees with nothing
+    if itself >= ALIKE or _apart(own, first) <= FAR + 2 * itself or order >= SAME:
         return ""
-    told = "they give every column the same value" if np.isnan(with_own.value) else f"their order agrees at {with_own}"
+    told = "give every column the same value" if np.isnan(order) else f"agree with it at {order:.2f} in the order of the columns"
     return (
-        f"the values on trial are not those that {method!r} gives for these rows: asked twice more, it agrees with itself at "
-        f"{itself.value:.2f}, and with these values not ({told}). This test explains anew, and would judge other values"
+        f"the values on trial are not those that {method!r} gives for these rows: asked twice more, its values differ by "
+        f"{100 * itself:.0f} % of their size; those on trial differ from them by {100 * _apart(own, first):.0f} %, and {told}. "
+        "This test explains anew, and would judge other values"
     )
 
 
@@ -332,16 +410,16 @@ def _case(explanation: Any, model: Any, X: Any, y: Any, refit: Any, random_state
     )
 
 
-def _one(entry: registry.Entry, case: Case) -> Trial:
-    """Run one trial; what does not apply, or fails with one of our own errors, is "not testable" with the reason."""
-    started = time.perf_counter()
+def _one(entry: registry.Entry, case: Case) -> tuple[Trial, bool]:
+    """Run one trial; what does not apply, or fails with one of our own errors, is "not testable" with the reason. True: no time."""
+    started, late = time.perf_counter(), False
     try:
         result: Trial = registry.resolve(entry)(case)
     except NotTestable as reason:
-        result = case.untested(entry.name, str(reason))
+        result, late = case.untested(entry.name, str(reason)), isinstance(reason, Short)
     except PellucidError as error:
         result = case.untested(entry.name, f"the test could not be run ({str(error).rstrip('.')})")
-    return replace(result, record=replace(result.record, duration=time.perf_counter() - started))
+    return replace(result, record=replace(result.record, duration=time.perf_counter() - started)), late
 
 
 def _can(entry: registry.Entry, case: Case) -> bool:
@@ -388,10 +466,18 @@ def run(
     chosen = [registry.get("trial", n) for n in names] if names is not None else list(registry.entries("trial"))
     case = _case(explanation, model, X, y, refit, random_state, background, explain_again)
     end = time.perf_counter() + allowed
-    out = []
-    for k, entry in enumerate(chosen):
-        now = time.perf_counter()
-        # what earlier trials did not use is shared among those still to come that can be run at all
-        share = now + (end - now) / max(1, sum(_can(e, case) for e in chosen[k:]))
-        out.append(_one(entry, replace(case, deadline=share, end=end, seed=integer(case.seed, entry.name) % 2**31)))
-    return out
+    out: dict[str, Trial] = {}
+    todo, few = list(chosen), False
+    while todo:
+        short = []
+        for k, entry in enumerate(todo):
+            now = time.perf_counter()
+            # what earlier trials did not use is shared among those still to come that can be run at all
+            share = now + (end - now) / max(1, sum(_can(e, case) for e in todo[k:]))
+            own = replace(case, deadline=end if few else share, end=end, few=few, seed=integer(case.seed, entry.name) % 2**31)
+            out[entry.name], late = _one(entry, own)
+            short += [entry] if late else []
+        # where a share was too small: one after the other with what the others left, on few rows, as long as that helps one of them
+        helped = not few or len(short) < len(todo)
+        todo, few = short if helped and time.perf_counter() < end else [], True
+    return [out[entry.name] for entry in chosen]

@@ -39,7 +39,7 @@ def run(case: Case) -> Trial:
         else f"The contributions of the columns do not add up to the model's answer: {size}. Part of the answer is not explained."
     )
     worst = int(np.abs(answers - base - case.values.sum(1)).max(1).argmax())
-    return case.verdict(NAME, Figure(gap, gap, gap), limit, passed, words, worst_row=worst, output_range=float(span))
+    return case.verdict(NAME, Figure(gap, gap, gap), limit, passed, words, rows=len(answers), worst_row=worst, output_range=float(span))
 
 
 def _limit(made: object) -> float:

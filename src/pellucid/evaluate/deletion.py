@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from pellucid.evaluate.case import LEAST_ROWS, Case, NotTestable
+from pellucid.evaluate.case import LEAST_ROWS, Case, Short
 from pellucid.evaluate.figures import Figure, bootstrap_mean
 from pellucid.evaluate.game import Game
 from pellucid.random import stream
@@ -28,7 +28,7 @@ def run(case: Case) -> Trial:
     """Return the trial. Cost: about 21 P B model rows for each of at most 30 rows, B = 32 background rows."""
     case.needs_columns(2)
     if case.left() <= 0:
-        raise NotTestable("no time is left; give a larger budget=")
+        raise Short("none is left")
     draw = stream(case.seed, "orders")
     rows = np.sort(draw.permutation(len(case.table))[:30])
     game = Game(case, rows)
@@ -63,7 +63,7 @@ def _affordable(n: int, seconds: float, left: float) -> int:
     """Return how many of n rows can be compared with the random orders in the time left."""
     most = n if seconds <= left else int(n * max(0.0, left) / seconds)
     if most < min(n, LEAST_ROWS):
-        raise NotTestable(f"the time is short: the random orders would take about {seconds:.0f} s; give a larger budget=")
+        raise Short(f"the random orders would take about {seconds:.0f} s")
     return most
 
 

@@ -57,7 +57,7 @@ def _centred(ranks: FloatArray) -> FloatArray:
 def mean_figure(values: FloatArray, low: float = -1.0, high: float = 1.0) -> Figure:
     """Return the mean of (S, N) figures, S repetitions on the same N rows; the interval counts the scatter of both. NaN is left out.
 
-    The two half-widths are added as squares: t with S - 1 degrees for repetitions, 1.96 for rows.
+    The two half-widths are added as squares: t with S - 1 degrees for repetitions, with N - 1 for rows.
     """
     from scipy.stats import t
 
@@ -65,7 +65,7 @@ def mean_figure(values: FloatArray, low: float = -1.0, high: float = 1.0) -> Fig
         return Figure(np.nan, np.nan, np.nan)
     s, n = values.shape
     per_row = _mean(values, 0)
-    rows = 1.96 * np.nanstd(per_row, ddof=1) / np.sqrt(n) if n > 1 else 0.0
+    rows = t.ppf(0.975, n - 1) * np.nanstd(per_row, ddof=1) / np.sqrt(n) if n > 1 else 0.0
     means = _mean(values, 1)
     repeats = t.ppf(0.975, s - 1) * np.nanstd(means, ddof=1) / np.sqrt(s) if s > 1 else 0.0
     # rows and repetitions overlap a little; adding both can only widen the interval
@@ -111,8 +111,17 @@ def top_kept(original: FloatArray, others: FloatArray) -> FloatArray:
 
 
 def bootstrap_mean(values: FloatArray, draw: np.random.Generator, n_boot: int = 2000) -> Figure:
-    """Return the mean of (N,) values with its percentile bootstrap interval; differences per row make it a paired one."""
+    """Return the mean of (N,) values with its 95 % bootstrap interval; differences per row make it a paired one.
+
+    Percentiles, widened to the t of so many rows.
+    """
+    from scipy.stats import t
+
     weights = draw.multinomial(len(values), np.full(len(values), 1 / len(values)), size=n_boot)
     means: npt.NDArray[np.float64] = weights @ values / len(values)
     low, high = np.quantile(means, [0.025, 0.975])
-    return Figure(float(np.mean(values)), float(low), float(high))
+    centre, n = float(np.mean(values)), len(values)
+    # resampled means of few rows scatter less than means do: of 8 rows, such an interval holds the truth in 88 % of the cases
+    wide = float(t.ppf(0.975, n - 1)) / 1.96 * np.sqrt(n / (n - 1)) if n > 1 else 1.0
+    low, high = centre + (low - centre) * wide, centre + (high - centre) * wide
+    return Figure(centre, max(float(low), float(np.min(values))), min(float(high), float(np.max(values))))

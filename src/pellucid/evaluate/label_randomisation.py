@@ -14,16 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.evaluate.case import Case, NotTestable, cube
+from pellucid.evaluate.case import ROUGH, Case, NotTestable, cube
 from pellucid.evaluate.figures import ALIKE, Figure, agreement, judge, mean_figure
-from pellucid.protocols import FloatArray
 from pellucid.random import integer, stream
 from pellucid.results import Trial
 
 __all__ = ["run"]
 
 NAME = "label_randomisation"
-MODELS, MOST_ROWS = 5, 10_000
+MODELS, LEAST_MODELS, MOST_ROWS = 5, 3, 10_000
 LEAST_SECONDS = 1.0
 """A fit is given this much, however fast the fit it repeats was."""
 
@@ -33,17 +32,13 @@ def run(case: Case) -> Trial:
     case.needs_columns(3)
     if case.refit is None:
         raise NotTestable("this test fits models on shuffled labels; give refit=")
-    rows = case.pick(MODELS + 1, 30, coarse=True)
+    rows = case.pick(case.times(MODELS, LEAST_MODELS) + 1, 30, coarse=True)
     case.vouch()
     fit, n = _bogus(case)
     original = cube(case.explain(case.predictor, rows, coarse=True))
-    others: list[FloatArray] = []
     started = time.perf_counter()
-    for k in range(MODELS):
-        if others and case.left() <= 0:
-            break
-        others.append(cube(case.explain(_same_scale(fit(k), case), rows, coarse=True)))
-    sizes, signed = (mean_figure(agreement(original, np.stack(others), signed=s)) for s in (False, True))
+    others = case.several(lambda k: cube(case.explain(_same_scale(fit(k), case), rows, coarse=True, to=ROUGH)), MODELS, LEAST_MODELS)
+    sizes, signed = (mean_figure(agreement(original, others, signed=s)) for s in (False, True))
     if np.isnan(sizes.value):
         raise NotTestable("one of the models gives every column the same value")
     answer = judge(sizes, signed)

@@ -25,7 +25,7 @@ from pellucid.table import ColumnType, Table
 __all__ = ["exchanged", "moved", "run", "sensitivity"]
 
 NAME = "max_sensitivity"
-RADIUS, DRAWS, ROWS = 0.02, 10, 30
+RADIUS, DRAWS, LEAST_DRAWS, ROWS = 0.02, 10, 5, 30
 LIMIT = 0.5
 """Reasons that change by half of their size under a change nobody would notice are not reasons of this row."""
 
@@ -83,7 +83,7 @@ def sensitivity(original: FloatArray, others: FloatArray) -> FloatArray:
 def run(case: Case) -> Trial:
     """Return the trial. Cost: 12 explanations of at most 30 rows."""
     case.needs_rows()
-    rows = case.pick(DRAWS + 2, ROWS, coarse=True)
+    rows = case.pick(case.times(DRAWS, LEAST_DRAWS) + 2, ROWS, coarse=True)
     case.vouch()
     reference = case.background if case.background is not None else case.table
     table, draw = case.table.take(rows).select(case.predictor.columns), stream(case.seed, "moved")
@@ -94,7 +94,7 @@ def run(case: Case) -> Trial:
     numbers = any(t.type is ColumnType.NUMBER for t in table.schema)
     if not numbers:
         raise NotTestable("there is no number that can be moved a little")
-    others = np.stack([cube(case.explain(case.predictor, moved(table, reference, draw), coarse=True)) for _ in range(DRAWS)])
+    others = case.several(lambda _: cube(case.explain(case.predictor, moved(table, reference, draw), coarse=True)), DRAWS, LEAST_DRAWS)
     change = sensitivity(original, others)
     figure = _ratio(change, size, stream(case.seed, "bootstrap"))
     if figure.low <= LIMIT <= figure.high:
@@ -105,7 +105,7 @@ def run(case: Case) -> Trial:
     return case.verdict(
         NAME, figure, LIMIT, passed, _words(passed, figure, levels), by_row=float(np.nanmean(each)),
         worst_row=int(rows[np.nanargmax(each)]),
-        levels=levels, rows=len(rows), draws=DRAWS, radius=RADIUS, unit="largest change as a share of the size of the reasons",
+        levels=levels, rows=len(rows), draws=len(others), radius=RADIUS, unit="largest change as a share of the size of the reasons",
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from pellucid import registry
 from pellucid.evaluate.case import Case, NotTestable, cube
 from pellucid.evaluate.figures import ALIKE, agreement, mean_figure, top_kept
-from pellucid.protocols import DifferentiablePredictor, FloatArray, MemberPredictor
+from pellucid.protocols import DifferentiablePredictor, MemberPredictor
 from pellucid.results import Trial
 
 __all__ = ["run"]
@@ -34,14 +34,7 @@ def run(case: Case) -> Trial:
     rows = case.pick(len(chosen) + 1, 30, coarse=True)
     case.vouch()
     original = cube(case.explain(model, rows, coarse=True))
-    singles: list[FloatArray] = []
-    for k in chosen:
-        if singles and case.left() <= 0:
-            break
-        singles.append(cube(case.explain(model.member(int(k)), rows, coarse=True)))
-    if len(singles) < 2:
-        raise NotTestable("the time is short for more than one member; give a larger budget=")
-    others = np.stack(singles)
+    others = case.several(lambda k: cube(case.explain(model.member(int(chosen[k])), rows, coarse=True)), len(chosen), 2)
     order = mean_figure(agreement(original, others, signed=True))
     if np.isnan(order.value):
         raise NotTestable("the explanation gives every column the same value")
@@ -56,7 +49,7 @@ def run(case: Case) -> Trial:
         else f"The members of the model order the columns like the whole only {figures}: another training run could give other reasons. "
         "Trust the average over many rows more than the reasons of one row."
     )
-    return case.verdict(NAME, order, ALIKE, passed, words, top_kept=kept, members=len(singles), rows=len(rows))
+    return case.verdict(NAME, order, ALIKE, passed, words, top_kept=kept, members=len(others), rows=len(rows))
 
 
 def _needs(case: Case) -> tuple[str, ...]:

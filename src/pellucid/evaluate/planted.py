@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.evaluate.case import Case, NotTestable
+from pellucid.evaluate.case import LEAST_ROWS, Case, NotTestable, Short
 from pellucid.evaluate.figures import Figure, bootstrap_mean
 from pellucid.evaluate.retrain import Ground, ground
 from pellucid.protocols import FloatArray
@@ -87,7 +87,9 @@ def run(case: Case) -> Trial:
         raise NotTestable(
             f"the retrained model learned {100 * max(0.0, reached):.0f} % of the planted law, too little to speak of its reasons"
         )
-    rows = area.test
+    rows = area.test[: case.reached(model, area.table.take(area.test).select(case.predictor.columns))]
+    if len(rows) < LEAST_ROWS:
+        raise Short(f"{LEAST_ROWS} rows are to be explained, and {len(rows)} can be")
     part = np.isin(area.rows, rows)
     sizes = _sizes(area, model, rows)
     precision = average_precision(sizes, used[part])

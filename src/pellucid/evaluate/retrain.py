@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.evaluate.case import Case, NotTestable, cube
+from pellucid.evaluate.case import Case, NotTestable, Short, cube
 from pellucid.evaluate.figures import by_size
 from pellucid.evaluate.refit import CloneRefit
 from pellucid.probe.masker import Players, typical_row
@@ -102,7 +102,10 @@ class Ground:
 
     def sizes(self, model: Predictor, table: Table) -> FloatArray:
         """Return the sizes of the contributions (N, P) in the rows in use, under ``model``."""
-        made = self.case.explain(model, table.take(self.rows).select(self.case.predictor.columns), coarse=True)
+        rows = table.take(self.rows).select(self.case.predictor.columns)
+        if model is self.case.predictor and (paid := self.case.reached(model, rows)) < len(rows):
+            raise Short(f"{len(rows)} rows are to be explained, and {paid} can be")
+        made = self.case.explain(model, rows, coarse=True)
         size = np.abs(cube(made)).mean(2)
         return np.asarray(np.broadcast_to(size, (len(self.rows), size.shape[1])))
 
@@ -148,11 +151,12 @@ def ground(case: Case, most: int, calls: float, fits: int = 1) -> Ground:
     players = Players.of(case.predictor.columns, case.settings.get("groups"))
     if len(players) != case.values.shape[1]:
         raise NotTestable("the explanation speaks of other columns than the model")
-    n = min(len(table), most, _affordable(case, calls))
+    n, paid = min(len(table), most), _affordable(case, calls)
     if n < LEAST:
-        raise NotTestable(
-            f"{LEAST} rows to explain and learn from are needed, and there are {n} (or time for no more); give more or budget="
-        )
+        raise NotTestable(f"{LEAST} rows to explain and learn from are needed, and there are {n}")
+    if paid < LEAST:
+        raise Short(f"{LEAST} rows to explain are needed, and {paid} can be explained as often as this test must")
+    n = min(n, paid)
     rows = np.sort(stream(case.seed, "ground").permutation(len(table))[:n])
     order = stream(case.seed, "ground", "split").permutation(n)
     train, test = np.sort(rows[order[n // 3 :]]), np.sort(rows[order[: n // 3]])

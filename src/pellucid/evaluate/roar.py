@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.evaluate.case import Case, NotTestable
+from pellucid.evaluate.case import Case, NotTestable, Short
 from pellucid.evaluate.figures import Figure, mean_figure
 from pellucid.evaluate.retrain import Ground, Timer, first, ground, sizes
 from pellucid.protocols import FloatArray, Predictor
@@ -36,7 +36,7 @@ Mask = Callable[[int, BoolArray, Predictor | None], BoolArray]
 
 def run(case: Case) -> Trial:
     """Return the trial. Cost: up to 60 fits on 600 rows (fewer levels and seeds where the time is short); one explanation of 900 rows."""
-    area = ground(case, ROWS, calls=1)
+    area = ground(case, ROWS, calls=1, fits=2 + 2 * LEAST_LEVELS)
     named = area.sizes(case.predictor, area.table)
     return verdict(case, area, *curves(area, lambda k, *_: first(named, k)), NAME)
 
@@ -104,7 +104,7 @@ def _within(counts: tuple[int, ...], columns: int, timer: Timer) -> tuple[int, .
         fewer = sizes(columns, levels)
         if timer.reaches(2 * (len(fewer) - 2)):
             return fewer if len(fewer) > 2 else counts
-    raise NotTestable("the time is short for models trained on masked rows; give a larger budget=")
+    raise Short("models trained on masked rows would take more than is left")
 
 
 def _words(passed: bool, figure: Figure, own: FloatArray, chance: FloatArray, share: list[float], classes: bool) -> str:

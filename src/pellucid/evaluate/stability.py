@@ -10,26 +10,26 @@ import numpy as np
 
 from pellucid.evaluate.case import Case, NotTestable, cube
 from pellucid.evaluate.figures import Figure, agreement, mean_figure, top_kept
+from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.results import Trial
 
 __all__ = ["run"]
 
 NAME = "stability"
-REPEATS = 3
+REPEATS, LEAST_REPEATS = 3, 2
 LIMIT = 0.8
 
 
 def run(case: Case) -> Trial:
     """Return the trial. Cost: three explanations of at most 50 rows, as the user would ask for them, with other seeds."""
     case.needs_columns(2)
-    rows = case.pick(REPEATS)
-    others = np.stack(
-        [
-            cube(case.explain(case.predictor, rows, seed=integer(case.seed, "reseed", k) % 2**31, background=case.given))
-            for k in range(REPEATS)
-        ]
-    )
+    rows = case.pick(case.times(REPEATS, LEAST_REPEATS))
+
+    def again(k: int) -> FloatArray:
+        return cube(case.explain(case.predictor, rows, seed=integer(case.seed, "reseed", k) % 2**31, background=case.given))
+
+    others = case.several(again, REPEATS, LEAST_REPEATS)
     own = case.own(rows) if not case.whole else cube(case.explain(case.predictor, rows, background=case.given))
     moved = float(np.abs(others - own).max())
     largest = float(np.abs(own).max())
@@ -51,7 +51,7 @@ def run(case: Case) -> Trial:
     )
     itself = mean_figure(agreement(others[0], others[1:], signed=True))
     return case.verdict(
-        NAME, order, LIMIT, passed, _words(passed, figures, order, itself), top_kept=kept, moved=moved, rows=len(rows), repeats=REPEATS,
+        NAME, order, LIMIT, passed, _words(passed, figures, order, itself), top_kept=kept, moved=moved, rows=len(rows), repeats=len(others),
         itself=itself.value,
     )  # fmt: skip
 

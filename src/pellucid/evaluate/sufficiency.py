@@ -16,7 +16,7 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.evaluate.case import LEAST_ROWS, Case, NotTestable
+from pellucid.evaluate.case import LEAST_ROWS, Case, Short
 from pellucid.evaluate.figures import Figure, bootstrap_mean
 from pellucid.evaluate.game import Game
 from pellucid.protocols import FloatArray
@@ -53,7 +53,7 @@ def run(case: Case) -> Trial:
     seconds = (time.perf_counter() - started) * SETS
     n = len(rows) if seconds <= case.left() else int(len(rows) * max(0.0, case.left()) / seconds)
     if n < min(len(rows), LEAST_ROWS):
-        raise NotTestable(f"the time is short: the random sets would take about {seconds:.0f} s; give a larger budget=")
+        raise Short(f"the random sets would take about {seconds:.0f} s")
     chance = _by_chance(game, n, sizes, stream(case.seed, "sets"))
     distance = np.abs(game.full - game.empty)[:n]
     # a row that sits on the base has no distance to lose; it counts as much as its neighbours, not infinitely

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pellucid.evaluate.case import Case, NotTestable, cube
+from pellucid.evaluate.case import ROUGH, Case, NotTestable, cube
 from pellucid.evaluate.figures import ALIKE, Figure, agreement, judge, mean_figure
 from pellucid.protocols import DifferentiablePredictor, FloatArray
 from pellucid.random import integer
@@ -21,7 +21,7 @@ from pellucid.results import Trial
 __all__ = ["run"]
 
 NAME = "weight_randomisation"
-SEEDS, MOST_SEEDS, STEPS = 10, 40, 4
+SEEDS, LEAST_SEEDS, MOST_SEEDS, STEPS = 10, 5, 40, 4
 """Many seeds on few rows: two random networks can agree by chance, and more rows of the same two do not tell."""
 UNRELATED = 0.25
 """Agreement of the directions below which they are those of two unrelated models. Where the order of the sizes does not decide, directions
@@ -35,15 +35,15 @@ def run(case: Case) -> Trial:
     if not isinstance(model, DifferentiablePredictor):
         raise NotTestable("the model has no weights that can be replaced (only networks have)")
     layers = model.layers()
-    rows = case.pick(SEEDS + 2, 20, coarse=True)
+    rows = case.pick(case.times(SEEDS, LEAST_SEEDS) + 2, 20, coarse=True)
     case.vouch()
     original = cube(case.explain(model, rows, coarse=True))
 
     def after(n_layers: int, repeat: int) -> FloatArray:
         other = model.randomised(layers[:n_layers], integer(case.seed, "weights", repeat) % 2**31)
-        return cube(case.explain(other, rows, coarse=True))
+        return cube(case.explain(other, rows, coarse=True, to=ROUGH))
 
-    full = [after(len(layers), s) for s in range(SEEDS)]
+    full = list(case.several(lambda k: after(len(layers), k), SEEDS, LEAST_SEEDS))
     curve = _curve(original, after, layers, case)
     while True:
         sizes, signed = (mean_figure(agreement(original, np.stack(full), signed=s)) for s in (False, True))

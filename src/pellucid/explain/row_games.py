@@ -258,6 +258,13 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     some = way == "auto" and solver.guessed and not is_exact.all() and rows.share.max() * len(rows.share) <= UNEQUAL
     guess = rows.guess(block, games) if some else None
     known = UNKNOWN if guess is None else rows.known(solver)
+    n, besides = len(rows.q.table), len(rows.q.table) + len(rows.engine.empty)
+    if guess is not None and rows.q.budget.rows is not None:
+        # every row and background row is asked once more for its slopes, and for what half precision adds where the machine has it: set
+        # aside on every machine, so that one budget plays the same games on all
+        more = n + len(rows.back) + n + len(rows.engine.empty) + int(known.cost)
+        budget, besides = max(0.0, budget - more / n), besides + more
+        is_exact &= total <= budget  # what is set aside pays for no enumeration
     half, rounding = np.zeros(len(block), bool), np.zeros((len(block), rows.engine.n_outputs))
     if guess is not None:
         half, rounding = rows.rounding(block, games, guess)
@@ -277,12 +284,6 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     )
     sampler.enumerate(np.flatnonzero(is_exact[owner]))
     left = np.flatnonzero(~is_exact[owner])
-    n, besides = len(rows.q.table), len(rows.q.table) + len(rows.engine.empty)
-    if guess is not None and rows.q.budget.rows is not None:
-        # every row and background row is asked once more for its slopes, and for what half precision adds where the machine has it: set
-        # aside on every machine, so that one budget plays the same games on all
-        more = n + len(rows.back) + n + len(rows.engine.empty) + int(known.cost)
-        budget, besides = max(0.0, budget - more / n), besides + more
     sampler.besides[:] = np.where(half[:, None], rounding, 0.0)[:, None]
     plan = Plan(budget, rows.precision, rows.deadline, rows.q.budget.rows, n, besides)
     if rows.q.budget.rows is None and len(left):  # two passes show an error: they are never refused where no budget was set
