@@ -9,12 +9,14 @@ import numpy.typing as npt
 
 from pellucid.errors import RequestError
 from pellucid.explain.question import Question
+from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 from pellucid.results import Neighbours
+from pellucid.table import Table
 from pellucid.table.cells import level_text
 from pellucid.training.familiarity import RowSpace, squared_distances
 
-__all__ = ["data_of", "explain", "known_answers", "nearest"]
+__all__ = ["Layer", "asked_layers", "data_of", "explain", "known_answers", "nearest"]
 
 CELLS = "cells"
 BLOCK = 4_000_000
@@ -39,7 +41,7 @@ def explain(question: Question) -> Neighbours:
     if question.budget.rows is not None and len(table) + len(kept) > question.budget.rows:
         needed = f"at least {len(table) + len(kept)} model rows"
         raise RequestError("the budget does not reach", expected=needed, got=str(question.budget.rows), do="raise it, or ask of fewer rows")
-    layers, shown = _layers(question)
+    layers, shown = asked_layers(question)
     view.n_calls += len(table)
     answers = np.asarray(view.inner.raw(table), np.float64)
     truth, caveat = known_answers(question)
@@ -62,13 +64,13 @@ def _checked(question: Question) -> int:
     return k
 
 
-def _layers(question: Question) -> tuple[tuple[str, ...], str]:
-    """Return the layers that credibility reads and the one whose neighbours are shown; the cells alone where a model has no layers."""
+def asked_layers(question: Question) -> tuple[tuple[str, ...], str]:
+    """Return the layers that are read and the one whose neighbours are shown; the cells alone where a model has no layers."""
     hidden = question.view.hidden_layers()
     known = (CELLS, *hidden)
     asked = question.options["layers"]
     layers = (hidden or (CELLS,)) if asked == "all" else (asked,) if isinstance(asked, str) else tuple(asked)
-    shown = question.options["layer"] or known[-1]
+    shown = question.options.get("layer") or known[-1]
     for name in (*layers, shown):
         if name not in known:
             raise RequestError(f"there is no layer {name!r}", expected=f"one of {', '.join(known)}, or 'all'")
@@ -79,14 +81,31 @@ def _layers(question: Question) -> tuple[tuple[str, ...], str]:
 
 def _in_layer(question: Question, layer: str, k: int) -> tuple[Ints, FloatArray, Ints]:
     """Return the k nearest kept rows of each row (N, k), their distances, and those of each kept row without itself (M, k)."""
-    if layer == CELLS:
-        space = RowSpace.fit(question.kept)
-        rows, kept = space.encode(question.table), space.encode(question.kept)
-        at, distance = nearest(rows, kept, k, n_numbers=space.n_numbers)
-        return at, distance, nearest(kept, kept, k, n_numbers=space.n_numbers, itself=False)[0]
-    rows, kept = (question.view.hidden(t, layer) for t in (question.table, question.kept))
-    at, distance = nearest(rows, kept, k)
-    return at, distance, nearest(kept, kept, k, itself=False)[0]
+    known = Layer(question.view, layer, question.kept)
+    return *known.near(k, question.table), known.near(k)[0]
+
+
+class Layer:
+    """The kept rows in one layer of a model, or as they are written.
+
+    Parameters
+    ----------
+    name : of a layer; ``"cells"`` for the cells. kept : M rows.
+    """
+
+    def __init__(self, view: View, name: str, kept: Table) -> None:
+        self._view, self._name = view, name
+        self._space = RowSpace.fit(kept) if name == CELLS else None
+        self._kept = self._states(kept)
+
+    def _states(self, table: Table) -> FloatArray:
+        return self._view.hidden(table, self._name) if self._space is None else self._space.encode(table)
+
+    def near(self, k: int, table: Table | None = None) -> tuple[Ints, FloatArray]:
+        """Return the k nearest kept rows of each row, places and distances (N, k); of each kept row without itself for no table."""
+        rows = self._kept if table is None else self._states(table)
+        numbers = None if self._space is None else self._space.n_numbers
+        return nearest(rows, self._kept, k, n_numbers=numbers, itself=table is not None)
 
 
 def nearest(rows: FloatArray, kept: FloatArray, k: int, *, n_numbers: int | None = None, itself: bool = True) -> tuple[Ints, FloatArray]:
@@ -127,7 +146,13 @@ def known_answers(question: Question) -> tuple[Any, tuple[str, ...]]:
         )
     labels = np.asarray(given)
     if not view.classes:
-        return labels.astype(float).reshape(len(labels), -1), ()
+        try:
+            return labels.astype(float).reshape(len(labels), -1), ()
+        except (TypeError, ValueError):
+            raise RequestError(
+                "the known rows' answers are labels, and the model names no classes", got=level_text(labels.reshape(-1)[0]),
+                do="pass a model with classes_ and predict_proba, or known rows whose target is what it answers",
+            ) from None  # fmt: skip
     place = {level_text(c): i for i, c in enumerate(view.classes)}
     codes = np.array([place.get(level_text(v), -1) for v in labels.tolist()], np.int64)
     if (codes < 0).any():

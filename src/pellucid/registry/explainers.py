@@ -156,6 +156,17 @@ ENTRIES: tuple[Entry, ...] = (
         source="Petsiuk, Das and Saenko 2018, arXiv:1806.07421",
     ),
     Entry(
+        name="reagent",
+        kind="explain",
+        target="pellucid.explain.reagent:explain",
+        question="why",
+        needs=("black box", "background"),
+        options={"rounds": 512, "share": 0.3, "hold": 0.3},
+        summary="How much farther the answer moves when a column is drawn anew, by rounds until the columns named first hold it alone.",
+        cost="576 model rows per row, less where the answer is held early",
+        source="Zhao, Shan 2024, arXiv:2402.00794",
+    ),
+    Entry(
         name="lime",
         kind="explain",
         target="pellucid.explain.lime:explain",

@@ -113,7 +113,7 @@ def _row(e: Explanation, row: int, output: int, units: Mapping[str, str]) -> _Ro
     error = None if e.error is None else e.error.reshape(e.cube().shape)[row, :, output]
     cells = tuple(e.data[c].iloc[row] if c in e.data.columns else "(group of columns)" for c in e.columns)
     scale = e.answer_scale
-    of = f" ({clean(scale, 40)} of {clean(e.outputs[output], 40)})" if scale in ("log-odds", "probability") else f" {clean(scale, 40)}"
+    of = f" ({clean(scale, 40)} of {clean(e.outputs[output], 40)})" if scale in ("log-odds", "probability", "share of the neighbours") else f" {clean(scale, 40)}"
     gap = None if e.gap is None else at(e.gap)
     return _Row(e.columns, cells, units, e.cube()[row, :, output], error, at(e.base_values), at(e.predictions), gap, of)
 

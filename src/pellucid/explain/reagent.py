@@ -1,0 +1,112 @@
+"""Recursive replacement: random parts of a row are drawn anew, round after round, until the columns named first hold the answer alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.explain import asked
+from pellucid.explain.decisions import Decisions
+from pellucid.explain.question import Question
+from pellucid.probe.coalition import CoalitionEngine
+from pellucid.protocols import FloatArray
+from pellucid.random import stream
+from pellucid.results import Explanation
+
+__all__ = ["explain"]
+
+Ints = npt.NDArray[np.int64]
+BATCH = 32
+"""Rounds between two looks at whether the columns named first hold the answer."""
+LOOKS = 4
+"""Draws of the other columns at each look."""
+
+
+def explain(question: Question) -> Explanation:
+    """Return by how much farther the answer moves in rounds that draw a column anew than in rounds that leave it, with standard errors.
+
+    Zhao, Shan 2024, arXiv:2402.00794 (ReAGent). Each round draws a random ``share`` of the columns anew: with ``fill="row_model"`` from the row
+    model, given those that stay, so that what goes together stays together; else from background rows. After every 32 rounds the ``hold``
+    share of columns named first is kept alone and the others are drawn four times: a row is done when its answer holds in all four. Classes
+    hold while they stay the same, numbers within half a standard deviation of the answers.
+
+    Options: ``rounds`` at most, ``share``, ``hold``. Values have no sign: they say how much a column counts.
+
+    # NOTE[DIFF] the source adds up the logit of the change of a probability, positive where a word was replaced, and ends with a softmax that
+    # any number of further rounds would drive to one word. Here the mean sizes of the moves are compared, in the unit of the answer: that has a
+    # limit, a standard error, and serves numbers too.
+
+    Cost: at most rounds (1 + 4 / 32) model rows per row.
+    """
+    share, hold = asked.number(question, "share", 0, 1), asked.number(question, "hold", 0, 1)
+    n, p = len(question.table), len(question.players)
+    fixed = n + len(question.background)
+    rounds = asked.affordable(question, asked.whole(question, "rounds", BATCH, 100_000), n * (1 + LOOKS / BATCH), fixed, BATCH)
+    engine = question.engine()
+    decide = Decisions.of(question.view, np.concatenate([engine.full, engine.empty]))
+    tally, open_rows, done = _Tally(n, p, engine.n_outputs), np.arange(n), 0
+    draw = stream(question.seed, "reagent")
+    keep = max(1, min(p - 1, round(hold * p)))
+    while len(open_rows) and done < rounds and not (done and asked.late(question)):
+        size = min(BATCH, rounds - done)
+        tally.add(open_rows, *_moves(engine, open_rows, size, share, draw))
+        done += size
+        values, _ = tally.means(open_rows)
+        held = _hold(engine, decide, open_rows, values, keep, draw)
+        open_rows = open_rows[~held]
+        engine.forget()
+    values, error = tally.means(np.arange(n))
+    caveats = [f"in {len(open_rows)} of {n} rows the {keep} columns named first did not hold the answer alone"] if len(open_rows) else []
+    if not engine.drawn:
+        caveats.append("cells were drawn from other rows, whatever the rest of the row was; fill='row_model' draws them given the rest")
+    return question.answer(
+        values, engine.empty.mean(0), engine.full, error=error, complete=False, says="sizes",
+        settings={"rounds": done, "kept_alone": keep, "held": n - len(open_rows)}, caveats=caveats,
+    )  # fmt: skip
+
+
+class _Tally:
+    """Sums of moves over rounds that drew a column anew (1) and those that left it (0): (N, P, 2, O)."""
+
+    def __init__(self, n: int, p: int, o: int) -> None:
+        self.total, self.square, self.count = np.zeros((n, p, 2, o)), np.zeros((n, p, 2, o)), np.zeros((n, p, 2))
+
+    def add(self, rows: Ints, z: npt.NDArray[np.bool_], moves: FloatArray) -> None:
+        """Add rounds: which columns stayed (n, R, P), and how far the answers moved (n, R, O)."""
+        side = np.stack([z, ~z], 3).astype(float)  # (n, R, P, 2)
+        self.total[rows] += np.einsum("nrps,nro->npso", side, moves)
+        self.square[rows] += np.einsum("nrps,nro->npso", side, np.square(moves))
+        self.count[rows] += side.sum(1)
+
+    def means(self, rows: Ints) -> tuple[FloatArray, FloatArray]:
+        """Return the difference of the two means and its standard error (n, P, O)."""
+        count = np.maximum(self.count[rows], 1)[..., None]
+        mean = self.total[rows] / count
+        variance = np.maximum(self.square[rows] / count - np.square(mean), 0) / np.maximum(count - 1, 1)
+        return mean[:, :, 1] - mean[:, :, 0], np.sqrt(variance.sum(2))
+
+
+def _moves(
+    engine: CoalitionEngine, rows: Ints, rounds: int, share: float, draw: np.random.Generator
+) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+    """Return which columns stay in each round (n, R, P), at least one replaced, and how far the answers move (n, R, O)."""
+    n, p = len(rows), len(engine.players)
+    z = draw.random((n, rounds, p)) >= share
+    none = z.all(2)
+    z[none, draw.integers(0, p, int(none.sum()))] = False
+    back = draw.integers(0, len(engine.empty), n * rounds)
+    made = engine.evaluate(np.repeat(rows, rounds), back, z.reshape(-1, p)).reshape(n, rounds, -1)
+    return z, np.abs(made - engine.full[rows, None])
+
+
+def _hold(
+    engine: CoalitionEngine, decide: Decisions, rows: Ints, values: FloatArray, keep: int, draw: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Return whether the ``keep`` columns named first, all others drawn anew, leave the answer as it is in every look, (n,)."""
+    n, p = len(rows), len(engine.players)
+    order = np.argsort(-values.mean(2), axis=1, kind="stable")
+    z = np.zeros((n, p), bool)
+    np.put_along_axis(z, order[:, :keep], True, 1)
+    back = draw.integers(0, len(engine.empty), n * LOOKS)
+    made = engine.evaluate(np.repeat(rows, LOOKS), back, np.repeat(z, LOOKS, 0))
+    return decide.equal(made, np.repeat(engine.full[rows], LOOKS, 0)).reshape(n, LOOKS).all(1)
