@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class _Votes:
     def raw(self, table: Table) -> FloatArray:
         """Return the share of the neighbours in each class, over all layers, or the mean of their numbers (N, O)."""
         near = np.concatenate([layer.near(self._k, table)[0] for layer in self._layers], 1)
-        share = self._said[near].mean(1)
+        share: FloatArray = self._said[near].mean(1)
         return share[:, 1:] if len(self.outputs) == 1 and len(self.classes) == 2 else share
 
     def background(self) -> Table:
@@ -46,9 +47,10 @@ def explain(question: Question) -> Explanation:
     """Return by how much the neighbours' support of an answer falls when column j alone is filled in, with standard errors.
 
     Wallace, Feng and Boyd-Graber 2018, arXiv:1809.02847. The k nearest kept rows in each layer are asked for their own true answers: the
-    share of each class (numbers: their mean) is what a row is supported by. A network's own confidence is near 1 almost everywhere; what its
-    neighbours were is not, so that this can see a column that occlusion of the probability does not. A value is the support of the
-    row as it is less that with the column's cells from ``draws`` background rows, the mean over these.
+    share of each class (numbers: their mean) is what a row is supported by. A network's own confidence is near 1 almost everywhere; what
+    its neighbours were is not, so that this can see a column that occlusion of the probability does not. A value is the support of the
+    row as it is less that with the column's cells from ``draws`` background rows, the mean over these; ``settings["support"]`` holds the
+    support of each row.
 
     Options: ``k`` neighbours a layer, ``layers`` (``"all"``, or names; the cells alone where a model has no layers), ``draws``.
 
@@ -80,14 +82,8 @@ def explain(question: Question) -> Explanation:
     question.view.n_calls += votes.n_calls * len(layers)
     error = falls.std(2, ddof=1) / np.sqrt(draws) if draws > 1 else None
     made = question.answer(
-        falls.mean(2), engine.empty.mean(0), engine.full, error=error, complete=False,
-        settings={"k": k, "layers": list(layers), "draws": draws},
-        caveats=(*caveat, "values say what the neighbours were, not what the model answers: they need not move together"),
+        falls.mean(2), question.view.raw(question.background.take(at)).mean(0), question.view.raw(question.table), error=error, complete=False, says="sizes",
+        settings={"k": k, "layers": list(layers), "draws": draws, "scale": question.view.scale, "support": engine.full.tolist()},
+        caveats=(*caveat, "values say what the neighbours were, not what the model answers; below 0: more bear it out without the cell"),
     )  # fmt: skip
-    return made if not question.view.classes else _of_neighbours(made)
-
-
-def _of_neighbours(made: Explanation) -> Explanation:
-    import dataclasses
-
-    return dataclasses.replace(made, scale="share of the neighbours")
+    return dataclasses.replace(made, scale="share of the neighbours") if question.view.classes else made

@@ -25,16 +25,16 @@ LOOKS = 4
 def explain(question: Question) -> Explanation:
     """Return by how much farther the answer moves in rounds that draw a column anew than in rounds that leave it, with standard errors.
 
-    Zhao, Shan 2024, arXiv:2402.00794 (ReAGent). Each round draws a random ``share`` of the columns anew: with ``fill="row_model"`` from the row
-    model, given those that stay, so that what goes together stays together; else from background rows. After every 32 rounds the ``hold``
-    share of columns named first is kept alone and the others are drawn four times: a row is done when its answer holds in all four. Classes
-    hold while they stay the same, numbers within half a standard deviation of the answers.
+    Zhao, Shan 2024, arXiv:2402.00794 (ReAGent). Each round draws a random ``share`` of the columns anew: with ``fill="row_model"`` from
+    the row model, given those that stay, so that what goes together stays together; else from background rows. After every 32 rounds the
+    ``hold`` share of columns named first is kept alone and the others are drawn four times: a row is done when its answer holds in all
+    four. Classes hold while they stay the same, numbers within half a standard deviation of the background's answers.
 
     Options: ``rounds`` at most, ``share``, ``hold``. Values have no sign: they say how much a column counts.
 
-    # NOTE[DIFF] the source adds up the logit of the change of a probability, positive where a word was replaced, and ends with a softmax that
-    # any number of further rounds would drive to one word. Here the mean sizes of the moves are compared, in the unit of the answer: that has a
-    # limit, a standard error, and serves numbers too.
+    # NOTE[DIFF] the source adds up the logit of the change of a probability, positive where a word was replaced, and ends with a softmax
+    that any number of further rounds would drive to one word. Here the mean sizes of the moves are compared, in the unit of the answer:
+    that has a limit, a standard error, and serves numbers too.
 
     Cost: at most rounds (1 + 4 / 32) model rows per row.
     """
@@ -43,7 +43,7 @@ def explain(question: Question) -> Explanation:
     fixed = n + len(question.background)
     rounds = asked.affordable(question, asked.whole(question, "rounds", BATCH, 100_000), n * (1 + LOOKS / BATCH), fixed, BATCH)
     engine = question.engine()
-    decide = Decisions.of(question.view, np.concatenate([engine.full, engine.empty]))
+    decide = Decisions.of(question.view, engine.empty)
     tally, open_rows, done = _Tally(n, p, engine.n_outputs), np.arange(n), 0
     draw = stream(question.seed, "reagent")
     keep = max(1, min(p - 1, round(hold * p)))
@@ -72,11 +72,11 @@ class _Tally:
         self.total, self.square, self.count = np.zeros((n, p, 2, o)), np.zeros((n, p, 2, o)), np.zeros((n, p, 2))
 
     def add(self, rows: Ints, z: npt.NDArray[np.bool_], moves: FloatArray) -> None:
-        """Add rounds: which columns stayed (n, R, P), and how far the answers moved (n, R, O)."""
-        side = np.stack([z, ~z], 3).astype(float)  # (n, R, P, 2)
-        self.total[rows] += np.einsum("nrps,nro->npso", side, moves)
-        self.square[rows] += np.einsum("nrps,nro->npso", side, np.square(moves))
-        self.count[rows] += side.sum(1)
+        """Add rounds: which columns stayed (R, P), and how far the answers moved (n, R, O)."""
+        side = np.stack([z, ~z], 2).astype(float)  # (R, P, 2)
+        self.total[rows] += np.einsum("rps,nro->npso", side, moves, optimize=True)
+        self.square[rows] += np.einsum("rps,nro->npso", side, np.square(moves), optimize=True)
+        self.count[rows] += side.sum(0)
 
     def means(self, rows: Ints) -> tuple[FloatArray, FloatArray]:
         """Return the difference of the two means and its standard error (n, P, O)."""
@@ -89,13 +89,16 @@ class _Tally:
 def _moves(
     engine: CoalitionEngine, rows: Ints, rounds: int, share: float, draw: np.random.Generator
 ) -> tuple[npt.NDArray[np.bool_], FloatArray]:
-    """Return which columns stay in each round (n, R, P), at least one replaced, and how far the answers move (n, R, O)."""
+    """Return which columns stay in each round (R, P), at least one replaced, and how far the answers move (n, R, O).
+
+    All rows meet the same rounds, so that no row's values depend on the others.
+    """
     n, p = len(rows), len(engine.players)
-    z = draw.random((n, rounds, p)) >= share
-    none = z.all(2)
-    z[none, draw.integers(0, p, int(none.sum()))] = False
-    back = draw.integers(0, len(engine.empty), n * rounds)
-    made = engine.evaluate(np.repeat(rows, rounds), back, z.reshape(-1, p)).reshape(n, rounds, -1)
+    z = draw.random((rounds, p)) >= share
+    spared = draw.integers(0, p, rounds)
+    z[z.all(1), spared[z.all(1)]] = False
+    back = draw.integers(0, len(engine.empty), rounds)
+    made = engine.evaluate(np.repeat(rows, rounds), np.tile(back, n), np.tile(z, (n, 1))).reshape(n, rounds, -1)
     return z, np.abs(made - engine.full[rows, None])
 
 
@@ -107,6 +110,6 @@ def _hold(
     order = np.argsort(-values.mean(2), axis=1, kind="stable")
     z = np.zeros((n, p), bool)
     np.put_along_axis(z, order[:, :keep], True, 1)
-    back = draw.integers(0, len(engine.empty), n * LOOKS)
+    back = np.tile(draw.integers(0, len(engine.empty), LOOKS), n)
     made = engine.evaluate(np.repeat(rows, LOOKS), back, np.repeat(z, LOOKS, 0))
-    return decide.equal(made, np.repeat(engine.full[rows], LOOKS, 0)).reshape(n, LOOKS).all(1)
+    return np.asarray(decide.equal(made, np.repeat(engine.full[rows], LOOKS, 0)).reshape(n, LOOKS).all(axis=1))

@@ -219,6 +219,12 @@ class _Pool:
         out = parts.new_zeros(len(parts), len(self._players), parts.shape[2])
         return out.index_add_(1, torch.as_tensor(self._players.of_column, device=parts.device), parts)
 
+    def tokens(self, rows: Ints) -> torch.Tensor:
+        """Return the tokens of some rows, (n, C, D)."""
+        import torch
+
+        return self._tokens.index_select(0, torch.as_tensor(rows, device=self.device))
+
     def take(self, rows: Ints) -> torch.Tensor:
         """Return the parts of some rows, (n, P, W)."""
         import torch
@@ -226,7 +232,7 @@ class _Pool:
         if self._parts is not None:  # index_select, not brackets: it copies whole rows, ten times faster
             return self._parts.index_select(0, torch.as_tensor(rows, device=self.device))
         few, back = np.unique(rows, return_inverse=True)
-        made = self._make(self._tokens.index_select(0, torch.as_tensor(few, device=self.device)))
+        made = self._make(self.tokens(few))
         return made.index_select(0, torch.as_tensor(back, device=self.device))
 
     def some(self, rows: Ints, players: Ints) -> torch.Tensor:
@@ -341,11 +347,29 @@ class SumPath(NetPath):
 
         def answer(cut: slice) -> torch.Tensor:
             at = order[cut]
+            if self._parts_cost_more(row[at], back[at]):
+                return self.view.from_tokens(self._mixed(row[at], back[at], z[at]))
             return self.view.from_parts(self._hidden(row[at], back[at], z[at]))
 
         out = np.empty((len(row), len(self.view.outputs)))
         out[order] = self._in_steps(len(order), self._step, answer)
         return out
+
+    def _parts_cost_more(self, row: Ints, back: Ints) -> bool:
+        """Tell whether parts would be made for so few games that it costs more than to enter the games' own tokens.
+
+        Parts are many times as wide as tokens. Where they do not fit the memory they are made for each lot of games.
+        """
+        if self._rows.kept or self._back.kept:
+            return False
+        return len(row) <= 2 * (len(np.unique(row)) + len(np.unique(back)))
+
+    def _mixed(self, row: Ints, back: Ints, z: BoolArray) -> torch.Tensor:
+        """Return the tokens (n, C, D) of composed rows."""
+        import torch
+
+        here = torch.as_tensor(z[:, self.players.of_column], device=self._back.device)[:, :, None]
+        return torch.where(here, self._rows.tokens(row), self._back.tokens(back))
 
     def _hidden(self, row: Ints, back: Ints, z: BoolArray) -> torch.Tensor:
         """Return the sums of parts (n, W); the rows come sorted by pair, and segments of one pair share a matrix product."""

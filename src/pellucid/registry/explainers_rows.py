@@ -36,7 +36,6 @@ ENTRIES: tuple[Entry, ...] = (
         question="why",
         needs=("black box", "background", "training rows"),
         options={"k": 10, "layers": "all", "draws": 20},
-        axioms=("dummy",),
         summary="By how much the share of nearest known rows that bear an answer out falls when a column is filled in.",
         cost="N (P draws + 1) forward passes a layer, and M H multiplications for each, M kept rows",
         source="Wallace, Feng, Boyd-Graber 2018, arXiv:1809.02847",

@@ -113,7 +113,7 @@ def _row(e: Explanation, row: int, output: int, units: Mapping[str, str]) -> _Ro
     error = None if e.error is None else e.error.reshape(e.cube().shape)[row, :, output]
     cells = tuple(e.data[c].iloc[row] if c in e.data.columns else "(group of columns)" for c in e.columns)
     scale = e.answer_scale
-    of = f" ({clean(scale, 40)} of {clean(e.outputs[output], 40)})" if scale in ("log-odds", "probability", "share of the neighbours") else f" {clean(scale, 40)}"
+    of = f" ({clean(scale, 40)} of {clean(e.outputs[output], 40)})" if scale in ("log-odds", "probability") else f" {clean(scale, 40)}"
     gap = None if e.gap is None else at(e.gap)
     return _Row(e.columns, cells, units, e.cube()[row, :, output], error, at(e.base_values), at(e.predictions), gap, of)
 
@@ -159,7 +159,7 @@ def _counts(say: _Teller, one: _Row, order: Any, e: Explanation) -> list[str]:
     for j in (int(j) for j in order if one.values[j] != 0):
         name, half = one.columns[j], one.half(j)
         shown = say("cell", one.cells[j], cell(name, one.cells[j], one.units.get(name, ""), most=60), name)
-        by = say("contribution", float(one.values[j]), number(abs(one.values[j]), half), name)
+        by = say("contribution", float(one.values[j]), number(abs(one.values[j]) if slopes else one.values[j], half), name)
         error = "" if not half else f", give or take {say('half of the 95 % interval', half, number(half, half), name)}"
         verb = "raises" if one.values[j] > 0 else "lowers"
         out.append(f"At {shown} one more unit {verb} the answer by {by}{error}." if slopes else f"{shown} counts {by} ({scale}){error}.")
