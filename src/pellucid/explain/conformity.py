@@ -81,9 +81,10 @@ def explain(question: Question) -> Explanation:
         engine.forget()
     question.view.n_calls += votes.n_calls * len(layers)
     error = falls.std(2, ddof=1) / np.sqrt(draws) if draws > 1 else None
+    base, answers = question.view.raw(question.background.take(at)).mean(0), question.view.raw(question.table)
     made = question.answer(
-        falls.mean(2), question.view.raw(question.background.take(at)).mean(0), question.view.raw(question.table), error=error, complete=False, says="sizes",
+        falls.mean(2), base, answers, error=error, complete=False, says="sizes",
         settings={"k": k, "layers": list(layers), "draws": draws, "scale": question.view.scale, "support": engine.full.tolist()},
-        caveats=(*caveat, "values say what the neighbours were, not what the model answers; below 0: more bear it out without the cell"),
+        caveats=(*caveat, "values say what known rows were, not what the model answers; below 0: more bear it out without the cell"),
     )  # fmt: skip
     return dataclasses.replace(made, scale="share of the neighbours") if question.view.classes else made
