@@ -11,6 +11,7 @@ from pellucid.testing.promises import PROMISES, Drawn, Promise, covered
 
 ELSEWHERE = {
     "amortised": "tests/explain/test_amortised.py measures its errors on new rows",
+    "conformity": "the plain standard error of a mean over draws, compared with counting by hand in tests/explain/test_conformity.py",
     "dhondt": "seats have no error",
     "head_pruning": "the plain standard error of a mean over rows",
     "importances": "each way brings its own interval, tried under its own name",

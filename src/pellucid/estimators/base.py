@@ -301,6 +301,7 @@ class TabularEstimator(BaseEstimator):
         Examples
         --------
         >>> import numpy as np
+        >>> from pellucid import TabularRegressor
         >>> X = np.arange(60.0).reshape(20, 3)
         >>> model = TabularRegressor(backbone="mlp", max_steps=1, verbose=0, random_state=0).fit(X, X[:, 0])
         >>> model.to("cpu").predict(X).shape

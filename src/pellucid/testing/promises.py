@@ -182,6 +182,21 @@ def _game(method: str, truth: Callable[[FloatArray], FloatArray], budget: int, *
     return draw
 
 
+def _redrawn(seed: int) -> Drawn:
+    """How much farther rounds that draw a column anew move the answer: all rounds there are, each as likely as it is drawn."""
+    model, rows, background, *_ = _rows(seed)
+    z = _coalitions(8)
+    many = (~z).sum(1)
+    chance = np.where(many == 0, 0.0, 0.3**many * 0.7 ** (8 - many)) + np.where(many == 1, 0.7**8 / 8, 0.0)
+    engine = CoalitionEngine(View(model), rows, background, Players.of(model.columns))
+    each = np.arange(ROWS).repeat(256 * 8), np.tile(np.arange(8), ROWS * 256), np.tile(z.repeat(8, 0), (ROWS, 1))
+    moves = np.abs(engine.evaluate(*each).reshape(ROWS, 256, 8) - engine.full[:, :, None]).mean(2) * chance
+    sides = ((moves @ side) / (chance @ side) for side in ((~z).astype(float), z.astype(float)))
+    made = explain(model, rows, method="reagent", background=background, random_state=seed)
+    assert made.error is not None
+    return Drawn.of(made.values, made.error, np.subtract(*sides))
+
+
 def _sets(method: str, **options: Any) -> Callable[[int], Drawn]:
     def draw(seed: int) -> Drawn:
         model, rows, background, *_ = _rows(seed)
@@ -411,6 +426,7 @@ PROMISES: tuple[Promise, ...] = (
     Promise("shapley_stratified", "shapley_stratified", _game("shapley_stratified", _shapley, 1000)),
     Promise("banzhaf", "banzhaf", _game("banzhaf", _banzhaf, 400)),
     Promise("rise", "rise", _game("rise", _banzhaf, 120)),
+    Promise("reagent", "reagent", _redrawn),
     Promise("owen", "owen", _game("owen", lambda worth: _orders(worth, _tree_orders()), 300, tree=TREE)),
     Promise("lime", "lime", _game("lime", _line, 600)),
     *(Promise(f"interactions {i}", "interactions", _sets("interactions", index=i)) for i in ("k-sii", "stii", "fsii", "banzhaf")),
