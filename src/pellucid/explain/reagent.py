@@ -8,6 +8,7 @@ import numpy.typing as npt
 from pellucid.explain import asked
 from pellucid.explain.decisions import Decisions
 from pellucid.explain.question import Question
+from pellucid.explain.sampling import widening
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
@@ -16,8 +17,9 @@ from pellucid.results import Explanation
 __all__ = ["explain"]
 
 Ints = npt.NDArray[np.int64]
-BATCH = 32
-"""Rounds between two looks at whether the columns named first hold the answer."""
+FIRST, BATCH = 128, 32
+"""Rounds before the first look at whether the columns named first hold the answer, and between two looks: after a few dozen rounds the
+order is still one of chance."""
 LOOKS = 4
 """Draws of the other columns at each look."""
 
@@ -26,9 +28,10 @@ def explain(question: Question) -> Explanation:
     """Return by how much farther the answer moves in rounds that draw a column anew than in rounds that leave it, with standard errors.
 
     Zhao, Shan 2024, arXiv:2402.00794 (ReAGent). Each round draws a random ``share`` of the columns anew: with ``fill="row_model"`` from
-    the row model, given those that stay, so that what goes together stays together; else from background rows. After every 32 rounds the
-    ``hold`` share of columns named first is kept alone and the others are drawn four times: a row is done when its answer holds in all
-    four. Classes hold while they stay the same, numbers within half a standard deviation of the background's answers.
+    the row model, given those that stay, so that what goes together stays together; else from background rows. After 128 rounds, and
+    every 32 from there, the ``hold`` share of columns named first is kept alone and the others are drawn four times: a row is done when
+    its answer holds in all four. Classes hold while they stay the same, numbers within half a standard deviation of the background's
+    answers.
 
     Options: ``rounds`` at most, ``share``, ``hold``. Values have no sign: they say how much a column counts.
 
@@ -48,7 +51,7 @@ def explain(question: Question) -> Explanation:
     draw = stream(question.seed, "reagent")
     keep = max(1, min(p - 1, round(hold * p)))
     while len(open_rows) and done < rounds and not (done and asked.late(question)):
-        size = min(BATCH, rounds - done)
+        size = min(BATCH if done else FIRST, rounds - done)
         tally.add(open_rows, *_moves(engine, open_rows, size, share, draw))
         done += size
         values, _ = tally.means(open_rows)
@@ -83,6 +86,7 @@ class _Tally:
         count = np.maximum(self.count[rows], 1)[..., None]
         mean = self.total[rows] / count
         variance = np.maximum(self.square[rows] / count - np.square(mean), 0) / np.maximum(count - 1, 1)
+        variance *= widening(np.maximum(count - 1, 1.0))
         return mean[:, :, 1] - mean[:, :, 0], np.sqrt(variance.sum(2))
 
 

@@ -163,7 +163,7 @@ ENTRIES: tuple[Entry, ...] = (
         needs=("black box", "background"),
         options={"rounds": 512, "share": 0.3, "hold": 0.3},
         summary="How much farther the answer moves when a column is drawn anew, by rounds until the columns named first hold it alone.",
-        cost="576 model rows per row, less where the answer is held early",
+        cost="580 model rows per row, less where the answer is held early",
         source="Zhao, Shan 2024, arXiv:2402.00794",
     ),
     Entry(
