@@ -247,13 +247,11 @@ class Case:
         None where they cannot be had, or where the method also reads the rows they were drawn from: with its own seed it draws them again.
         """
         known = {e.name: e.needs for e in registry.entries("explain")}
-        if "gradients" in known.get(self.explanation.record.method, ()):
+        gradients = "gradients" in known.get(self.explanation.record.method, ())
+        if self.given is not None or gradients or self.settings.get("fill", "marginal") != "marginal":
             return self.given
-        kept = self.given if self.given is not None else self.predictor.background()
-        if self.given is not None or kept is None or self.settings.get("fill", "marginal") != "marginal":
-            return self.given
-        size, seed = self.settings.get("background_rows", 0), self.explanation.record.seed
-        if seed is None:
+        kept, size, seed = self.predictor.background(), self.settings.get("background_rows", 0), self.explanation.record.seed
+        if kept is None or seed is None:
             return None
         drawn = reference_rows(kept.select(self.predictor.columns), "marginal", size=size, seed=seed, given=False)[0]
         return drawn if drawn.fingerprint() == self.settings.get("background") else None

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.explain import asked
 from pellucid.explain.nearest_rows import Layer, asked_layers, known_answers
+from pellucid.explain.occlusion import without_each
 from pellucid.explain.question import Question
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.view import View
@@ -74,11 +75,8 @@ def explain(question: Question) -> Explanation:
     votes = View(_Votes(question, layers, k, truth), question.settings["output"], question.settings["versus"])
     engine = CoalitionEngine(votes, question.table, question.background.take(at), question.players, drawer=question.drawer)
     falls = np.empty((n, p, draws, engine.n_outputs))
-    for j in range(p):
-        z = np.broadcast_to(np.arange(p) != j, (n * draws, p))
-        moved = engine.evaluate(np.repeat(np.arange(n), draws), np.tile(np.arange(draws), n), z)
-        falls[:, j] = engine.full[:, None] - moved.reshape(n, draws, -1)
-        engine.forget()
+    for j, moved in enumerate(without_each(engine)):
+        falls[:, j] = engine.full[:, None] - moved
     question.view.n_calls += votes.n_calls * len(layers)
     error = falls.std(2, ddof=1) / np.sqrt(draws) if draws > 1 else None
     base, answers = question.view.raw(question.background.take(at)).mean(0), question.view.raw(question.table)

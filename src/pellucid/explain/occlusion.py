@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,7 +14,7 @@ from pellucid.probe.masker import Neighbours
 from pellucid.protocols import FloatArray
 from pellucid.results import Explanation
 
-__all__ = ["explain", "explain_inclusion"]
+__all__ = ["explain", "explain_inclusion", "without_each"]
 
 
 def explain(question: Question) -> Explanation:
@@ -50,6 +52,15 @@ def _afford(question: Question) -> None:
             got=str(question.budget.rows),
             do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
         )
+
+
+def without_each(engine: CoalitionEngine) -> Iterator[FloatArray]:
+    """Yield for each player in turn the answers (R, B, O) to all rows with its cells from every background row; keeps none of them."""
+    n, size, p = len(engine.full), len(engine.empty), len(engine.players)
+    for j in range(p):
+        z = np.broadcast_to(np.arange(p) != j, (n * size, p))
+        yield engine.evaluate(np.repeat(np.arange(n), size), np.tile(np.arange(size), n), z).reshape(n, size, -1)
+        engine.forget()
 
 
 def _values(question: Question, engine: CoalitionEngine, z: npt.NDArray[np.bool_]) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pellucid.explain import asked
 from pellucid.explain.decisions import Decisions
 from pellucid.explain.question import Question
-from pellucid.explain.sampling import widening
+from pellucid.explain.sampling import mean_of_sums
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
@@ -84,10 +84,8 @@ class _Tally:
     def means(self, rows: Ints) -> tuple[FloatArray, FloatArray]:
         """Return the difference of the two means and its standard error (n, P, O)."""
         count = np.maximum(self.count[rows], 1)[..., None]
-        mean = self.total[rows] / count
-        variance = np.maximum(self.square[rows] / count - np.square(mean), 0) / np.maximum(count - 1, 1)
-        variance *= widening(np.maximum(count - 1, 1.0))
-        return mean[:, :, 1] - mean[:, :, 0], np.sqrt(variance.sum(2))
+        mean, error = mean_of_sums(self.total[rows], self.square[rows], count)
+        return mean[:, :, 1] - mean[:, :, 0], np.hypot(error[:, :, 0], error[:, :, 1])
 
 
 def _moves(

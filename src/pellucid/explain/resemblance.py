@@ -11,6 +11,7 @@ from pellucid.errors import RequestError
 from pellucid.explain import asked
 from pellucid.explain.decisions import beta_interval
 from pellucid.explain.nearest_rows import CELLS, nearest
+from pellucid.explain.occlusion import without_each
 from pellucid.explain.question import Question
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.view import View
@@ -82,12 +83,9 @@ def explain(question: Question) -> Resemblance:
     usual = _usual(kept, numbers, draw)
     before = _similarity(engine.full, kept, places, numbers, usual)
     falls = np.empty((n, k, p, draws))
-    for j in range(p):
-        z = np.broadcast_to(np.arange(p) != j, (n * draws, p))
-        moved = engine.evaluate(np.repeat(np.arange(n), draws), np.tile(np.arange(draws), n), z)
-        after = _similarity(moved, kept, np.repeat(places, draws, 0), numbers, usual).reshape(n, draws, k)
+    for j, moved in enumerate(without_each(engine)):
+        after = _similarity(moved.reshape(n * draws, -1), kept, np.repeat(places, draws, 0), numbers, usual).reshape(n, draws, k)
         falls[:, :, j] = before[:, :, None] - after.transpose(0, 2, 1)
-        engine.forget()
     return Resemblance(
         index=np.asarray(question.table.frame.index), positions=places, data=question.table.frame, known=question.kept.frame,
         columns=question.players.names, similarity=before, falls=falls.mean(3), error=falls.std(3, ddof=1) / np.sqrt(draws),

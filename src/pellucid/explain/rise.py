@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.explain.question import Question
 from pellucid.explain.row_games import RowGames, afford
-from pellucid.explain.sampling import widening
+from pellucid.explain.sampling import mean_of_sums
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.results import Explanation
@@ -50,9 +50,9 @@ def explain(question: Question) -> Explanation:
         count[open_rows] = done
         if rows.late():
             break
-        value, error = _mean(total[open_rows], square[open_rows], done)
+        value, error = mean_of_sums(total[open_rows], square[open_rows], done)
         open_rows = open_rows[~(np.sqrt(np.square(error).mean(1)) <= rows.precision * np.abs(value).mean(1)).all(1)]
-    values, error = _mean(total, square, count[:, None, None])
+    values, error = mean_of_sums(total, square, count[:, None, None])
     caveats = [f"{len(open_rows)} of {n} rows used all masks before the asked precision"] if len(open_rows) and question.precision else []
     settings = {"way": "sampled", "masks": 2 * done}
     return question.answer(
@@ -71,9 +71,3 @@ def _pairs(rows: RowGames, part: npt.NDArray[np.int64], z: npt.NDArray[np.bool_]
     v = v.reshape(n, 2, size, -1)
     difference: FloatArray = (v[:, 0] - v[:, 1])[:, :, None]
     return np.where(z, 1.0, -1.0)[None, :, :, None] * difference
-
-
-def _mean(total: FloatArray, square: FloatArray, count: FloatArray | int) -> tuple[FloatArray, FloatArray]:
-    mean = total / count
-    variance = np.maximum(square / count - mean**2, 0) / np.maximum(np.asarray(count) - 1, 1)
-    return mean, np.asarray(np.sqrt(variance * widening(np.maximum(np.asarray(count, float) - 1, 1.0))))

@@ -21,7 +21,7 @@ from pellucid.explain.partial import UNKNOWN, Guess, Known, Part, widening
 from pellucid.probe.budget import too_small
 from pellucid.protocols import FloatArray
 
-__all__ = ["SHAPLEY", "Plan", "Sampler", "Solver", "widening"]
+__all__ = ["SHAPLEY", "Plan", "Sampler", "Solver", "mean_of_sums", "widening"]
 
 FEW_GAMES = 48
 """Estimates that a row has at least before its error is judged: few games are played several times each, many games twice."""
@@ -62,6 +62,13 @@ class Solver:
 
 
 SHAPLEY = Solver(solve.exact, solve.permutations, solve.permutation_cost, guessed=True)
+
+
+def mean_of_sums(total: FloatArray, square: FloatArray, count: FloatArray | int) -> tuple[FloatArray, FloatArray]:
+    """Return means and their standard errors from sums, sums of squares and counts of draws (from 1), widened as few draws need."""
+    mean = total / count
+    less = np.maximum(np.asarray(count, float) - 1, 1.0)
+    return mean, np.asarray(np.sqrt(np.maximum(square / count - mean**2, 0) / less * widening(less)))
 
 
 @dataclass

@@ -124,6 +124,12 @@ class NetPath(Path):
             made = self._products(slopes, of_back, own, other)
         return made[0].cpu().double().numpy(), made[1].cpu().double().numpy()
 
+    def _mixed(self, z: BoolArray, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """Return composed rows (n, C, D): those of ``own`` where a column's player is in z (n, P), else those of ``other``."""
+        import torch
+
+        return torch.where(torch.as_tensor(z[:, self.players.of_column], device=own.device)[:, :, None], own, other)
+
     def _read(self, parts: torch.Tensor) -> torch.Tensor:
         """Return what the network reads of the parts (n, P or C, W) of whole rows."""
         return parts
@@ -265,12 +271,9 @@ class PartPath(NetPath):
         self._half_gains = self._back.device.type != "cpu"  # there attention's copies, softmax and norms take as long as its products
 
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
-        import torch
 
         def answer(cut: slice) -> torch.Tensor:
-            here = torch.as_tensor(z[cut][:, self.players.of_column], device=self._back.device)
-            mixed = torch.where(here[:, :, None], self._rows.take(row[cut]), self._back.take(back[cut]))
-            return self.view.from_parts(mixed)
+            return self.view.from_parts(self._mixed(z[cut], self._rows.take(row[cut]), self._back.take(back[cut])))
 
         return self._in_steps(len(row), self._step, answer)
 
@@ -348,7 +351,7 @@ class SumPath(NetPath):
         def answer(cut: slice) -> torch.Tensor:
             at = order[cut]
             if self._parts_cost_more(row[at], back[at]):
-                return self.view.from_tokens(self._mixed(row[at], back[at], z[at]))
+                return self.view.from_tokens(self._mixed(z[at], self._rows.tokens(row[at]), self._back.tokens(back[at])))
             return self.view.from_parts(self._hidden(row[at], back[at], z[at]))
 
         out = np.empty((len(row), len(self.view.outputs)))
@@ -363,13 +366,6 @@ class SumPath(NetPath):
         if self._rows.kept or self._back.kept:
             return False
         return len(row) <= 2 * (len(np.unique(row)) + len(np.unique(back)))
-
-    def _mixed(self, row: Ints, back: Ints, z: BoolArray) -> torch.Tensor:
-        """Return the tokens (n, C, D) of composed rows."""
-        import torch
-
-        here = torch.as_tensor(z[:, self.players.of_column], device=self._back.device)[:, :, None]
-        return torch.where(here, self._rows.tokens(row), self._back.tokens(back))
 
     def _hidden(self, row: Ints, back: Ints, z: BoolArray) -> torch.Tensor:
         """Return the sums of parts (n, W); the rows come sorted by pair, and segments of one pair share a matrix product."""
