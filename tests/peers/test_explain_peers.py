@@ -81,7 +81,7 @@ def test_captum_integrated_gradients(network, steps):
     net, tokens = network
     reference = tokens[:1].expand_as(tokens)
     theirs = attr.IntegratedGradients(net.from_tokens).attribute(tokens, reference.clone(), target=1, n_steps=steps, method="gausslegendre")
-    np.testing.assert_allclose(integrated(net.from_tokens, tokens, reference, steps)[:, 1], theirs.sum(-1).detach(), atol=1e-5)
+    np.testing.assert_allclose(integrated(net.from_tokens, tokens, reference, steps)[0][:, 1], theirs.sum(-1).detach(), atol=1e-5)
 
 
 def test_captum_feature_ablation():

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.explain import explain
+from pellucid.nn.gradients import token_gradients
 from pellucid.probe.coalition import CoalitionEngine
-from pellucid.probe.masker import Players
+from pellucid.probe.masker import Players, typical_row
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
@@ -310,6 +311,22 @@ def _network(method: str, many: int, kept: int = 20, **options: Any) -> Callable
     return draw
 
 
+def _path(seed: int) -> Drawn:
+    """Integrated gradients of a network with kinks against very many places in the middles of equal steps of the path."""
+    import torch
+
+    table = made_table(made_frame(30 + ROWS, 4, (3,), seed=seed))
+    background, rows = table.take(slice(0, 30)), table.take(slice(30, 30 + ROWS))
+    model = TinyNetwork(background, seed=seed)
+    made = explain(model, rows, method="integrated_gradients", background=background, precision=0.02)
+    change = model.tokens(rows) - model.tokens(typical_row(background))
+    places = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
+    path = (model.tokens(rows) - change)[:, None] + places[None, :, None, None] * change[:, None]
+    _, slopes = token_gradients(model.from_tokens, path.flatten(0, 1))
+    truth = (slopes[:, 0].unflatten(0, (ROWS, 2000)).mean(1) * change).sum(-1)
+    return Drawn.of(made.values, made.error, truth)
+
+
 def _choice(seed: int) -> Drawn:
     """How often each of six columns is among the two that a selector draws."""
     import torch
@@ -435,6 +452,7 @@ PROMISES: tuple[Promise, ...] = (
     *(Promise(f"{m} row_model", m, _drawn(m)) for m in ("shapley", "banzhaf", "occlusion", "inclusion")),
     *(Promise(f"expected_gradients {n}", "expected_gradients", _network("expected_gradients", 4000, n), False) for n in (20, 200)),
     *(Promise(m, m, _network(m, 4000), False) for m in ("smoothgrad", "smoothgrad_squared", "vargrad")),
+    Promise("integrated_gradients", "integrated_gradients", _path),
     Promise("l2x", "l2x", _choice),
     Promise("permutation_importance", "permutation_importance", _table("permutation_importance", lambda: np.array([2.5, 0.5, 2.0, 0.0]))),
     Promise("sage", "sage", _table("sage", _sage, 0.5)),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pellucid.nn.gradients import integrated, nodes, token_gradients
+from pellucid.nn.gradients import doubts, integrated, nodes, token_gradients
 
 
 def quadratic(outputs=2, size=(3, 2), seed=0):
@@ -57,9 +57,9 @@ def test_nodes_integrate_polynomials_exactly():
 def test_integrated_gradients_of_a_quadratic_are_complete_with_one_node():
     function, _ = quadratic(seed=1)
     tokens, reference = torch.randn(5, 3, 2, dtype=torch.float64), torch.randn(5, 3, 2, dtype=torch.float64)
-    values = integrated(function, tokens, reference, 1)
+    values, _ = integrated(function, tokens, reference, 1)
     torch.testing.assert_close(values.sum(-1), function(tokens) - function(reference))
-    torch.testing.assert_close(integrated(function, tokens, reference, 8, batch=3), values)
+    torch.testing.assert_close(integrated(function, tokens, reference, 8, batch=3)[0], values)
 
 
 def test_integrated_gradients_of_a_ridge_function():
@@ -69,4 +69,25 @@ def test_integrated_gradients_of_a_ridge_function():
     total = function(tokens) - function(reference)
     share = tokens[:, :, 0] * weights
     truth = share / share.sum(1, keepdim=True) * total
-    np.testing.assert_allclose(integrated(function, tokens, reference, 32)[:, 0], truth, atol=1e-9)
+    np.testing.assert_allclose(integrated(function, tokens, reference, 32)[0][:, 0], truth, atol=1e-9)
+
+
+@pytest.mark.parametrize("n", [2, 4, 8])
+def test_doubts_are_the_errors_of_steps_and_nothing_for_polynomials(n):
+    place, weight = nodes(n)
+    steps = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
+    above = (place > steps[:, None]).double()
+    error, told = above @ weight - (1 - steps), above @ doubts(n)
+    assert float(told.square().mean()) == pytest.approx(float(error.square().mean()), rel=1e-3)
+    for degree in range(n - 1):
+        assert abs(float((doubts(n) * place**degree).sum())) < 1e-12
+
+
+def test_integrated_gradients_tell_the_error_of_a_kink():
+    kink = lambda t: torch.relu(t.sum((1, 2)) - 0.6)[:, None]  # noqa: E731
+    tokens = torch.ones(1, 2, 1, dtype=torch.float64)
+    value, doubt = integrated(kink, tokens, torch.zeros_like(tokens), 8)
+    off = (value - 0.7).abs()
+    assert 0 < off.max() < 3 * doubt.abs().min()
+    value, doubt = integrated(kink, tokens, tokens / 2, 8)  # beyond the kink the gradient is constant
+    assert doubt.abs().max() < 1e-12 and (value - 0.5).abs().max() < 1e-12

@@ -6,6 +6,6 @@ part that some columns have in every activation). It sees a function from tokens
 each other, and nothing else.
 """
 
-from pellucid.nn.gradients.slopes import integrated, nodes, token_gradients
+from pellucid.nn.gradients.slopes import doubts, integrated, nodes, token_gradients
 
-__all__ = ["integrated", "nodes", "token_gradients"]
+__all__ = ["doubts", "integrated", "nodes", "token_gradients"]
