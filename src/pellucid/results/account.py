@@ -224,4 +224,11 @@ def _unknown(say: _Teller, e: Explanation) -> list[str]:
         out.append("No standard error is stated: the values are exact for this method's question, or the method gives none.")
     missing = [clean(c, 60) for c in e.columns if c in e.data.columns and e.data[c].isna().all()]
     out += [f"Never seen filled in these rows: {say('columns', None, join(missing))}."] if missing else []
-    return out + [say("caveat", None, f"{clean(c, 400).rstrip('.')}.") for c in e.record.caveats]
+    return out + [say("caveat", None, _sentence(clean(c, 400), e.columns)) for c in e.record.caveats]
+
+
+def _sentence(text: str, names: tuple[str, ...]) -> str:
+    """Return a caveat as a sentence; a column's name at its beginning stays as it is written."""
+    if text.startswith(names):
+        return f"{text.rstrip('.')}."
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
