@@ -54,13 +54,14 @@ class ScaledCells(_Face):
 class ScaledNetwork(_Face):
     """A network whose embedded cells are spread by factors (C,) around each column's mean embedding (C, D): categories too."""
 
-    def __init__(self, inner: DifferentiablePredictor, factors: FloatArray, centres: torch.Tensor) -> None:
+    def __init__(self, inner: DifferentiablePredictor, factors: FloatArray, table: Table, tokens: torch.Tensor) -> None:
         super().__init__(inner, factors)
-        self.network, self.centres, self.additive = inner, centres, inner.additive
+        self.network, self.additive, self._known, self.centres = inner, inner.additive, (table, tokens), tokens.mean(0)
 
     def tokens(self, table: Table) -> torch.Tensor:
-        """Return the embedded cells (N, C, D), spread."""
-        tokens = self.network.tokens(table)
+        """Return the embedded cells (N, C, D), spread; those of the table that told the centres are not made again."""
+        known, tokens = self._known
+        tokens = tokens if table is known else self.network.tokens(table)
         m = tokens.new_tensor(self.factors)[:, None]
         return self.centres + m * (tokens - self.centres)
 
@@ -89,7 +90,8 @@ class ScaledNetwork(_Face):
 
     def randomised(self, layers: Sequence[str], seed: int) -> ScaledNetwork:
         """Return a copy with fresh weights in the named layers."""
-        return ScaledNetwork(self.network.randomised(layers, seed), self.factors, self.centres)
+        fresh, table = self.network.randomised(layers, seed), self._known[0]
+        return ScaledNetwork(fresh, self.factors, table, fresh.tokens(table))
 
 
 def scaler(view: View, table: Table) -> tuple[Any, tuple[str, ...]]:
@@ -98,8 +100,8 @@ def scaler(view: View, table: Table) -> tuple[Any, tuple[str, ...]]:
         import torch
 
         with torch.inference_mode():
-            centre = view.tokens(table).mean(0)
-        return (lambda factors: ScaledNetwork(view.network, factors, centre)), tuple(view.columns)
+            tokens = view.tokens(table)
+        return (lambda factors: ScaledNetwork(view.network, factors, table, tokens)), tuple(view.columns)
     plain = [table.schema[c].type is ColumnType.NUMBER and _is_plain(table, c) for c in view.columns]
     centres = np.array([np.nanmean(table.numbers(c)) if ok else np.nan for c, ok in zip(view.columns, plain)])
     return (lambda factors: ScaledCells(view.inner, factors, centres)), tuple(c for c, ok in zip(view.columns, plain) if ok)

@@ -63,7 +63,8 @@ class CoalitionEngine:
         own = not getattr(view.inner, "foreign", False)
         columns = tuple(view.columns)
         row_hash = cell_hashes(rows, columns, canonical=own)
-        back_hash = cell_hashes(background, columns, canonical=own)
+        alone = background is rows  # rows that lend each other cells: all is made of them once
+        back_hash = row_hash if alone else cell_hashes(background, columns, canonical=own)
         self.row_keys, self.back_keys = (h.sum(1, dtype=np.uint64) for h in (row_hash, back_hash))
         self._row_hash, self._back_hash = players.sum_over_columns(row_hash), players.sum_over_columns(back_hash)
         self._row_cells, self._back_cells = row_hash, back_hash
@@ -75,7 +76,8 @@ class CoalitionEngine:
             self._back_hash = np.zeros_like(self._back_hash)
             self._path = DrawnPath(view, rows, background, players, memory, drawer)
             self.back_keys = self._start
-        self.full, self.empty = self._path.direct(rows), self._path.direct(background)
+        self.full = self._path.direct(rows)
+        self.empty = self.full if alone and drawer is None else self._path.direct(background)
         self._keys, self._values = np.zeros(0, np.uint64), np.zeros((0, self.full.shape[1]))
         self.forget()
 

@@ -77,7 +77,7 @@ class Path:
     def direct(self, table: Table) -> FloatArray:
         """Return the answers to rows as they are."""
         step = max(256, self.memory // (64 * 64 * len(self.view.columns)))
-        out = [self.view.raw(table.take(slice(s, s + step))) for s in range(0, len(table), step)]
+        out = [self.view.raw(part) for part in table.pieces(step)]
         return np.concatenate(out) if out else np.zeros((0, len(self.view.outputs)))
 
     _team: Threads | None = None  # kept from call to call: the memory that its threads have used is warm

@@ -169,7 +169,7 @@ class _Pool:
 
         self._view, self._players, self._memory = view, players, memory
         with torch.inference_mode():
-            tokens = [view.tokens(table.take(slice(s, s + 1024))) for s in range(0, len(table), 1024)]
+            tokens = [view.tokens(part) for part in table.pieces(1024)]
             self._tokens = torch.cat(tokens) if tokens else torch.zeros(0, len(view.columns), 1)
             one = self._made(self._tokens[:1])
             self.width, self.size, self.dtype, self.device = one.shape[-1], one[:1].numel(), one.dtype, one.device
@@ -263,7 +263,8 @@ class PartPath(NetPath):
 
     def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int) -> None:
         super().__init__(view, rows, background, players, memory)
-        self._rows, self._back = _Pool(view, rows, None, memory), _Pool(view, background, None, memory)
+        self._rows = _Pool(view, rows, None, memory)
+        self._back = self._rows if background is rows else _Pool(view, background, None, memory)
         # a block of attention holds about twelve copies of its tokens; one copy should stay near the cache
         size = 4 * max(1, self._back.size)
         self._step = max(1, min(2048, memory // (12 * size), max(64, 4 * CACHE // size)))
@@ -339,7 +340,8 @@ class SumPath(NetPath):
 
     def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int) -> None:
         super().__init__(view, rows, background, players, memory)
-        self._rows, self._back = _Pool(view, rows, players, memory), _Pool(view, background, players, memory)
+        self._rows = _Pool(view, rows, players, memory)
+        self._back = self._rows if background is rows else _Pool(view, background, players, memory)
         width = self._back.width
         # a few activations of the width of a part, small enough for the processor's cache
         self._step = max(SEGMENT, min(4096, memory // (4 * 8 * width), CACHE // (4 * width)))
@@ -372,6 +374,13 @@ class SumPath(NetPath):
         import torch
 
         n, change = len(row), np.flatnonzero((np.diff(row) != 0) | (np.diff(back) != 0)) + 1
+        sizes = z.sum(1)
+        near = bool(sizes.max() > z.shape[1] - sizes.min())  # nearer to the row than to the background row
+        few = z.shape[1] - sizes.min() if near else sizes.max()
+        # reading the parts that change costs less than a product with all parts of a pair, unless many rows share it
+        if n * few <= z.shape[1] * (1 + len(change)) and self._rows.kept and self._back.kept:
+            pools = (self._rows, row), (self._back, back)
+            return self._changed(*pools, ~z) if near else self._changed(*pools[::-1], z)
         starts = np.concatenate([[0], change])
         place = np.arange(n) - np.repeat(starts, np.diff(np.append(starts, n)))  # number of the row within its pair
         long = min(SEGMENT, int(place.max()) + 1)
@@ -385,6 +394,18 @@ class SumPath(NetPath):
         if len(hidden) == n:
             return hidden
         return hidden.index_select(0, torch.as_tensor(segment * long + place % long, device=device))
+
+    def _changed(self, start: tuple[_Pool, Ints], other: tuple[_Pool, Ints], few: BoolArray) -> torch.Tensor:
+        """Return the sums of parts (n, W) of rows whose ``few`` players (n, P) have the cells of ``other`` rows."""
+        import torch
+
+        most = int(few.sum(1).max())
+        players = np.argsort(~few, axis=1, kind="stable")[:, :most]
+        (mine, row), (theirs, lent) = start, other
+        change = theirs.some(lent, players).sub_(mine.some(row, players))
+        if (taken := np.take_along_axis(few, players, 1)).all():
+            return mine.sums(row).add_(change.sum(1))
+        return mine.sums(row).add_(change.mul_(torch.as_tensor(taken, device=change.device)[..., None]).sum(1))
 
     def _composed(self, lot: Lot, games: slice, some: slice, half: bool) -> torch.Tensor:
         import torch

@@ -116,6 +116,12 @@ class Table:
         """Return some rows: positions, a slice or a boolean mask."""
         return replace(self, frame=self.frame.iloc[rows], _cache={})
 
+    def pieces(self, size: int) -> list[Table]:
+        """Return the rows in pieces of ``size``: the table itself where it is no longer than one, none where it is empty."""
+        if 0 < len(self) <= size:
+            return [self]
+        return [self.take(slice(start, start + size)) for start in range(0, len(self), size)]
+
     def select(self, names: Iterable[str]) -> Table:
         """Return some columns, in the given order."""
         wanted = list(names)
