@@ -34,8 +34,8 @@ def explain(question: Question) -> Explanation:
 
     Sundararajan, Taly and Yan 2017, arXiv:1703.01365. The path is straight in the space of tokens, so categories take part. A row is done
     when its values add up to f(x) - f(reference) within ``precision`` (default 1e-3) of the larger of that difference and a tenth of the
-    range of the answers over the kept rows. ``error`` is that of the rule on the pieces, told by how far
-    its nodes disagree; 0 for columns equal to the reference. Cost: 10 forward and 8 O backward passes per piece of the path; one piece where it is smooth.
+    range of the answers over the kept rows. ``error`` is that of the rule on the pieces, told by how far its nodes disagree; 0 for columns
+    equal to the reference. Cost: 10 forward and 8 O backward passes per piece of the path; one piece where it is smooth.
 
     Notes
     -----
