@@ -78,8 +78,10 @@ class Narrowed(nn.Module):
     def _narrow(self, out: Any) -> Any:
         hidden, *parts = out if isinstance(out, tuple) else (out,)
         wide = hidden if hidden.ndim == 3 else hidden[:, None]
-        few = torch.einsum("nkh,khr->nr", wide, self.matrix.to(wide.dtype)) / wide.shape[1]
-        narrow = (few @ self.turn.to(wide.dtype))[:, None]
+        # in full precision: what half precision rounds off leaves the few directions, and an adversary that reads whitened states learns it
+        with torch.autocast(wide.device.type, enabled=False):
+            few = torch.einsum("nkh,khr->nr", wide.float(), self.matrix) / wide.shape[1]
+            narrow = (few @ self.turn)[:, None]
         return (narrow, *parts) if parts else narrow
 
 
@@ -115,16 +117,19 @@ class Decomposition(nn.Module):
 
     def learn(self, tokens: torch.Tensor, hidden: torch.Tensor, attributes: torch.Tensor, done: float) -> Parted:
         """Return what a batch's loss reads: hidden (N, 1, M), attributes (N, A) int64 with -1 where unknown, the share of the fit done."""
+        with torch.autocast(tokens.device.type, enabled=False):  # kernels are differences of nearly equal numbers
+            return self._learn(tokens.float(), hidden.float(), attributes, done)
+
+    def _learn(self, tokens: torch.Tensor, free: torch.Tensor, attributes: torch.Tensor, done: float) -> Parted:
         against, orthogonal, dependence = self.weights
         aware, grown = self.aware(tokens), min(1.0, 4 * done)
-        free = hidden.float()
         plain = whitened(free.flatten(1))
         # the adversary's own weights see its loss as it is, the hidden state sees it turned round
         force = against * grown
         turned = plain.detach() * (1 + force) - plain * force
-        known = self._wrong(self.reader(aware[:, 0].float()), attributes)
+        known = self._wrong(self.reader(aware[:, 0]), attributes)
         told = self._wrong(self.against(turned), attributes)
-        penalty = known + told + orthogonal * cosine(free, aware.float()).abs().mean(1)
+        penalty = known + told + orthogonal * cosine(free, aware).abs().mean(1)
         if dependence:
             penalty = penalty + dependence * grown * in_common(plain, self._hot(attributes))
         return Parted(aware - aware.mean(0, keepdim=True), penalty)
