@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pellucid import TabularClassifier, TabularRegressor, load
-from pellucid.errors import RequestError
+from pellucid.errors import RequestError, TargetError
 from pellucid.testing.mixed import FEATURES, mixed
 
 QUICK: dict[str, Any] = {"max_steps": 40, "random_state": 0, "verbose": 0, "threads": 1}
@@ -84,3 +84,11 @@ def test_a_fit_ends_within_its_limit_from_the_call_on(monkeypatch, rows, backbon
     told = model.record_["training"]
     assert told["ended"] != "time limit" or used > 2.0
     assert told["steps_done"] >= 0.85 * told["steps_planned"] or told["ended"] == "no better score"
+
+
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+def test_a_column_name_given_as_y_is_told_where_it_belongs(kind, frame: pd.DataFrame) -> None:
+    with pytest.raises(TargetError, match=r"y is a text.*fit\(X, target='town'\)"):
+        kind(**QUICK).fit(frame, "town")
+    with pytest.raises(TargetError, match="one label for each of 300 rows"):
+        kind(**QUICK).fit(frame, "no column")

@@ -292,6 +292,9 @@ def _numbers_of_y(y: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def _target_of_y(y: Any, table: Table, task: str, check: bool = True) -> Target:
+    if isinstance(y, str):
+        hint = f"write fit(X, target={y!r})" if y in table.frame.columns else "pass one label per row, or target= with a column's name"
+        raise TargetError("y is a text", expected=f"one label for each of {len(table):,} rows", got=repr(y), do=hint)
     frame_names = [str(c) for c in getattr(y, "columns", [])] or ([str(y.name)] if getattr(y, "name", None) is not None else ["target"])
     array = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
     _sklearn(check_consistent_length, table.frame, array) if array.ndim else None
