@@ -21,7 +21,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # Names of people, units and codes, and slips that tests make on purpose.
 NAMES := lama,nd,te,ue,fo,ans,ser,aas,covert,hart,zar,thur,abd,peopel,doubleclick,tracin,bloc,teh,nce
 
-.PHONY: help demo test long peers oldest bench docs lint format types spelling check clean
+.PHONY: help demo test long peers oldest docs lint format types spelling check clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,9 +56,6 @@ oldest:  ## the default suite on the oldest supported dependencies
 	.venv-oldest/bin/python .ci/oldest.py > .venv-oldest/constraints.txt
 	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c .venv-oldest/constraints.txt -e ".[test]"
 	$(ONE_THREAD) .venv-oldest/bin/python -m pytest -n $(WORKERS) $(PYTEST)
-
-bench: $(VENV)/.installed-test  ## speed and accuracy against peers; writes benchmarks/results
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 docs: $(VENV)/.installed-test  ## run every code block of README and docs, and every docstring example
 	$(ONE_THREAD) $(BIN)/python -m pytest tests/test_docs.py $(PYTEST)
