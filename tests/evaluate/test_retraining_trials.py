@@ -310,3 +310,30 @@ def test_the_time_is_kept(linear):
     result = one("roar", saboteurs.honest, model, table, y=y, refit=slow, budget=2.0)
     assert time.perf_counter() - started < 6
     assert result.verdict == "not testable" or result.details["seeds"] <= 3
+
+
+class _Timed:
+    """A refit whose first fit took no time, and which may not be done by the time it is given."""
+
+    limits = True
+
+    def __init__(self, table, y, hurried):
+        self.table, self.target, self.seconds, self.hurried, self.given = table, y, 1e-3, hurried, []
+
+    def __call__(self, table, rows, target, seed, max_steps=None, time_limit=None):
+        self.given.append(time_limit)
+        model = linear_refit((self.table if table is None else table).take(rows), np.asarray(target)[rows])
+        model.hurried = self.hurried
+        return model
+
+
+@pytest.mark.parametrize("name", ["roar", "bam"])
+def test_what_a_refit_learns_does_not_hang_on_how_busy_the_machine_is(name, linear):
+    """It may take what is left to all trials, however fast the first fit was; one that the clock cut short is not judged."""
+    model, table, y = linear
+    refit = _Timed(table, y, False)
+    assert one(name, saboteurs.honest, model, table, y=y, refit=refit, budget=60).verdict == "pass"
+    assert min(refit.given) > 30
+    cut = one(name, saboteurs.honest, model, table, y=y, refit=_Timed(table, y, True), budget=60)
+    assert cut.verdict == "not testable"
+    assert "the time is short" in cut.words

@@ -76,10 +76,7 @@ class Ground:
         self.case.on_time()
         began = time.perf_counter()
         if self.own:
-            options: dict[str, Any] = {}
-            if getattr(self.case.refit, "seconds", None) is not None:
-                options["time_limit"] = float(max(1.0, min(self.case.refit.seconds, self.case.end - began)))
-            model = self.case.refit(table=table, rows=self.train, target=goal, seed=number, **options)
+            model = self.case.trained(table=table, rows=self.train, target=goal, seed=number)
         else:
             model = self.case.refit(table=table.take(self.train), target=goal[self.train], seed=number)
         self.case.pace["fit"] = max(self.case.pace.get("fit", 0.0), time.perf_counter() - began)
