@@ -11,7 +11,7 @@ import pytest
 from pellucid.evaluate import trial
 from pellucid.evaluate.bam import contrasts
 from pellucid.evaluate.planted import average_precision, true_and_false
-from pellucid.evaluate.recursive_roar import interval, racu
+from pellucid.evaluate.recursive_roar import _by_rows, interval, racu
 from pellucid.evaluate.retrain import first, sizes
 from pellucid.testing import planted, saboteurs
 from pellucid.testing.checks_trial import linear_refit
@@ -53,6 +53,19 @@ def test_the_interval_of_a_ratio_stays_within_its_ends():
     figure = interval(np.array([0.95, 0.99, 0.8]), 0.93)
     assert -1 <= figure.low < figure.value < figure.high <= 1
     assert interval(np.array([0.4]), 0.4).low == -1
+
+
+def test_the_area_of_a_random_order_is_within_its_error_over_rows():
+    """Seeds that mask the same rows by the same order do not see its chance: a random order was passed in one trial of five."""
+    draw, share = np.random.default_rng(0), np.linspace(0, 1, 6)
+    curve, inside = 1 - share, []
+    for seed in range(200):
+        own, chance = curve[:, None] + 0.5 * draw.standard_normal((2, 6, 80))
+        own[[0, -1]] = chance[[0, -1]]
+        value = racu(own.mean(1), chance.mean(1), share)
+        figure = interval(np.full(3, value), value, _by_rows(own, chance, share, seed))
+        inside.append(figure.low <= 0 <= figure.high)
+    assert 0.91 <= np.mean(inside) <= 0.985
 
 
 def test_masks_take_the_first_columns_and_keep_them():

@@ -104,7 +104,7 @@ def slopes(question: Question) -> tuple[tuple[str, ...], FloatArray, FloatArray]
 
 
 def _token_slopes(tokens: Callable[[FloatArray], torch.Tensor], cells: FloatArray, spread: FloatArray) -> FloatArray:
-    """Return d token / d cell (N, Pn, D) of cells (N, Pn): of the longest step whose halves agree, or of the one where they differ least."""
+    """Return d token / d cell (N, Pn, D) of cells (N, Pn), by the longest step whose halves agree, or by that where they differ least."""
     middle = _array(tokens(cells))
     best, slope = np.full(cells.shape, np.inf), np.zeros(middle.shape)
     for share in STEPS:
