@@ -253,6 +253,21 @@ def test_copies_of_a_column_are_torn_apart_by_the_marginal_fill_and_not_by_the_c
     assert verdicts["marginal"].figure > 0.5
 
 
+def test_missing_cells_are_removal_in_distribution_only_where_they_were_learned_from():
+    """The rows that are judged are those the explanation was made with, not rows of another fill."""
+    table = made_table(made_frame(400, 4, (3,), 1))
+    model, rows = FunctionPredictor(lambda m: m.sum(1), table), table.take(slice(0, 80))
+    made = saboteurs.honest(model, rows)
+    made.record.settings["fill"] = "missing"
+    verdicts = []
+    for model.learned_missing in (False, True):
+        (answer,) = trial(made, model, rows, names=["removal_in_distribution"])
+        verdicts.append(answer.verdict)
+    assert verdicts == ["fail", "pass"]
+    made.record.settings["fill"] = "row_model"
+    assert "fit_row_model" in trial(made, model, rows, names=["removal_in_distribution"])[0].words
+
+
 def test_composed_rows_take_cells_from_the_row_or_from_one_donor():
     table = made_table(made_frame(60, 3, (3,), 0))
     rows, donors = table.take(slice(0, 20)), table.take(slice(20, 60))
