@@ -63,7 +63,7 @@ def run(case: Case) -> Trial:
     limit = LIMIT + max(0.0, before - STRANGE)  # rows that were strange before any removal are not the fill's fault
     passed = share.low <= limit
     return case.verdict(
-        NAME, share, limit, passed, _words(passed, share, before, fill), untouched=before, fill=fill, rows=len(rows),
+        NAME, share, limit, passed, _words(passed, share, limit, before, fill), untouched=before, fill=fill, rows=len(rows),
         space="the model's first layer" if isinstance(case.predictor, DifferentiablePredictor) else "the cells",
         unit="share of the rows with columns removed",
     )  # fmt: skip
@@ -143,12 +143,14 @@ class _Space:
         return np.stack([texts == t for t in levels], axis=1).astype(np.float64) if levels else np.zeros((len(table), 1))
 
 
-def _words(passed: bool, share: Figure, before: float, fill: str) -> str:
+def _words(passed: bool, share: Figure, limit: float, before: float, fill: str) -> str:
     lead = (
         f"{100 * share.value:.0f} % of the rows with columns removed (fill {fill!r}) lie further from the known rows than 95 % "
         "of untouched rows do; "
         f"{100 * STRANGE:.0f} % would by chance, and {100 * before:.0f} % of these rows did before"
     )
+    if passed and share.value > limit:
+        return f"{lead}: more than the {100 * limit:.0f} % that are let pass, but that may be chance; more rows would tell."
     if passed:
         return f"{lead}: the model is asked about rows of the kind it knows."
     return f"{lead}: removal makes rows the model has never seen. Trust trials that retrain, or explain with fill='conditional'."
