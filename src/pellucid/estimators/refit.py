@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 from pellucid.encode.filling import is_ordered
 from pellucid.errors import RequestError
-from pellucid.estimators.predictor import NetworkPredictor
+from pellucid.estimators.predictor import EnginePredictor, NetworkPredictor
 from pellucid.estimators.prepare import Training
 from pellucid.estimators.sampling import networks_of
 from pellucid.protocols import FloatArray, Predictor
@@ -136,7 +136,8 @@ class Refitter:
     ) -> Predictor:
         fitted = self.estimator(table, rows, target, columns, weights, seed, time_limit, checkpoints, max_steps)
         made = fitted.predictor()
-        made.hurried = _hurried(fitted.engine_.record)
+        if isinstance(made, EnginePredictor):
+            made.hurried = _hurried(fitted.engine_.record)
         if checkpoints:
             if not isinstance(made, NetworkPredictor):
                 raise RequestError("this kind of model does not learn step by step", expected="a network", got=str(fitted.engine_.name))

@@ -84,7 +84,7 @@ class Ground:
             raise NotTestable(
                 f"refitted models answer on another scale ({getattr(model, 'scale', None)!r}) than the one that was explained"
             )
-        return model  # type: ignore[no-any-return]
+        return model
 
     def score(self, model: Predictor, table: Table, truth: FloatArray | None = None) -> FloatArray:
         """Return (n_test,) scores whose mean is the accuracy (classes) or the share of explained variance (numbers)."""
