@@ -17,3 +17,13 @@ def test_the_targets_name_and_unit_survive() -> None:
     again = refit(target=shuffled, seed=1)
     assert model.predictor().scale == again.scale == "points"
     assert model.predictor().outputs == again.outputs
+
+
+def test_a_refit_takes_all_its_steps_and_tells_where_the_clock_cut_it(classifier):
+    """A model that was fitted in no time is trained again by as many steps, and a limit that a busy machine misses is told."""
+    model = classifier
+    refit = model.refitter()
+    whole = refit(max_steps=5)
+    assert not whole.hurried
+    assert whole.engine.record["steps_done"] == 5
+    assert refit(time_limit=1e-3).hurried

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from pellucid import registry
-from pellucid.evaluate import infidelity, max_sensitivity, sufficiency, trial
+from pellucid.evaluate import infidelity, max_sensitivity, oversensitivity, overstability, removal_in_distribution, sufficiency, trial
 from pellucid.evaluate.agreement import compare, rule_overlap
+from pellucid.evaluate.figures import Figure
 from pellucid.evaluate.orders import kendall, rank_biased_overlap, sign_agreement, top_jaccard
 from pellucid.evaluate.removal_in_distribution import compose
 from pellucid.results import Curve, Importance, Interactions, Rule, Rules, RunRecord
@@ -251,6 +252,30 @@ def test_copies_of_a_column_are_torn_apart_by_the_marginal_fill_and_not_by_the_c
     assert verdicts["marginal"].verdict == "fail"
     assert verdicts["conditional"].verdict == "pass", verdicts["conditional"].words
     assert verdicts["marginal"].figure > 0.5
+
+
+def test_missing_cells_are_removal_in_distribution_only_where_they_were_learned_from():
+    """The rows that are judged are those the explanation was made with, not rows of another fill."""
+    table = made_table(made_frame(400, 4, (3,), 1))
+    model, rows = FunctionPredictor(lambda m: m.sum(1), table), table.take(slice(0, 80))
+    made = saboteurs.honest(model, rows)
+    made.record.settings["fill"] = "missing"
+    verdicts = []
+    for model.learned_missing in (False, True):
+        (answer,) = trial(made, model, rows, names=["removal_in_distribution"])
+        verdicts.append(answer.verdict)
+    assert verdicts == ["fail", "pass"]
+    made.record.settings["fill"] = "row_model"
+    assert "fit_row_model" in trial(made, model, rows, names=["removal_in_distribution"])[0].words
+
+
+def test_a_share_above_the_limit_is_not_called_usual():
+    for words in (
+        oversensitivity._words(True, Figure(0.07, 0.03, 0.11), {"a": 0.07}, True),
+        overstability._words(True, Figure(0.07, 0.03, 0.11)),
+        removal_in_distribution._words(True, Figure(0.2, 0.1, 0.3), 0.15, 0.05, "marginal"),
+    ):
+        assert "more rows would tell" in words
 
 
 def test_composed_rows_take_cells_from_the_row_or_from_one_donor():

@@ -11,7 +11,7 @@ import pytest
 from pellucid.evaluate import trial
 from pellucid.evaluate.bam import contrasts
 from pellucid.evaluate.planted import average_precision, true_and_false
-from pellucid.evaluate.recursive_roar import interval, racu
+from pellucid.evaluate.recursive_roar import _by_rows, interval, racu
 from pellucid.evaluate.retrain import first, sizes
 from pellucid.testing import planted, saboteurs
 from pellucid.testing.checks_trial import linear_refit
@@ -53,6 +53,19 @@ def test_the_interval_of_a_ratio_stays_within_its_ends():
     figure = interval(np.array([0.95, 0.99, 0.8]), 0.93)
     assert -1 <= figure.low < figure.value < figure.high <= 1
     assert interval(np.array([0.4]), 0.4).low == -1
+
+
+def test_the_area_of_a_random_order_is_within_its_error_over_rows():
+    """Seeds that mask the same rows by the same order do not see its chance: a random order was passed in one trial of five."""
+    draw, share = np.random.default_rng(0), np.linspace(0, 1, 6)
+    curve, inside = 1 - share, []
+    for seed in range(200):
+        own, chance = curve[:, None] + 0.5 * draw.standard_normal((2, 6, 80))
+        own[[0, -1]] = chance[[0, -1]]
+        value = racu(own.mean(1), chance.mean(1), share)
+        figure = interval(np.full(3, value), value, _by_rows(own, chance, share, seed))
+        inside.append(figure.low <= 0 <= figure.high)
+    assert 0.91 <= np.mean(inside) <= 0.985
 
 
 def test_masks_take_the_first_columns_and_keep_them():
@@ -310,3 +323,30 @@ def test_the_time_is_kept(linear):
     result = one("roar", saboteurs.honest, model, table, y=y, refit=slow, budget=2.0)
     assert time.perf_counter() - started < 6
     assert result.verdict == "not testable" or result.details["seeds"] <= 3
+
+
+class _Timed:
+    """A refit whose first fit took no time, and which may not be done by the time it is given."""
+
+    limits = True
+
+    def __init__(self, table, y, hurried):
+        self.table, self.target, self.seconds, self.hurried, self.given = table, y, 1e-3, hurried, []
+
+    def __call__(self, table, rows, target, seed, max_steps=None, time_limit=None):
+        self.given.append(time_limit)
+        model = linear_refit((self.table if table is None else table).take(rows), np.asarray(target)[rows])
+        model.hurried = self.hurried
+        return model
+
+
+@pytest.mark.parametrize("name", ["roar", "bam"])
+def test_what_a_refit_learns_does_not_hang_on_how_busy_the_machine_is(name, linear):
+    """It may take what is left to all trials, however fast the first fit was; one that the clock cut short is not judged."""
+    model, table, y = linear
+    refit = _Timed(table, y, False)
+    assert one(name, saboteurs.honest, model, table, y=y, refit=refit, budget=60).verdict == "pass"
+    assert min(refit.given) > 30
+    cut = one(name, saboteurs.honest, model, table, y=y, refit=_Timed(table, y, True), budget=60)
+    assert cut.verdict == "not testable"
+    assert "the time is short" in cut.words

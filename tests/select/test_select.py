@@ -13,6 +13,7 @@ from pellucid.errors import ArgumentError, RequestError
 from pellucid.protocols import RowModel
 from pellucid.select.betting import bet, payoffs, two_samples, witness_of_pairs
 from pellucid.select.control import by_e_values, by_p_values, by_symmetry
+from pellucid.select.forecast import Forecasts
 from pellucid.select.irt import p_values
 from pellucid.table import read_table
 from pellucid.testing import checks_select, planted
@@ -115,6 +116,39 @@ def test_bets_find_planted_columns_and_order_them_by_strength(kind):
     assert made.names == ("a", "b")
     assert made.steps[0] < made.steps[1]
     assert made.control == "e-bh"
+
+
+def test_a_bet_sees_weaker_columns_beside_a_strong_one():
+    """Eight columns that go together, 500 rows: 2, 1, 1 and .5 times a column, whose own part has a spread of .7, under noise of 1."""
+    draw = np.random.default_rng(2000)
+    x = draw.standard_normal((500, 8)) @ np.linalg.cholesky(0.5 * np.ones((8, 8)) + 0.5 * np.eye(8)).T
+    frame = pd.DataFrame(x, columns=list("abcdefgh")).assign(y=x @ [2, 1, 1, 0.5, 0, 0, 0, 0] + draw.standard_normal(500))
+    made = pld.select(frame, target="y", method="skit", random_state=0)
+    assert {"a", "b", "c"} <= set(made.names) <= {"a", "b", "c", "d"}
+    assert made.steps[0] < min(made.steps[1:3])
+
+
+def test_forecasts_change_sides_with_the_cells_and_know_only_the_past():
+    draw = np.random.default_rng(0)
+    x, new = draw.standard_normal((2, 60, 2))
+    y = x[:, :1] + 0.1 * draw.standard_normal((60, 1))
+    plain = Forecasts(x @ x.T, y).gains(x @ new.T)
+    last, other, goal = x.copy(), new.copy(), y.copy()
+    last[59], other[59] = new[59], x[59]
+    exchanged = Forecasts(last @ last.T, y).gains(last @ other.T)
+    np.testing.assert_allclose(exchanged[:59], plain[:59])
+    assert exchanged[59] == pytest.approx(-plain[59])
+    goal[50:] = 7.0
+    np.testing.assert_array_equal(Forecasts(x @ x.T, goal).gains(x @ new.T)[:50], plain[:50])
+
+
+def test_steps_are_observations():
+    """A pair of observations is one step of the marginal bet: with everything to be seen it wins in far fewer steps than it has rows."""
+    x = np.random.default_rng(6).standard_normal(120)
+    made = pld.select(pd.DataFrame({"a": x, "y": x}), target="y", method="skit", random_state=0, options={"kind": "marginal"})
+    assert made.steps[0] % 2 == 0
+    assert 40 < made.steps[0] <= 120  # the first 20 pairs only teach the scale
+    assert f"after {made.steps[0]:.0f} observations" in made.words
 
 
 def test_a_copy_adds_nothing_beyond_and_tells_something_by_itself():

@@ -52,6 +52,7 @@ class EnginePredictor:
     kept_answers: npt.NDArray[Any] | None = None
     row_model: Any = None  # a fitted RowModel of the same columns, for the conditional fill
     explainers: Mapping[str, Any] = MappingProxyType({})  # networks fitted to explain this model, by name
+    hurried = False  # of a refit: the clock ended its training or shortened the plan
 
     def __init__(
         self,

@@ -13,8 +13,9 @@ from sklearn.base import clone
 
 from pellucid.encode.filling import is_ordered
 from pellucid.errors import RequestError
-from pellucid.estimators.predictor import NetworkPredictor
+from pellucid.estimators.predictor import EnginePredictor, NetworkPredictor
 from pellucid.estimators.prepare import Training
+from pellucid.estimators.sampling import networks_of
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.table import Role, Table
 
@@ -36,14 +37,15 @@ class Refitter:
     Attributes
     ----------
     n_rows : number of training rows; ``rows`` counts in them.
-    seconds : wall time of the fit that is repeated.
+    limits : True: a call takes ``time_limit=`` and ``max_steps=``.
     target : (N,) class numbers or (N, O) numbers, to shuffle or to flip.
     """
+
+    limits = True
 
     def __init__(self, estimator: TabularEstimator, training: Training) -> None:
         self._estimator, self._training = estimator, training
         self.n_rows, self.target = len(training.table), training.target.values
-        self.seconds = float(estimator.record_["seconds"])
         self._recipe: Mapping[str, Any] = {}
 
     def same_recipe(self) -> Refitter:
@@ -71,6 +73,7 @@ class Refitter:
         seed: int | None = None,
         time_limit: float | None = None,
         checkpoints: int = 0,
+        max_steps: int | None = None,
     ) -> TabularEstimator:
         """Return a fitted estimator with the same settings on other rows, targets, columns or weights.
 
@@ -80,8 +83,10 @@ class Refitter:
         rows : positions of the training rows to use; ``target`` and ``weights`` are given for all rows or for these.
         target : (N,) class numbers or (N, O) numbers instead of the true ones.
         columns : the columns to use.
-        time_limit : seconds, instead of the estimator's own limit.
+        time_limit : seconds, instead of the estimator's own limit; a network that keeps snapshots does not read it, for no clock may
+            change its plan.
         checkpoints : how many copies of the weights to keep along the way (networks).
+        max_steps : most steps (networks), where the estimator itself asks for more.
         """
         training = self._training if table is None else replace(self._training, table=table)
         if len(training.table) != self.n_rows:
@@ -96,8 +101,10 @@ class Refitter:
             fill=self._of(self._estimator.fill, features), scale=self._of(self._estimator.scale, features),
         )  # fmt: skip
         model._found = {**self._estimator.engine_.record.get("tuning", {}).get("best", self._estimator._found), **self._recipe}
-        if time_limit is not None:
+        if time_limit is not None and networks_of(self._estimator.members)[1] == 1:
             model.set_params(time_limit=time_limit)
+        if max_steps is not None:
+            model.set_params(max_steps=min(max_steps, self._estimator.max_steps or max_steps))
         model._stages = checkpoints
         y = part.target.classes[values] if part.target.task == "classification" else values[:, 0] if part.target.flat else values
         fitted: TabularEstimator = model.fit(features, y, sample_weight=w, groups=part.groups)
@@ -125,11 +132,20 @@ class Refitter:
         seed: int | None = None,
         checkpoints: int = 0,
         time_limit: float | None = None,
+        max_steps: int | None = None,
     ) -> Predictor:
-        fitted = self.estimator(table, rows, target, columns, weights, seed, time_limit, checkpoints)
+        fitted = self.estimator(table, rows, target, columns, weights, seed, time_limit, checkpoints, max_steps)
         made = fitted.predictor()
+        if isinstance(made, EnginePredictor):
+            made.hurried = _hurried(fitted.engine_.record)
         if checkpoints:
             if not isinstance(made, NetworkPredictor):
                 raise RequestError("this kind of model does not learn step by step", expected="a network", got=str(fitted.engine_.name))
             made.checkpoints = tuple(made.at_stage(k) for k in range(len(made.engine.stages)))
         return made
+
+
+def _hurried(record: Mapping[str, Any]) -> bool:
+    """Tell from an engine's record whether the clock ended its training or shortened the plan of it."""
+    replay = record.get("replay", {})
+    return bool(record.get("ended") == "time limit" or replay.get("replans") or replay.get("starts"))

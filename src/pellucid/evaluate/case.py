@@ -32,6 +32,8 @@ ROUGH = 0.1
 """For models that learned nothing: their small values cost many games to be told finely, and an error of a tenth lowers a rank agreement
 by a hundredth."""
 LEAST_ROWS = 8
+LEAST_SECONDS = 1.0
+"""A fit is given this much, however little is left."""
 VOUCHED = 6
 FAR = 0.25
 """Share of their size by which values may differ from those of the method, beside what it differs from itself."""
@@ -140,6 +142,21 @@ class Case:
         need, left = fits * self.pace.get("fit", 0.0), max(self.left(), (self.end - time.perf_counter()) / 2)
         if need > left:
             raise Short(f"{fits} fits would take about {need:.2g} s and {left:.2g} s are left")
+
+    def trained(self, *, max_steps: int | None = None, **changes: Any) -> Predictor:
+        """Return the model trained again, by all of its own steps or ``max_steps``, however busy the machine is.
+
+        The clock only keeps a fit from going on after all trials are over: a model that it cut short has learned by the second, and is
+        not judged.
+        """
+        self.on_time()
+        left, options = self.end - time.perf_counter(), {}
+        if getattr(self.refit, "limits", False):
+            options = {"max_steps": max_steps} | ({} if np.isinf(left) else {"time_limit": float(max(left, LEAST_SECONDS))})
+        model: Predictor = self.refit(**changes, **options)
+        if getattr(model, "hurried", False):
+            raise Short(f"a model that is trained again was not done in the {max(left, LEAST_SECONDS):.2g} s that were left")
+        return model
 
     def times(self, most: int, least: int) -> int:
         """Return how often something is repeated at most."""

@@ -103,6 +103,8 @@ def _hits(
 def _words(passed: bool, share: Figure, by_column: dict[str, float], classes: bool) -> str:
     what = "gets another class" if classes else f"moves by more than {FAR} standard deviations"
     lead = f"In {100 * share.value:.1f} % of the rows the answer {what} when one number changes by a step of rounding"
+    if passed and share.value > LIMIT:
+        return f"{lead}, which by chance may be the {100 * LIMIT:.0f} % that are usual near a border: more rows would tell."
     if passed:
         return f"{lead} (up to {100 * LIMIT:.0f} % is usual near a border): the answers do not hang on the last digit."
     worst = max(by_column, key=lambda name: by_column[name])

@@ -57,6 +57,8 @@ def _words(passed: bool, share: Figure) -> str:
         f"In {100 * share.value:.1f} % of the rows the answer stays where it is whichever half of the cells is replaced "
         f"({VERSIONS} random halves each)"
     )
+    if passed and share.value > LIMIT:
+        return f"{lead}, which by chance may be the {100 * LIMIT:.0f} % that are usual: more rows would tell."
     if passed:
         return f"{lead}; up to {100 * LIMIT:.0f} % is usual: the answers depend on what stands in the row."
     return f"{lead}: the model hardly reads these rows, so that no column is a reason for their answer. They are listed in the details."

@@ -17,6 +17,7 @@ from pellucid.evaluate.case import Case, NotTestable
 from pellucid.evaluate.figures import Figure
 from pellucid.evaluate.retrain import first, ground, sizes
 from pellucid.protocols import FloatArray, Predictor
+from pellucid.random import stream
 from pellucid.results import Trial
 
 __all__ = ["interval", "racu", "run"]
@@ -24,6 +25,7 @@ __all__ = ["interval", "racu", "run"]
 NAME = "recursive_roar"
 CLEAR = 0.5  # a share so large that it cannot be called chance, where the interval reaches it and 0 at once nothing is shown
 ROWS = 450
+NORMAL, DRAWS = 1.96, 400
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -43,9 +45,9 @@ def run(case: Case) -> Trial:
     if not own[:, 0].mean() > own[:, -1].mean():
         raise NotTestable("the retrained model scores no better with all columns than with none, so that no column can be missed")
     each = np.array([racu(p, q, share) for p, q in zip(own.mean(2), chance.mean(2))])
-    figure = interval(each, racu(own.mean((0, 2)), chance.mean((0, 2)), share))
+    figure = interval(each, racu(own.mean((0, 2)), chance.mean((0, 2)), share), _by_rows(own.mean(0), chance.mean(0), share, case.seed))
     if figure.low <= 0 and figure.high >= CLEAR:
-        raise NotTestable(f"the seeds do not agree ({figure}): more time, or a model that learns from more rows, would tell")
+        raise NotTestable(f"seeds and rows do not agree ({figure}): more time, or a model that learns from more rows, would tell")
     passed = figure.low > 0
     return case.verdict(
         NAME, figure, 0.0, passed, _words(passed, figure),
@@ -76,8 +78,14 @@ def racu(p: FloatArray, q: FloatArray, share: FloatArray) -> float:
     return float(np.clip(np.trapezoid(q - p, share) / whole, -1, 1)) if whole > 0 else 0.0
 
 
-def interval(each: FloatArray, value: float) -> Figure:
-    """Return the figure with its 95 % interval over seeds, by t on the scale log((1 + r) / (1 - r)), on which it has no ends.
+def interval(each: FloatArray, value: float, by_rows: float = 0.0) -> Figure:
+    """Return the figure with its 95 % interval: over seeds by t (of log((1 + r) / (1 - r)), which has no ends) and over rows.
+
+    Parameters
+    ----------
+    each : (S,) the figure by seed. value : the figure of all.
+    by_rows : its standard error over rows. All seeds mask and score the same rows by the same order: between them the chance of the order
+        is not seen.
 
     Examples
     --------
@@ -90,8 +98,16 @@ def interval(each: FloatArray, value: float) -> Figure:
         return Figure(value, -1.0, 1.0)
     stretched = np.arctanh(np.clip(each, -1 + 1e-6, 1 - 1e-6))
     half = t.ppf(0.975, len(each) - 1) * stretched.std(ddof=1) / np.sqrt(len(each))
-    low, high = np.tanh(stretched.mean() - half), np.tanh(stretched.mean() + half)
-    return Figure(value, min(value, round(float(low), 12)), max(value, round(float(high), 12)))
+    ends = (round(float(np.tanh(stretched.mean() + sign * half)), 12) for sign in (-1, 1))
+    below, above = (float(np.hypot(max(sign * (end - value), 0.0), NORMAL * by_rows)) for sign, end in zip((-1, 1), ends))
+    return Figure(value, max(-1.0, value - below), min(1.0, value + above))
+
+
+def _by_rows(own: FloatArray, chance: FloatArray, share: FloatArray, seed: int) -> float:
+    """Return the standard error of the figure over rows from scores (L, n): of resampled rows."""
+    draw, n = stream(seed, "rows of the area"), own.shape[1]
+    taken = draw.multinomial(n, np.full(n, 1 / n), DRAWS) / n  # (B, n)
+    return float(np.std([racu(p, q, share) for p, q in zip(taken @ own.T, taken @ chance.T)], ddof=1))
 
 
 def _words(passed: bool, figure: Figure) -> str:

@@ -76,10 +76,7 @@ class Ground:
         self.case.on_time()
         began = time.perf_counter()
         if self.own:
-            options: dict[str, Any] = {}
-            if getattr(self.case.refit, "seconds", None) is not None:
-                options["time_limit"] = float(max(1.0, min(self.case.refit.seconds, self.case.end - began)))
-            model = self.case.refit(table=table, rows=self.train, target=goal, seed=number, **options)
+            model = self.case.trained(table=table, rows=self.train, target=goal, seed=number)
         else:
             model = self.case.refit(table=table.take(self.train), target=goal[self.train], seed=number)
         self.case.pace["fit"] = max(self.case.pace.get("fit", 0.0), time.perf_counter() - began)
@@ -87,7 +84,7 @@ class Ground:
             raise NotTestable(
                 f"refitted models answer on another scale ({getattr(model, 'scale', None)!r}) than the one that was explained"
             )
-        return model  # type: ignore[no-any-return]
+        return model
 
     def score(self, model: Predictor, table: Table, truth: FloatArray | None = None) -> FloatArray:
         """Return (n_test,) scores whose mean is the accuracy (classes) or the share of explained variance (numbers)."""

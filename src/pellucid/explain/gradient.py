@@ -24,12 +24,16 @@ from pellucid.results import Explanation
 from pellucid.table import ColumnType, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
 __all__ = ["explain", "explain_slope", "explain_times_input", "reference_tokens", "slopes"]
 
-STEP = 1e-3
-"""Half width of the central difference of a column's token, as a share of the column's standard deviation."""
+STEPS = (1e-3, 1e-4, 1e-5)
+"""Half widths of the central difference of a column's token, as shares of the column's standard deviation, the usual one first."""
+EVEN = 2e-3
+"""How far the two halves of a difference may be apart, as a share of their sizes: more, and the token bends between its ends."""
 
 
 def explain(question: Question) -> Explanation:
@@ -82,7 +86,8 @@ def slopes(question: Question) -> tuple[tuple[str, ...], FloatArray, FloatArray]
     """Return (names of the number columns, outputs (N, O), slopes (N, Pn, O)) in original units.
 
     The network is differentiated exactly down to the tokens; a column's token is differentiated by a central difference of the
-    encoding, for all columns at once, because tokens of different columns do not mix. A missing cell has slope 0.
+    encoding, for all columns at once, because tokens of different columns do not mix. The encoding bends at the borders of its bins, which
+    lie as close as the cells do: where a difference spans a border a shorter one is taken. A missing cell has slope 0.
     """
     view, table = question.view, question.table
     names = tuple(c for c in view.columns if table.schema[c].type is ColumnType.NUMBER)
@@ -92,12 +97,27 @@ def slopes(question: Question) -> tuple[tuple[str, ...], FloatArray, FloatArray]
     place = [view.columns.index(c) for c in names]
     cells = np.column_stack([table.numbers(c) for c in names])
     kept = [question.kept.numbers(c) for c in names]
-    step = STEP * np.array([np.nanstd(k) if np.isfinite(k).any() and np.nanstd(k) > 0 else 1.0 for k in kept])
-    low, high = (view.tokens(_shifted(table, names, cells + sign * step))[:, place] for sign in (-1, 1))
-    # the encoding rounds to 32 bits: the step it took is not the step it was asked for
-    taken = (cells + step) - (cells - step)
-    slope = _array((gradient[:, :, place] * (high - low)[:, None]).sum(-1)).transpose(0, 2, 1) / taken[:, :, None]
+    spread = np.array([np.nanstd(k) if np.isfinite(k).any() and np.nanstd(k) > 0 else 1.0 for k in kept])
+    moved = _token_slopes(lambda c: view.tokens(_shifted(table, names, c))[:, place], cells, spread)
+    slope = np.einsum("nocd,ncd->nco", _array(gradient[:, :, place]), moved)
     return names, _array(values), np.nan_to_num(slope)
+
+
+def _token_slopes(tokens: Callable[[FloatArray], torch.Tensor], cells: FloatArray, spread: FloatArray) -> FloatArray:
+    """Return d token / d cell (N, Pn, D) of cells (N, Pn), by the longest step whose halves agree, or by that where they differ least."""
+    middle = _array(tokens(cells))
+    best, slope = np.full(cells.shape, np.inf), np.zeros(middle.shape)
+    for share in STEPS:
+        step = share * spread
+        low, high = (_array(tokens(cells + sign * step)) for sign in (-1, 1))
+        first, second = middle - low, high - middle
+        size = np.linalg.norm(first, axis=-1) + np.linalg.norm(second, axis=-1)
+        apart = np.divide(np.linalg.norm(second - first, axis=-1), size, out=np.zeros_like(size), where=size > 0)
+        # the encoding rounds to 32 bits: the step it took is not the step it was asked for
+        taken = (cells + step) - (cells - step)
+        better = (best > EVEN) & (apart < best)
+        slope[better], best[better] = ((high - low) / taken[:, :, None])[better], apart[better]
+    return slope
 
 
 def _shifted(table: Table, names: tuple[str, ...], cells: FloatArray) -> Table:

@@ -14,7 +14,8 @@ __all__ = ["explain"]
 
 
 def explain(question: Question) -> Explanation:
-    """Return each column's share of the answer (N, P, O); the base is what biases keep, so that base and shares are the answer.
+    """Return each column's share of the answer (N, P, O); the base is what biases and other constants keep: base and shares are
+    the answer.
 
     Bach, Binder, Montavon, Klauschen, Mueller, Samek 2015, doi:10.1371/journal.pone.0130140. Options: ``rule`` (``"epsilon"`` or
     ``"gamma"``), ``epsilon``, ``gamma``. There is no reference row: a column at its usual cell has a share too.
@@ -28,7 +29,8 @@ def explain(question: Question) -> Explanation:
     base = answers - values.sum(1)
     kept = float(np.abs(base).mean() / max(float(np.abs(answers).mean()), 1e-300))
     words = (
-        "shares are of the answer itself, not of a difference; the base of a row is what the network's biases keep "
-        f"({percent(kept, 0)} on average)"
+        "shares are of the answer itself, not of a difference; the base of a row is what the network adds whatever the cells are: its "
+        "biases, the means of its normalisations, the target's mean, and what the averaging of members' probabilities adds "
+        f"({percent(kept, 0)} of the answer on average)"
     )
     return question.answer(values, base, answers, complete=False, settings=dict(options), caveats=(words,))

@@ -13,7 +13,7 @@ import numpy as np
 
 from pellucid.protocols import FloatArray
 
-__all__ = ["bet", "kernel", "payoffs", "square_distances", "two_samples", "witness_of_pairs"]
+__all__ = ["bandwidth", "bet", "kernel", "payoffs", "square_distances", "two_samples", "witness_of_pairs"]
 
 STEP = 2 / (2 - np.log(3))
 WARM = 20
@@ -71,11 +71,21 @@ def kernel(squares: FloatArray) -> FloatArray:
     >>> kernel(np.array([[0.0, 4.0], [4.0, 0.0]])).round(4).tolist()
     [[1.0, 0.6065], [0.6065, 1.0]]
     """
+    return np.asarray(np.exp(-squares / (2 * bandwidth(squares))))
+
+
+def bandwidth(squares: FloatArray) -> float:
+    """Return the median of the squared distances above 0 among the first points.
+
+    Examples
+    --------
+    >>> bandwidth(np.array([[0.0, 4.0], [4.0, 0.0]]))
+    4.0
+    """
     first = squares[:WARM, :WARM]
     inside = first[~np.eye(len(first), first.shape[1], dtype=bool)]
     known = inside[inside > 0]
-    width = float(np.median(known)) if len(known) else 1.0
-    return np.asarray(np.exp(-squares / (2 * width)))
+    return float(np.median(known)) if len(known) else 1.0
 
 
 def _before(k: FloatArray) -> FloatArray:
