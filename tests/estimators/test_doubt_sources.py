@@ -191,3 +191,28 @@ def test_a_listed_sum_stays_one_under_platts_line() -> None:
     assert model.certainty_.calibrator.method == "platt"
     assert calibrators_for(model.engine_) == ("temperature",)
     assert np.abs(np.asarray(pld.explain(model, X[:5], method="native").gap)).max() < 1e-4
+
+
+@pytest.mark.parametrize("backbone", ["mlp", "linear"])
+def test_balanced_weights_are_those_of_the_rows_that_train(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the labels of certify rows nor those of ``eval_set`` change what is learned."""
+    from pellucid.estimators import stations
+
+    draw = np.random.default_rng(0)
+    cells = draw.normal(size=(2000, 2))
+    labels = (cells[:, 0] + draw.normal(size=2000) > 0.7).astype(int)
+    options = {"backbone": backbone, "class_weight": "balanced", "random_state": 0, "verbose": 0, "max_steps": 2}
+    model = pld.TabularClassifier(**options).fit(cells, labels)
+    plan = model.plan_
+    monkeypatch.setattr(stations, "make_plan", lambda *_, **__: plan)
+    labels[plan.certify] = 1
+    again = pld.TabularClassifier(**options).fit(cells, labels)
+    table = model.predictor().read(cells)
+    assert np.array_equal(model.predictor().members_raw(table), again.predictor().members_raw(table))
+    monkeypatch.undo()
+    scored = [
+        pld.TabularClassifier(**options, calibration=None).fit(cells, labels, eval_set=(cells[:50], ones))
+        for ones in (labels[:50], 0 * labels[:50] + 1)
+    ]
+    weights = [m.predictor().members_raw(table) for m in scored]
+    assert np.array_equal(*weights)

@@ -85,7 +85,7 @@ def along_the_rows(model: TabularEstimator, split: Split, seed: int) -> Split:
 
 def reference(model: TabularEstimator, split: Split, seed: int) -> tuple[Table | None, npt.NDArray[Any] | None]:
     """Return at most ``keep_rows`` rows that the network learned from, and their targets."""
-    rows = np.setdiff1d(np.arange(len(split.training.table)), split.plan.certify)
+    rows = split.plan.known
     if not model.keep_rows or not len(rows):
         return None, None
     if len(rows) > model.keep_rows:
@@ -110,7 +110,7 @@ def certainty(model: TabularEstimator, split: Split, seed: int) -> Certainty:
         folds=folds,
         by_folds=folds is not None and model.engine_.n_folds > 1,
         groups=groupings(held.table),
-        lean=class_weights(split.training, model.class_weight),
+        lean=class_weights(split.training, model.class_weight, plan),
         only=calibrators_for(model.engine_),
     )
     if model.reference_ is None or len(model.reference_) < 3:

@@ -64,6 +64,16 @@ class Plan:
         """Number of rows planned."""
         return len(self.train) + len(self.stop) + len(self.certify)
 
+    @property
+    def lent(self) -> bool:
+        """Whether the stop rows are those of an ``eval_set``: they stand behind the planned rows, and nothing learns from them."""
+        return len(self.stop) > 0 and int(self.stop[0]) == len(self.train) + len(self.certify)
+
+    @property
+    def known(self) -> Ints:
+        """Positions of the rows of the table that may be learned from or kept: all but the certify rows and those of an ``eval_set``."""
+        return self.train if self.lent else np.sort(np.concatenate([self.train, self.stop]))
+
     def describe(self) -> str:
         """Return the plan as a plain sentence."""
         return self.words
