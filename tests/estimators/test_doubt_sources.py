@@ -216,3 +216,15 @@ def test_balanced_weights_are_those_of_the_rows_that_train(backbone: str, monkey
     ]
     weights = [m.predictor().members_raw(table) for m in scored]
     assert np.array_equal(*weights)
+
+
+def test_rows_of_the_evaluation_set_that_certify_do_not_decide_when_to_stop() -> None:
+    draw = np.random.default_rng(0)
+    cells = draw.normal(size=(2000, 2))
+    labels = cells[:, 0] > 0
+    model = TabularClassifier(backbone="linear", random_state=0, verbose=0).fit(cells, labels, eval_set=(cells[:100], labels[:100]))
+    inside = int((model.plan_.certify < 100).sum())
+    assert len(model.plan_.stop) == 100 - inside
+    assert f"{100 - inside} of 100 rows of eval_set are copies of rows that train" in model.record_["caveats"][0]
+    assert f"{inside} of 100 rows of eval_set are copies of certify rows" in model.record_["caveats"][1]
+    assert not {tuple(r) for r in model.reference_.frame.to_numpy()} & {tuple(r) for r in cells[model.plan_.certify]}

@@ -15,7 +15,7 @@ from pellucid.estimators.certainty import Certainty, certify
 from pellucid.estimators.engines import calibrators_for, class_weights
 from pellucid.estimators.prepare import Training, stopping_data
 from pellucid.random import integer, stream
-from pellucid.table import Plan, Table, make_plan
+from pellucid.table import Plan, Table, copies, make_plan
 from pellucid.training.familiarity import Familiarity
 from pellucid.training.groupings import groupings
 
@@ -61,16 +61,29 @@ def planned(model: TabularEstimator, training: Training, eval_set: Any, seed: in
     )
     if eval_set is None:
         return Split(training, plan)
-    extra = stopping_data(model, eval_set, training)
-    n = len(training.table)
+    n, extra = len(training.table), stopping_data(model, eval_set, training)
+    joined = _joined(training, extra)
+    same = copies(joined.table, joined.target.values)
+    known, held = (np.isin(same[n:], same[rows]) for rows in (plan.train, plan.certify))
+    told = []
+    if known.any():
+        told.append(f"{int(known.sum())} of {len(known)} rows of eval_set are copies of rows that train: they do not show over-fitting")
+    if held.any() and not held.all():  # what certifies must not decide when to stop either
+        told.append(f"{int(held.sum())} of {len(held)} rows of eval_set are copies of certify rows and were left out of it")
+        joined = _joined(training, extra.take(np.flatnonzero(~held)))
+    joined = replace(joined, caveats=(*joined.caveats, *told))
+    return Split(joined, replace(plan, stop=np.arange(n, len(joined.table))))
+
+
+def _joined(training: Training, extra: Training) -> Training:
+    """Return the training rows with stopping rows behind them."""
     frame = pd.concat([training.table.frame, extra.table.frame], ignore_index=True)
-    joined = replace(
+    return replace(
         training,
         table=replace(training.table, frame=frame, _cache={}),
         target=replace(training.target, values=np.concatenate([training.target.values, extra.target.values])),
         weights=None if training.weights is None else np.concatenate([training.weights, np.ones(len(extra.table))]),
     )
-    return Split(joined, replace(plan, stop=np.arange(n, len(frame))))
 
 
 def along_the_rows(model: TabularEstimator, split: Split, seed: int) -> Split:
@@ -138,7 +151,7 @@ def record(model: TabularEstimator, training: Training, split: Split, seed: int,
         "split": split.plan.words,
         "filled": _effects(model, split),
         "kept_rows": 0 if model.reference_ is None else len(model.reference_),
-        "caveats": list(training.caveats),
+        "caveats": list(split.training.caveats),
         "versions": versions(),
         "training": model.engine_.record,
     }
