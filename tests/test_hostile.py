@@ -246,3 +246,11 @@ def test_an_ordered_level_is_exchanged_for_one_of_other_rows() -> None:
     new, done = exchanged(table, reference, np.random.default_rng(0))
     assert done.all()
     assert [t in ("b", "c") for t in new.texts("a")] == [True, True]
+
+
+def test_columns_that_taught_nothing_are_told() -> None:
+    frame, yes = small()
+    model = pld.TabularClassifier(**LINEAR).fit(frame.assign(c=3, e=np.nan), yes)
+    assert model.record_["caveats"] == [
+        "2 columns without a second value are not read: 'c', 'e'; another value there in new rows changes nothing"
+    ]

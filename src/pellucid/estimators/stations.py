@@ -11,11 +11,12 @@ import pandas as pd
 
 from pellucid.encode.filled import effects_of
 from pellucid.encode.filling import TableFill, is_ordered
+from pellucid.errors import quote
 from pellucid.estimators.certainty import Certainty, certify
 from pellucid.estimators.engines import calibrators_for, class_weights
 from pellucid.estimators.prepare import Training, stopping_data
 from pellucid.random import integer, stream
-from pellucid.table import Plan, Table, copies, make_plan
+from pellucid.table import ColumnType, Plan, Table, copies, make_plan
 from pellucid.training.familiarity import Familiarity
 from pellucid.training.groupings import groupings
 
@@ -151,10 +152,20 @@ def record(model: TabularEstimator, training: Training, split: Split, seed: int,
         "split": split.plan.words,
         "filled": _effects(model, split),
         "kept_rows": 0 if model.reference_ is None else len(model.reference_),
-        "caveats": list(split.training.caveats),
+        "caveats": [*split.training.caveats, *_unread(split.training.table)],
         "versions": versions(),
         "training": model.engine_.record,
     }
+
+
+def _unread(table: Table) -> list[str]:
+    """Return, in words, which columns taught nothing for want of a second value."""
+    flat = [c.name for c in table.schema if c.type is ColumnType.CONSTANT]
+    if not flat:
+        return []
+    one = len(flat) == 1
+    words = f"{len(flat)} column{'' if one else 's'} without a second value {'is' if one else 'are'} not read: {quote(flat)}"
+    return [f"{words}; another value there in new rows changes nothing"]
 
 
 def _effects(model: TabularEstimator, split: Split) -> list[dict[str, Any]]:
