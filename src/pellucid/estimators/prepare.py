@@ -121,7 +121,7 @@ def _unmasked(array: Any) -> Any:
     if not isinstance(array, np.ma.MaskedArray):
         return array
     number = array.dtype.kind in "iufb"
-    return array.astype(np.float64 if number else object).filled(np.nan if number else None)
+    return np.ma.filled(array.astype(np.float64 if number else object), np.nan if number else None)
 
 
 def _array_table(estimator: Any, X: Any, reset: bool) -> Table:
