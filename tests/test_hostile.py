@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -148,3 +149,108 @@ def test_a_fold_without_rows_is_answered() -> None:
     frame = pd.DataFrame({"a": [None] * 3, "b": pd.date_range("1678-01-01", periods=3, freq="YS")})
     for options in ({"backbone": "linear"}, {"backbone": "lightgbm"}, {"max_steps": 2}):
         fits_or_says(lambda o=options: pld.TabularClassifier(verbose=0, threads=1, **o).fit(frame, ["no", "no", "yes"]))
+
+
+LINEAR: dict[str, Any] = {"backbone": "linear", "verbose": 0, "random_state": 0}
+
+
+def small(n: int = 60) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
+    cells = np.random.default_rng(0).normal(size=(n, 2))
+    return pd.DataFrame(cells, columns=["a", "b"]), cells[:, 0] > 0
+
+
+def test_answers_in_arrow_arrays_are_read() -> None:
+    pa = pytest.importorskip("pyarrow")
+    frame, yes = small()
+    plain = pld.TabularClassifier(**LINEAR).fit(frame, np.where(yes, "y", "n"))
+    arrow = pld.TabularClassifier(**LINEAR).fit(pa.Table.from_pandas(frame), pa.array(np.where(yes, "y", "n").tolist()))
+    assert np.array_equal(plain.predict_proba(frame), arrow.predict_proba(pa.Table.from_pandas(frame)))
+
+
+def test_masked_cells_are_missing_and_named_fields_are_columns() -> None:
+    frame, yes = small()
+    masked = np.ma.masked_less(frame.to_numpy(), -0.5)
+    model = pld.TabularClassifier(**LINEAR).fit(masked, yes)
+    assert np.array_equal((model.cell_notes(masked) == "missing").to_numpy(), masked.mask)
+    assert pld.TabularClassifier(**LINEAR).fit(frame.to_records(index=False), yes).feature_names_in_.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("words", [("False", "True"), ("no", "yes")])
+def test_noughts_and_ones_are_read_as_the_flags_of_training(words: tuple[str, str]) -> None:
+    frame, yes = small()
+    flag = np.arange(60) % 3 == 0
+    cells = flag if words[0] == "False" else np.where(flag, words[1], words[0])
+    model = pld.TabularClassifier(**LINEAR).fit(frame.assign(c=cells), yes ^ flag)
+    for new in (flag, flag.astype(int), flag.astype(float), pd.array(flag.astype(int), dtype="Int64")):
+        assert np.array_equal(model.predict_proba(frame.assign(c=cells)), model.predict_proba(frame.assign(c=new)))
+    assert (model.cell_notes(frame.assign(c=2))["c"] == "unseen").all()
+
+
+def test_columns_may_be_called_like_arguments() -> None:
+    frame, yes = small()
+    frame = frame.assign(c=pd.Categorical(np.where(yes, "u", "v"))).set_axis(["self", "frame", "cells"], axis=1)
+    model = pld.TabularClassifier(**LINEAR).fit(frame, yes)
+    assert np.isfinite(model.explain(frame[:3], method="shapley", budget=2000).values).all()
+
+
+def test_a_target_among_the_columns_is_refused_and_one_of_its_name_is_not() -> None:
+    frame, yes = small()
+    answers = pd.Series(yes, name="y")
+    with pytest.raises(pld.PellucidError, match=r"among the columns.*'y'"):
+        pld.TabularClassifier(**LINEAR).fit(frame.assign(y=answers), answers)
+    model = pld.TabularClassifier(**LINEAR).fit(frame.assign(y=frame["b"].to_numpy() > 0), answers)
+    assert model.target_.names == ("y_1",)  # rows that hold the column "y" do not hold the truth
+    with pytest.warns(pld.PellucidWarning, match="another order"):
+        pld.TabularClassifier(**LINEAR).fit(frame, answers[::-1])
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        lambda yes: pd.cut(pd.Series(yes.astype(float)), 2),
+        lambda yes: np.where(yes, np.datetime64("2020-01-01"), np.datetime64("2021-01-01")),
+        lambda yes: np.where(yes, b"x", b"y"),
+        lambda yes: pd.Series([True if v else "no" for v in yes]),
+        lambda yes: pd.Series(yes, dtype="boolean").to_frame("y"),
+    ],
+    ids=["intervals", "dates", "bytes", "mixed", "column"],
+)
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+def test_labels_of_any_kind_are_learned_scored_and_saved(answers: Any, tmp_path: Any) -> None:
+    frame, yes = small()
+    y = answers(yes)
+    model = pld.TabularClassifier(**LINEAR).fit(frame, y)
+    assert model.score(frame, y) > 0.9
+    assert model.explain(frame, method="permutation_importance", y=y, budget=4000).values.shape == (2,)
+    model.save(tmp_path / "model")
+    assert np.array_equal(pld.load(tmp_path / "model").predict(frame), model.predict(frame))
+
+
+def test_labels_that_nothing_was_learned_of_are_no_score_of_zero() -> None:
+    frame, yes = small()
+    model = pld.TabularClassifier(**LINEAR).fit(frame, np.where(yes, "y", "n"))
+    with pytest.raises(pld.PellucidError, match="does not know"):
+        model.score(frame, yes)
+    with pytest.raises(pld.PellucidError, match="written alike"):
+        pld.TabularClassifier(**LINEAR).fit(frame, np.where(yes, "y", "y "))
+
+
+def test_an_ordered_level_is_exchanged_for_one_of_other_rows() -> None:
+    from pellucid.evaluate.max_sensitivity import exchanged
+
+    made = [
+        pd.DataFrame({"a": pd.Categorical(list(cells), categories=list(cats), ordered=True)})
+        for cells, cats in (("ab", "ab"), ("cb", "bc"))
+    ]
+    table, reference = (pld.read_table(f, types={"a": "category"}) for f in made)
+    new, done = exchanged(table, reference, np.random.default_rng(0))
+    assert done.all()
+    assert [t in ("b", "c") for t in new.texts("a")] == [True, True]
+
+
+def test_columns_that_taught_nothing_are_told() -> None:
+    frame, yes = small()
+    model = pld.TabularClassifier(**LINEAR).fit(frame.assign(c=3, e=np.nan), yes)
+    assert model.record_["caveats"] == [
+        "2 columns without a second value are not read: 'c', 'e'; another value there in new rows changes nothing"
+    ]

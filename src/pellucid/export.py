@@ -33,7 +33,7 @@ def level_text(value: Any) -> str:
     """
     if isinstance(value, float | np.floating) and float(value).is_integer() and abs(float(value)) < 2**63:
         return str(int(value))
-    return str(value).strip()
+    return (value.decode(errors="replace") if isinstance(value, bytes) else str(value)).strip()
 
 
 def facts(session: Any) -> dict[str, Any]:

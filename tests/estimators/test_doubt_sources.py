@@ -191,3 +191,40 @@ def test_a_listed_sum_stays_one_under_platts_line() -> None:
     assert model.certainty_.calibrator.method == "platt"
     assert calibrators_for(model.engine_) == ("temperature",)
     assert np.abs(np.asarray(pld.explain(model, X[:5], method="native").gap)).max() < 1e-4
+
+
+@pytest.mark.parametrize("backbone", ["mlp", "linear"])
+def test_balanced_weights_are_those_of_the_rows_that_train(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the labels of certify rows nor those of ``eval_set`` change what is learned."""
+    from pellucid.estimators import stations
+
+    draw = np.random.default_rng(0)
+    cells = draw.normal(size=(2000, 2))
+    labels = (cells[:, 0] + draw.normal(size=2000) > 0.7).astype(int)
+    options = {"backbone": backbone, "class_weight": "balanced", "random_state": 0, "verbose": 0, "max_steps": 2}
+    model = pld.TabularClassifier(**options).fit(cells, labels)
+    plan = model.plan_
+    monkeypatch.setattr(stations, "make_plan", lambda *_, **__: plan)
+    labels[plan.certify] = 1
+    again = pld.TabularClassifier(**options).fit(cells, labels)
+    table = model.predictor().read(cells)
+    assert np.array_equal(model.predictor().members_raw(table), again.predictor().members_raw(table))
+    monkeypatch.undo()
+    scored = [
+        pld.TabularClassifier(**options, calibration=None).fit(cells, labels, eval_set=(cells[:50], ones))
+        for ones in (labels[:50], 0 * labels[:50] + 1)
+    ]
+    weights = [m.predictor().members_raw(table) for m in scored]
+    assert np.array_equal(*weights)
+
+
+def test_rows_of_the_evaluation_set_that_certify_do_not_decide_when_to_stop() -> None:
+    draw = np.random.default_rng(0)
+    cells = draw.normal(size=(2000, 2))
+    labels = cells[:, 0] > 0
+    model = TabularClassifier(backbone="linear", random_state=0, verbose=0).fit(cells, labels, eval_set=(cells[:100], labels[:100]))
+    inside = int((model.plan_.certify < 100).sum())
+    assert len(model.plan_.stop) == 100 - inside
+    assert f"{100 - inside} of 100 rows of eval_set are copies of rows that train" in model.record_["caveats"][0]
+    assert f"{inside} of 100 rows of eval_set are copies of certify rows" in model.record_["caveats"][1]
+    assert not {tuple(r) for r in model.reference_.frame.to_numpy()} & {tuple(r) for r in cells[model.plan_.certify]}

@@ -40,6 +40,20 @@ def test_the_head_that_sees_the_noise_tells_errors_best(board) -> None:
     assert board.to_frame()["model"].iloc[0] == board.reference
 
 
+def test_a_source_that_is_asked_afterwards_leaves_the_answer_to_the_model() -> None:
+    """The figures are those of the answers that ``uncertainty(rows, source="mc_dropout")`` gives."""
+    draw = np.random.default_rng(1)
+    frame = pd.DataFrame(draw.normal(size=(400, 2)), columns=["a", "b"])
+    frame["y"] = frame["a"] + draw.normal(size=400) > 0
+    model = pld.TabularClassifier(**{**QUICK, "max_steps": 20}, dropout=0.5)
+    board = contest(frame[:300], ["members", "mc_dropout"], model=model, test=frame[300:], target="y", n_boot=20)
+    own, asked = board.rows
+    assert own["score"] == asked["score"]
+    assert own["calibration_error"] == asked["calibration_error"]
+    told = words([own | {"fit_seconds": 5.0, "predict_seconds": 0.1}, asked | {"predict_seconds": 0.2}], "log_loss", 100)
+    assert "the quickest of them is members" in told
+
+
 def test_shifted_rows_are_moved_in_half_of_the_columns_and_only_there() -> None:
     table = made_table(made_frame(200, 3, (3,)))
     far = shifted(table, 0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from pellucid.training.calibration_metrics import brier, check_calibration, ece, log_loss, reliability, wilson
+from pellucid.training.calibration_metrics import brier, check_calibration, ece, ece_interval, log_loss, reliability, top_events, wilson
 
 
 def uniform(n, seed):
@@ -69,3 +69,22 @@ def test_reliability_bins_hold_every_row_once():
     ties = reliability(np.full(50, 0.3), np.arange(50) < 15)
     assert ties.count.tolist() == [50]
     assert ece(np.full(50, 0.3), np.arange(50) < 15) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("sharper", "n", "least"), [(1.0, 1000, 0.9), (1.5, 1000, 0.8), (2.5, 1000, 0.8)])
+def test_the_interval_of_the_calibration_error_holds_that_of_many_rows(sharper, n, least):
+    """A calibrated model's true error is 0: the reflected bootstrap alone held it in 4 of 10 tables."""
+    rng = np.random.default_rng(3)
+
+    def draw(rows):
+        z = rng.normal(0, 1.5, rows)
+        p = 1 / (1 + np.exp(-sharper * z))
+        return np.column_stack([1 - p, p]), (rng.random(rows) < 1 / (1 + np.exp(-z))).astype(int)
+
+    true = 0.0 if sharper == 1 else ece(*top_events(*draw(400_000)))
+    held = []
+    for seed in range(60):
+        p, y = draw(n)
+        low, high = ece_interval(*top_events(p, y), check_calibration(p, y, draws=50, seed=seed), draws=50, seed=seed)
+        held.append(low <= true <= high)
+    assert np.mean(held) >= least

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pellucid.errors import ArgumentError, ModelFileError, RequestError
+from pellucid.errors import ArgumentError, ModelFileError, PellucidWarning, RequestError
 from pellucid.results import plain
 from pellucid.training.calibration_metrics import log_loss
 from pellucid.training.calibrators import Identity, Temperature, choose, from_state
@@ -96,3 +96,9 @@ def test_state_comes_back_and_bad_input_is_named():
         Temperature.fit(np.full((3, 2), 0.5), [0, 1, 2])
     with pytest.raises(ArgumentError, match="at least two classes"):
         Temperature.fit(np.full(3, 0.5), [0, 1, 1])
+
+
+def test_a_free_map_on_few_rows_says_so():
+    p = np.random.default_rng(0).random(300)
+    with pytest.warns(PellucidWarning, match="300 rows: it wants 1,000"):
+        choose(np.column_stack([1 - p, p]), (p > 0.5).astype(int), method="isotonic")

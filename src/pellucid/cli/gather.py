@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pellucid.report.facts import Calibration, ColumnFact, MissingPattern, Score
 from pellucid.results import Prediction
 from pellucid.table import Table
-from pellucid.training.calibration_metrics import check_calibration, ece, reliability, top_events, wilson
+from pellucid.training.calibration_metrics import check_calibration, ece, ece_interval, reliability, top_events, wilson
 
 __all__ = ["calibration", "column_facts", "coverage", "group_columns", "missing_pattern", "of_rows", "set_size", "target_labels"]
 
@@ -62,15 +62,10 @@ def calibration(
     """
     from scipy.stats import binom
 
-    from pellucid.random import stream
-
     claimed, happened = top_events(probabilities, labels)
     curve = reliability(claimed, happened)
     check = check_calibration(probabilities, labels, seed=seed, draws=DRAWS)
-    rng = stream(seed, "calibration interval")
-    draws = [ece(claimed[rows], happened[rows]) for rows in rng.integers(0, len(claimed), (DRAWS, len(claimed)))]
-    # a resampled calibration error is biased upwards by what the null shows at this size: reflect it about the figure
-    low, high = np.clip(2 * check.ece - np.quantile(draws, [0.975, 0.025]), 0, 1)
+    low, high = ece_interval(claimed, happened, check, draws=DRAWS, seed=seed)
     return Calibration(
         predicted=curve.claimed,
         observed=curve.happened,
@@ -80,8 +75,8 @@ def calibration(
         null_low=binom.ppf(0.025, curve.count, curve.claimed) / curve.count,
         null_high=binom.ppf(0.975, curve.count, curve.claimed) / curve.count,
         error=check.ece,
-        error_low=float(low),
-        error_high=float(high),
+        error_low=low,
+        error_high=high,
         null_error=check.null_mean,
         null_error_high=check.null_high,
         error_before=float("nan") if before is None else ece(*top_events(before, labels)),

@@ -22,6 +22,7 @@ from pellucid.encode.cell_codes import GRID, Codes, LevelCodes, NumberCodes, Tex
 from pellucid.encode.written import put
 from pellucid.errors import ColumnError, ModelFileError, quote
 from pellucid.table import Table
+from pellucid.table.frames import with_columns
 
 __all__ = ["Codebook", "CodedCells"]
 
@@ -102,7 +103,7 @@ class Codebook:
             old = frame[codes.name]
             new = codes.cells(state[rows, j], share[rows, j], old)
             changed[codes.name] = put(old, rows, new)
-        return frame.assign(**changed)[list(frame.columns)] if changed else frame
+        return with_columns(frame, changed)
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`from_state` needs: plain JSON types and arrays."""

@@ -346,8 +346,7 @@ class TabularEstimator(BaseEstimator):
             if self._split_rows is None:
                 return ()
             training, plan = self._split_rows.training.table, self._split_rows.plan
-            rows = np.arange(len(training)) if plan.folds is not None else np.sort(np.concatenate([plan.train, plan.stop]))
-            table = training.take(rows).select(self.engine_.encoder.columns)
+            table = training.take(plan.known).select(self.engine_.encoder.columns)
             self._rules = registry.public("audit.rules", "rules_of")(table, seed=int(self.record_["seed"]))
         return self._rules
 

@@ -57,23 +57,27 @@ class Engine(Protocol):
     def out_of_fold(self, table: Table, folds: npt.NDArray[np.int64]) -> FloatArray: ...
 
 
-def row_weights(training: Training, class_weight: Any) -> FloatArray | None:
+def row_weights(training: Training, class_weight: Any, plan: Plan) -> FloatArray | None:
     """Return (N,) row weights times the weights of the rows' classes; None where nothing is weighted."""
     if training.target.task == "regression" or class_weight is None:
         return training.weights
-    return _class_weights(training.target.values, training.target.classes.tolist(), training.weights, class_weight)
+    return _class_weights(training.target.values, training.target.classes.tolist(), training.weights, class_weight, plan.train)
 
 
-def class_weights(training: Training, class_weight: Any) -> FloatArray | None:
-    """Return (O,) the weight that each class's rows were given besides their own, mean 1 over the classes; None where none was."""
+def class_weights(training: Training, class_weight: Any, plan: Plan) -> FloatArray | None:
+    """Return (O,) the weight that each class's rows were given besides their own, mean 1 over the classes; None where none was.
+
+    Only the rows that train are counted: neither certify rows nor those of ``eval_set`` may change what is learned.
+    """
     if training.target.task == "regression" or class_weight is None:
         return None
     labels = np.arange(len(training.target.classes))
     if isinstance(class_weight, str):
-        total = np.bincount(training.target.values, weights=training.weights, minlength=len(labels))
+        given = None if training.weights is None else training.weights[plan.train]
+        total = np.bincount(training.target.values[plan.train], weights=given, minlength=len(labels))
         weight = 1 / np.where(total > 0, total, max(float(total.max()), 1.0))
     else:
-        weight = np.asarray(_class_weights(labels, training.target.classes.tolist(), None, class_weight))
+        weight = np.asarray(_class_weights(labels, training.target.classes.tolist(), None, class_weight, labels))
     weight = np.maximum(
         weight, 1e-12 * max(float(weight.max()), 1e-300)
     )  # a class of weight 0 was never learned, and nothing brings it back
@@ -151,10 +155,9 @@ class FoldedPeer:
 
     def fit(self, estimator: TabularEstimator, training: Training, plan: Plan, seed: int) -> FoldedPeer:
         """Fit the encoder, the peer and, where the plan has folds, the fold peers."""
-        weights = row_weights(training, estimator.class_weight)
+        weights = row_weights(training, estimator.class_weight, plan)
         options = dict(estimator.backbone_options or {})
-        learned = np.sort(np.concatenate([plan.train, plan.stop]))
-        learned = learned if len(learned) else np.arange(len(training.table))
+        learned = plan.known if len(plan.known) else np.arange(len(training.table))
         self.encoder = TableEncoder(estimator.text if callable(estimator.text) else None).fit(
             training.table.take(learned),
             training.target.values[learned],
@@ -167,7 +170,8 @@ class FoldedPeer:
         fit = lambda rows, stop: self.kind(options).fit(  # noqa: E731
             self.encoder, training.table, training.target, weights, stop, rows, seed=integer(seed, "peer")
         )
-        self.peer = fit(plan.train, plan.stop)
+        # a peer that never stops learns from its own stop rows, and not from those that were only lent to stop
+        self.peer = fit(plan.train, plan.stop if self.kind.stops_early or not plan.lent else np.zeros(0, np.int64))
         self.folds: list[PeerEngine] = []
         if plan.folds is not None:
             every = np.arange(len(plan.folds))
@@ -193,15 +197,15 @@ class FoldedPeer:
 
 
 def _class_weights(
-    labels: npt.NDArray[np.int64], classes: Sequence[Any], weights: FloatArray | None, class_weight: Any
+    labels: npt.NDArray[np.int64], classes: Sequence[Any], weights: FloatArray | None, class_weight: Any, rows: npt.NDArray[np.int64]
 ) -> FloatArray | None:
-    """Return (N,) row weights times class weights, mean 1 over rows; None where nothing is weighted."""
+    """Return (N,) row weights times class weights, mean 1 over the rows that are counted; None where nothing is weighted."""
     if class_weight is None:
         return weights
     w = np.ones(len(labels)) if weights is None else weights
     if isinstance(class_weight, str):
-        total = np.bincount(labels, weights=w, minlength=len(classes))
-        per_class = w.sum() / (len(classes) * np.where(total > 0, total, 1.0))
+        total = np.bincount(labels[rows], weights=w[rows], minlength=len(classes))
+        per_class = w[rows].sum() / (len(classes) * np.where(total > 0, total, 1.0))
     else:
         unknown = [k for k in class_weight if k not in list(classes)]
         if unknown:

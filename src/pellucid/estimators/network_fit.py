@@ -90,7 +90,7 @@ def _prepared(
 ) -> _Ready:
     """Return the encoded rows and the settings, in the order in which one needs the other."""
     target, learned = training.target, plan.train if len(plan.train) else np.arange(len(training.table))
-    weights = row_weights(training, estimator.class_weight)
+    weights = row_weights(training, estimator.class_weight, plan)
     objective = _objective(estimator, training, learned)
     settings = _settings(estimator, name, backbone, len(learned), len(training.table.features), objective)
     settings = changed(settings, changes)

@@ -6,8 +6,10 @@ Arrays go through scikit-learn's own validation (its users know those messages);
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,12 @@ import pandas as pd
 from sklearn.utils.validation import _check_sample_weight, check_array, check_consistent_length, column_or_1d, validate_data
 
 from pellucid.encode.filling import is_ordered
-from pellucid.errors import ArgumentError, DataError, EmptyTableError, PellucidError, RequestError, TargetError, quote
+from pellucid.errors import ArgumentError, DataError, EmptyTableError, PellucidError, PellucidWarning, RequestError, TargetError, quote
 from pellucid.estimators.decomposed import no_inputs
+from pellucid.export import level_text
 from pellucid.table import Column, ColumnType, Role, Schema, Table, apply_schema, read_table
 
-__all__ = ["Target", "Training", "is_array", "new_table", "stopping_data", "training_data"]
+__all__ = ["Target", "Training", "cells_of", "is_array", "new_table", "right", "stopping_data", "training_data"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -96,6 +99,8 @@ def is_array(X: Any) -> bool:
     """True for what scikit-learn validates: arrays, lists, sparse matrices, scalars; False for frames, tables, paths and cells by name."""
     if isinstance(X, list | tuple) and len(X):
         return not all(isinstance(row, Mapping) for row in X)
+    if isinstance(X, np.ndarray) and X.dtype.names:  # of named fields
+        return False
     return not (isinstance(X, Mapping | Table | str) or hasattr(X, "columns") or hasattr(X, "column_names") or hasattr(X, "__fspath__"))
 
 
@@ -105,14 +110,23 @@ def _sklearn(call: Any, *args: Any, **kwargs: Any) -> Any:
         return call(*args, **kwargs)
     except PellucidError:
         raise
-    except TypeError as error:
-        raise ArgumentError(str(error)) from error
-    except ValueError as error:
-        raise DataError(str(error)) from error
+    except (TypeError, ValueError) as error:
+        words = re.sub(r":\s*array=.*?\.\s*(?=Reshape)", ". ", str(error), flags=re.DOTALL)  # not all the cells
+        words = re.sub(r"(Complex data not supported)\s*\[.*", r"\1", words, flags=re.DOTALL)
+        raise (ArgumentError if isinstance(error, TypeError) else DataError)(words) from error
+
+
+def _unmasked(array: Any) -> Any:
+    """Return an array whose masked cells are missing ones."""
+    if not isinstance(array, np.ma.MaskedArray):
+        return array
+    number = array.dtype.kind in "iufb"
+    return np.ma.filled(array.astype(np.float64 if number else object), np.nan if number else None)
 
 
 def _array_table(estimator: Any, X: Any, reset: bool) -> Table:
     """Return the table of an array: number columns where all cells are numbers, else inferred."""
+    X = _unmasked(X)
     array = _sklearn(validate_data, estimator, X, dtype=None, ensure_all_finite="allow-nan", reset=reset)
     if array.dtype.kind == "O":
         try:
@@ -159,6 +173,7 @@ def training_data(estimator: Any, X: Any, y: Any, *, task: str, sample_weight: A
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None",
             do="pass y, target= or a Table with a target role",
         )
+    _check_rows_of(X, y, table)
     weight_column, group_column, order_column = (table.schema.role(r) for r in (Role.WEIGHT, Role.GROUP, Role.ORDER))
     weights = table.numbers(weight_column) if sample_weight is None and weight_column else sample_weight
     whole = _target_of_table(table, task) if y is None else _target_of_y(y, table, task)
@@ -175,6 +190,21 @@ def training_data(estimator: Any, X: Any, y: Any, *, task: str, sample_weight: A
         None if order_column is None else _order(table, order_column),
     )
     return _kept(training)
+
+
+def _check_rows_of(X: Any, y: Any, table: Table) -> None:
+    """Refuse a target that is still among the columns; warn where the rows of y carry the names of other rows of X."""
+    name, labels, cells = getattr(y, "name", None), getattr(y, "index", None), getattr(X, "index", None)
+    if not isinstance(labels, pd.Index) or len(y) != len(table):
+        return
+    if str(name) in table.features and np.array_equal(pd.factorize(table.frame[str(name)])[0], pd.factorize(y)[0]):
+        raise RequestError(
+            "the target is among the columns that it would be predicted from", where=f"column {str(name)!r}",
+            got="the same cells in X and in y", do=f"drop it from X, or leave y out: fit(frame, target={str(name)!r})",
+        )  # fmt: skip
+    if isinstance(cells, pd.Index) and not cells.equals(labels) and cells.sort_values().equals(labels.sort_values()):
+        words = "X and y hold the same rows in another order, by their index; they are taken in the order in which they stand"
+        warnings.warn(f"{words}. If that is not meant: y.loc[X.index]", PellucidWarning, stacklevel=4)
 
 
 def _groups(groups: Any, table: Table, column: str | None) -> npt.NDArray[Any] | None:
@@ -291,12 +321,39 @@ def _numbers_of_y(y: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         raise kind(words, do=hint if "NaN" in words or "infinity" in words else None) from error
 
 
+def cells_of(y: Any) -> npt.NDArray[Any]:
+    """Return targets of any library as an array of the cells as they are written."""
+    return np.asarray(y.to_pandas().to_numpy() if hasattr(y, "to_pylist") else y.to_numpy() if hasattr(y, "to_numpy") else _unmasked(y))
+
+
+def right(classes: npt.NDArray[Any], answers: npt.NDArray[Any], y: Any) -> npt.NDArray[np.bool_]:
+    """Return which answers (N,), some of ``classes``, are the labels of y, compared as they are written; of unknown labels none is."""
+    labels = _sklearn(column_or_1d, cells_of(y), warn=True)
+    _sklearn(check_consistent_length, answers, labels)
+    codes, found = pd.factorize(labels)
+    known = [level_text(c) for c in classes.tolist()]
+    at = np.array([known.index(t) if (t := level_text(v)) in known else -1 for v in pd.Series(found).tolist()] + [-1], np.int64)
+    if (at < 0).all():
+        raise TargetError("labels that the model does not know", expected=quote(classes), got=quote(pd.Series(found).tolist()))
+    numbers = {c: k for k, c in enumerate(classes.tolist())}
+    return np.asarray(at[codes] == np.array([numbers[a] for a in answers.tolist()], np.int64))
+
+
+def _plain(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return labels (N,) as they are where a file can hold them, else as text: dates, intervals, bytes, mixed kinds."""
+    if labels.dtype.kind not in "OmMS" or pd.api.types.infer_dtype(labels, skipna=True) in ("string", "boolean", "integer", "empty"):
+        return labels
+    cells = pd.Series(labels)
+    return np.array([None if gone else level_text(v) for v, gone in zip(cells.tolist(), cells.isna())], object)
+
+
 def _target_of_y(y: Any, table: Table, task: str, check: bool = True) -> Target:
     if isinstance(y, str):
         hint = f"write fit(X, target={y!r})" if y in table.frame.columns else "pass one label per row, or target= with a column's name"
         raise TargetError("y is a text", expected=f"one label for each of {len(table):,} rows", got=repr(y), do=hint)
-    frame_names = [str(c) for c in getattr(y, "columns", [])] or ([str(y.name)] if getattr(y, "name", None) is not None else ["target"])
-    array = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
+    given = [str(c) for c in getattr(y, "columns", [])] or [str(y.name) if getattr(y, "name", None) is not None else "target"]
+    frame_names = [next(n for n in chain([name], (f"{name}_{k}" for k in count(1))) if n not in table.columns) for name in given]
+    array = cells_of(y)
     _sklearn(check_consistent_length, table.frame, array) if array.ndim else None
     if task == "regression":
         if array.dtype.kind in "Mm":
@@ -323,7 +380,10 @@ def _target_of_y(y: Any, table: Table, task: str, check: bool = True) -> Target:
             raise TargetError(
                 "Unknown label type: continuous. The labels are fractional numbers", expected="classes", do="use TabularRegressor"
             )
-    codes, classes = _labels(labels)
+    codes, classes = _labels(_plain(labels))
+    texts = pd.Series([level_text(c) for c in classes.tolist()], dtype=object)
+    if (twins := texts.duplicated(keep=False)).any():
+        raise TargetError("classes that are written alike", got=quote(classes[twins.to_numpy()]), do="give each class one spelling")
     target = Target(task, codes, classes, tuple(frame_names[:1]))
     return _checked(target) if check else target
 

@@ -11,11 +11,12 @@ import pandas as pd
 
 from pellucid.encode.filled import effects_of
 from pellucid.encode.filling import TableFill, is_ordered
+from pellucid.errors import quote
 from pellucid.estimators.certainty import Certainty, certify
 from pellucid.estimators.engines import calibrators_for, class_weights
 from pellucid.estimators.prepare import Training, stopping_data
 from pellucid.random import integer, stream
-from pellucid.table import Plan, Table, make_plan
+from pellucid.table import ColumnType, Plan, Table, copies, make_plan
 from pellucid.training.familiarity import Familiarity
 from pellucid.training.groupings import groupings
 
@@ -61,16 +62,29 @@ def planned(model: TabularEstimator, training: Training, eval_set: Any, seed: in
     )
     if eval_set is None:
         return Split(training, plan)
-    extra = stopping_data(model, eval_set, training)
-    n = len(training.table)
+    n, extra = len(training.table), stopping_data(model, eval_set, training)
+    joined = _joined(training, extra)
+    same = copies(joined.table, joined.target.values)
+    known, held = (np.isin(same[n:], same[rows]) for rows in (plan.train, plan.certify))
+    told = []
+    if known.any():
+        told.append(f"{int(known.sum())} of {len(known)} rows of eval_set are copies of rows that train: they do not show over-fitting")
+    if held.any() and not held.all():  # what certifies must not decide when to stop either
+        told.append(f"{int(held.sum())} of {len(held)} rows of eval_set are copies of certify rows and were left out of it")
+        joined = _joined(training, extra.take(np.flatnonzero(~held)))
+    joined = replace(joined, caveats=(*joined.caveats, *told))
+    return Split(joined, replace(plan, stop=np.arange(n, len(joined.table))))
+
+
+def _joined(training: Training, extra: Training) -> Training:
+    """Return the training rows with stopping rows behind them."""
     frame = pd.concat([training.table.frame, extra.table.frame], ignore_index=True)
-    joined = replace(
+    return replace(
         training,
         table=replace(training.table, frame=frame, _cache={}),
         target=replace(training.target, values=np.concatenate([training.target.values, extra.target.values])),
         weights=None if training.weights is None else np.concatenate([training.weights, np.ones(len(extra.table))]),
     )
-    return Split(joined, replace(plan, stop=np.arange(n, len(frame))))
 
 
 def along_the_rows(model: TabularEstimator, split: Split, seed: int) -> Split:
@@ -85,7 +99,7 @@ def along_the_rows(model: TabularEstimator, split: Split, seed: int) -> Split:
 
 def reference(model: TabularEstimator, split: Split, seed: int) -> tuple[Table | None, npt.NDArray[Any] | None]:
     """Return at most ``keep_rows`` rows that the network learned from, and their targets."""
-    rows = np.setdiff1d(np.arange(len(split.training.table)), split.plan.certify)
+    rows = split.plan.known
     if not model.keep_rows or not len(rows):
         return None, None
     if len(rows) > model.keep_rows:
@@ -110,7 +124,7 @@ def certainty(model: TabularEstimator, split: Split, seed: int) -> Certainty:
         folds=folds,
         by_folds=folds is not None and model.engine_.n_folds > 1,
         groups=groupings(held.table),
-        lean=class_weights(split.training, model.class_weight),
+        lean=class_weights(split.training, model.class_weight, plan),
         only=calibrators_for(model.engine_),
     )
     if model.reference_ is None or len(model.reference_) < 3:
@@ -138,10 +152,20 @@ def record(model: TabularEstimator, training: Training, split: Split, seed: int,
         "split": split.plan.words,
         "filled": _effects(model, split),
         "kept_rows": 0 if model.reference_ is None else len(model.reference_),
-        "caveats": list(training.caveats),
+        "caveats": [*split.training.caveats, *_unread(split.training.table)],
         "versions": versions(),
         "training": model.engine_.record,
     }
+
+
+def _unread(table: Table) -> list[str]:
+    """Return, in words, which columns taught nothing for want of a second value."""
+    flat = [c.name for c in table.schema if c.type is ColumnType.CONSTANT]
+    if not flat:
+        return []
+    one = len(flat) == 1
+    words = f"{len(flat)} column{'' if one else 's'} without a second value {'is' if one else 'are'} not read: {quote(flat)}"
+    return [f"{words}; another value there in new rows changes nothing"]
 
 
 def _effects(model: TabularEstimator, split: Split) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from pellucid.evaluate.case import Case, NotTestable, cube
 from pellucid.evaluate.figures import Figure
@@ -63,9 +64,8 @@ def exchanged(table: Table, reference: Table, draw: np.random.Generator) -> tupl
         other = texts[donor] != own[:, None]
         at = donor[np.arange(len(table)), other.argmax(1)]
         here = (chosen == k) & other.any(1)
-        series = table.frame[name].array.copy()
-        series[here] = reference.frame[name].array.take(at[here])
-        cells[name], done = series, done | here
+        pool = pd.concat([table.frame[name], reference.frame[name]], ignore_index=True)  # dtypes may differ, as in levels
+        cells[name], done = pool.array.take(np.where(here, len(table) + at, np.arange(len(table)))), done | here
     return table.with_cells(cells), done
 
 

@@ -14,6 +14,7 @@ from pellucid.protocols import FloatArray
 from pellucid.results import Neighbours
 from pellucid.table import Table
 from pellucid.table.cells import level_text
+from pellucid.table.frames import with_columns
 from pellucid.training.familiarity import RowSpace, squared_distances
 
 __all__ = ["Layer", "asked_layers", "data_of", "explain", "known_answers", "nearest"]
@@ -184,4 +185,4 @@ def data_of(question: Question, truth: Any) -> Any:
         return frame.assign(**{name: np.asarray(question.view.classes, object)[truth]})
     if truth.shape[1] == 1:
         return frame.assign(**{name: truth[:, 0]})
-    return frame.assign(**{f"{name} {output}": truth[:, o] for o, output in enumerate(question.view.inner.outputs)})
+    return with_columns(frame, {f"{name} {output}": truth[:, o] for o, output in enumerate(question.view.inner.outputs)})

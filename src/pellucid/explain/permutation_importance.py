@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from pellucid.errors import RequestError, TargetError, quote
 from pellucid.explain.asked import affordable
@@ -95,7 +96,8 @@ def row_losses(view: View, y: Any, n: int) -> tuple[Any, str]:
             raise TargetError("labels are missing or infinite", where=f"rows {quote(rows[:5])}", do="leave these rows out")
         return (lambda out, rows=slice(None): np.square(out - truth[rows]).sum(1)), "squared error"
     known = {level_text(c): k for k, c in enumerate(view.classes)}
-    codes = np.array([known.get(level_text(v), -1) for v in labels.tolist()])
+    labels = labels.ravel() if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    codes = np.array([known.get(level_text(v), -1) for v in pd.Series(labels).tolist()])
     if (codes < 0).any():
         raise TargetError(
             "labels that the model does not know", expected=quote(view.classes), got=quote(dict.fromkeys(labels[codes < 0].tolist()))

@@ -16,6 +16,7 @@ from pellucid.protocols import FloatArray, HiddenPredictor, MemberPredictor
 from pellucid.random import as_seed, integer, stream
 from pellucid.registry import Entry
 from pellucid.table import Table
+from pellucid.table.frames import with_columns
 
 __all__ = ["FEWEST", "Ask", "Layer", "ask", "of_model"]
 
@@ -207,7 +208,7 @@ def of_model(model: Any, X: Any) -> tuple[Any, Table, pd.DataFrame, str | None]:
         target = names[0]
     data = table.frame
     if target is not None and target not in data.columns:
-        data = data.assign(**{target: np.asarray((X.frame if isinstance(X, Table) else X)[target])})
+        data = with_columns(data, {target: np.asarray((X.frame if isinstance(X, Table) else X)[target])})
     return predictor, table, data, target
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from pellucid.errors import ArgumentError, CellError, ColumnError, EmptyTableError, RequestError, quote
 
-__all__ = ["FrameLike", "from_any", "names_of_array", "to_library"]
+__all__ = ["FrameLike", "from_any", "names_of_array", "to_library", "with_columns"]
 
 FrameLike = Any
 _NESTED = (list, tuple, dict, set, frozenset, np.ndarray, pd.Series, pd.DataFrame)
@@ -22,6 +22,22 @@ _NESTED = (list, tuple, dict, set, frozenset, np.ndarray, pd.Series, pd.DataFram
 def names_of_array(n: int) -> list[str]:
     """Return the names of the columns of an array, ``x0, x1, ...``, as scikit-learn gives them."""
     return [f"x{i}" for i in range(n)]
+
+
+def with_columns(frame: pd.DataFrame, cells: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the frame with columns replaced or added, whatever they are called; the frame itself stays as it is.
+
+    Examples
+    --------
+    >>> with_columns(pd.DataFrame({"self": [1]}), {"self": [2]})["self"].tolist()  # no argument of ``assign``
+    [2]
+    """
+    if not cells:
+        return frame
+    found = frame.copy(deep=False)
+    for name, column in cells.items():
+        found[name] = column
+    return found
 
 
 def from_any(data: FrameLike) -> tuple[pd.DataFrame, str]:
@@ -351,4 +367,4 @@ def _uniform(frame: pd.DataFrame) -> pd.DataFrame:
         if frame[n].dtype == object and pd.api.types.infer_dtype(frame[n], skipna=True) not in ("string", "boolean", "empty")
     ]
     made = {n: pd.Series([None if _is_empty(v) else str(v) for v in frame[n]], index=frame.index, dtype=object) for n in mixed}
-    return frame.assign(**made) if made else frame
+    return with_columns(frame, made)

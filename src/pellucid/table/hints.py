@@ -13,6 +13,7 @@ from pellucid.table.parse import guess_date_format, to_seconds
 from pellucid.table.scales import name_words, word_set
 
 __all__ = [
+    "FLAG_WORDS",
     "boolean_levels",
     "date_format",
     "day_month_note",
@@ -28,17 +29,9 @@ __all__ = [
     "text_code",
 ]
 
-_PAIRS = (
-    ("0", "1"),
-    ("n", "y"),
-    ("no", "yes"),
-    ("f", "t"),
-    ("false", "true"),
-    ("off", "on"),
-    ("-1", "1"),
-    ("absent", "present"),
-    ("negative", "positive"),
-)
+FLAG_WORDS = (("n", "y"), ("no", "yes"), ("f", "t"), ("false", "true"), ("off", "on"), ("absent", "present"), ("negative", "positive"))
+"""What 0 and 1 are called in words, in lower case."""
+_PAIRS = (("0", "1"), *FLAG_WORDS, ("-1", "1"))
 _KEY = word_set(
     """
     id ids uuid guid key rowid recordid pk oid idx identifier

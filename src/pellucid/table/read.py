@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from pellucid.errors import ColumnError, EmptyTableError, PellucidWarning, RequestError, SourceError, quote
-from pellucid.table.frames import FrameLike, from_any, names_of_array
+from pellucid.table.frames import FrameLike, from_any, names_of_array, with_columns
+from pellucid.table.hints import FLAG_WORDS
 from pellucid.table.infer import infer_schema, retype
 from pellucid.table.parse import is_null_word
 from pellucid.table.schema import Schema
@@ -186,7 +187,7 @@ def _plain_numbers(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
             continue
         made[column.name] = pd.Series(np.append(values, np.nan)[codes], index=series.index)
-    return frame.assign(**made) if made else frame
+    return with_columns(frame, made)
 
 
 # --- new data ------------------------------------------------------------------------------------------------------------------------
@@ -237,11 +238,9 @@ def _conform(frame: pd.DataFrame, library: str, source: str, schema: Schema, ign
     kept = [c for c in columns if c.name in have]
     cells = frame[[c.name for c in kept]]
     flags = {
-        c.name: _named_flags(cells[c.name], c)
-        for c in kept
-        if cells[c.name].dtype.kind == "b" and c.type is ColumnType.BOOLEAN and c.levels
+        c.name: _named_flags(cells[c.name], c) for c in kept if c.type is ColumnType.BOOLEAN and c.levels and _is_flag(cells[c.name], c)
     }
-    return Table(cells.assign(**flags) if flags else cells, replace(schema, columns=tuple(kept)), library, source)
+    return Table(with_columns(cells, flags), replace(schema, columns=tuple(kept)), library, source)
 
 
 def _how_to_add(absent: list[str], extra: list[str]) -> str:
@@ -277,10 +276,16 @@ def _by_position(frame: pd.DataFrame, library: str, names: list[str], schema: Sc
     return frame.set_axis(wanted, axis=1)
 
 
+def _is_flag(series: pd.Series, column: Column) -> bool:
+    """Tell whether cells are true and false, or 0 and 1 where the column calls them by words of that sense."""
+    if series.dtype.kind == "b":
+        return not {"True", "False"} & set(column.levels) and len(column.levels) == 2
+    words = tuple(level.casefold() for level in column.levels)
+    return series.dtype.kind in "iuf" and words in FLAG_WORDS and bool(series.dropna().isin((0, 1)).all())
+
+
 def _named_flags(series: pd.Series, column: Column) -> pd.Series:
     """Return true and false as the levels by which the column calls them."""
-    if "True" in column.levels or "False" in column.levels or len(column.levels) != 2:
-        return series
     low, high = column.levels  # booleans keep the negative level first
     return pd.Series(np.where(series.to_numpy(bool, na_value=False), high, low), index=series.index).where(series.notna().to_numpy())
 

@@ -64,6 +64,16 @@ class Plan:
         """Number of rows planned."""
         return len(self.train) + len(self.stop) + len(self.certify)
 
+    @property
+    def lent(self) -> bool:
+        """Whether the stop rows are those of an ``eval_set``: they stand behind the planned rows, and nothing learns from them."""
+        return len(self.stop) > 0 and int(self.stop[0]) == len(self.train) + len(self.certify)
+
+    @property
+    def known(self) -> Ints:
+        """Positions of the rows of the table that may be learned from or kept: all but the certify rows and those of an ``eval_set``."""
+        return self.train if self.lent else np.sort(np.concatenate([self.train, self.stop]))
+
     def describe(self) -> str:
         """Return the plan as a plain sentence."""
         return self.words
@@ -244,7 +254,7 @@ def make_plan(
         else None
     )
     drawn = _Draw(table, np.asarray(target_values), classes, together, order_at, seed)
-    return drawn.folded(n_folds) if n < fold_below else drawn.cut(certify_share, certify_min, stop_given)
+    return drawn.folded(n_folds, stop_given) if n < fold_below else drawn.cut(certify_share, certify_min, stop_given)
 
 
 def _group_numbers(table: Table, given: npt.ArrayLike | None) -> Ints | None:
@@ -344,7 +354,7 @@ class _Draw:
         words += f", {len(certify):,} certify; {self._manner()}"
         return Plan(train, stop, certify, None, self.rule, words, self.seed, self.lone)
 
-    def folded(self, n_folds: int) -> Plan:
+    def folded(self, n_folds: int, stop_given: bool) -> Plan:
         """Spread all rows over folds."""
         everyone, none = np.arange(self.n, dtype=np.int64), np.empty(0, np.int64)
         k = min(n_folds, len(self.size))
@@ -359,7 +369,8 @@ class _Draw:
             fold[self._by_stratum()] = np.arange(len(self.size)) % k
         else:
             fold = self._level(k)
-        words = f"{self.n:,} rows in {k} folds: all train, and each row is certified by the networks that did not see it; {self._manner()}"
+        words = f"{self.n:,} rows in {k} folds: all train, and each row is certified by the networks that did not learn from it"
+        words += f"{'' if stop_given else ', which it helps to tell when to stop'}; {self._manner()}"
         return Plan(everyone, none, none, fold[self.unit], self.rule, words, self.seed, self.lone)
 
     def _manner(self) -> str:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from pellucid.errors import ColumnError, quote
 from pellucid.table import cells
+from pellucid.table.frames import with_columns
 from pellucid.table.schema import Schema
 from pellucid.table.types import ColumnType, Role
 
@@ -159,7 +160,7 @@ class Table:
 
     def with_cells(self, cells_by_column: Mapping[str, Any]) -> Table:
         """Return the table with whole columns of cells replaced (same types)."""
-        return replace(self, frame=self.frame.assign(**cells_by_column)[list(self.columns)], _cache={})
+        return replace(self, frame=with_columns(self.frame, cells_by_column)[list(self.columns)], _cache={})
 
     @property
     def target(self) -> str | None:

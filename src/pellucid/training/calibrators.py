@@ -5,6 +5,7 @@ A calibrator is fitted on rows the network never learned from, acts on the avera
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import ArgumentError, ModelFileError, RequestError
+from pellucid.errors import ArgumentError, ModelFileError, PellucidWarning, RequestError
 from pellucid.random import stream
 from pellucid.training.calibration_maps import FITS, LogAffine, Steps, fit_map, log_softmax, logs_of, two_class_only
 
@@ -251,6 +252,10 @@ def choose(
     y, w = _rows(len(p), _logs(p).shape[1], labels, weights)
     if not len(y):
         raise RequestError("a calibration cannot be fitted without rows", do="hold rows out for it or pass calibration='none'")
+    enough = max(LEAST_ROWS.get(method, 0), ROWS_A_CLASS.get(method, 0) * p.shape[1])
+    if len(y) < enough:
+        words = f"calibration={method!r} learns mostly noise of {len(y):,} rows: it wants {enough:,} that the model did not learn from"
+        warnings.warn(f"{words}. Use 'auto'", PellucidWarning, stacklevel=2)
     return _fit(method, p, y, w, shift)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from pellucid.errors import ArgumentError, EmptyTableError, RequestError
 from pellucid.export import level_text
@@ -21,7 +22,8 @@ BoolArray = npt.NDArray[np.bool_]
 def _given(model: Any, X: Any, y: Any) -> npt.NDArray[Any]:
     """Return the true answers (N,) as they are written: ``y``, or the target column of ``X``."""
     if y is not None:
-        return np.asarray(y, object).reshape(-1) if np.ndim(y) == 1 else np.asarray(y, object)
+        labels = np.asarray(y, object)
+        return labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if isinstance(X, Table) and X.target is not None:
         return X.frame[X.target].to_numpy(object)
     names: tuple[str, ...] = getattr(getattr(model, "target_", None), "names", ())
@@ -39,7 +41,7 @@ def known_truth(model: Any, X: Any, y: Any) -> tuple[npt.NDArray[Any], BoolArray
     given, task = _given(model, X, y), model.predictor().task
     if given.ndim != 1:
         raise ArgumentError("promises are measured for one target at a time", expected="(rows,) answers", got=f"shape {given.shape}")
-    missing = np.array([v is None or v != v for v in given], bool)
+    missing = np.asarray(pd.isna(given), bool)
     if task == "classification":
         at = {level_text(c): i for i, c in enumerate(model.predictor().classes)}
         truth = np.array([-1 if gone else at.get(level_text(v), -1) for v, gone in zip(given, missing)], np.int64)
