@@ -20,6 +20,8 @@ ORDER: tuple[str, ...] = (
     "missing: code",
     "values: unit slip",
     "slips: decimal point",
+    "slips: a size of 0",
+    "slips: unlike the row",
     "values: same letters",
     "values: rare spelling",
     "values: impossible",
