@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.audit.row_sizes import SPREAD, SPREADS, RowSizes, row_sizes, sized_columns, spread_of
+from pellucid.audit.row_sizes import SPREAD, SPREADS, RowSizes, robust_weights, row_sizes, sized_columns, spread_of
 from pellucid.audit.view import FloatArray, IntArray, View, amount, share
 from pellucid.results import Finding
 
@@ -17,7 +18,7 @@ APART = 1.5
 """Named cells are off at least so many times as far as the farthest of those left: a heavy tail has no such step."""
 MOST = 0.02
 LONE = 5.0
-FEW = 5
+FEW, ROWS = 5, 4_000
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,46 @@ class OffSizes:
     zero: bool
 
 
-def off_sizes(view: View) -> list[Finding]:
-    """Return a finding for each column with such cells; of each row only the cell that is farthest off, but every 0."""
+def off_sizes(view: View, told: Mapping[str, IntArray] | None = None) -> list[Finding]:
+    """Return a finding for each column with such cells; of each row only the cell that makes the others look wrong, but every 0.
+
+    ``told`` : by column the rows that are named already.
+    """
     found = off_cells(view)
     zeros = {int(r) for cells in found if cells.zero for r in cells.rows}
-    farthest: dict[int, float] = {}
-    for cells in found:
-        for row, far in zip(cells.rows.tolist(), np.abs(cells.off)):
-            farthest[row] = max(farthest.get(row, 0.0), float(far))
+    by_row: dict[int, list[str]] = {}
+    for cells in (c for c in found if not c.zero):
+        for row in cells.rows.tolist():
+            by_row.setdefault(row, []).append(cells.column)
+    blamed = {row: names[0] if len(names) == 1 else _culprit(view, row, names) for row, names in by_row.items()}
     out = []
     for cells in found:
-        # one wrong cell makes the others of its row look wrong
-        kept = np.array([cells.zero or (r not in zeros and f >= farthest[r]) for r, f in zip(cells.rows.tolist(), np.abs(cells.off))])
+        known = (told or {}).get(cells.column, np.zeros(0, np.int64))
+        kept = np.array([cells.zero or (r not in zeros and blamed[r] == cells.column) for r in cells.rows.tolist()])
+        kept &= ~np.isin(cells.rows, known)
         if kept.any():
             out.append(_finding(view, cells, kept))
     return out
+
+
+def _culprit(view: View, row: int, names: list[str]) -> str:
+    """Return the column of ``names`` without whose cell the others fit their row best: a wrong cell makes those read from it look wrong."""
+    every = sized_columns(view)
+    logs = np.log10(np.abs(np.column_stack([view.numbers(n) for n in every])) + 1e-300)
+    few = view.sample[:: -(-len(view.sample) // ROWS)]
+    known, here = logs[few], logs[row]
+    usable = np.isfinite(here) & (here > -300)
+    known = np.where(np.isfinite(known) & (known > -300), known, np.nanmedian(known, axis=0))
+    at = [every.index(n) for n in names]
+    return names[int(np.argmin([max(_miss(known, here, b, c, usable) for b in at if b != c) for c in at]))]
+
+
+def _miss(known: FloatArray, here: FloatArray, of: int, without: int, usable: np.ndarray) -> float:
+    """Return how far off the cell ``of`` is by a sum of the row's other logarithms (C,) without one of them."""
+    by = np.array([j for j in np.flatnonzero(usable) if j not in (of, without)], np.int64)
+    x = np.column_stack([known[:, by], np.ones(len(known))])
+    weights = robust_weights(x, x.T @ x + 1e-6 * len(x) * np.eye(x.shape[1]), known[:, of])
+    return abs(float(here[of] - np.append(here[by], 1.0) @ weights))
 
 
 def off_cells(view: View) -> list[OffSizes]:

@@ -19,7 +19,7 @@ from pellucid.audit.view import FloatArray, IntArray, View
 from pellucid.random import stream
 from pellucid.table import ColumnType
 
-__all__ = ["SPREAD", "SPREADS", "RowSizes", "has_sizes", "row_sizes", "sized_columns", "spread_of"]
+__all__ = ["SPREAD", "SPREADS", "RowSizes", "has_sizes", "robust_weights", "row_sizes", "sized_columns", "spread_of"]
 
 Bools = npt.NDArray[np.bool_]
 SPREAD = 0.12
@@ -141,14 +141,14 @@ def _totals(matrix: FloatArray, is_level: Bools, size: FloatArray, off: FloatArr
     few = few[:: -(-len(few) // SUM_ROWS)]
     known, answer = x[few], size[few]
     gram = known.T @ known + 1e-6 * len(known) * np.eye(x.shape[1])
-    out = x @ _weights(known, gram, answer)
+    out = x @ robust_weights(known, gram, answer)
     near = np.minimum(np.abs(off), np.abs(size - out))
     doubtful = np.flatnonzero(gaps.any(1) & (near > max(DOUBTFUL, least)))
     doubtful = doubtful[np.argsort(-near[doubtful], kind="stable")][:AGAIN]
     patterns, which = np.unique(gaps[doubtful], axis=0, return_inverse=True)
     for k, pattern in enumerate(patterns):
         mine, there = doubtful[which.reshape(-1) == k], np.append(~pattern, np.ones(levels.shape[1] + 1, bool))
-        out[mine] = x[np.ix_(mine, there)] @ _weights(known[:, there], gram[np.ix_(there, there)], answer)
+        out[mine] = x[np.ix_(mine, there)] @ robust_weights(known[:, there], gram[np.ix_(there, there)], answer)
     return np.asarray(out)
 
 
@@ -167,7 +167,7 @@ def _indicators(codes: FloatArray) -> FloatArray:
     return np.concatenate([np.zeros((len(codes), 0)), *((c[:, None] == np.arange(LEVELS)).astype(float) for c in codes.T)], axis=1)
 
 
-def _weights(known: FloatArray, gram: FloatArray, answer: FloatArray) -> FloatArray:
+def robust_weights(known: FloatArray, gram: FloatArray, answer: FloatArray) -> FloatArray:
     """Return (F,) weights of a linear model of rows (m, F); misses beyond two spreads pull no harder than those."""
     weights = np.linalg.solve(gram, known.T @ answer)
     for _ in range(ROUNDS):

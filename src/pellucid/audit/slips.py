@@ -47,7 +47,8 @@ class PointSlip:
 
 def find(view: View) -> list[Finding]:
     """Return numbers that fit their row only with another decimal point, and those that do not fit it with any."""
-    return [*(_finding(view, slip) for slip in point_slips(view)), *off_sizes(view)]
+    slipped = point_slips(view)
+    return [*(_finding(view, slip) for slip in slipped), *off_sizes(view, {s.column: s.rows for s in slipped})]
 
 
 def _finding(view: View, slip: PointSlip) -> Finding:
