@@ -9,6 +9,7 @@ Letters: n rows, C columns, F columns of the design.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -110,9 +111,15 @@ def _row_sizes(view: View, name: str) -> RowSizes:
     if len(first) > FIT_ROWS:
         fold = np.where(draw.random(len(first)) < FIT_ROWS / len(first), fold, 2)
     fold = np.concatenate([fold, np.full(len(rows) - len(first), 2)])
-    trees = fit_out_of_fold(matrix, is_level, size.clip(low, high), fold, view.seed, iterations=40, leaves=15, learn=(0, 1))[:, 0]
-    open_ = spread_of((size - trees)[: len(first)])
-    total = _totals(matrix, is_level, size, size - trees, SPREADS * open_, fold < 2) if open_ <= SPREAD else None
+    taught, clipped = fold < 2, size.clip(low, high)
+    fit = partial(fit_out_of_fold, matrix, is_level, clipped, fold, view.seed, iterations=40, leaves=15, learn=(0, 1))
+    trees = fit(asked=(0, 1))[:, 0]
+    open_ = spread_of((size - trees)[taught])
+    if open_ > SPREAD:  # nothing will be said of this column: two fits told as much, and the third is spared
+        return RowSizes(rows[taught], int(taught.sum()), size[taught], trees[taught], None, sign)
+    if not taught.all():
+        trees = np.where(taught, trees, fit(asked=(2,))[:, 0])
+    total = _totals(matrix, is_level, size, size - trees, SPREADS * open_, taught)
     return RowSizes(rows, len(first), size, trees, total, sign)
 
 

@@ -75,7 +75,7 @@ def point_slips(view: View) -> list[PointSlip]:
 
 
 def _column(told: RowSizes, name: str) -> Iterator[PointSlip]:
-    rows, size, expected = (v[: told.taught] for v in (told.rows, told.size, told.trees))
+    rows, size, expected = told.rows[: told.taught], told.size[: told.taught], told.trees[: told.taught]
     off = size - expected
     middle = float(np.median(off))
     spread = max(1.4826 * float(np.median(np.abs(off - middle))), 1e-3)
