@@ -77,3 +77,14 @@ def test_the_cells_are_named_once():
     frame.loc[[7, 90], "height"] = 0
     named = [f.kind for f in pld.audit(frame) if 7 in f.rows and "height" in f.columns]
     assert len(named) == 1
+
+
+def test_where_the_tail_is_heavy_it_is_said_so():
+    draw, frame = np.random.default_rng(0), shells(800)
+    loud = 0
+    for _ in range(6):
+        noise = 0.04 * draw.standard_t(3, len(frame))
+        told = off_sizes(View(read_table(frame.assign(weight=(frame["weight"] * np.exp(noise)).round(2)))))
+        loud += any(f.severity != "low" for f in told)
+        assert all("these may be right" in f.evidence for f in told if f.severity == "low")
+    assert loud <= 1

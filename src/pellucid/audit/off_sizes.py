@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.audit.row_sizes import SPREAD, SPREADS, RowSizes, robust_weights, row_sizes, sized_columns, spread_of
-from pellucid.audit.view import FloatArray, IntArray, View, amount, share
+from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, amount, share
 from pellucid.results import Finding
 
 __all__ = ["OffSizes", "off_cells", "off_sizes"]
@@ -29,7 +29,7 @@ class OffSizes:
     ----------
     rows : (n,) positions. expected : (n,) what the rest of the row says; NaN where it was not asked.
     off : (n,) how far off, in powers of ten, by the opinion that is nearer. usual : how far off the farthest of the other cells is.
-    zero : whether the cells are all 0.
+    zero : whether the cells are all 0. chance : how often a tail as heavy as that of the other cells steps so far by itself.
     """
 
     column: str
@@ -38,6 +38,7 @@ class OffSizes:
     off: FloatArray
     usual: float
     zero: bool
+    chance: float = 0.0
 
 
 def off_sizes(view: View, told: Mapping[str, IntArray] | None = None) -> list[Finding]:
@@ -118,7 +119,7 @@ def _column(view: View, name: str, told: RowSizes) -> list[OffSizes]:
         out.append(OffSizes(name, rows, told_of[rows], np.full(len(rows), float(np.median(off[zero]))), usual, True))
     if named.any() and not _is_level(x[told.rows[named]]):
         order = np.flatnonzero(named)[np.argsort(told.rows[named])]
-        out.append(OffSizes(name, told.rows[order], expected[order], off[order], usual, False))
+        out.append(OffSizes(name, told.rows[order], expected[order], off[order], usual, False, _chance(np.abs(off[~zero]), len(order))))
     return out
 
 
@@ -132,6 +133,21 @@ def _apart(off: FloatArray, least: float) -> np.ndarray:
     if len(steps):
         out[order[: steps[-1] + 1]] = True
     return out
+
+
+def _chance(off: FloatArray, named: int) -> float:
+    """Return the chance that the ``named`` largest step off from the next as far as they do, in a tail that falls as the next ones do.
+
+    A power law's index by Hill 1975, doi:10.1214/aos/1176343247, of the hundredth part that follows; the k-th and next of it lie a factor r
+    apart with chance r to the power of minus k times the index.
+    """
+    far = np.sort(off)[::-1]
+    tail = far[named : named + max(20, len(far) // 100)]
+    tail = tail[tail > 0]
+    if len(tail) < 3:
+        return 0.0
+    index = (len(tail) - 1) / max(float(np.log(tail[:-1] / tail[-1]).sum()), 1e-9)
+    return float((far[named - 1] / tail[0]) ** (-named * index))
 
 
 def _is_level(x: FloatArray) -> bool:
@@ -163,5 +179,11 @@ def _finding(view: View, cells: OffSizes, kept: np.ndarray) -> Finding:
     words = f"'{name}' has {share(len(rows), len(view))} far from what the rest of the row says: {', '.join(shown[:3])}"
     words += (f" and {len(shown) - 3:,} more" if len(shown) > 3 else "") + f"; {others}"
     remedy = "look at these rows: a cell was probably mistyped; correct it at the source, or read it as missing"
-    figures = {"expected": {int(r): float(e) for r, e in zip(rows[:1000], expected)}, "usual": cells.usual}
-    return view.finding("slips: unlike the row", "medium", (name,), words, remedy, rows=rows, figures=figures, sampled=True)
+    figures = {"expected": {int(r): float(e) for r, e in zip(rows[:1000], expected)}, "usual": cells.usual, "chance": cells.chance}
+    heavy = cells.chance > ALPHA
+    if heavy:
+        words += f"; misses of many sizes occur, and such a step by itself in {100 * cells.chance:.0f} of 100 columns: these may be right"
+        remedy = "look at these rows: mistyped cells, or rare but right ones; correct at the source what is wrong"
+    return view.finding(
+        "slips: unlike the row", "low" if heavy else "medium", (name,), words, remedy, rows=rows, figures=figures, sampled=True
+    )
