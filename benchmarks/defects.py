@@ -29,6 +29,8 @@ KINDS = {
     "copies across the split": ("duplicates: across splits",),
     "misspelt category": ("values: rare spelling", "values: same letters"),
     "mistyped decimals": ("values: unit slip", "slips"),
+    "zero for a size": ("slips", "missing: code"),
+    "strayed cell": ("values: unit slip", "slips"),
 }
 """By defect the kinds of finding that may name its rows."""
 LOUD = {"leak column": "high"}
@@ -52,11 +54,28 @@ def clean_tables() -> dict[str, tuple[pd.DataFrame, str, dict[str, tuple[str, ..
     cancer = load_breast_cancer(as_frame=True)
     tumours = cancer.frame.assign(target=cancer.target.map({0: "malignant", 1: "benign"}))
     return {
-        "penguins": (penguins, "species", {"number": ("body_mass_g",), "decimal": ("bill_length_mm",), "word": ("island",)}),
-        "diamonds": (diamonds, "cut", {"number": ("carat",), "decimal": ("depth",), "word": ()}),
-        "houses": (houses, "dear", {"number": ("median_income",), "decimal": ("latitude",), "word": ("ocean_proximity",)}),
-        "loans": (loans, "term", {"number": ("installment",), "decimal": ("interest_rate",), "word": ("loan_purpose", "homeownership")}),
-        "tumours": (tumours, "target", {"number": ("mean area",), "decimal": ("mean radius",), "word": ()}),
+        "penguins": (
+            penguins,
+            "species",
+            {"number": ("body_mass_g",), "decimal": ("bill_length_mm",), "size": ("body_mass_g",), "word": ("island",)},
+        ),
+        "diamonds": (diamonds, "cut", {"number": ("carat",), "decimal": ("depth",), "size": ("x",), "word": ()}),
+        "houses": (
+            houses,
+            "dear",
+            {"number": ("median_income",), "decimal": ("latitude",), "size": ("total_bedrooms",), "word": ("ocean_proximity",)},
+        ),
+        "loans": (
+            loans,
+            "term",
+            {
+                "number": ("installment",),
+                "decimal": ("interest_rate",),
+                "size": ("installment",),
+                "word": ("loan_purpose", "homeownership"),
+            },
+        ),
+        "tumours": (tumours, "target", {"number": ("mean area",), "decimal": ("mean radius",), "size": ("mean perimeter",), "word": ()}),
     }
 
 

@@ -115,3 +115,23 @@ def test_another_package_counts_the_same(compas, by_race):
     for measure in names:
         for group in by_race.groups:
             assert by_race.rates[measure][group].value == pytest.approx(theirs.loc[group, measure])
+
+
+def test_few_rows_that_part_no_groups_are_not_called_alike():
+    """A gap of fifteen points among sixty rows is neither shown nor shown to be none; among many rows it is."""
+    for n, words in ((60, "does not make them alike"), (40_000, "points apart")):
+        draw = np.random.default_rng(0)
+        group, ill = np.array(["a", "b"])[np.arange(n) % 2], draw.integers(0, 2, n)
+        table = read_table({"group": group, "ill": ill}, target="ill", types={"ill": "category"})
+        made = pld.by_group(draw.random(n) < 0.5, table, by="group")
+        assert not any(g.beyond_chance for m, g in made.gaps.items())
+        assert words in made.words
+
+
+def test_a_lowest_group_that_others_may_be_as_low_as_is_said_so():
+    n = 3000
+    group, draw = np.array(["a", "b", "c"])[np.arange(n) % 3], np.random.default_rng(0)
+    table = read_table({"group": group, "ill": draw.integers(0, 2, n)}, target="ill", types={"ill": "category"})
+    made = pld.by_group(draw.random(n) < np.where(group == "a", 0.7, 0.4), table, by="group")
+    lowest = made.gaps["selection_rate"].lowest
+    assert f"'{({'b', 'c'} - {lowest}).pop()}' may be as low" in made.words

@@ -48,3 +48,17 @@ def test_numbers_among_words_are_named_with_the_words():
 ])  # fmt: skip
 def test_columns_of_one_form_are_left_in_peace(cells):
     assert column(cells) == []
+
+
+@pytest.mark.parametrize("n", [12, 300])
+def test_clock_times_and_pairs_of_numbers_are_told_and_dates_and_codes_are_not(n):
+    draw = np.random.default_rng(0)
+    hour, minute = draw.integers(0, 24, n), draw.integers(0, 60, n)
+    [times] = column([f"{h:02d}:{m:02d}" for h, m in zip(hour, minute)])
+    assert times.kind == "values: times"
+    assert "no model knows which is later" in times.evidence
+    [pairs] = column([f"{100 + h}/{40 + m}" for h, m in zip(hour, minute)])
+    assert pairs.kind == "values: pairs of numbers"
+    assert "constants: identifier" not in [f.kind for f in pld.audit(pd.DataFrame({"c": [f"{h}:{m:02d}" for h, m in zip(hour, minute)]}))]
+    for cells in ([f"{k:03d}/{k % 7:02d}" for k in range(n)], [f"{k}:{k % 7}:99" for k in range(n)], [f"{k} / of 3" for k in range(n)]):
+        assert column(cells) == []

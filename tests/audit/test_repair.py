@@ -214,7 +214,9 @@ def test_the_fast_distance_counts_as_ours():
 def test_planted_defects_are_what_they_say():
     frame = shops(300)
     for name, defect in DEFECTS.items():
-        argument = {"": (), "target": ("land",), "number": ("goods",), "decimal": ("goods",), "word": ("city",)}[defect.needs]
+        argument = {"": (), "target": ("land",), "number": ("goods",), "decimal": ("goods",), "size": ("goods",), "word": ("city",)}[
+            defect.needs
+        ]
         one, two = (defect.plant(frame, *argument, seed=3, **defect.options) for _ in range(2))
         assert one.frame.equals(two.frame), name
         assert np.array_equal(one.rows, two.rows)

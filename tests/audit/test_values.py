@@ -31,6 +31,19 @@ def test_slips_of_spelling_and_what_is_none():
     assert rare_spellings(("Possession of Cocaine", "Possession of Codeine"), np.array([474, 3])) == []
 
 
+def test_a_rare_level_whose_rows_are_unlike_those_it_is_spelt_like_is_no_slip():
+    """An island lies apart from the inland; a slip of spelling leaves its row where it was."""
+    draw = np.random.default_rng(0)
+    place = np.repeat(["INLAND", "COAST"], 1000).astype(object)
+    east = np.where(place == "INLAND", draw.normal(5, 1, 2000), draw.normal(0, 1, 2000))
+    place[:5], east[:5] = "ISLAND", draw.normal(-6, 0.1, 5)
+    made = by_kind(pd.DataFrame({"place": place, "east": east, "rooms": draw.normal(size=2000)}))
+    assert "values: rare spelling" not in made
+    place[:5], place[10:14] = "INLAND", "INLNAD"
+    made = by_kind(pd.DataFrame({"place": place, "east": east, "rooms": draw.normal(size=2000)}))
+    assert made["values: rare spelling"].rows.tolist() == [10, 11, 12, 13]
+
+
 def test_unreadable_infinite_and_impossible_cells():
     n = 300
     rng = np.random.default_rng(0)

@@ -59,6 +59,16 @@ def test_columns_on_one_direction_are_not_orthogonal(table):
     assert "x1 and x2 share directions" in made.words
 
 
+def test_one_answer_needs_a_sum_and_several_need_right_angles(table):
+    """Columns on one direction serve one answer as well as any; two answers cannot be read off it."""
+    one = geometry(lambda x: np.column_stack([x[:, 0] + x[:, 1], x[:, 2]]), table)
+    assert one.answers == 1
+    assert one.score[0] == pytest.approx(1, abs=1e-9)
+    assert "as they may where there is one answer" in one.words
+    several = dataclasses.replace(one, answers=2)
+    assert several.score[0] < 0.7
+
+
 def test_linearity_is_the_main_effect_by_the_total_effect(table):
     """The vectors of x1 in ``x1 + b x1 x2`` are x1's times ``1 + b x2``: the share is (1 + b m)^2 / E (1 + b x2)^2."""
     b = 0.8
@@ -140,7 +150,7 @@ def combinations(seed: int, seen: float, together: float, answers: int, n: int =
 @pytest.mark.parametrize("answers", [1, 3])
 def test_the_score_goes_with_accuracy_on_combinations_never_seen(answers):
     """Twelve networks: two shares of combinations seen, three shares of the answer that no sum of columns holds, two seeds."""
-    accuracy, linear, apart = [], [], []
+    accuracy, linear, apart, score = [], [], [], []
     for seed, seen, together in itertools.product((0, 1), (0.4, 0.7), (0.0, 0.3, 0.7)):
         X, y, new, truth = combinations(seed, seen, together, answers)
         model = pld.TabularRegressor(backbone="mlp", max_steps=150, random_state=seed, verbose=0).fit(X, y if answers > 1 else y[:, 0])
@@ -149,11 +159,13 @@ def test_the_score_goes_with_accuracy_on_combinations_never_seen(answers):
         accuracy.append(((told > np.median(y, 0)) == (truth > np.median(y, 0))).mean())
         linear.append((made.linearity[-1] * made.size[-1]).sum())
         apart.append((made.orthogonality[-1] * made.size[-1]).sum())
+        score.append(made.score[-1])
     print(
         answers,
         np.round(np.c_[accuracy, linear, apart], 3),
         [spearmanr(accuracy, v)[0] for v in (linear, apart, np.multiply(linear, apart))],
     )
+    assert spearmanr(accuracy, score)[0] > 0.7
     assert spearmanr(accuracy, linear)[0] > 0.7  # of 12 pairs without a relation, 1 in 200 would reach it
     if answers == 3:  # answers that each follow another column need them at right angles; one answer lays all columns on one line
         assert spearmanr(accuracy, np.multiply(linear, apart))[0] > 0.7

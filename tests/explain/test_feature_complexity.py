@@ -60,6 +60,8 @@ def test_what_the_answers_follow_is_important_and_noise_is_not(planted):
     assert planted.importance[either] == pytest.approx(0.5, abs=0.12)
     assert planted.importance[noise] < 0.03
     assert planted.complexity[noise] > 0.95
+    assert planted.words.endswith("no layer tells noise")  # it is not complex: it is not there
+    assert "noise (" not in planted.words
 
 
 def test_directions_are_the_principal_ones_and_the_last_layer_holds_them(planted):

@@ -28,6 +28,8 @@ FEWEST = 30
 DRAWS = 2000
 Z95 = 1.959963984540054
 MOST = 40
+ALIKE = 0.05
+"""Groups whose gap is at most this, by its interval, are called alike."""
 POINTS = ("prevalence", "selection_rate", "tpr", "fpr", "fnr", "ppv", "accuracy", "coverage", "abstain_rate")
 """Measures that are shares."""
 SAID = {
@@ -343,23 +345,40 @@ def _words(by: str, event: str, rows: Mapping[str, int], rates: Mapping[str, Map
     named = SAID | ({"width": "mean number of classes in the set"} if event else {})
     told = {m: g for m, g in gaps.items() if m in rates and m not in ("prevalence", "fnr")}
     said = [f"{named[m]}: {_gap_words(g, rates[m])}" for m, g in told.items() if g.beyond_chance]
-    alike = [named[m] for m, g in told.items() if not g.beyond_chance]
+    alike = [named[m] for m, g in told.items() if not g.beyond_chance and g.unit == "points" and g.high <= ALIKE]
+    # what these rows do not part may still be far apart: few rows are no proof that groups are treated alike
+    open_ = [f"{named[m]} ({_size_words(g)})" for m, g in told.items() if not g.beyond_chance and named[m] not in alike]
     small = [f"'{g}' ({n})" for g, n in rows.items() if n < FEWEST]
     of = f" ('{event}')" if event else ""
     none = "no difference beyond chance" if len(rows) - len(small) > 1 else f"no two of them have {FEWEST} rows to be compared"
     text = f"Groups of '{by}'{of}: " + ("; ".join(said) if said else none)
-    text += f". Alike within chance: {', '.join(alike)}" if alike else ""
+    text += f". At most {100 * ALIKE:.0f} points apart: {', '.join(alike)}" if alike else ""
+    text += f". Not told apart by so many rows, which does not make them alike: {', '.join(open_)}" if open_ else ""
     text += f". Cannot tell (fewer than {FEWEST} rows): {', '.join(small)}" if small else ""
     return text + "."
 
 
 def _gap_words(gap: Gap, of: Mapping[str, Rate]) -> str:
     top, low = of[gap.highest], of[gap.lowest]
+    also = [g for g in _ties(gap.lowest, of) if g != gap.highest]
+    tied = f"; {' and '.join(repr(g) for g in also)} may be as low" if also else ""
     if gap.unit == "points":
         ends = f"{100 * top.value:.1f} % of '{gap.highest}' and {100 * low.value:.1f} % of '{gap.lowest}'"
-        size = f"{100 * gap.value:.1f} points [{100 * gap.low:.1f}, {100 * gap.high:.1f}], by chance {100 * gap.by_chance:.1f}"
     else:
         unit = f" {gap.unit}" if gap.unit else ""
         ends = f"{top.value:.4g}{unit} for '{gap.highest}' and {low.value:.4g}{unit} for '{gap.lowest}'"
-        size = f"a gap of {gap.value:.3g}{unit} [{gap.low:.3g}, {gap.high:.3g}], by chance {gap.by_chance:.2g}"
-    return f"{ends} ({size})"
+    return f"{ends} ({_size_words(gap)}{tied})"
+
+
+def _size_words(gap: Gap) -> str:
+    if gap.unit == "points":
+        return f"{100 * gap.value:.1f} points [{100 * gap.low:.1f}, {100 * gap.high:.1f}], by chance {100 * gap.by_chance:.1f}"
+    return f"a gap of {gap.value:.3g}{' ' + gap.unit if gap.unit else ''} [{gap.low:.3g}, {gap.high:.3g}], by chance {gap.by_chance:.2g}"
+
+
+def _ties(name: str, of: Mapping[str, Rate], most: int = 3) -> list[str]:
+    """Return the other groups whose rates cannot be told from this one's: which of them is lowest is an accident of the rows."""
+    here = of[name]
+    error = {g: (r.high - r.low) / (2 * Z95) for g, r in of.items()}
+    near = [g for g, r in of.items() if g != name and r.told and abs(r.value - here.value) < Z95 * float(np.hypot(error[g], error[name]))]
+    return sorted(near, key=lambda g: of[g].value)[:most]

@@ -41,8 +41,6 @@ SHARP = 0.1
 BY_CHANCE = {True: 0.05, False: 0.25}
 """An order says something where columns dealt out at random would break it in at least this share of the rows; less will do where the names
 have a word in common."""
-SURE = 0.998
-"""An order that fewer rows keep may be a habit."""
 EDGE, FAR = 20.0, 0.25
 """An order is a rule, not a tail, where rows are this many times as frequent just inside its edge as just beyond, and where those beyond
 lie this far, as a share of the usual gap."""
@@ -89,8 +87,10 @@ def _finding(view: View, rule: Conforms, cells: dict[int, tuple[str, float, floa
         "support": rule.support, "violation rate": 1 - rule.holds,
         "cells": {str(r): name for r, (name, _, _) in list(mine.items())[:1000]},
     }  # fmt: skip
-    remedy = "look at the named cells: 'repair' proposes what they should be" if mine else "one of these cells is wrong: look at the rows"
-    if rule.kind == "order" and not mine and rule.holds < SURE:
+    remedy = "one of these cells is probably wrong: look at the rows"
+    if mine:
+        remedy = "look at the named cells: 'repair' proposes what they should be"
+    elif rule.kind == "order":
         remedy = "look at the rows: one of these cells is wrong, or the order is usual and no rule"
     return view.finding(f"conformance: {rule.kind}", "medium", rule.columns, words, remedy, rows=rule.rows, figures=figures)
 

@@ -1,7 +1,8 @@
-"""Columns that were read as words because their cells are written in several ways: dates of several forms, numbers among words."""
+"""Columns read as words for how their cells are written: dates of several forms, numbers among words, clock times, pairs of numbers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,10 +19,16 @@ __all__ = ["several_forms"]
 MOST, FEWEST = 2000, 20
 MOSTLY, LEAST = 0.9, 0.5
 """Share of the cells that are dates of some form, and that are numbers, from which on the column is meant so."""
+FEW = 5
+NEARLY = 0.95
+CLOCK = re.compile(r"(?:[01]?\d|2[0-4]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
+PART = r"(?:0|[1-9]\d{0,4})(?:[.,]\d{1,4})?"
+PAIR = re.compile(rf"{PART} ?([/:x×*]|'|-to-) ?{PART} ?(?:\"|'')?")
+"""A number, a sign, a number; what starts with a 0 is rather a code."""
 
 
 def several_forms(view: View, name: str) -> Iterator[Finding]:
-    """Yield the finding that a column of words is one of dates, or of numbers, written in several ways.
+    """Yield the finding that a column of words is one of dates, or of numbers, written in several ways, or of clock times or pairs.
 
     Notes
     -----
@@ -32,6 +39,7 @@ def several_forms(view: View, name: str) -> Iterator[Finding]:
     codes, texts = view.levels(name)
     step = max(1, -(-len(texts) // MOST))
     some = [t.strip() for t in texts[::step]]
+    yield from _times_and_pairs(view, name, [t for t in some if not is_null_word(t)])
     if len(some) < FEWEST or not any(c.isdigit() for t in some[:200] for c in t):
         return
     forms = date_forms([t for t in some if not is_null_word(t)])
@@ -40,6 +48,25 @@ def several_forms(view: View, name: str) -> Iterator[Finding]:
         yield _dates(view, name, forms, some)
     elif not dates:
         yield from _numbers(view, name, codes, texts)
+
+
+def _times_and_pairs(view: View, name: str, some: list[str]) -> Iterator[Finding]:
+    """Tell clock times and pairs of numbers: as words they have no order and no size."""
+    if len(some) < FEW:
+        return
+    shown, kind = listed(some[:3]), view.kind(name).value
+    severity = "low" if view.kind(name) is ColumnType.CATEGORY else "medium"
+    read = f"was read as {kind}" + (", which a model does not read" if view.kind(name) is ColumnType.IDENTIFIER else "")
+    if sum(CLOCK.fullmatch(t) is not None for t in some) >= NEARLY * len(some):
+        words = f"'{name}' holds times such as {shown}; it {read}, so that no model knows which is later or longer"
+        remedy = "give them as numbers, 14:35 as 14.58 hours or as 875 minutes, and read the table again"
+        yield view.finding("values: times", severity, (name,), words, remedy)
+        return
+    signs = [m[1] for t in some if (m := PAIR.fullmatch(t))]
+    if len(signs) >= NEARLY * len(some) and len(set(signs)) == 1:
+        words = f"'{name}' holds two numbers in a cell, such as {shown}; it {read}, so that no model knows how large they are"
+        remedy = "if they are amounts and no codes, give each a column of its own, or their ratio where that is what is meant"
+        yield view.finding("values: pairs of numbers", severity, (name,), words, remedy)
 
 
 def _dates(view: View, name: str, forms: dict[str, list[str]], some: list[str]) -> Finding:

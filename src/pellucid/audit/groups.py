@@ -160,6 +160,7 @@ def _gap(view: View, target: Target, name: str, tests: int) -> Iterator[Finding]
         text = _words(target, label, [(names[large[i]], float(means[i]), int(sizes[i]), float(spread[i])) for i in (high[0], low[0])])
         p = (1 + int((null_evidence >= evidence[0]).sum())) / (1 + len(null_evidence))
         words = f"{text}; {_gap_words(target, float(gap[0]), float(null_gap.mean()))} (p {'<' if p < 0.0011 else '='} {max(p, 0.001):.2g})"
+        words += _beyond(target, [names[i] for i in large], means, sizes, int(high[0]), int(low[0]))
         words += f"; too few rows to tell: {', '.join(unknown[:6])}" if unknown else ""
         remedy = "a difference in the data, not proof of unfairness: ask where it comes from, and compare the model's errors by group"
         severity = "medium" if target.is_classes and gap[0] > 0.1 else "low"
@@ -172,6 +173,13 @@ def _gap(view: View, target: Target, name: str, tests: int) -> Iterator[Finding]
             "means": each,
         }
         yield view.finding("groups: difference", severity, (name, target.name), words, remedy, figures=figures)
+
+
+def _beyond(target: Target, names: list[str], means: FloatArray, sizes: IntArray, high: int, low: int) -> str:
+    """Return in words the groups that lie outside the two that are told, which have more rows to show it."""
+    outside = [g for g in np.argsort(-sizes, kind="stable") if means[g] > means[high] or means[g] < means[low]]
+    said = [f"'{names[g]}' {percent(means[g]) if target.is_classes else f'{means[g]:.4g}'} ({sizes[g]:,} rows)" for g in outside]
+    return f"; outside these two, of fewer rows: {', '.join(said[:4])}{more(said, 4)}" if said else ""
 
 
 def _gap_words(target: Target, gap: float, by_chance: float) -> str:

@@ -31,6 +31,7 @@ NAMED = (0.6, 0.5, 0.4)  # both models are surer of another class than this, whe
 GOOD = 0.9  # estimated share of wrong labels from which on the lower limits are used
 LIKELY = 0.5  # fewer of the named rows than this are wrong, by estimate: nothing is named
 PER_COLUMN = 5  # fewer rows a column than this, and trees are sure by chance
+NOTABLE = 0.25  # a number is wrong from this share of the target's usual spread on
 FEW = 2  # so many of the surest rows must be contradicted: one alone is chance
 
 
@@ -221,12 +222,14 @@ def _numbers(view: View, target: Target, rows: IntArray, answers: FloatArray) ->
     miss, scale = y - answers, _local_scale(answers, y - answers)
     size = np.abs(miss) / scale
     limit = 1.5 * float(norm.isf(ALPHA / (2 * len(rows))))
-    at = np.flatnonzero(size > limit)
+    # where another column nearly tells the target, hardly anything is many times the usual miss and yet no other number to anyone
+    counts = np.abs(miss) >= NOTABLE * _usual_spread(y)
+    at = np.flatnonzero((size > limit) & counts)
     if not len(at) or len(at) > 0.05 * len(rows):
         return
     at = at[np.argsort(-size[at], kind="stable")]
     # a fair share of large misses beyond half the limit is a heavy tail, not wrong numbers
-    tail = int(((size > limit / 2) & (size <= limit)).sum())
+    tail = int(((size > limit / 2) & (size <= limit) & counts).sum())
     heavy = tail > 3 * len(at) + 10 * norm.sf(limit / 2) * 2 * len(rows)
     some = ", ".join(f"{amount(y[i], target.unit)} where about {amount(float(f'{answers[i]:.3g}'))} was expected" for i in at[:3])
     words = f"{share(len(at), len(rows))} have a target more than {limit:.0f} times the usual miss away from what a model of "
@@ -236,6 +239,12 @@ def _numbers(view: View, target: Target, rows: IntArray, answers: FloatArray) ->
     figures = {"expected": answers[at].tolist(), "size": size[at].round(3).tolist()}
     severity = "low" if heavy else "medium"
     yield view.finding("label errors", severity, (target.name,), words, remedy, rows=rows[at], figures=figures, sampled=True)
+
+
+def _usual_spread(y: FloatArray) -> float:
+    """Return the standard deviation that the middle half of the target speaks of; the plain one where that half is one number."""
+    low, high = np.quantile(y, [0.25, 0.75])
+    return float(high - low) / 1.349 or float(y.std())
 
 
 def _local_scale(answers: FloatArray, miss: FloatArray) -> FloatArray:

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from pellucid.audit.proposals import Proposal
-from pellucid.audit.scores import bins_of
+from pellucid.audit.rows_alike import alike, voters
 from pellucid.audit.values import RARE_SHARE, TIMES, fold, may_be_slip, rare_spellings, slips
 from pellucid.audit.view import IntArray, View
-from pellucid.random import stream
 from pellucid.table import ColumnType
 
 __all__ = ["propose"]
@@ -30,7 +29,6 @@ DOMAINS = (
     (r"(is|has)?_?(smoker|married|employed|active|approved|default)", frozenset(ANSWERS)),
 )
 """Columns whose name says what their levels can be."""
-VOTERS, VOTING_ROWS = 8, 20_000
 
 
 def propose(view: View) -> Iterator[Proposal]:
@@ -74,11 +72,11 @@ def _outside_domain(name: str, levels: tuple[str, ...]) -> dict[int, tuple[int, 
 
 def _misspelt(view: View, name: str, codes: IntArray, levels: tuple[str, ...], count: IntArray) -> dict[int, tuple[int, str, float, str]]:
     pairs = rare_spellings(levels, count)
-    voters = _voters(view, name, pairs, codes) if pairs else []
+    bins = voters(view, name, codes) if pairs else []
     out = {}
     for i, j in pairs:
         sure = _sureness(i, j, levels, count)
-        against = sure >= 0.9 and (_disagree(voters, codes, i, j) or _elsewhere(view, codes, i, j))
+        against = sure >= 0.9 and (_disagree(bins, codes, i, j) or _elsewhere(view, codes, i, j))
         why = f"{levels[i]!r} stands in {count[i]:,} rows and is spelt almost like {levels[j]!r} in {count[j]:,}"
         why += "; but its rows do not look like those" if against else ""
         out[i] = (j, "spelling", 0.7 if against else sure, why)
@@ -100,33 +98,9 @@ def _sureness(i: int, j: int, levels: tuple[str, ...], count: IntArray) -> float
     return sure if second >= min(distance + 2, 3) else min(sure, 0.85)
 
 
-def _voters(view: View, name: str, pairs: list[tuple[int, int]], codes: IntArray) -> list[IntArray]:
-    """Return up to eight other columns as bins (N,), those that tell most of this one's levels first."""
-    others = [c for c in view.features if c != name and view.kind(c) is not ColumnType.TEXT][:40]
-    rows = view.sample
-    if len(rows) > VOTING_ROWS:
-        rows = np.sort(stream(view.seed, "audit", "voters").choice(rows, VOTING_ROWS, replace=False))
-    told = []
-    for c in others:
-        bins = bins_of(view, c, rows)
-        x, y = bins, np.maximum(codes[rows], 0)
-        joint = np.unique(x.astype(np.int64) * (int(y.max()) + 1) + y, return_counts=True)[1] / len(rows)
-        alone = [np.bincount(v)[np.bincount(v) > 0] / len(rows) for v in (x, y)]
-        told.append(float((joint * np.log(joint)).sum() - sum((p * np.log(p)).sum() for p in alone)))
-    every = np.arange(len(view))
-    return [bins_of(view, others[k], every) for k in np.argsort(told)[::-1][:VOTERS]]
-
-
-def _disagree(voters: list[IntArray], codes: IntArray, i: int, j: int) -> bool:
+def _disagree(bins: list[IntArray], codes: IntArray, i: int, j: int) -> bool:
     """Return whether the rows of level i are most unlike those of j, by a naive Bayes comparison with all rows."""
-    mine, its = codes == i, codes == j
-    score = 0.0
-    for bins in voters:
-        size = int(bins.max()) + 1
-        inside = (np.bincount(bins[its], minlength=size) + 0.5) / (its.sum() + 0.5 * size)
-        overall = (np.bincount(bins, minlength=size) + 0.5) / (len(bins) + 0.5 * size)
-        score += float(np.log(inside[bins[mine]] / overall[bins[mine]]).mean())
-    return bool(score < np.log(0.05))
+    return bool(alike(bins, codes == j)[codes == i].mean() < np.log(0.05))
 
 
 def _elsewhere(view: View, codes: IntArray, i: int, j: int) -> bool:

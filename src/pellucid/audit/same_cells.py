@@ -20,6 +20,7 @@ ORDER: tuple[str, ...] = (
     "missing: code",
     "values: unit slip",
     "slips: decimal point",
+    "slips: a size of 0",
     "values: same letters",
     "values: rare spelling",
     "values: impossible",
@@ -27,6 +28,7 @@ ORDER: tuple[str, ...] = (
     "dependencies: broken",
     "conformance: ratio",
     "conformance: equation",
+    "slips: unlike the row",
     "conformance: order",
 )
 """Kinds of findings that name cells, the most telling first: what the cell should be, then that it is odd, then that some cell of the row

@@ -119,10 +119,12 @@ def fit_out_of_fold(
     iterations: int = 60,
     leaves: int = 31,
     learn: tuple[int, ...] | None = None,
+    asked: tuple[int, ...] | None = None,
 ) -> FloatArray:
     """Return out-of-fold answers of small histogram trees: class probabilities (n, O) for integer answers 0.., else numbers (n, 1).
 
-    ``learn`` names the folds that are learned from: a fold outside it is answered by trees on all of these. None: all are.
+    ``learn`` names the folds that are learned from: a fold outside it is answered by trees on all of these. ``asked`` names those that are
+    answered, the others being NaN. None: all are.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -136,7 +138,7 @@ def fit_out_of_fold(
     classes = answer.dtype.kind in "iu"
     o = int(answer.max()) + 1 if classes else 1
     out = np.full((len(answer), o), np.nan)
-    for k in np.unique(fold):
+    for k in np.unique(fold) if asked is None else asked:
         held = fold == k
         taught = ~held if learn is None else ~held & np.isin(fold, learn)
         kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor

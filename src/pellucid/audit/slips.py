@@ -12,18 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.audit.scores import design, fit_out_of_fold
+from pellucid.audit.off_sizes import off_sizes
+from pellucid.audit.row_sizes import RowSizes, row_sizes, sized_columns
 from pellucid.audit.view import FloatArray, IntArray, View, amount, share
-from pellucid.random import stream
 from pellucid.results import Finding
-from pellucid.table import ColumnType
 
 __all__ = ["PointSlip", "find", "point_slips"]
 
 POWERS = np.array([-3, -2, -1, 1, 2, 3])
-MOST_COLUMNS, MOST_INPUTS = 24, 40
-FIT_ROWS = 10_000
-FEWEST = 50
 SPREAD = 0.12
 """Most spread (a robust standard deviation, in powers of ten) of what the other columns leave open: one power is then eight of them."""
 NEAR = 0.3
@@ -50,8 +46,9 @@ class PointSlip:
 
 
 def find(view: View) -> list[Finding]:
-    """Return numbers that fit their row only with another decimal point."""
-    return [_finding(view, slip) for slip in point_slips(view)]
+    """Return numbers that fit their row only with another decimal point, and those that do not fit it with any."""
+    slipped = point_slips(view)
+    return [*(_finding(view, slip) for slip in slipped), *off_sizes(view, {s.column: s.rows for s in slipped})]
 
 
 def _finding(view: View, slip: PointSlip) -> Finding:
@@ -74,30 +71,11 @@ def point_slips(view: View) -> list[PointSlip]:
     -----
     Cost: two small boosted trees on at most 10,000 rows per column, which answer for each other's rows and for the rest of the sample.
     """
-    numbers = [n for n in view.features if view.kind(n) is ColumnType.NUMBER]
-    target = view.table.target
-    if target is not None and view.kind(target) is ColumnType.NUMBER and target not in numbers:
-        numbers.append(target)
-    usable = [n for n in numbers if _has_sizes(view.numbers(n)[view.sample])]
-    usable.sort(key=lambda n: -len(np.unique(view.codes(n)[view.sample])))
-    return [found for name in usable[:MOST_COLUMNS] for found in _column(view, name)]
+    return [found for name in sized_columns(view) for found in _column(row_sizes(view, name), name)]
 
 
-def _has_sizes(x: FloatArray) -> bool:
-    """Return whether nearly all numbers have one sign and are not 0, so that their logarithm is their size."""
-    known = x[~np.isnan(x)]
-    if len(known) < FEWEST:
-        return False
-    one_sign = max(int((known > 0).sum()), int((known < 0).sum()))
-    return one_sign >= 0.98 * len(known) and len(np.unique(known)) >= 10
-
-
-def _column(view: View, name: str) -> Iterator[PointSlip]:
-    x = view.numbers(name)
-    sign = 1.0 if (x > 0).sum() >= (x < 0).sum() else -1.0
-    rows = view.sample[(sign * x[view.sample]) > 0]
-    size = np.log10(sign * x[rows])
-    expected = _expected(view, name, rows, size)
+def _column(told: RowSizes, name: str) -> Iterator[PointSlip]:
+    rows, size, expected = told.rows[: told.taught], told.size[: told.taught], told.trees[: told.taught]
     off = size - expected
     middle = float(np.median(off))
     spread = max(1.4826 * float(np.median(np.abs(off - middle))), 1e-3)
@@ -116,20 +94,4 @@ def _column(view: View, name: str) -> Iterator[PointSlip]:
     inside = (home >= size[~hit].min()) & (home <= size[~hit].max())
     if inside.mean() < 0.9:
         return
-    yield PointSlip(name, rows[hit], power[hit].astype(np.int64), sign * 10 ** (expected[hit] + middle), spread)
-
-
-def _expected(view: View, name: str, rows: IntArray, size: FloatArray) -> FloatArray:
-    """Return the size (n,) that the other columns give each row, by trees that did not see it."""
-    others = [c for c in (*view.features, *([view.table.target] if view.table.target else [])) if c != name]
-    others = [c for c in dict.fromkeys(others) if view.kind(c) not in (ColumnType.TEXT, ColumnType.IDENTIFIER)][:MOST_INPUTS]
-    if not others:
-        return np.full(len(rows), float(np.median(size)))
-    matrix, is_level = design(view, tuple(others), rows)
-    draw = stream(view.seed, "audit", "slips", name)
-    # a size that is far out teaches the trees nothing
-    low, high = np.quantile(size, [0.03, 0.97])
-    fold = draw.integers(0, 2, len(rows))
-    if len(rows) > FIT_ROWS:
-        fold = np.where(draw.random(len(rows)) < FIT_ROWS / len(rows), fold, 2)
-    return fit_out_of_fold(matrix, is_level, size.clip(low, high), fold, view.seed, iterations=40, leaves=15, learn=(0, 1))[:, 0]
+    yield PointSlip(name, rows[hit], power[hit].astype(np.int64), told.sign * 10 ** (expected[hit] + middle), spread)

@@ -11,6 +11,7 @@ import numpy as np
 
 from pellucid.audit.forms import several_forms
 from pellucid.audit.names import first_row_as_names
+from pellucid.audit.rows_alike import unlike, voters
 from pellucid.audit.view import FloatArray, IntArray, View, amount, listed, more, share
 from pellucid.results import Finding
 from pellucid.table import ColumnType
@@ -289,6 +290,9 @@ def _spellings(view: View, name: str) -> Iterator[Finding]:
     codes, levels = view.levels(name)
     count = np.bincount(codes[codes >= 0], minlength=len(levels))
     pairs = rare_spellings(levels, count)
+    if pairs:
+        bins = voters(view, name, codes)  # an ISLAND is no INLAND: a slip of spelling does not move the house
+        pairs = [(i, j) for i, j in pairs if not unlike(view, bins, codes, i, j)]
     if not pairs:
         return
     shown = ", ".join(f"'{levels[i]}' ({count[i]:,}) like '{levels[j]}' ({count[j]:,})" for i, j in pairs[:5])
@@ -296,7 +300,7 @@ def _spellings(view: View, name: str) -> Iterator[Finding]:
     rows = np.flatnonzero(np.isin(codes, [i for i, _ in pairs]))
     remedy = "correct them at the source if they are slips; nothing is merged by itself"
     figures = {levels[i]: levels[j] for i, j in pairs[:50]}
-    severity = "medium" if min(count[i] for i, _ in pairs) <= 3 else "low"  # a slip seldom happens often: ISLAND beside INLAND
+    severity = "medium" if min(count[i] for i, _ in pairs) <= 3 else "low"  # a slip seldom happens often
     yield view.finding("values: rare spelling", severity, (name,), words, remedy, rows=rows, figures=figures)
 
 

@@ -48,10 +48,11 @@ def explain(question: Question) -> FactorGeometry:
 
     A network that is to answer well for combinations of cells that it never saw must hold its inputs as a sum of one vector per column
     (linearity), with the vectors of different columns at right angles (orthogonality): necessary, not sufficient, for heads that are
-    linear (Uselis, Dittadi and Oh 2026, arXiv:2602.24264). In each of ``rows`` rows every column is swept over ``levels`` places
-    (quantiles or the most frequent levels); its vectors are the states less their mean over the sweep. Linearity is the mean square of the
-    vectors' mean over rows by their mean square: main effect by total effect of the column on the state (Sobol 1993), its bias removed.
-    Orthogonality is one less the squared cosine with the vectors of the other columns, weighted by their squares.
+    linear (Uselis, Dittadi and Oh 2026, arXiv:2602.24264). That is said of reading each column; one answer alone needs the sum only. In
+    each of ``rows`` rows every column is swept over ``levels`` places (quantiles or the most frequent levels); its vectors are the states
+    less their mean over the sweep. Linearity is the mean square of the vectors' mean over rows by their mean square: main effect by total
+    effect of the column on the state (Sobol 1993), its bias removed. Orthogonality is one less the squared cosine with the vectors of the
+    other columns, weighted by their squares.
 
     # NOTE[DIFF] the source averages observed states of each combination, whitened; here cells are exchanged, so that columns which go
     together in the table are told apart, and the state is taken as it is: a direction counts as much as it moves.
@@ -78,7 +79,7 @@ def explain(question: Question) -> FactorGeometry:
     caveat = "a layer that keeps columns apart makes unseen combinations possible to answer; it does not make the answers right"
     made = FactorGeometry(
         layers, names, linear, linear_error, apart, apart_error, size, found[-1][5], "", question.method,
-        question.record({"options": told}, (caveat,)),
+        question.record({"options": told}, (caveat,)), len(view.inner.outputs),
     )  # fmt: skip
     return FactorGeometry(**{**vars(made), "words": _words(made)})
 
@@ -124,7 +125,8 @@ def _figures(factors: Sequence[_Factor], left_out: int | None) -> tuple[FloatArr
 def _words(made: FactorGeometry) -> str:
     """Return what is to be seen: the score by layer, and the columns that depend most on the others."""
     score, last, layer = made.score, made.linearity[-1], made.layers[-1]
-    told = [f"the columns lie apart to {score[0]:.2f} in {made.layers[0]} and to {score[-1]:.2f} in {layer}, 1 being quite apart"]
+    does = "add up" if made.answers == 1 else "lie apart"
+    told = [f"the columns {does} to {score[0]:.2f} in {made.layers[0]} and to {score[-1]:.2f} in {layer}, 1 being wholly"]
     counts = np.isfinite(last) & (made.size[-1] > 0.5 / len(made.columns))
     if counts.any():
         worst = int(np.flatnonzero(counts)[np.argmin(last[counts])])
@@ -135,4 +137,5 @@ def _words(made: FactorGeometry) -> str:
     i, j = np.unravel_index(int(pair.argmax()), pair.shape)
     if pair[i, j] > 0.25:
         told.append(f"{made.columns[i]} and {made.columns[j]} share directions (squared cosine {pair[i, j]:.2f})")
+        told[-1] += ", as they may where there is one answer" if made.answers == 1 else ""
     return "; ".join(told)

@@ -124,16 +124,21 @@ def _learned(steps: FloatArray, over_time: FloatArray) -> FloatArray:
 
 def _words(made: FeatureComplexity) -> str:
     """Return what is to be seen: the simplest and the most complex feature, and whether simple ones come first and matter more."""
-    order = made.order()
-    simple, hard = int(order[0]), int(order[-1])
+    held = made.readable.max(0) >= NEVER  # what no layer tells is not complex, it is not there
+    order = [int(q) for q in made.order() if held[q]]
+    absent = [made.features[q] for q in np.flatnonzero(~held)]
+    none = f"no layer tells {', '.join(absent[:3])}{' and more' if len(absent) > 3 else ''}"
+    if not order:
+        return none
+    simple, hard = order[0], order[-1]
     say = lambda q: f"{made.features[q]} ({made.complexity[q]:.2f} ± {1.96 * made.complexity_error[q]:.2f})"  # noqa: E731
     told = [f"{say(simple)} takes least of the network" + (f", {say(hard)} most" if simple != hard else "")]
     if len(order) > 2:
-        told.append(f"complexity goes with importance by rank correlation {_rank(made.complexity, made.importance):.2f}")
-        known = np.isfinite(made.learned)
+        told.append(f"complexity goes with importance by rank correlation {_rank(made.complexity[held], made.importance[held]):.2f}")
+        known = np.isfinite(made.learned) & held
         if known.sum() > 2 and len(np.unique(made.learned[known])) > 1:
             told.append(f"with the time of learning by {_rank(made.complexity[known], made.learned[known]):.2f}")
-    return "; ".join(told)
+    return "; ".join([*told, none] if absent else told)
 
 
 def _rank(a: FloatArray, b: FloatArray) -> float:

@@ -176,9 +176,9 @@ ENTRIES: tuple[Entry, ...] = (
         name="slips",
         kind="audit",
         target="pellucid.audit.slips:find",
-        summary="Numbers off by a power of ten for their row: decimal points and units that slipped.",
+        summary="Numbers far off for their row: slipped decimal points and units, zeros among sizes, mistyped cells.",
         question="data",
-        cost="two small boosted trees on at most 10,000 rows for each of at most 24 number columns",
+        cost="two small boosted trees on at most 10,000 rows, and least squares on 4,000, for each of at most 24 number columns",
         source="Hellerstein 2008, Quantitative data cleaning for large databases, UNECE",
     ),
     Entry(

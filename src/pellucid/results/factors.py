@@ -26,7 +26,7 @@ class FactorGeometry(Result):
         weighted by their size.
     size : (L, C) share of the layer's movement that the column makes; each line adds up to 1.
     overlap : (C, C) mean squared cosine of two columns' vectors in the last layer; NaN on the diagonal.
-    words : what is to be seen, in plain words. method, record : how they were made.
+    words : what is to be seen, in plain words. method, record : how they were made. answers : outputs of the model; 0: not known.
     """
 
     layers: tuple[str, ...]
@@ -40,6 +40,7 @@ class FactorGeometry(Result):
     words: str
     method: str
     record: RunRecord
+    answers: int = 0
 
     def __post_init__(self) -> None:
         shape, several = (len(self.layers), len(self.columns)), ("linearity", "linearity_error", "orthogonality", "orthogonality_error")
@@ -48,8 +49,12 @@ class FactorGeometry(Result):
 
     @property
     def score(self) -> FloatArray:
-        """(L,) linearity times orthogonality, columns weighted by their size: 1 where every column adds its own part to the layer."""
-        each = self.linearity * self.orthogonality
+        """(L,) what unseen combinations need of the layer, columns weighted by their size: linearity, 1 where every column adds its part.
+
+        Times orthogonality where the model gives several answers, which may each follow another column. One answer is a sum along one
+        direction, on which a network lays its columns the more, the better it learned the sum: right angles then tell nothing good.
+        """
+        each = self.linearity * (1.0 if self.answers == 1 else self.orthogonality)
         weight = np.where(np.isfinite(each), self.size, 0.0)
         return np.asarray((weight * np.nan_to_num(each)).sum(1) / np.maximum(weight.sum(1), 1e-300))
 

@@ -110,6 +110,26 @@ def decimals(frame: pd.DataFrame, column: str, seed: int = 0, share: float = SHA
     return Planted("mistyped decimals", frame.assign(**{column: values}), rows, column, old)
 
 
+def zeros(frame: pd.DataFrame, column: str, seed: int = 0, share: float = SHARE) -> Planted:
+    """Write 0 into some cells of a column of sizes."""
+    rows = _some(frame, seed, f"zeros {column}", share, frame[column].notna() & (frame[column] != 0))
+    values = frame[column].to_numpy(np.float64, copy=True)
+    old = tuple(values[rows])
+    values[rows] = 0.0
+    return Planted("zero for a size", frame.assign(**{column: values}), rows, column, old)
+
+
+def strayed(frame: pd.DataFrame, column: str, seed: int = 0, share: float = SHARE) -> Planted:
+    """Make some cells of a column of sizes three to eight times as large or as small: mistyped, but by no power of ten."""
+    rows = _some(frame, seed, f"strayed {column}", share, frame[column].notna() & (frame[column] != 0))
+    draw = stream(seed, "defects", "strayed")
+    values = frame[column].to_numpy(np.float64, copy=True)
+    old = tuple(values[rows])
+    factor = draw.uniform(3, 8, len(rows)) ** draw.choice([-1, 1], len(rows))
+    values[rows] = [float(f"{v:.4g}") for v in values[rows] * factor]
+    return Planted("strayed cell", frame.assign(**{column: values}), rows, column, old)
+
+
 def slip(word: str, draw: np.random.Generator) -> str:
     """Return a word with one slip of typing: a letter doubled, left out, changed, or swapped with its neighbour."""
     letters = [i for i in range(1, len(word)) if word[i].isalpha()]
@@ -159,7 +179,7 @@ class Defect:
 
     Attributes
     ----------
-    plant : the maker. needs : ``"target"``, ``"number"``, ``"decimal"``, ``"word"`` or empty: the kind of column it is given.
+    plant : the maker. needs : ``"target"``, ``"number"``, ``"decimal"``, ``"size"``, ``"word"`` or empty: the kind of column it is given.
     options : of the maker.
     """
 
@@ -175,5 +195,7 @@ DEFECTS: Mapping[str, Defect] = {
     "copies across the split": Defect(across_the_split, ""),
     "misspelt category": Defect(misspelt, "word"),
     "mistyped decimals": Defect(decimals, "decimal"),
+    "zero for a size": Defect(zeros, "size"),
+    "strayed cell": Defect(strayed, "size"),
 }
 """All defects by name."""

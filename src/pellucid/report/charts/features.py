@@ -75,7 +75,8 @@ def geometry(result: FactorGeometry) -> go.Figure:
     """Return linearity and orthogonality of each column in the last layer with 95 % bars, the largest column on top."""
     order = np.argsort(-result.size[-1], kind="stable")[:MOST]
     last = safe(result.layers[-1], 24)
-    figure = blank(f"Does {last} keep the columns apart? ({number(float(result.score[-1]), 0.01)})", "1: quite",
+    asked = f"Do the columns add up in {last}?" if result.answers == 1 else f"Does {last} keep the columns apart?"
+    figure = blank(f"{asked} ({number(float(result.score[-1]), 0.01)})", "1: wholly",
                    height=heights(len(order), 34, 160), legend=True)  # fmt: skip
     shown = (("linearity", BLUE, "circle", -0.15), ("orthogonality", ORANGE, "square", 0.15))
     for name, colour, symbol, offset in shown:

@@ -1,0 +1,189 @@
+"""Cells far from what the rest of their row says, by whatever factor: a height of 0, a width typed from the next column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pellucid.audit.row_sizes import SPREAD, SPREADS, RowSizes, robust_weights, row_sizes, sized_columns, spread_of
+from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, amount, share
+from pellucid.results import Finding
+
+__all__ = ["OffSizes", "off_cells", "off_sizes"]
+
+TWICE = float(np.log10(2))
+APART = 1.5
+"""Named cells are off at least so many times as far as the farthest of those left: a heavy tail has no such step."""
+MOST = 0.02
+LONE = 5.0
+FEW, ROWS = 5, 4_000
+
+
+@dataclass(frozen=True)
+class OffSizes:
+    """Cells of one column far off their rows.
+
+    Attributes
+    ----------
+    rows : (n,) positions. expected : (n,) what the rest of the row says; NaN where it was not asked.
+    off : (n,) how far off, in powers of ten, by the opinion that is nearer. usual : how far off the farthest of the other cells is.
+    zero : whether the cells are all 0. chance : how often a tail as heavy as that of the other cells steps so far by itself.
+    """
+
+    column: str
+    rows: IntArray
+    expected: FloatArray
+    off: FloatArray
+    usual: float
+    zero: bool
+    chance: float = 0.0
+
+
+def off_sizes(view: View, told: Mapping[str, IntArray] | None = None) -> list[Finding]:
+    """Return a finding for each column with such cells; of each row only the cell that makes the others look wrong, but every 0.
+
+    ``told`` : by column the rows that are named already.
+    """
+    found = off_cells(view)
+    zeros = {int(r) for cells in found if cells.zero for r in cells.rows}
+    by_row: dict[int, list[str]] = {}
+    for cells in (c for c in found if not c.zero):
+        for row in cells.rows.tolist():
+            by_row.setdefault(row, []).append(cells.column)
+    blamed = {row: names[0] if len(names) == 1 else _culprit(view, row, names) for row, names in by_row.items()}
+    out = []
+    for cells in found:
+        known = (told or {}).get(cells.column, np.zeros(0, np.int64))
+        kept = np.array([cells.zero or (r not in zeros and blamed[r] == cells.column) for r in cells.rows.tolist()])
+        kept &= ~np.isin(cells.rows, known)
+        if kept.any():
+            out.append(_finding(view, cells, kept))
+    return out
+
+
+def _culprit(view: View, row: int, names: list[str]) -> str:
+    """Return the column of ``names`` without whose cell the others fit their row best: a wrong cell makes those read from it look wrong."""
+    every = sized_columns(view)
+    logs = np.log10(np.abs(np.column_stack([view.numbers(n) for n in every])) + 1e-300)
+    few = view.sample[:: -(-len(view.sample) // ROWS)]
+    known, here = logs[few], logs[row]
+    usable = np.isfinite(here) & (here > -300)
+    known = np.where(np.isfinite(known) & (known > -300), known, np.nanmedian(known, axis=0))
+    at = [every.index(n) for n in names]
+    return names[int(np.argmin([max(_miss(known, here, b, c, usable) for b in at if b != c) for c in at]))]
+
+
+def _miss(known: FloatArray, here: FloatArray, of: int, without: int, usable: np.ndarray) -> float:
+    """Return how far off the cell ``of`` is by a sum of the row's other logarithms (C,) without one of them."""
+    by = np.array([j for j in np.flatnonzero(usable) if j not in (of, without)], np.int64)
+    x = np.column_stack([known[:, by], np.ones(len(known))])
+    weights = robust_weights(x, x.T @ x + 1e-6 * len(x) * np.eye(x.shape[1]), known[:, of])
+    return abs(float(here[of] - np.append(here[by], 1.0) @ weights))
+
+
+def off_cells(view: View) -> list[OffSizes]:
+    """Return the columns with cells that two opinions, trees and a sum of logarithms, both find far too large or too small.
+
+    Far: twice, and eight times the spread of what the opinions leave open, and half as far again as any cell that is left. A 0 counts as
+    half of the last decimal place; among whole numbers, which may be counts, only where no other is below a fifth of the usual one.
+
+    Notes
+    -----
+    Cost: as :func:`~pellucid.audit.row_sizes.row_sizes`, shared with the slips of decimal points.
+    """
+    return [cells for name in sized_columns(view) for cells in _column(view, name, row_sizes(view, name))]
+
+
+def _column(view: View, name: str, told: RowSizes) -> list[OffSizes]:
+    if told.total is None:
+        return []
+    each = [told.size - told.trees, told.size - told.total]
+    each = [o - np.median(o[: told.taught]) for o in each]
+    spread = max(spread_of(o[: told.taught]) for o in each)
+    if spread > SPREAD:
+        return []
+    near = np.where(np.abs(each[0]) < np.abs(each[1]), each[0], each[1])
+    off = np.where(each[0] * each[1] > 0, near, 0.0)
+    x = view.numbers(name)
+    zero = x[told.rows] == 0
+    least, expected = max(TWICE, SPREADS * spread), told.sign * 10 ** (told.size - near)
+    named = _apart(np.where(zero, 0.0, np.abs(off)), least)
+    usual = float(np.abs(off[~named & ~zero]).max(initial=0.0))
+    out = []
+    if zero.any() and _is_size(x) and bool((-off[zero] >= max(least, APART * usual)).mean() > 0.9):
+        rows = np.flatnonzero(x == 0)
+        told_of = np.full(len(x), np.nan)
+        told_of[told.rows[zero]] = expected[zero]
+        out.append(OffSizes(name, rows, told_of[rows], np.full(len(rows), float(np.median(off[zero]))), usual, True))
+    if named.any() and not _is_level(x[told.rows[named]]):
+        order = np.flatnonzero(named)[np.argsort(told.rows[named])]
+        out.append(OffSizes(name, told.rows[order], expected[order], off[order], usual, False, _chance(np.abs(off[~zero]), len(order))))
+    return out
+
+
+def _apart(off: FloatArray, least: float) -> np.ndarray:
+    """Return (n,) the cells off by ``least`` or more that a step parts from all others; none where they are more than 2 %."""
+    order = np.argsort(-off, kind="stable")
+    most = min(int((off >= least).sum()), int(MOST * len(off)), len(off) - 1)
+    far = off[order[: most + 1]]
+    steps = np.flatnonzero(far[:-1] >= APART * np.maximum(far[1:], 1e-9))
+    out = np.zeros(len(off), bool)
+    if len(steps):
+        out[order[: steps[-1] + 1]] = True
+    return out
+
+
+def _chance(off: FloatArray, named: int) -> float:
+    """Return the chance that the ``named`` largest step off from the next as far as they do, in a tail that falls as the next ones do.
+
+    A power law's index by Hill 1975, doi:10.1214/aos/1176343247, of the hundredth part that follows; the k-th and next of it lie a factor r
+    apart with chance r to the power of minus k times the index.
+    """
+    far = np.sort(off)[::-1]
+    tail = far[named : named + max(20, len(far) // 100)]
+    tail = tail[tail > 0]
+    if len(tail) < 3:
+        return 0.0
+    index = (len(tail) - 1) / max(float(np.log(tail[:-1] / tail[-1]).sum()), 1e-9)
+    return float((far[named - 1] / tail[0]) ** (-named * index))
+
+
+def _is_level(x: FloatArray) -> bool:
+    """Return whether the cells mostly repeat one value: a level that neither opinion was taught, and no slip of the hand."""
+    return bool(len(x) >= FEW and np.unique(x, return_counts=True)[1].max() > len(x) / 2)
+
+
+def _is_size(x: FloatArray) -> bool:
+    """Return whether a 0 in the column can be no count: numbers with decimals, or whole ones that all lie far from 0."""
+    known = np.abs(x[~np.isnan(x) & (x != 0)])
+    return bool(np.any(known != np.round(known)) or known.min() > np.median(known) / LONE)
+
+
+def _finding(view: View, cells: OffSizes, kept: np.ndarray) -> Finding:
+    name, rows, expected = cells.column, cells.rows[kept], cells.expected[kept]
+    x, unit = view.numbers(name), view.table.schema[name].unit
+    others = f"the others lie within a factor of {10**cells.usual:.2g} of what their rows say"
+    if cells.zero:
+        low, high = (amount(float(f"{v:.2g}"), u) for v, u in ((np.nanmin(expected), ""), (np.nanmax(expected), unit)))
+        words = (
+            f"'{name}' is 0 in {share(len(rows), len(view))}, where the other cells say about {high if low == high else f'{low} to {high}'}"
+        )
+        words += f"; no other cell is so far off: {others}"
+        remedy = f"0 probably stands for missing: if so, read the table with missing={{'{name}': [0]}}"
+        figures = {"code": "0", "rows": len(rows), "usual": cells.usual}
+        return view.finding("slips: a size of 0", "medium", (name,), words, remedy, rows=rows, figures=figures, sampled=True)
+    said = [amount(float(f"{e:.2g}"), unit) for e in expected]
+    shown = [f"{amount(float(x[r]), unit)} where the row says about {e}" for r, e in zip(rows, said)]
+    words = f"'{name}' has {share(len(rows), len(view))} far from what the rest of the row says: {', '.join(shown[:3])}"
+    words += (f" and {len(shown) - 3:,} more" if len(shown) > 3 else "") + f"; {others}"
+    remedy = "look at these rows: a cell was probably mistyped; correct it at the source, or read it as missing"
+    figures = {"expected": {int(r): float(e) for r, e in zip(rows[:1000], expected)}, "usual": cells.usual, "chance": cells.chance}
+    heavy = cells.chance > ALPHA
+    if heavy:
+        words += f"; misses of many sizes occur, and such a step by itself in {100 * cells.chance:.0f} of 100 columns: these may be right"
+        remedy = "look at these rows: mistyped cells, or rare but right ones; correct at the source what is wrong"
+    return view.finding(
+        "slips: unlike the row", "low" if heavy else "medium", (name,), words, remedy, rows=rows, figures=figures, sampled=True
+    )

@@ -1,0 +1,90 @@
+"""Cells far from what the rest of their row says: zeros among sizes, cells mistyped by any factor, and what is none of these."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pellucid as pld
+from pellucid.audit.off_sizes import off_sizes
+from pellucid.audit.row_sizes import row_sizes
+from pellucid.audit.view import View
+from pellucid.table import read_table
+
+
+def shells(n=600, seed=0):
+    """Return sizes that tell each other to five percent, and a column that tells nothing."""
+    draw = np.random.default_rng(seed)
+    length = np.exp(draw.normal(0, 0.4, n)) * 50
+    noise = lambda: np.exp(draw.normal(0, 0.05, n))  # noqa: E731
+    frame = {"length": length, "height": 0.3 * length * noise(), "weight": 1e-3 * length**3 * noise(), "idle": draw.normal(size=n)}
+    return pd.DataFrame(frame).round(2)
+
+
+def found(frame, target=None):
+    return {(f.kind, f.columns[0]): f for f in off_sizes(View(read_table(frame, target=target)))}
+
+
+def test_zeros_and_strayed_cells_are_named_row_by_row():
+    frame = shells()
+    frame.loc[[7, 90], "height"] = 0
+    frame.loc[[30, 400], "weight"] *= [4.0, 0.2]
+    made = found(frame)
+    assert set(made) == {("slips: a size of 0", "height"), ("slips: unlike the row", "weight")}
+    assert made["slips: a size of 0", "height"].rows.tolist() == [7, 90]
+    assert "missing={'height': [0]}" in made["slips: a size of 0", "height"].remedy
+    strayed = made["slips: unlike the row", "weight"]
+    assert strayed.rows.tolist() == [30, 400]
+    true = shells()["weight"].iloc[[30, 400]].to_numpy()
+    assert list(strayed.figures["expected"].values()) == pytest.approx(true, rel=0.35)
+
+
+def test_one_wrong_cell_does_not_make_the_others_of_its_row_wrong():
+    for row, name in enumerate(("length", "height", "weight")):
+        frame = shells()
+        frame.loc[11 + row, name] *= 5
+        [((_, column), finding)] = found(frame).items()
+        assert (column, finding.rows.tolist()) == (name, [11 + row])
+
+
+def test_a_larger_row_is_no_error_though_it_is_beyond_all_others():
+    frame = shells()
+    frame.loc[5] = [900, 270, 729_000, 0]
+    assert found(frame) == {}
+    told = row_sizes(View(read_table(frame)), "weight")
+    at = int(np.flatnonzero(told.rows == 5)[0])
+    assert told.size[at] - told.trees[at] > 0.5  # trees reach no farther than what they saw
+    assert told.total is not None
+    assert abs(told.size[at] - told.total[at]) < 0.1
+
+
+def test_clean_sizes_heavy_tails_and_counts_with_zeros_are_left_in_peace():
+    assert not any(found(shells(seed=s)) for s in range(5))
+    draw, frame = np.random.default_rng(1), shells()
+    tail = frame["length"] * np.exp(0.1 * draw.standard_t(2, len(frame)))
+    visits = draw.poisson(6, len(frame)) * (np.arange(len(frame)) > 0)  # zeros among counts are counts
+    assert found(frame.assign(tail=tail, visits=visits)) == {}
+
+
+def test_a_row_that_lacks_cells_is_judged_by_those_it_has():
+    frame = shells()
+    frame.loc[5] = [900, 270, np.nan, 0]
+    frame.loc[50:60, "weight"] = np.nan
+    assert found(frame) == {}
+
+
+def test_the_cells_are_named_once():
+    frame = shells()
+    frame.loc[[7, 90], "height"] = 0
+    named = [f.kind for f in pld.audit(frame) if 7 in f.rows and "height" in f.columns]
+    assert len(named) == 1
+
+
+def test_where_the_tail_is_heavy_it_is_said_so():
+    draw, frame = np.random.default_rng(0), shells(800)
+    loud = 0
+    for _ in range(6):
+        noise = 0.04 * draw.standard_t(3, len(frame))
+        told = off_sizes(View(read_table(frame.assign(weight=(frame["weight"] * np.exp(noise)).round(2)))))
+        loud += any(f.severity != "low" for f in told)
+        assert all("these may be right" in f.evidence for f in told if f.severity == "low")
+    assert loud <= 1
