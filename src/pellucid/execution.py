@@ -13,11 +13,20 @@ import queue
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from pellucid.errors import RequestError
 
-__all__ = ["Executor", "InProcess", "Processes", "Threads", "default_threads", "executor", "few_threads", "keep_memory", "limit_threads"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "Executor", "InProcess", "Processes", "Threads", "default_threads", "executor", "few_threads", "keep_memory", "limit_threads",
+    "to_numpy",
+]  # fmt: skip
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -153,6 +162,11 @@ def _library() -> ctypes.CDLL | None:
     """Return the C library where it is one that takes options."""
     library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
     return library if hasattr(library, "mallopt") else None
+
+
+def to_numpy(tensor: torch.Tensor) -> npt.NDArray[np.float64]:
+    """Return a tensor's values as float64 in main memory; moved first, because some accelerators have no float64."""
+    return np.asarray(tensor.detach().cpu().double().numpy())
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import torch
 from pellucid.encode.table_encoder import EncodedTable, TableEncoder
 from pellucid.errors import RequestError
 from pellucid.estimators.names import name_vectors
+from pellucid.execution import to_numpy
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.dropout_net import DropoutNet
 from pellucid.nn.embeddings.identity import NAMED
@@ -246,7 +247,7 @@ class NetworkEngine:
             for start in range(0, cells.n_rows, CHUNK):
                 found = self.net.named_parts(cells.take(slice(start, start + CHUNK)))
                 pieces.append({name: part.movedim(0, 1) if several else part for name, part in found.items()})
-        out = {name: torch.cat([p[name] for p in pieces]).detach().cpu().double().numpy() for name in pieces[0]} if pieces else {}
+        out = {name: to_numpy(torch.cat([p[name] for p in pieces])) for name in pieces[0]} if pieces else {}
         if self.objective.task == "regression" and "contributions" in out:
             out |= {name: out[name] * self.objective.scale for name in ("contributions", "pairs", "bias") if name in out}
             out["bias"] = out["bias"] + self.objective.center

@@ -17,6 +17,7 @@ import pandas as pd
 
 from pellucid.evaluate.case import Case, NotTestable
 from pellucid.evaluate.figures import Figure, bootstrap_mean
+from pellucid.execution import to_numpy
 from pellucid.probe.masker import Drawer, Neighbours, Players, missing_row, typical_row
 from pellucid.protocols import DifferentiablePredictor, FloatArray, RowModel
 from pellucid.random import stream
@@ -127,7 +128,7 @@ class _Space:
 
     def _raw(self, table: Table) -> FloatArray:
         if self._model is not None:
-            parts = self._model.parts(self._model.tokens(table)).detach().cpu().double().numpy()
+            parts = to_numpy(self._model.parts(self._model.tokens(table)))
             # where later stages read the sum, they cannot tell rows apart that have the same sum
             return np.asarray(parts.sum(1) if self._model.additive else parts.reshape(len(parts), -1))
         return np.concatenate([self._cells(table, name) for name in table.columns], axis=1)

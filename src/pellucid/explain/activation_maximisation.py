@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.errors import RequestError
+from pellucid.execution import to_numpy
 from pellucid.explain.question import Question
 from pellucid.nn.gradients.ascent import Ladder, climb
 from pellucid.protocols import FloatArray
@@ -50,7 +51,7 @@ def explain(question: Question) -> FoundRows:
     spread = (tokens - tokens.mean(0)).square().sum(-1).mean(0).sqrt()
     ladder, cells, start = ladder_of(question, known)
     with torch.inference_mode():
-        answers = view.from_tokens(tokens).cpu().double().numpy()
+        answers = to_numpy(view.from_tokens(tokens))
     usual = _nearest(tokens, tokens, spread, own=True)[1]
     draw = stream(question.seed, "starts")
     chosen = np.concatenate([_starts(answers[:, o], int(options["starts"]), draw) for o in range(answers.shape[1])])
@@ -59,7 +60,7 @@ def explain(question: Question) -> FoundRows:
         _own_output(question, output, answers), ladder, torch.as_tensor(start[chosen]), tokens, spread, float(options["plausible"]),
         float(options["ridge"]), int(options["steps"]), apart=float(options["apart"]), group=output,
     )  # fmt: skip
-    found = _rows(known, cells, places.cpu().double().numpy())
+    found = _rows(known, cells, to_numpy(places))
     lines = [
         _judged(question, found.take(np.flatnonzero(output.numpy() == o)), known, tokens, spread, usual, answers[:, o], o, name)
         for o, name in enumerate(view.outputs)

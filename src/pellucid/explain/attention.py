@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError
+from pellucid.execution import to_numpy
 from pellucid.explain.question import Question
 from pellucid.nn.gradients.mixing import attention_slopes
 from pellucid.protocols import FloatArray
@@ -114,7 +115,7 @@ def explain_heads(question: Question) -> Heads:
     parts = question.view.named_parts(question.table)
     heads, size = _form(parts, question)
     layers = attention_slopes(question.view.from_tokens, question.view.tokens(question.table), heads, size)
-    each = [(slope * weights[:, None]).sum((-1, -2)).cpu().double().numpy().transpose(0, 2, 1) for weights, slope in layers]
+    each = [to_numpy((slope * weights[:, None]).sum((-1, -2))).transpose(0, 2, 1) for weights, slope in layers]
     return Heads(
         values=np.stack(each, 1), outputs=question.view.outputs, scale=question.view.scale, method=question.method,
         record=question.record(),         index=np.asarray(question.table.frame.index),
@@ -133,7 +134,7 @@ def _by_slope(question: Question, parts: Mapping[str, npt.NDArray[Any]], columns
             continue
         each = (slope * weights[:, None]).clamp(min=0).sum(-2)  # (N, O, heads, T), over all that ask
         each = each if question.options["head"] is None else each[:, :, [question.options["head"]]]
-        total, count = total + each.mean(2).cpu().double().numpy()[..., -columns:].transpose(0, 2, 1), count + 1
+        total, count = total + to_numpy(each.mean(2))[..., -columns:].transpose(0, 2, 1), count + 1
     if not count:
         raise RequestError(f"there is no layer {question.options['layer']}", expected=f"0 to {len(layers) - 1}")
     return np.asarray(total / count)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from pellucid.errors import RequestError
+from pellucid.execution import to_numpy
 from pellucid.explain.question import Question
 from pellucid.nn.gradients.ascent import Cloud, bits
 from pellucid.protocols import FloatArray
@@ -36,7 +37,7 @@ def explain(question: Question) -> Explanation:
     noise = torch.as_tensor(np.stack(draws, 1)).to(tokens)
     cloud = Cloud.of(kept)
     with torch.inference_mode():
-        answers, usual = (view.from_tokens(t).cpu().double().numpy() for t in (tokens, kept))
+        answers, usual = (to_numpy(view.from_tokens(t)) for t in (tokens, kept))
     values, unmet = np.zeros((len(tokens), tokens.shape[1], answers.shape[1])), 0
     for o in range(answers.shape[1]):
         scale = max(float(usual[:, o].std()), 1e-9)
@@ -58,7 +59,7 @@ def explain(question: Question) -> Explanation:
 
 def _largest(found: list[tuple[torch.Tensor, torch.Tensor]], most: float) -> tuple[FloatArray, int]:
     """Return the bits (n, C) under the largest weight that keeps the answer, and in how many rows none does."""
-    values, moved = (torch.stack([f[k] for f in found]).cpu().double().numpy() for k in range(2))
+    values, moved = (to_numpy(torch.stack([f[k] for f in found])) for k in range(2))
     kept = moved <= most
     chosen = np.where(kept.any(0), len(found) - 1 - np.argmax(kept[::-1], axis=0), 0)
     return values[chosen, np.arange(values.shape[1])], int((~kept.any(0)).sum())

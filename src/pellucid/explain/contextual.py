@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from pellucid.errors import RequestError
+from pellucid.execution import to_numpy
 from pellucid.explain.question import Question
 from pellucid.nn.gradients.parting import parts_of_sets
 from pellucid.protocols import FloatArray
@@ -66,4 +67,4 @@ def _parts(question: Question, sets: list[tuple[int, ...]]) -> tuple[FloatArray,
     found, answers = parts_of_sets(
         view.from_tokens, view.tokens(question.table), torch.as_tensor(inside), question.options["attention"]
     )  # fmt: skip
-    return np.asarray(found.cpu().double().numpy()), np.asarray(answers.cpu().double().numpy())
+    return to_numpy(found), to_numpy(answers)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pellucid.errors import RequestError
+from pellucid.execution import to_numpy
 from pellucid.explain.gradient import by_player, reference_tokens
 from pellucid.explain.question import Question
 from pellucid.nn.gradients.secants import contributions
@@ -48,5 +49,5 @@ def _over_background(question: Question, tokens: torch.Tensor) -> tuple[FloatArr
 
 
 def _arrays(found: tuple[torch.Tensor, ...]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    share, answers, base = (np.asarray(t.cpu().double().numpy()) for t in found)
+    share, answers, base = (to_numpy(t) for t in found)
     return share, answers, base

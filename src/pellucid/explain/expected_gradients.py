@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError
+from pellucid.execution import to_numpy
 from pellucid.explain.question import Question
 from pellucid.nn.gradients import token_gradients
 from pellucid.protocols import FloatArray
@@ -38,12 +39,12 @@ def explain(question: Question) -> Explanation:
     for part in tokens.split(max(1, BATCH // samples)):
         change = part[:, None] - kept[rows]  # (n, T, C, D)
         _, gradient = token_gradients(view.from_tokens, (kept[rows] + place * change).flatten(0, 1), BATCH)
-        each = (gradient.unflatten(0, (len(part), samples)) * change[:, :, None]).sum(-1).cpu().double().numpy()  # (n, T, O, C)
+        each = to_numpy((gradient.unflatten(0, (len(part), samples)) * change[:, :, None]).sum(-1))  # (n, T, O, C)
         by_player = question.players.sum_over_columns(each)
         values.append(by_player.mean(1))
         errors.append(_error(by_player, rows, len(kept)))
     with torch.inference_mode():
-        answers, base = view.from_tokens(tokens).cpu().double().numpy(), view.from_tokens(kept).cpu().double().numpy().mean(0)
+        answers, base = to_numpy(view.from_tokens(tokens)), to_numpy(view.from_tokens(kept)).mean(0)
     value, error = (np.concatenate(a).transpose(0, 2, 1) for a in (values, errors))
     words = f"contributions are against the mean answer of {len(kept)} rows and add up to it within their sampling error"
     return question.answer(value, base, answers, error=error, settings={"samples": samples}, caveats=(words,))

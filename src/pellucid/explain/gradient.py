@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pellucid.errors import RequestError
+from pellucid.execution import to_numpy
 from pellucid.explain.question import Question
 from pellucid.nn.gradients import token_gradients
 from pellucid.probe.hashing import cell_hashes
@@ -46,11 +47,11 @@ def explain(question: Question) -> Explanation:
     values, gradient = token_gradients(view.from_tokens, tokens)
     kept = view.tokens(question.kept)
     spread = (kept - kept.mean(0)).square().sum(-1).mean(0).sqrt()
-    reaction = _array(gradient.square().sum(-1).sqrt() * spread).transpose(0, 2, 1)
-    base = _array(view.from_tokens(kept)).mean(0)
+    reaction = to_numpy(gradient.square().sum(-1).sqrt() * spread).transpose(0, 2, 1)
+    base = to_numpy(view.from_tokens(kept)).mean(0)
     squared = question.players.sum_over_columns(np.square(reaction).transpose(0, 2, 1))
     caveat = "values have no sign: they say how strongly the answer reacts to a usual change of the cell"
-    return question.answer(np.sqrt(squared).transpose(0, 2, 1), base, _array(values), complete=False, caveats=(caveat,), says="sizes")
+    return question.answer(np.sqrt(squared).transpose(0, 2, 1), base, to_numpy(values), complete=False, caveats=(caveat,), says="sizes")
 
 
 def explain_times_input(question: Question) -> Explanation:
@@ -62,9 +63,9 @@ def explain_times_input(question: Question) -> Explanation:
     tokens = view.tokens(question.table)
     reference, words = reference_tokens(question, tokens)
     values, gradient = token_gradients(view.from_tokens, tokens)
-    product = _array((gradient * (tokens - reference)[:, None]).sum(-1))
-    base = _array(view.from_tokens(reference[:1]))
-    return question.answer(by_player(question.players, product), base, _array(values), complete=False, caveats=(words,))
+    product = to_numpy((gradient * (tokens - reference)[:, None]).sum(-1))
+    base = to_numpy(view.from_tokens(reference[:1]))
+    return question.answer(by_player(question.players, product), base, to_numpy(values), complete=False, caveats=(words,))
 
 
 def explain_slope(question: Question) -> Explanation:
@@ -99,17 +100,17 @@ def slopes(question: Question) -> tuple[tuple[str, ...], FloatArray, FloatArray]
     kept = [question.kept.numbers(c) for c in names]
     spread = np.array([np.nanstd(k) if np.isfinite(k).any() and np.nanstd(k) > 0 else 1.0 for k in kept])
     moved = _token_slopes(lambda c: view.tokens(_shifted(table, names, c))[:, place], cells, spread)
-    slope = np.einsum("nocd,ncd->nco", _array(gradient[:, :, place]), moved)
-    return names, _array(values), np.nan_to_num(slope)
+    slope = np.einsum("nocd,ncd->nco", to_numpy(gradient[:, :, place]), moved)
+    return names, to_numpy(values), np.nan_to_num(slope)
 
 
 def _token_slopes(tokens: Callable[[FloatArray], torch.Tensor], cells: FloatArray, spread: FloatArray) -> FloatArray:
     """Return d token / d cell (N, Pn, D) of cells (N, Pn), by the longest step whose halves agree, or by that where they differ least."""
-    middle = _array(tokens(cells))
+    middle = to_numpy(tokens(cells))
     best, slope = np.full(cells.shape, np.inf), np.zeros(middle.shape)
     for share in STEPS:
         step = share * spread
-        low, high = (_array(tokens(cells + sign * step)) for sign in (-1, 1))
+        low, high = (to_numpy(tokens(cells + sign * step)) for sign in (-1, 1))
         first, second = middle - low, high - middle
         size = np.linalg.norm(first, axis=-1) + np.linalg.norm(second, axis=-1)
         apart = np.divide(np.linalg.norm(second - first, axis=-1), size, out=np.zeros_like(size), where=size > 0)
@@ -144,7 +145,3 @@ def reference_tokens(question: Question, tokens: torch.Tensor) -> tuple[torch.Te
 def by_player(players: Players, values: FloatArray) -> FloatArray:
     """Return (N, P, O) sums over each player's columns of (N, O, C)."""
     return np.asarray(players.sum_over_columns(values).transpose(0, 2, 1))
-
-
-def _array(tensor: torch.Tensor) -> FloatArray:
-    return np.asarray(tensor.detach().cpu().double().numpy())

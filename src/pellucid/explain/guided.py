@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from pellucid.execution import to_numpy
 from pellucid.explain.gradient import by_player, reference_tokens
 from pellucid.explain.question import Question
 from pellucid.nn.gradients.relevance import guided
@@ -28,7 +27,7 @@ def explain(question: Question) -> Explanation:
     tokens = view.tokens(question.table)
     reference, words = reference_tokens(question, tokens)
     values, gradient = guided(view.from_tokens, tokens)
-    product = (gradient * (tokens - reference)[:, None]).sum(-1).cpu().double().numpy()
-    base = view.from_tokens(reference[:1]).detach().cpu().double().numpy()
-    answers = np.asarray(values.cpu().double().numpy())
+    product = to_numpy((gradient * (tokens - reference)[:, None]).sum(-1))
+    base = to_numpy(view.from_tokens(reference[:1]))
+    answers = to_numpy(values)
     return question.answer(by_player(question.players, product), base, answers, complete=False, caveats=(CAVEAT, words))

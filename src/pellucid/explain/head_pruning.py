@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.errors import RequestError
+from pellucid.execution import to_numpy
 from pellucid.explain import asked
 from pellucid.explain.attention_maps import ANSWER
 from pellucid.explain.permutation_importance import row_losses
@@ -52,15 +53,15 @@ def explain(question: Question) -> HeadImportance:
     size = parts["attention"].shape[3] if attending is None else int(attending[0].sum())
     tokens = view.tokens(table)
     layers = attention_slopes(view.from_tokens, tokens, heads, size)
-    slopes = np.stack([(s * w[:, None]).sum((-1, -2)).cpu().double().numpy().transpose(2, 0, 1) for w, s in layers])  # (L, heads, N, O)
-    pruned = without_heads(view.from_tokens, tokens, heads, size).cpu().double().numpy()
+    slopes = np.stack([to_numpy((s * w[:, None]).sum((-1, -2))).transpose(2, 0, 1) for w, s in layers])  # (L, heads, N, O)
+    pruned = to_numpy(without_heads(view.from_tokens, tokens, heads, size))
     before = loss(view.raw(table))
     rise = _losses(loss, pruned, before)
     guess = _losses(loss, _inside(question, before_answers := view.raw(table), before_answers - slopes), before)
     values, estimate = rise.mean(2), guess.mean(2)
     names = _names(view.columns, size, attending)
     looks = np.stack([w.cpu().double().mean((0, 2)).numpy() for w, _ in layers])
-    strength = np.stack([_effective(w.cpu().double().numpy()) for w, _ in layers])
+    strength = np.stack([_effective(to_numpy(w)) for w, _ in layers])
     pattern = patterns_of(looks.reshape(-1, size)).reshape(values.shape)
     agreement = float(pd.Series(values.ravel()).corr(pd.Series(estimate.ravel()), method="spearman")) if values.size > 2 else np.nan
     top = np.unravel_index(values.argmax(), values.shape)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError
+from pellucid.execution import to_numpy
 from pellucid.explain.gradient import reference_tokens
 from pellucid.explain.question import Question
 from pellucid.nn.gradients import integrated
@@ -49,8 +50,8 @@ def explain(question: Question) -> Explanation:
     tokens = view.tokens(question.table)
     reference, words = reference_tokens(question, tokens)
     with torch.inference_mode():
-        end, start = (view.from_tokens(t).cpu().double().numpy() for t in (tokens, reference))
-        kept = view.from_tokens(view.tokens(question.kept)).cpu().double().numpy()
+        end, start = (to_numpy(view.from_tokens(t)) for t in (tokens, reference))
+        kept = to_numpy(view.from_tokens(view.tokens(question.kept)))
     tolerance = (question.precision or TOLERANCE) * np.maximum(np.abs(end - start), 0.1 * np.ptp(kept, axis=0))
     # what single precision cannot resolve is no fault of the path: a nearly constant network would be halved for ever
     tolerance = np.maximum(tolerance, ROUNDING * np.maximum(np.abs(end), np.abs(start)) + 1e-9)
@@ -86,9 +87,9 @@ def _along(
         at = torch.as_tensor(row)
         change, start = tokens[at] - reference[at], torch.as_tensor(low).to(tokens)[:, None, None]
         first, last = reference[at] + start * change, reference[at] + (start + width) * change
-        part, doubt = (a.cpu().double().numpy() for a in integrated(view.from_tokens, last, first, NODES))
+        part, doubt = (to_numpy(a) for a in integrated(view.from_tokens, last, first, NODES))
         with torch.inference_mode():
-            rise = (view.from_tokens(last) - view.from_tokens(first)).cpu().double().numpy()
+            rise = to_numpy(view.from_tokens(last) - view.from_tokens(first))
         closed = (np.abs(part.sum(-1) - rise) <= tolerance[row]).all(1)
         if depth == DEPTH and not closed.all():
             part[~closed], jumps[row[~closed]] = _by_differences(view, last[~closed], first[~closed], part[~closed])
@@ -109,4 +110,4 @@ def _by_differences(view: View, last: torch.Tensor, first: torch.Tensor, gradien
         found, *_ = contributions(view.from_tokens, last, first)
     except RequestError:
         return gradients, False
-    return np.asarray(found.cpu().double().numpy()), True
+    return to_numpy(found), True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pellucid.execution import to_numpy
 from pellucid.explain.gradient import by_player
 from pellucid.explain.question import Question
 from pellucid.nn.gradients.relevance import relevance
@@ -24,8 +25,8 @@ def explain(question: Question) -> Explanation:
     options = question.options
     tokens = question.view.tokens(question.table)
     shares, output = relevance(question.view.from_tokens, tokens, options["rule"], float(options["epsilon"]), float(options["gamma"]))
-    values = by_player(question.players, np.asarray(shares.cpu().double().numpy()))
-    answers = np.asarray(output.cpu().double().numpy())
+    values = by_player(question.players, to_numpy(shares))
+    answers = to_numpy(output)
     base = answers - values.sum(1)
     kept = float(np.abs(base).mean() / max(float(np.abs(answers).mean()), 1e-300))
     words = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pellucid.execution import to_numpy
 from pellucid.probe.view import View
 from pellucid.protocols import DifferentiablePredictor, FloatArray, Predictor
 from pellucid.table import ColumnType, Table
@@ -82,7 +83,7 @@ class ScaledNetwork(_Face):
         import torch
 
         with torch.inference_mode():
-            return np.asarray(self.network.from_tokens(self.tokens(table)).cpu().double().numpy())
+            return to_numpy(self.network.from_tokens(self.tokens(table)))
 
     def layers(self) -> tuple[str, ...]:
         """Return the names of the trained layers."""

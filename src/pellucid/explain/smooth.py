@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pellucid.errors import RequestError
+from pellucid.execution import to_numpy
 from pellucid.explain.question import Question
 from pellucid.explain.sampling import widening
 from pellucid.nn.gradients import token_gradients
@@ -102,9 +103,9 @@ def _explain(question: Question, reading: str) -> Explanation:
     for part in tokens.split(max(1, BATCH // samples)):
         _, gradient = token_gradients(view.from_tokens, (part + shift[:, None]).flatten(0, 1), BATCH)
         found.append(noisy_gradients(gradient.unflatten(0, (samples, len(part))))[1][reading])
-    values, error = (torch.cat(found, 1) * spread).cpu().double().numpy()
+    values, error = to_numpy(torch.cat(found, 1) * spread)
     with torch.inference_mode():
-        answers, base = view.from_tokens(tokens).cpu().double().numpy(), view.from_tokens(kept).cpu().double().numpy().mean(0)
+        answers, base = to_numpy(view.from_tokens(tokens)), to_numpy(view.from_tokens(kept)).mean(0)
     squared, doubt = (question.players.sum_over_columns(np.square(a)).transpose(0, 2, 1) for a in (values, values * error))
     root = np.sqrt(squared)
     caveat = "values have no sign: they say how strongly the answer reacts near the row, noise of its neighbourhood averaged"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.execution import Threads, default_threads, limit_threads
+from pellucid.execution import Threads, default_threads, limit_threads, to_numpy
 from pellucid.probe.masker import Drawer, Players
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
@@ -125,7 +125,7 @@ class Path:
 
         def one(k: int) -> FloatArray:
             with torch.inference_mode():  # a mode belongs to its thread
-                found = np.asarray(answer(pieces[k]).cpu().double().numpy())
+                found = to_numpy(answer(pieces[k]))
             if into is None:
                 return found
             into[k][...] = found.reshape(into[k].shape)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.execution import to_numpy
 from pellucid.probe.composing import Lot, Path
 from pellucid.probe.half import pays
 from pellucid.probe.masker import Players
@@ -122,7 +123,7 @@ class NetPath(Path):
         of_back = self._slopes_of_back[torch.as_tensor(back, device=self._back.device)]  # type: ignore[index]
         with torch.inference_mode():
             made = self._products(slopes, of_back, own, other)
-        return made[0].cpu().double().numpy(), made[1].cpu().double().numpy()
+        return to_numpy(made[0]), to_numpy(made[1])
 
     def _mixed(self, z: BoolArray, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Return composed rows (n, C, D): those of ``own`` where a column's player is in z (n, P), else those of ``other``."""
