@@ -59,8 +59,9 @@ class Retrieval(nn.Module):
         self.up, self.down = linear_blocks(width, 2)
 
     def remember(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the vectors (P, E) of kept rows."""
-        return self.encoder(tokens)  # type: ignore[no-any-return]
+        """Return the vectors (P, E) of kept rows; in full precision, as those that they are compared with."""
+        with torch.autocast(tokens.device.type, enabled=False):
+            return self.encoder(tokens.float())  # type: ignore[no-any-return]
 
     def forward(
         self, tokens: torch.Tensor, masked: torch.Tensor | None = None, *, memory: Memory, same: torch.Tensor | None = None
