@@ -143,7 +143,7 @@ def test_estimators_take_names_keep_them_and_answer_by_them(tmp_path) -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 3))
     counts = rng.poisson(np.exp(0.5 + X[:, 0]))
-    model = TabularRegressor(loss="poisson", **QUICK).fit(X, counts)
+    model = TabularRegressor(loss="poisson", backbone="mlp", **QUICK).fit(X, counts)
     assert (model.predict(X) > 0).all()
     assert model.predict(X).mean() == pytest.approx(counts.mean(), rel=0.15)
     assert model.record_["training"]["stop_metric"] == "poisson"
@@ -153,7 +153,7 @@ def test_estimators_take_names_keep_them_and_answer_by_them(tmp_path) -> None:
     assert again.loss == "poisson"
     why = model.explain(X[:4], method="integrated_gradients")  # it differentiates the answers, link and all
     np.testing.assert_allclose(why.values.sum(1) + why.base_values.ravel(), model.predict(X[:4]), rtol=0.02, atol=0.02)
-    level = TabularRegressor(loss={"quantile": {"level": 0.9}}, **QUICK).fit(X, X[:, 0] + rng.normal(size=400))
+    level = TabularRegressor(loss={"quantile": {"level": 0.9}}, max_steps=20, **QUICK).fit(X, X[:, 0] + rng.normal(size=400))
     level.save(tmp_path / "q")
     assert load(tmp_path / "q").loss == {"quantile": {"level": 0.9}}
 
@@ -164,7 +164,9 @@ def test_logit_adjustment_finds_the_rare_class() -> None:
     y = X[:, 0] + rng.normal(size=1500) > 2.3
     test = rng.normal(size=(4000, 3))
     truth = test[:, 0] + rng.normal(size=4000) > 2.3
-    found = [TabularClassifier(loss=loss, max_steps=150, **QUICK).fit(X, y).predict(test) for loss in (None, "logit_adjusted")]
+    found = [
+        TabularClassifier(loss=loss, backbone="mlp", max_steps=150, **QUICK).fit(X, y).predict(test) for loss in (None, "logit_adjusted")
+    ]
     plain, adjusted = (((f & truth).sum() / truth.sum() + (~f & ~truth).sum() / (~truth).sum()) / 2 for f in found)
     assert adjusted > plain + 0.05
 

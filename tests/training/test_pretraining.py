@@ -152,7 +152,7 @@ def frame(n: int, seed: int) -> pd.DataFrame:
 
 
 def test_estimators_take_true_steps_a_table_and_rows_without_a_target(tmp_path) -> None:
-    quick = {"verbose": 0, "threads": 1, "random_state": 0, "max_steps": 40}
+    quick = {"backbone": "mlp", "verbose": 0, "threads": 1, "random_state": 0, "max_steps": 40}
     whole, more = frame(150, 0), frame(300, 1)
     found = TabularClassifier(pretrain=True, **quick).fit(whole, target="y").record_["training"]["pretraining"]
     assert found["unlabelled"] == 0
@@ -169,4 +169,4 @@ def test_estimators_take_true_steps_a_table_and_rows_without_a_target(tmp_path) 
     with pytest.raises(RequestError, match="pretrain"):
         TabularClassifier(pretrain="yes", **quick).fit(whole, target="y")
     with pytest.raises(RequestError, match="for networks"):
-        TabularClassifier(backbone="linear", pretrain=True, **quick).fit(whole, target="y")
+        TabularClassifier(pretrain=True, **{**quick, "backbone": "linear"}).fit(whole, target="y")

@@ -144,8 +144,8 @@ def test_forests_are_the_peers_and_come_back(noisy):
     forest = ResidualForest.fit(x, residual, 3)
     leaf = int(np.clip(500 // 60, 10, 40))
     peer = RandomForestRegressor(40, min_samples_leaf=leaf, max_features=0.7, random_state=3).fit(x.astype(np.float32), np.abs(residual))
-    at = peer.apply(x[:50])
-    known = np.mean([[np.abs(residual)[peer.apply(x)[:, t] == at[i, t]].mean() for t in range(40)] for i in range(50)], axis=1)
+    leaves = peer.apply(x)
+    known = np.mean([[np.abs(residual)[leaves[:, t] == leaves[i, t]].mean() for t in range(40)] for i in range(50)], axis=1)
     np.testing.assert_allclose(forest.answers(x[:50])[0], known)
     folds = np.arange(3000) % 3
     local = LocalError.fit(table, members, y, folds, 0)
