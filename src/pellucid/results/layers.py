@@ -1,16 +1,18 @@
-"""What can still be read in each layer of a network, and how much of it the layer is made of."""
+"""What can still be read in each layer of a network, how much of it the layer is made of, and how the answer is shared out there."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pellucid.errors import RequestError
 from pellucid.results.base import FloatArray, Result, RunRecord
 
-__all__ = ["LayerProbes"]
+__all__ = ["LayerProbes", "LayerRelevance"]
 
 
 @dataclass(frozen=True)
@@ -71,3 +73,55 @@ class LayerProbes(Result):
             {"layer": np.repeat(self.layers, q), "quantity": np.tile(self.quantities, layers), "kind": np.tile(self.kinds, layers)}
         )
         return frame.assign(**each, plain=np.tile(self.plain, layers), effect=np.tile(self.effect, layers))
+
+
+@dataclass(frozen=True)
+class LayerRelevance(Result):
+    """The answer shared out at every layer, and the layers ranked by how much of that their own weights handle.
+
+    Attributes
+    ----------
+    layers : names of the L layers, input side first: the tokens (what the columns have), the stages, ``"(answer)"``.
+    outputs : names of the O outputs. index : (N,) labels of the rows.
+    reaching : (L, N, O) relevance of a layer's results, summed over its units; of the last layer the answer.
+    constants : (L, N, O) what the layer's biases and other constants keep. rest : (L, N, O) what is neither: operations without an exact
+        rule. ``reaching`` of a layer is that of the one below with ``constants`` and ``rest`` of its own.
+    gross : (L,) sizes of the relevance of a layer's units, summed over units, mean over rows and outputs: before signs cancel.
+    values : (L,) share of the relevance, by size, that goes through the layer's own weights; NaN for a layer without weights.
+    error : (L,) its standard error over rows. words : what was found.
+    scale, method, record : unit of the answer, how they were made.
+    """
+
+    layers: tuple[str, ...]
+    outputs: tuple[str, ...]
+    index: npt.NDArray[Any]
+    reaching: FloatArray
+    constants: FloatArray
+    rest: FloatArray
+    gross: FloatArray
+    values: FloatArray
+    error: FloatArray
+    words: str
+    scale: str
+    method: str
+    record: RunRecord
+
+    def __post_init__(self) -> None:
+        shape, each = (len(self.layers), len(self.index), len(self.outputs)), (len(self.layers),)
+        sums, lines = (self.reaching, self.constants, self.rest), (self.gross, self.values, self.error)
+        if any(a.shape != shape for a in sums) or any(a.shape != each for a in lines):
+            raise RequestError("the parts of the relevance do not fit together", expected=f"arrays {shape}", got=str(self.reaching.shape))
+
+    def lost(self) -> FloatArray:
+        """Return for each layer the largest ``rest`` of a row, as a share of the answer's mean size, (L,)."""
+        return np.asarray(np.abs(self.rest).max((1, 2)) / max(float(np.abs(self.reaching[-1]).mean()), 1e-300))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line per layer, input side first: layer, rank, value, error, reaching, constants (means), lost, gross.
+
+        ``rank`` counts from 1, the layer whose weights handle most; NaN for layers without weights.
+        """
+        rank = pd.Series(self.values).rank(ascending=False, method="first").to_numpy()
+        frame = pd.DataFrame({"layer": self.layers, "rank": rank, "value": self.values, "error": self.error})
+        means = {name: getattr(self, name).mean((1, 2)) for name in ("reaching", "constants")}
+        return frame.assign(**means, lost=self.lost(), gross=self.gross)
