@@ -151,6 +151,11 @@ def test_a_network_without_stages_and_what_cannot_be_asked():
     assert made.layers[1] == "matrix 1"
     assert len(made.index) == 20
     check_it_is_conserved(made, net.raw(table.take(made.index.astype(int))), made.reaching[0])
+    assert list(made.to_frame()["layer"]) == list(made.layers)
+    three = TinyNetwork(table, classes=("a", "b", "c"))
+    frame = explain(three, table, method="layer_relevance").to_frame()
+    assert list(frame.columns[:2]) == ["layer", "output"]
+    np.testing.assert_allclose(frame["reaching"].tail(3), three.raw(table).mean(0), rtol=1e-6)
     one = explain(net, table.take([4]), method="layer_relevance")
     assert np.isnan(one.error).all()
     for options, words in (({"rule": "zplus"}, "rule"), ({"rows": 0}, "rows")):

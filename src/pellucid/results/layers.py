@@ -117,11 +117,18 @@ class LayerRelevance(Result):
         return np.asarray(np.abs(self.rest).max((1, 2)) / max(float(np.abs(self.reaching[-1]).mean()), 1e-300))
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one line per layer, input side first: layer, rank, value, error, reaching, constants (means), lost, gross.
+        """Return one line per layer, input side first: layer, rank, value, error, reaching, constants (means over rows), lost, gross.
 
-        ``rank`` counts from 1, the layer whose weights handle most; NaN for layers without weights.
+        ``rank`` counts from 1, the layer whose weights handle most; NaN for layers without weights. Of several outputs each has a line,
+        named in a column ``output``; only ``reaching`` and ``constants`` differ in them.
         """
+        o = len(self.outputs)
         rank = pd.Series(self.values).rank(ascending=False, method="first").to_numpy()
-        frame = pd.DataFrame({"layer": self.layers, "rank": rank, "value": self.values, "error": self.error})
-        means = {name: getattr(self, name).mean((1, 2)) for name in ("reaching", "constants")}
-        return frame.assign(**means, lost=self.lost(), gross=self.gross)
+        each = {"rank": rank, "value": self.values, "error": self.error, "lost": self.lost(), "gross": self.gross}
+        frame = pd.DataFrame({"layer": self.layers, **each})
+        frame = frame.loc[np.repeat(np.arange(len(frame)), o)].reset_index(drop=True)
+        frame.insert(4, "reaching", self.reaching.mean(1).reshape(-1))
+        frame.insert(5, "constants", self.constants.mean(1).reshape(-1))
+        if o > 1:
+            frame.insert(1, "output", np.tile(np.asarray(self.outputs, object), len(self.layers)))
+        return frame

@@ -171,14 +171,14 @@ def relevance(result: LayerRelevance) -> go.Figure:
         height=heights_of(len(at)),
     )  # fmt: skip
     value, half = 100 * result.values[at], 196 * np.nan_to_num(result.error[at])
-    frame = result.to_frame().iloc[at]
+    kept = np.abs(result.constants).mean((1, 2))[at]
     figure.add_bar(
         x=value, y=list(range(len(at))), orientation="h", marker={"color": BLUE},
         error_x=bars_error(value - half, value + half, value), hoverinfo="text",
         hovertext=[
-            f"{safe(r['layer'])}: {number(v, h or None)} ± {number(h)} %; {number(r['reaching'])} reaches it, of which its constants keep "
-            f"{number(r['constants'])} ({safe(result.scale)}, means)"
-            for v, h, r in zip(value, half, frame.to_dict("records"))
+            f"{safe(result.layers[k])}: {number(v, h or None)} ± {number(h)} %; its constants keep {number(c)} of the answer "
+            f"({safe(result.scale)}, mean size)"
+            for k, v, h, c in zip(at, value, half, kept)
         ],
     )  # fmt: skip
     return name_lines(figure, [safe(result.layers[k], 24) for k in at])
