@@ -18,8 +18,8 @@ EXACT = 1e-4
 """Share of the answer's mean size up to which relevance counts as conserved."""
 RULES = "sums are alike in all layers but for constants: they do not rank layers, and other rules would share otherwise"
 RANKING = (
-    "a ranking by sizes of relevance is a guess at which weights the answer hangs on: with shortcuts past the layers noise in the first "
-    "layer's weights moved answers more than noise in the last one's in all 18 fits tried; in plain mlp the ranking told nothing"
+    "a ranking by sizes of relevance is a guess at which weights the answer hangs on: noise in the weights of the layer ranked first moved "
+    "answers more than in those of the last in 22 of 24 fits with shortcuts past the layers, in 1 of 6 of plain mlp"
 )
 
 
@@ -35,9 +35,8 @@ def explain(question: Question) -> LayerRelevance:
     ``values`` counts the relevance of what the layer's own matrices give (biases aside) by its size, summed over units, mean over the
     layer's matrices, and gives each layer's share of the whole; so what a shortcut carries past the layer does not count for it.
     Tried on one law with noise of 10 % in one layer's weights at a time, six seeds each: rank correlation with how far answers move 0.96 to
-    1.00 on ``resnet`` (5 blocks), 0.77 to 1.00 on ``tabtransformer``, 0.30 to 1.00 on ``ft_transformer`` (noise in the layer ranked first
-    moves them more than in the last in all 18), but -0.09 to 0.94 on ``tabm`` and -0.60 to 0.03 on ``mlp``, where all relevance goes
-    through every layer.
+    1.00 on ``resnet`` (5 blocks), 0.77 to 1.00 on ``tabtransformer``, 0.30 to 1.00 on ``ft_transformer``, -0.40 to 0.80 on ``autoint``,
+    -0.09 to 0.94 on ``tabm``, and -0.60 to 0.03 on ``mlp``, where all relevance goes through every layer.
 
     # NOTE[DIFF] the paper's score chooses the bits of a vision transformer; here sizes are counted, per table network and per stage.
 

@@ -70,7 +70,11 @@ def way_back(tape: Tape, rule: str, epsilon: float, gamma: float) -> Rule:
     if rule not in ("epsilon", "gamma"):
         raise RequestError(f"there is no rule {rule!r} of relevance", expected="'epsilon' or 'gamma'")
     mixing, favour = weights(tape), gamma if rule == "gamma" else 0.0
-    return lambda place, came: _rule(tape.steps[place], came, mixing, epsilon, favour)
+
+    def one(place: int, came: Grads) -> Grads:
+        return _rule(tape.steps[place], came, mixing, epsilon, favour)
+
+    return one
 
 
 def guided(function: Function, tokens: torch.Tensor, rows: int = ROWS) -> tuple[torch.Tensor, torch.Tensor]:
@@ -87,7 +91,7 @@ def guided(function: Function, tokens: torch.Tensor, rows: int = ROWS) -> tuple[
         tape = record(function, part)
         if not any(s.name in KINKED for s in tape.steps):
             raise RequestError("the network has no ReLU, so guided gradients are its gradients", do="use method='gradient'")
-        gradients.append(_each_output(tape, lambda k, c, t=tape: _guided(t.steps[k], c), times_input=False))
+        gradients.append(_each_output(tape, _guiding(tape), times_input=False))
         outputs.append(tape.output)
     return torch.cat(outputs), torch.cat(gradients)
 
@@ -101,6 +105,13 @@ def _each_output(tape: Tape, rule: Rule, times_input: bool) -> torch.Tensor:
         came = back(tape, start, rule)
         out.append((came * tape.tokens).sum(-1) if times_input else came)
     return torch.stack(out, 1)
+
+
+def _guiding(tape: Tape) -> Rule:
+    def one(place: int, came: Grads) -> Grads:
+        return _guided(tape.steps[place], came)
+
+    return one
 
 
 def _guided(step: Step, came: Grads) -> Grads:

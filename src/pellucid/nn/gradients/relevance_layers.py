@@ -245,7 +245,8 @@ class _Rows:
         if at not in self.found:
             self.found[at] = (0, 1) if at[0] < 0 else self._axis(at, values)
         axis, before = self.found[at]
-        return values.unflatten(axis, (before, self.n, -1)).movedim(axis + 1, 0).flatten(1).sum(1)
+        apart: torch.Tensor = values.unflatten(axis, (before, self.n, -1)).movedim(axis + 1, 0)
+        return apart.flatten(1).sum(1)
 
     def _axis(self, at: Made, values: torch.Tensor) -> tuple[int, int]:
         """Return the axis of the rows, and how many times they follow one another along it."""
