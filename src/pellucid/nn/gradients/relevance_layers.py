@@ -68,7 +68,7 @@ def layer_relevance(
     >>> first, second = torch.tensor([[1.0, 2.0], [0.0, -1.0]]), torch.tensor([[1.0], [1.0]])
     >>> made = layer_relevance(lambda t: (t.flatten(1) @ first + 3) @ second, torch.tensor([[[2.0], [1.0]]]))
     >>> made.layers, made.reaching.flatten().round().tolist(), made.constants.flatten().round().tolist()
-    (('tokens', 'matrix 1', '(answer)'), [5.0, 11.0, 11.0], [0.0, 0.0, 6.0])
+    (('tokens', 'matrix 1', 'matrix 2', '(answer)'), [5.0, 5.0, 11.0, 11.0], [0.0, 0.0, 6.0, 0.0])
     """
     parts = [_part(function, part, listen, (rule, epsilon, gamma)) for part in tokens.split(rows)]
     layers = parts[0][0]
@@ -119,6 +119,7 @@ def _layered(function: Function, tokens: torch.Tensor, listen: Listen | None) ->
         if end > len(place):
             names += [] if name in names else [name]
             place += [names.index(name)] * (end - len(place))
+    names += [] if names[-1] == LAST else [LAST]
     return tape, tuple(names), place
 
 
