@@ -20,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 EACH_WAY = (  # one for each way into the network; the others ask the same engines
     "shapley", "interactions", "lime", "gradient", "slope", "smoothgrad", "guided_backprop", "integrated_gradients", "expected_gradients",
     "deeplift", "lrp", "information_bottleneck", "contextual_decomposition_pairs", "activation_maximisation", "unit_maps", "layer_probes",
+    "layer_relevance",
     "nearest_rows", "resemblance", "representer", "influence", "tracin",
 )  # fmt: skip
 NEEDS_FIT = ("amortised", "l2x", "invase", "lex")

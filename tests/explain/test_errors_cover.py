@@ -16,6 +16,7 @@ ELSEWHERE = {
     "head_pruning": "the plain standard error of a mean over rows",
     "importances": "each way brings its own interval, tried under its own name",
     "invase": "its chances are computed, not drawn",
+    "layer_relevance": "the standard error of a ratio of means over rows; tests/explain/test_layer_relevance.py draws it anew",
     "lex": "draws its chances as l2x does",
     "resemblance": "the plain standard error of a mean over draws, and a beta interval",
     "row_clusters": "plain standard errors of means over rows, and a beta interval",

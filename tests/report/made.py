@@ -23,6 +23,7 @@ from pellucid.results import (
     Inquiry,
     Interactions,
     LayerProbes,
+    LayerRelevance,
     Neighbours,
     NextRows,
     Resemblance,
@@ -204,6 +205,15 @@ def layer_probes() -> LayerProbes:
     )  # fmt: skip
 
 
+def layer_relevance() -> LayerRelevance:
+    rng = np.random.default_rng(0)
+    three, one = rng.normal(0, 1, (3, N, 2)), rng.random(3)
+    return LayerRelevance(
+        ("tokens", f"blocks.0 {BAD}", "(answer)"), ("yes", BAD), np.arange(N).astype(object), three, three, three / 1e6, one,
+        np.array([np.nan, 0.9, np.nan]), np.array([np.nan, 0.01, np.nan]), f"layers {BAD}", "log-odds", "layer_relevance", record("l"),
+    )  # fmt: skip
+
+
 def factor_geometry() -> FactorGeometry:
     rng = np.random.default_rng(0)
     one, overlap = rng.random((2, 4)), rng.random((4, 4))
@@ -348,7 +358,8 @@ def everything() -> list[object]:
     return [
         explanation(), importance(), importance().seats(30), importances(), interactions(), rashomon(), curve(), rules(),
         words(), heads(), head_importance(), attention(),
-        unit_maps(), unit_maps(levels=True), neighbours(), resemblance(), clusters(), layer_probes(), factor_geometry(),
+        unit_maps(), unit_maps(levels=True), neighbours(), resemblance(), clusters(), layer_probes(), layer_relevance(),
+        factor_geometry(),
         feature_complexity(), actions(), found(),
         inquiry(), selection(), selection(rows=True),
         decision(), coverage(), silence(), watch(), next_rows(),

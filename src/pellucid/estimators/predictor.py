@@ -7,6 +7,7 @@ for two classes (``classes[1]``), one per class for more, one per target for num
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -328,6 +329,12 @@ class NetworkPredictor(EnginePredictor):
     def hidden(self, table: Table, layer: str | None = None) -> FloatArray:
         """Return the state of one layer (N, H), of the last one where none is named; all members and folds side by side."""
         return self.engine.hidden(table.select(self.columns), "last" if layer is None else layer)
+
+    def telling_stages(self, told: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Return a context in which ``told`` is called with the name of each stage of the network that has ended."""
+        from pellucid.nn.hidden import stages_told
+
+        return stages_told(self.engine.net, told)
 
     def layers(self) -> tuple[str, ...]:
         """Return the names of the trained layers, output side first."""

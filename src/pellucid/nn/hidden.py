@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,9 +14,9 @@ from pellucid.nn.cells import Cells
 from pellucid.nn.heads import BlendHead
 from pellucid.nn.table_net import TableNet
 
-__all__ = ["BESIDE", "FIRST", "LAST", "layer_names", "layer_state"]
+__all__ = ["BESIDE", "FIRST", "HEAD", "LAST", "layer_names", "layer_state", "stages_told"]
 
-FIRST, BESIDE, LAST = "tokens", "additive", "last"
+FIRST, BESIDE, LAST, HEAD = "tokens", "additive", "last", "head"
 
 
 def layer_names(net: TableNet) -> tuple[str, ...]:
@@ -43,6 +44,18 @@ def layer_state(net: TableNet, cells: Cells, layer: str) -> torch.Tensor:
     if layer not in seen:
         raise RequestError(f"there is no layer {layer!r}", expected=f"one of {', '.join(layer_names(net))}")
     return seen[layer].flatten(1)
+
+
+@contextmanager
+def stages_told(net: nn.Module, told: Callable[[str], None]) -> Iterator[None]:
+    """Call ``told`` with the name of each stage of a network, or of a stack of them, when it has ended, ``"head"`` last of all."""
+    one: Any = getattr(net, "net", net)
+    hooks = [module.register_forward_hook(lambda *_, name=name: told(name)) for name, module in [*_stages(one.backbone), (HEAD, one.head)]]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _watched(net: TableNet, run: Callable[[], Any], n: int) -> dict[str, torch.Tensor]:

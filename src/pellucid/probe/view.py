@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -131,6 +132,10 @@ class View:
             raise RequestError("this method reads hidden layers, and the model has none", expected="a network of this package")
         self._count(len(table))
         return np.asarray(self.inner.hidden(table, layer), np.float64)
+
+    def telling_stages(self) -> Callable[[Callable[[str], None]], AbstractContextManager[None]] | None:
+        """Return the context in which the network tells which of its stages has ended; None where it does not."""
+        return getattr(self.inner, "telling_stages", None)
 
     def read(self, X: Any) -> Table:
         """Return ``X`` as the predictor's table."""

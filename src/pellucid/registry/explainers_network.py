@@ -308,4 +308,16 @@ ENTRIES: tuple[Entry, ...] = (
         cost="L forward passes and 2 per column of at most rows rows; a singular value decomposition per layer and fold",
         source="Alain, Bengio 2016, arXiv:1610.01644; Sharif Razavian et al. 2014, arXiv:1403.6382; Lampinen et al. 2024, arXiv:2405.05847",
     ),
+    Entry(
+        name="layer_relevance",
+        kind="explain",
+        target="pellucid.explain.layer_relevance:explain",
+        question="why",
+        needs=("gradients", "whole table"),
+        gives="LayerRelevance",
+        options={"rows": 300, "rule": "epsilon", "epsilon": 1e-6, "gamma": 0.25},
+        summary="The answer shared out at every layer, what constants keep there, and layers ranked by what their own weights handle.",
+        cost="one forward pass and O passes back of at most rows rows",
+        source="Ranjan and Savakis 2024, arXiv:2401.11243; Bach et al. 2015, doi:10.1371/journal.pone.0130140",
+    ),
 )

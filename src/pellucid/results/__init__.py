@@ -17,7 +17,7 @@ from pellucid.results.groups import Gap, GroupTable, Rate
 from pellucid.results.heads import HeadImportance
 from pellucid.results.importances import Importances
 from pellucid.results.inside import AttentionMaps, UnitMaps
-from pellucid.results.layers import LayerProbes
+from pellucid.results.layers import LayerProbes, LayerRelevance
 from pellucid.results.learning import LearningCurve
 from pellucid.results.maps import Map, Representatives, Scatter
 from pellucid.results.parting import Parting
@@ -60,6 +60,7 @@ __all__ = [
     "Inquiry",
     "Interactions",
     "LayerProbes",
+    "LayerRelevance",
     "Leaderboard",
     "LearningCurve",
     "Map",

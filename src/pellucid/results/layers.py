@@ -1,16 +1,18 @@
-"""What can still be read in each layer of a network, and how much of it the layer is made of."""
+"""What can still be read in each layer of a network, how much of it the layer is made of, and how the answer is shared out there."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pellucid.errors import RequestError
 from pellucid.results.base import FloatArray, Result, RunRecord
 
-__all__ = ["LayerProbes"]
+__all__ = ["LayerProbes", "LayerRelevance"]
 
 
 @dataclass(frozen=True)
@@ -71,3 +73,62 @@ class LayerProbes(Result):
             {"layer": np.repeat(self.layers, q), "quantity": np.tile(self.quantities, layers), "kind": np.tile(self.kinds, layers)}
         )
         return frame.assign(**each, plain=np.tile(self.plain, layers), effect=np.tile(self.effect, layers))
+
+
+@dataclass(frozen=True)
+class LayerRelevance(Result):
+    """The answer shared out at every layer, and the layers ranked by how much of that their own weights handle.
+
+    Attributes
+    ----------
+    layers : names of the L layers, input side first: the tokens (what the columns have), the stages, ``"(answer)"``.
+    outputs : names of the O outputs. index : (N,) labels of the rows.
+    reaching : (L, N, O) relevance of a layer's results, summed over its units; of the last layer the answer.
+    constants : (L, N, O) what the layer's biases and other constants keep. rest : (L, N, O) what is neither: operations without an exact
+        rule. ``reaching`` of a layer is that of the one below with ``constants`` and ``rest`` of its own.
+    gross : (L,) sizes of the relevance of a layer's units, summed over units, mean over rows and outputs: before signs cancel.
+    values : (L,) share of the relevance, by size, that goes through the layer's own weights; NaN for a layer without weights.
+    error : (L,) its standard error over rows. words : what was found.
+    scale, method, record : unit of the answer, how they were made.
+    """
+
+    layers: tuple[str, ...]
+    outputs: tuple[str, ...]
+    index: npt.NDArray[Any]
+    reaching: FloatArray
+    constants: FloatArray
+    rest: FloatArray
+    gross: FloatArray
+    values: FloatArray
+    error: FloatArray
+    words: str
+    scale: str
+    method: str
+    record: RunRecord
+
+    def __post_init__(self) -> None:
+        shape, each = (len(self.layers), len(self.index), len(self.outputs)), (len(self.layers),)
+        sums, lines = (self.reaching, self.constants, self.rest), (self.gross, self.values, self.error)
+        if any(a.shape != shape for a in sums) or any(a.shape != each for a in lines):
+            raise RequestError("the parts of the relevance do not fit together", expected=f"arrays {shape}", got=str(self.reaching.shape))
+
+    def lost(self) -> FloatArray:
+        """Return for each layer the largest ``rest`` of a row, as a share of the answer's mean size, (L,)."""
+        return np.asarray(np.abs(self.rest).max((1, 2)) / max(float(np.abs(self.reaching[-1]).mean()), 1e-300))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line per layer, input side first: layer, rank, value, error, reaching, constants (means over rows), lost, gross.
+
+        ``rank`` counts from 1, the layer whose weights handle most; NaN for layers without weights. Of several outputs each has a line,
+        named in a column ``output``; only ``reaching`` and ``constants`` differ in them.
+        """
+        o = len(self.outputs)
+        rank = pd.Series(self.values).rank(ascending=False, method="first").to_numpy()
+        each = {"rank": rank, "value": self.values, "error": self.error, "lost": self.lost(), "gross": self.gross}
+        frame = pd.DataFrame({"layer": self.layers, **each})
+        frame = frame.loc[np.repeat(np.arange(len(frame)), o)].reset_index(drop=True)
+        frame.insert(4, "reaching", self.reaching.mean(1).reshape(-1))
+        frame.insert(5, "constants", self.constants.mean(1).reshape(-1))
+        if o > 1:
+            frame.insert(1, "output", np.tile(np.asarray(self.outputs, object), len(self.layers)))
+        return frame

@@ -18,9 +18,9 @@ from __future__ import annotations
 import torch
 
 from pellucid.errors import RequestError
-from pellucid.nn.gradients.tape import SAME, Function, Grads, Step, Tape, back, nothing, number, record, slope, weights
+from pellucid.nn.gradients.tape import SAME, Function, Grads, Rule, Step, Tape, back, nothing, number, record, slope, weights
 
-__all__ = ["derivative", "guided", "relevance"]
+__all__ = ["MATRICES", "ROWS", "derivative", "guided", "relevance", "way_back"]
 
 ROWS = 256
 PRODUCTS = frozenset({"mm", "bmm", "addmm", "baddbmm", "addmv", "mv", "matmul", "linear", "convolution", "mul", "addcmul", "dot"})
@@ -57,16 +57,24 @@ def relevance(
     >>> [round(s, 3) for s in shares.flatten().tolist()], output.item()
     ([3.0, -1.0], 7.0)
     """
-    if rule not in ("epsilon", "gamma"):
-        raise RequestError(f"there is no rule {rule!r} of relevance", expected="'epsilon' or 'gamma'")
-    favour = gamma if rule == "gamma" else 0.0
     shares, outputs = [], []
     for part in tokens.split(rows):
         tape = record(function, part)
-        mixing = weights(tape)
-        shares.append(_each_output(tape, lambda k, c, t=tape, w=mixing: _rule(t.steps[k], c, w, epsilon, favour), times_input=True))
+        shares.append(_each_output(tape, way_back(tape, rule, epsilon, gamma), times_input=True))
         outputs.append(tape.output)
     return torch.cat(shares), torch.cat(outputs)
+
+
+def way_back(tape: Tape, rule: str, epsilon: float, gamma: float) -> Rule:
+    """Return the rule of relevance along a tape; see :func:`relevance`."""
+    if rule not in ("epsilon", "gamma"):
+        raise RequestError(f"there is no rule {rule!r} of relevance", expected="'epsilon' or 'gamma'")
+    mixing, favour = weights(tape), gamma if rule == "gamma" else 0.0
+
+    def one(place: int, came: Grads) -> Grads:
+        return _rule(tape.steps[place], came, mixing, epsilon, favour)
+
+    return one
 
 
 def guided(function: Function, tokens: torch.Tensor, rows: int = ROWS) -> tuple[torch.Tensor, torch.Tensor]:
@@ -83,20 +91,27 @@ def guided(function: Function, tokens: torch.Tensor, rows: int = ROWS) -> tuple[
         tape = record(function, part)
         if not any(s.name in KINKED for s in tape.steps):
             raise RequestError("the network has no ReLU, so guided gradients are its gradients", do="use method='gradient'")
-        gradients.append(_each_output(tape, lambda k, c, t=tape: _guided(t.steps[k], c), times_input=False))
+        gradients.append(_each_output(tape, _guiding(tape), times_input=False))
         outputs.append(tape.output)
     return torch.cat(outputs), torch.cat(gradients)
 
 
-def _each_output(tape: Tape, rule: object, times_input: bool) -> torch.Tensor:
+def _each_output(tape: Tape, rule: Rule, times_input: bool) -> torch.Tensor:
     """Return what comes back from every output, (N, O, C, D), or (N, O, C) times the tokens and summed over their width."""
     out = []
     for o in range(tape.output.shape[1]):
         start = torch.zeros_like(tape.output)
         start[:, o] = 1.0
-        came = back(tape, start, rule)  # type: ignore[arg-type]
+        came = back(tape, start, rule)
         out.append((came * tape.tokens).sum(-1) if times_input else came)
     return torch.stack(out, 1)
+
+
+def _guiding(tape: Tape) -> Rule:
+    def one(place: int, came: Grads) -> Grads:
+        return _guided(tape.steps[place], came)
+
+    return one
 
 
 def _guided(step: Step, came: Grads) -> Grads:

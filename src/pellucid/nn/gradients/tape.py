@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from pellucid.errors import RequestError
 from pellucid.nn.gradients.units import Whole
 
-__all__ = ["SAME", "WEIGHTS", "Function", "Grads", "Step", "Tape", "back", "nothing", "number", "record", "slope", "weights"]
+__all__ = ["SAME", "WEIGHTS", "Function", "Grads", "Rule", "Step", "Tape", "back", "nothing", "number", "record", "slope", "weights"]
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 Grads = list[torch.Tensor | None]

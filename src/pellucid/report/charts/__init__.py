@@ -50,6 +50,7 @@ from pellucid.results import (
     Inquiry,
     Interactions,
     LayerProbes,
+    LayerRelevance,
     Leaderboard,
     LearningCurve,
     Map,
@@ -136,6 +137,7 @@ _KINDS: dict[type, dict[str, Draw]] = {
     FactorGeometry: {"geometry": _plain(features.geometry), "overlap": _plain(features.overlap)},
     FeatureComplexity: {"complexity": _plain(features.complexity), "over_time": _plain(features.over_time)},
     LayerProbes: {"layers": _plain(inside.layers), "bias": _plain(inside.bias)},
+    LayerRelevance: {"relevance": _plain(inside.relevance)},
     UnitMaps: {"units": lambda result, ask: inside.units(result, ask.row)},
     Neighbours: {"neighbours": lambda result, ask: lists.neighbours(result, ask.first)},
     Resemblance: {"resemblance": lambda result, ask: lists.resemblance(result, ask.first)},
@@ -228,7 +230,7 @@ def chart(
         Heads         ``"heads"``; HeadImportance ``"head_importance"``
         AttentionMaps ``"attention"``, layer and head chosen from a list
         UnitMaps      ``"units"``
-        LayerProbes   ``"layers"``, ``"bias"``
+        LayerProbes   ``"layers"``, ``"bias"``; LayerRelevance ``"relevance"``
         FactorGeometry ``"geometry"``, ``"overlap"``; FeatureComplexity ``"complexity"``, and where training was watched ``"over_time"``
         Clusters      ``"rows"``, ``"reasons"``; where labels are known ``"wrong"``
         Neighbours    ``"neighbours"``; Resemblance ``"resemblance"``

@@ -10,13 +10,13 @@ import pandas as pd
 from pellucid.errors import RequestError
 from pellucid.report.charts.style import BLUE, CYCLE, DIVERGING, ORANGE, SEQUENTIAL, bars_error, blank, heights, name_lines, safe
 from pellucid.report.words import cell_text, number
-from pellucid.results import AttentionMaps, HeadImportance, Heads, LayerProbes, UnitMaps
+from pellucid.results import AttentionMaps, HeadImportance, Heads, LayerProbes, LayerRelevance, UnitMaps
 from pellucid.table.cells import written_numbers
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["attention", "bias", "head_importance", "heads", "layers", "units"]
+__all__ = ["attention", "bias", "head_importance", "heads", "layers", "relevance", "units"]
 
 
 def attention(result: AttentionMaps, row: int | None = None) -> go.Figure:
@@ -159,6 +159,29 @@ def bias(result: LayerProbes) -> go.Figure:
         marker={"color": ORANGE, "pattern": {"shape": "/"}}, hoverinfo="x+name",
     )  # fmt: skip
     return name_lines(figure, [safe(c, 24) for c in frame["quantity"]])
+
+
+def relevance(result: LayerRelevance) -> go.Figure:
+    """Return the share of the relevance that each layer's own weights handle, with 95 % intervals, the layers input side first."""
+    at = np.flatnonzero(np.isfinite(result.values))
+    if not len(at):
+        raise RequestError("no layer of this network has weights to be ranked by", do="look at to_frame()")
+    figure = blank(
+        f"Relevance that goes through each layer's own weights, {len(result.index)} rows", "share of the sizes (%)",
+        height=heights_of(len(at)),
+    )  # fmt: skip
+    value, half = 100 * result.values[at], 196 * np.nan_to_num(result.error[at])
+    kept = np.abs(result.constants).mean((1, 2))[at]
+    figure.add_bar(
+        x=value, y=list(range(len(at))), orientation="h", marker={"color": BLUE},
+        error_x=bars_error(value - half, value + half, value), hoverinfo="text",
+        hovertext=[
+            f"{safe(result.layers[k])}: {number(v, h or None)} ± {number(h)} %; its constants keep {number(c)} of the answer "
+            f"({safe(result.scale)}, mean size)"
+            for k, v, h, c in zip(at, value, half, kept)
+        ],
+    )  # fmt: skip
+    return name_lines(figure, [safe(result.layers[k], 24) for k in at])
 
 
 def heights_of(n: int) -> int:
