@@ -193,11 +193,13 @@ def test_columns_may_be_called_like_arguments() -> None:
     assert np.isfinite(model.explain(frame[:3], method="shapley", budget=2000).values).all()
 
 
-def test_a_target_among_the_columns_is_refused_and_one_of_its_name_is_not() -> None:
+def test_a_target_among_the_columns_is_told_and_one_of_its_name_is_not() -> None:
     frame, yes = small()
     answers = pd.Series(yes, name="y")
-    with pytest.raises(pld.PellucidError, match=r"among the columns.*'y'"):
+    with pytest.warns(pld.PellucidWarning, match=r"'y' of X holds the same cells.*target='y'"):
         pld.TabularClassifier(**LINEAR).fit(frame.assign(y=answers), answers)
+    number = pd.Series(frame["b"].to_numpy() * 2 + 1, name="b")  # one answer per cell, but others: no word
+    pld.TabularRegressor(**LINEAR).fit(frame, number)
     model = pld.TabularClassifier(**LINEAR).fit(frame.assign(y=frame["b"].to_numpy() > 0), answers)
     assert model.target_.names == ("y_1",)  # rows that hold the column "y" do not hold the truth
     with pytest.warns(pld.PellucidWarning, match="another order"):

@@ -90,11 +90,11 @@ def test_the_encoder_of_a_model_scales_as_asked(frame, method):
 
 def test_columns_may_be_scaled_differently(frame):
     model = TabularRegressor(backbone="mlp", scale={"a": "minmax"}, max_steps=2, verbose=0, random_state=0).fit(
-        frame[["a", "b"]], frame["b"]
+        frame[["a", "b"]], frame["b"].rename("goal")
     )
     assert model.engine_.encoder.numeric.scale == ["minmax", "quantile"]
     with pytest.raises(ColumnError, match="'zz'"):
-        TabularRegressor(backbone="mlp", scale={"zz": "minmax"}, max_steps=2, verbose=0).fit(frame[["a", "b"]], frame["b"])
+        TabularRegressor(backbone="mlp", scale={"zz": "minmax"}, max_steps=2, verbose=0).fit(frame[["a", "b"]], frame["b"].rename("goal"))
 
 
 def test_what_says_nothing_is_left_out_with_its_reason(frame):

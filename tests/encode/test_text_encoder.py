@@ -78,7 +78,7 @@ def test_a_model_keeps_its_name_alone_and_gets_it_back(tmp_path) -> None:
 
 def test_a_model_without_text_does_not_ask_for_it(tmp_path) -> None:
     frame = _frame()[["x"]]
-    model = TabularRegressor(backbone="mlp", text=lengths, max_steps=5, random_state=0, verbose=0).fit(frame, frame["x"])
+    model = TabularRegressor(backbone="mlp", text=lengths, max_steps=5, random_state=0, verbose=0).fit(frame, frame["x"].rename("goal"))
     model.save(tmp_path / "m")
     assert np.array_equal(load(tmp_path / "m").predict(frame), model.predict(frame))
 

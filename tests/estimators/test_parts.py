@@ -35,7 +35,9 @@ def test_the_listed_terms_add_up_to_the_prediction_in_the_targets_unit(frame, ba
 def test_a_large_table_has_no_axis_of_folds(frame) -> None:
     many = pd.concat([frame] * 8, ignore_index=True)
     many["a"] = many["a"] + np.random.default_rng(1).normal(size=len(many))
-    model = TabularClassifier(backbone="tabnet", max_steps=5, verbose=0, random_state=0, threads=1).fit(many.drop(columns="y"), many["c"])
+    model = TabularClassifier(backbone="tabnet", max_steps=5, verbose=0, random_state=0, threads=1).fit(
+        many.drop(columns="y"), many["c"].rename("goal")
+    )
     parts = model.parts(many.head(700))
     assert parts["importance"].shape == (700, 3)
     np.testing.assert_allclose(parts["importance"].sum(1), 1, atol=1e-5)

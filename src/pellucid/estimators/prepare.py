@@ -193,15 +193,13 @@ def training_data(estimator: Any, X: Any, y: Any, *, task: str, sample_weight: A
 
 
 def _check_rows_of(X: Any, y: Any, table: Table) -> None:
-    """Refuse a target that is still among the columns; warn where the rows of y carry the names of other rows of X."""
+    """Warn where the target is still among the columns, and where the rows of y carry the names of other rows of X."""
     name, labels, cells = getattr(y, "name", None), getattr(y, "index", None), getattr(X, "index", None)
     if not isinstance(labels, pd.Index) or len(y) != len(table):
         return
-    if str(name) in table.features and np.array_equal(pd.factorize(table.frame[str(name)])[0], pd.factorize(y)[0]):
-        raise RequestError(
-            "the target is among the columns that it would be predicted from", where=f"column {str(name)!r}",
-            got="the same cells in X and in y", do=f"drop it from X, or leave y out: fit(frame, target={str(name)!r})",
-        )  # fmt: skip
+    if str(name) in table.features and np.array_equal(cells_of(table.frame[str(name)]).astype(str), cells_of(y).astype(str)):
+        words = f"column {str(name)!r} of X holds the same cells as y: the target is among the columns that it is predicted from"
+        warnings.warn(f"{words}. Drop it from X, or leave y out: fit(frame, target={str(name)!r})", PellucidWarning, stacklevel=4)
     if isinstance(cells, pd.Index) and not cells.equals(labels) and cells.sort_values().equals(labels.sort_values()):
         words = "X and y hold the same rows in another order, by their index; they are taken in the order in which they stand"
         warnings.warn(f"{words}. If that is not meant: y.loc[X.index]", PellucidWarning, stacklevel=4)

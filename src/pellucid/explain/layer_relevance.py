@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pellucid.errors import RequestError
+from pellucid.execution import to_numpy
 from pellucid.explain import asked
 from pellucid.explain.question import Question
 from pellucid.nn.gradients.relevance_layers import layer_relevance
@@ -66,7 +67,7 @@ def explain(question: Question) -> LayerRelevance:
         view.from_tokens, view.tokens(table), view.telling_stages(), options["rule"], float(options["epsilon"]), float(options["gamma"])
     )
     reaching, constants, rest, gross, worked = (
-        np.asarray(a.cpu().double().numpy()) for a in (found.reaching, found.constants, found.rest, found.gross, found.worked)
+        to_numpy(a) for a in (found.reaching, found.constants, found.rest, found.gross, found.worked)
     )
     if not (np.isfinite(reaching).all() and np.isfinite(worked).all()):
         raise RequestError("the relevance of some layer is not finite", do="try options={'rule': 'gamma'}")
