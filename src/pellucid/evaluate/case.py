@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from pellucid import registry
 from pellucid.errors import ArgumentError, PellucidError, RequestError, TargetError
@@ -77,7 +78,7 @@ def cube(explanation: Answer) -> FloatArray:
     if isinstance(explanation, Importance):
         return np.asarray(explanation.values)[None, :, None]
     if isinstance(explanation, AttentionMaps):
-        return explanation.values.mean((1, 2)).reshape(len(explanation), -1, 1)
+        return np.asarray(explanation.values.mean((1, 2)).reshape(len(explanation), -1, 1))
     raise NotTestable("rules give no number to each column")
 
 
@@ -398,7 +399,7 @@ def _shown(maps: AttentionMaps, table: Table) -> npt.NDArray[np.int64] | None:
     labels = table.frame.index
     if len(table) <= len(maps) or not labels.is_unique:
         return None
-    found = np.asarray(labels.get_indexer(maps.index), np.int64)
+    found = np.asarray(labels.get_indexer(pd.Index(maps.index)), np.int64)
     return found if (found >= 0).all() else None
 
 

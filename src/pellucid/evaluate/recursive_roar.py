@@ -52,6 +52,7 @@ def run(case: Case) -> Trial:
         NAME, figure, 0.0, passed, _words(passed, figure),
         curve=[[float(s), float(a), float(b)] for s, a, b in zip(share, own.mean((0, 2)), chance.mean((0, 2)))],
         curve_names=("masked in the order of the explanation, asked again", "masked at random"), by_seed=each.tolist(), rows=len(area.rows),
+        tried=len(area.test),
         unit="share of the area between masking at random and masking all",
     )  # fmt: skip
 

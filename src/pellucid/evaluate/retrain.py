@@ -102,7 +102,7 @@ class Ground:
         """Return the sizes of the contributions (N, P) in the rows in use, under ``model``."""
         rows = table.take(self.rows).select(self.case.predictor.columns)
         if model is self.case.predictor and (paid := self.case.reached(model, rows)) < len(rows):
-            raise Short(f"{len(rows)} rows are to be explained, and {paid} can be")
+            raise Short(f"{len(rows)} rows must be explained, and it reaches for {paid}")
         size = by_column(self.case.explain(model, rows, coarse=True))
         return np.asarray(np.broadcast_to(size, (len(self.rows), size.shape[1])))
 
@@ -153,7 +153,8 @@ def ground(case: Case, most: int, calls: float, fits: int = 1) -> Ground:
     if n < LEAST:
         raise NotTestable(f"{LEAST} rows to explain and learn from are needed, and there are {n}")
     if paid < LEAST:
-        raise Short(f"{LEAST} rows to explain are needed, and {paid} can be explained as often as this test must")
+        times = f" {calls:g} times" if calls > 1 else ""
+        raise Short(f"{LEAST} rows must be explained{times}, and it reaches for {paid}")
     n = min(n, paid)
     rows = np.sort(stream(case.seed, "ground").permutation(len(table))[:n])
     order = stream(case.seed, "ground", "split").permutation(n)

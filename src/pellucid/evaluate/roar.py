@@ -54,13 +54,14 @@ def verdict(case: Case, area: Ground, counts: tuple[int, ...], own: FloatArray, 
         raise NotTestable("the retrained model scores no better with all columns than with none, so that no column can be missed")
     if not passed and figure.high >= CLEAR * most and len(own) < SEEDS:
         raise NotTestable(
-            f"the time reached for {len(own)} of {SEEDS} trainings a share, by which masking the columns named first costs {figure} more than "
-            f"masking random ones, where {most:.2f} is the most: nothing or much; give pellucid.trial a larger budget="
+            f"the time reached for {len(own)} of {SEEDS} trainings a share, by which masking the columns named first costs {figure} more "
+            f"than masking random ones, where {most:.2f} is the most: nothing or much; give pellucid.trial a larger budget="
         )
     return case.verdict(
-        name, figure, 0.0, passed, _words(passed, figure, own.mean((0, 2)), chance.mean((0, 2)), share, area.classes > 0, len(own)),
+        name, figure, 0.0, passed, _words(passed, figure, own.mean((0, 2)), chance.mean((0, 2)), area.classes > 0, len(own)),
         curve=[[s, float(a), float(b)] for s, a, b in zip(share, own.mean((0, 2)), chance.mean((0, 2)))],
-        curve_names=("masked in the order of the explanation", "masked at random"), rows=len(area.rows), seeds=len(own),
+        curve_names=("masked in the order of the explanation", "masked at random"), rows=len(area.rows),
+        tried=len(area.test), seeds=len(own),
         unit="accuracy" if area.classes else "share of the variance",
     )  # fmt: skip
 
@@ -115,15 +116,14 @@ def _within(counts: tuple[int, ...], columns: int, timer: Timer) -> tuple[int, .
     raise Short("models trained on masked rows would take more than is left")
 
 
-def _words(passed: bool, figure: Figure, own: FloatArray, chance: FloatArray, share: list[float], classes: bool, times: int) -> str:
-    middle = len(share) // 2
+def _words(passed: bool, figure: Figure, own: FloatArray, chance: FloatArray, classes: bool, times: int) -> str:
     what = "an accuracy" if classes else "a share of the variance"
     once = " (it leaves out what another training would change)" if times == 1 else ""
+    n = len(own) - 2
     lead = (
-        f"Trained again with {100 * share[middle]:.0f} % of the columns masked, the model reaches {what} of {own[middle]:.2f} "
-        "where the columns "
-        f"named first were masked and {chance[middle]:.2f} where random ones were ({own[0]:.2f} with all columns); on average over all "
-        f"shares the difference is {figure}{once}"
+        f"Trained again with part of the columns masked, the model reaches {what} of {own[1:-1].mean():.2f} where those named first were "
+        f"masked and {chance[1:-1].mean():.2f} where random ones were ({own[0]:.2f} with all columns{f'; mean over {n} parts' * (n > 1)}), "
+        f"a difference of {figure}{once}"
     )
     return (
         f"{lead}: the columns named first hold what is needed." if passed else f"{lead}: the order is not shown to be better than chance."

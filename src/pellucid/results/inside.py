@@ -75,10 +75,15 @@ class AttentionMaps(Result):
                 part = part.take([wanted], axis)
         return np.asarray(part.mean((0, 1, 2)))
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The C columns among the tokens."""
+        return self.tokens[1:] if self.tokens[0] == ANSWER else self.tokens
+
     def by_column(self) -> FloatArray:
         """Return how much each column is looked at (N, C), mean over layers and heads: by the answer's token, or by all on average."""
         one = self.values.mean((1, 2))
-        return np.asarray(one[:, 0, 1:] if self.tokens[0] == ANSWER else one.mean(1))
+        return np.asarray(one[:, 0, 1:] if len(self.columns) < len(self.tokens) else one.mean(1))
 
     def with_trials(self, trials: Sequence[Trial]) -> Self:
         """Return the map with the verdicts of its trials (:func:`pellucid.trial`); one of the same name takes the place of the older."""
