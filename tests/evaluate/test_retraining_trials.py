@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pellucid.evaluate import trial
 from pellucid.evaluate.bam import contrasts
+from pellucid.evaluate.case import NotTestable
 from pellucid.evaluate.planted import average_precision, true_and_false
 from pellucid.evaluate.recursive_roar import _by_rows, interval, racu
 from pellucid.evaluate.retrain import first, sizes
+from pellucid.evaluate.roar import verdict
 from pellucid.testing import planted, saboteurs
 from pellucid.testing.checks_trial import linear_refit
 from pellucid.testing.predictors import FunctionPredictor, LinearPredictor, fit_network, made_frame, made_table, matrix
@@ -350,3 +353,15 @@ def test_what_a_refit_learns_does_not_hang_on_how_busy_the_machine_is(name, line
     cut = one(name, saboteurs.honest, model, table, y=y, refit=_Timed(table, y, True), budget=60)
     assert cut.verdict == "not testable"
     assert "the time is short" in cut.words
+
+
+def test_few_trainings_that_do_not_agree_fail_nobody(linear):
+    """Stopped early, two lines may lie far apart: that is no evidence against an order. What all its trainings say is judged."""
+    area = SimpleNamespace(players=range(4), rows=range(6), classes=2)
+    chance = np.tile(np.array([0.9, 0.7, 0.6, 0.5])[None, :, None], (2, 1, 6))
+    own = chance + np.array([-0.2, 0.1])[:, None, None] * np.array([0, 1, 1, 0])[None, :, None]
+    with pytest.raises(NotTestable, match="2 of 3 trainings a share"):
+        verdict(None, area, (0, 1, 2, 4), own, chance, "roar")
+    model, table, y = linear
+    judged = one("roar", saboteurs.random_values, model, table, y=y, refit=linear_refit)
+    assert judged.verdict == "fail", judged.words

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from pellucid.cli.explain import _owed, _verdicts
 from pellucid.errors import RequestError
+from pellucid.evaluate import trial
 from pellucid.explain import explain
+from pellucid.report.charts import chart
+from pellucid.testing.checks_trial import linear_refit
 from pellucid.testing.predictors import FunctionPredictor, TellingNetwork, TinyNetwork, made_frame, made_table, matrix
 
 
@@ -26,6 +31,86 @@ def test_attention_maps_are_the_networks_own(table):
     assert np.allclose(made.mean(row=3), made.values[3, 0, 0])
     with pytest.raises(RequestError, match="no layer 4"):
         made.mean(layer=4)
+
+
+class Learned(TellingNetwork):
+    """A network whose attention hangs on its weights alone."""
+
+    def _attend(self, tokens):
+        of = self.stages.parts.sum(1)
+        _, terms = super()._attend(tokens)
+        return (of @ of.roll(1, 1).mT + 0.0 * tokens.sum()).softmax(-1).expand(len(tokens), len(of), len(of)), terms
+
+
+class Fixed(TellingNetwork):
+    """A network whose attention is the same whatever its weights are: it looks at the last column, which its parts make the least of."""
+
+    def _attend(self, tokens):
+        size = tokens.shape[1]
+        scores = torch.arange(size, dtype=tokens.dtype) + torch.arange(size, dtype=tokens.dtype)[:, None] / 100 + 0.0 * tokens.sum()
+        _, terms = super()._attend(tokens)
+        return scores.softmax(-1).expand(len(tokens), size, size), terms
+
+
+def test_a_map_is_never_shown_without_its_trials(table):
+    """Before they are run it says so, in its text, in a notebook and in the figure; after, it says how they ended."""
+    net, rows = Learned(table), table.take(slice(0, 12))
+    made = explain(net, rows, method="attention_maps")
+    for shown in (str(made), made._repr_html_(), chart(made).layout.title.text):
+        assert "NOT TESTED" in shown
+        assert "weight randomisation" in shown
+        assert "roar" in shown
+    (tried,) = trial(made, net, rows, names=["weight_randomisation"], random_state=0)
+    assert tried.verdict == "pass", tried.words
+    assert "pairs of tokens" in tried.words
+    kept = made.with_trials([tried])
+    assert f"PASS, weight randomisation: {tried.words}" in str(kept)
+    title = chart(kept).layout.title.text
+    assert "PASS: weight randomisation" in title
+    assert "NOT TESTED: roar" in title
+    assert kept.to_dict()["trials"][0]["verdict"] == "pass"
+    for method in ("attention", "column_relations"):
+        assert "NOT TESTED: weight randomisation, roar" in chart(explain(net, rows, method=method)).layout.title.text
+
+
+def test_a_map_that_does_not_hang_on_the_weights_fails(table):
+    net, rows = Fixed(table), table.take(slice(0, 12))
+    made = explain(net, rows, method="attention_maps")
+    (tried,) = trial(made, net, rows, names=["weight_randomisation"], random_state=0)
+    assert tried.verdict == "fail", tried.words
+    assert "FAIL, weight randomisation" in str(made.with_trials([tried]))
+    assert "FAIL: weight randomisation" in chart(made, trials=[tried]).layout.title.text
+
+
+@pytest.mark.parametrize("method", ["attention", "attention_maps", "column_relations"])
+def test_the_command_line_tries_what_it_shows_of_attention(table, method):
+    net, rows = Fixed(table), table.take(slice(0, 12))
+    made = explain(net, rows, method=method)
+    lines = _verdicts(made, _owed(made, net, rows, 0))
+    assert lines[0].startswith("FAIL, weight randomisation: With random weights")
+    assert lines[1].startswith("NOT TESTED, roar: whether a model trained again")
+    assert _owed(explain(net, rows, method="masks"), net, rows, 0) == []
+
+
+def test_a_map_that_looks_past_the_columns_that_count_fails_roar():
+    table = made_table(made_frame(240, 5, (), 7))
+    y = matrix(table, table.columns) @ np.array([3.0, -2.0, 1.0, 0.0, 0.0]) + 0.3 * np.random.default_rng(0).standard_normal(240)
+    net = Fixed(table)
+    made = explain(net, table, method="attention_maps", options={"rows": 12}, random_state=0)
+    assert made.by_column().argmax(1).tolist() == [4] * 12
+    (tried,) = trial(made, net, table, y, names=["roar"], refit=linear_refit, random_state=0)
+    assert tried.verdict == "not testable"  # of 240 rows 12 are shown, and it learns from those that were asked about
+    whole = explain(net, table, method="attention_maps", options={"rows": 240})
+    (tried,) = trial(whole, net, table, y, names=["roar"], refit=linear_refit, random_state=0)
+    assert tried.verdict == "fail", tried.words
+    assert tried.interval[1] < 0
+
+
+def test_a_map_on_which_nothing_can_be_read_says_so(table):
+    flat = TellingNetwork(table)
+    flat.stages.parts.data *= 1e-3
+    assert any("almost alike" in c for c in explain(flat, table, method="attention_maps").record.caveats)
+    assert not any("almost alike" in c for c in explain(Fixed(table), table, method="attention_maps").record.caveats)
 
 
 def test_attention_maps_take_as_many_rows_as_asked(table):

@@ -11,10 +11,13 @@ import pandas as pd
 import pytest
 
 from pellucid.errors import RequestError
+from pellucid.report.answers import methods_of
 from pellucid.report.beside import alike, slices
+from pellucid.report.facts import ReportData
 from pellucid.report.html import to_html
 from pellucid.report.page import context
 from pellucid.report.rows import payload, row_kinds
+from pellucid.results import Trial
 
 
 def frame_of(n: int) -> pd.DataFrame:
@@ -149,6 +152,32 @@ def test_the_account_of_a_row_is_that_of_its_answer(data, page):
     answer = str(data.prediction.point[row["at"]])
     told = e.words(row["at"], output=names.index(answer) if answer in names else 0, units=data.unit_of)
     assert row["told"] == list(told.sentences[: told.n_own])
+
+
+def test_a_map_of_attention_stands_beside_its_verdicts(data, html):
+    """The trials that were not run are told as well; those of the page are those of this map, not of another method."""
+    told = html[html.index("This map on trial") :]
+    first, second = (told.index(f"<b>{name}</b>: It was not tried") for name in ("weight randomisation", "roar"))
+    assert first < second < told.index("plot-attention")
+    name = "weight_randomisation"
+    verdict = Trial(name, 0.9, (0.8, 1.0), 0.5, "fail", "It is the same.", made.record(name), "attention_maps")
+    other = dataclasses.replace(verdict, subject="attention", verdict="pass")
+    found = context(ReportData("t", "s", 1, 1, (), attention=data.attention, trials=(other, verdict)))
+    assert [(t["name"], t["status"]) for t in found["attention_trials"]] == [("weight randomisation", "fail"), ("roar", "untested")]
+    assert "FAIL: weight randomisation" in found["plots"]["attention"].figure["layout"]["title"]["text"]
+    assert "Trials: FAIL weight randomisation, NOT TESTED roar." in found["plots"]["attention"].alt
+    assert next(m for m in found["methods"] if m["name"] == "attention_maps")["shown"]
+
+
+def test_attention_that_hangs_on_the_weights_alone_has_not_passed(data):
+    """Any attention that was learned does: whether what it looks at is needed, removal says."""
+    name, record = "weight_randomisation", made.record("a")
+    changed = Trial(name, 0.1, (0.0, 0.2), 0.5, "pass", "It changed.", record, "attention_maps")
+    facts = ReportData("t", "s", 1, 1, (), attention=data.attention, trials=(changed,))
+    assert methods_of(facts) == {"attention_maps": "untested"}
+    needed = dataclasses.replace(changed, name="roar")
+    assert methods_of(dataclasses.replace(facts, trials=(changed, needed))) == {"attention_maps": "pass"}
+    assert methods_of(dataclasses.replace(facts, trials=(dataclasses.replace(changed, subject="shapley"),))) == {"shapley": "pass"}
 
 
 def test_every_part_has_its_figure_and_twin(data):

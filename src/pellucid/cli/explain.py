@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pellucid.cli.options import Json, ModelFolder, Quiet, Seed, Source
 
+if TYPE_CHECKING:
+    from pellucid.results import Trial
+
 __all__ = ["explain", "option_value", "options_of"]
+
+OWED_SECONDS = 20.0
 
 
 def explain(
@@ -45,7 +50,7 @@ def explain(
     from pellucid.cli.output import FRAMES, check_writable, write_frame
     from pellucid.cli.screen import Bar, say
     from pellucid.errors import RequestError
-    from pellucid.results import Explanation
+    from pellucid.results import AttentionMaps, Explanation
 
     if out is None and chart is None and words < 1 and not as_json:
         raise typer.BadParameter("say where the reasons go (or --chart, --words), or ask for --json", param_hint="--out")
@@ -61,33 +66,56 @@ def explain(
         asked: dict[str, Any] = {"options": settings} if settings else {}
         spend: Any = int(budget) if budget is not None and budget.isdigit() else budget
         made = fitted.explain(table, method=method, output=output, fill=fill, budget=spend, random_state=seed, **asked)
+        trials = _owed(made, fitted, table, seed)
+        if isinstance(made, AttentionMaps):
+            made = made.with_trials(trials)
     if words > 0 and not isinstance(made, Explanation):
         raise RequestError(f"{made.method!r} gives no reasons of single rows to tell", do="leave --words out, or choose method shapley")
     if out is not None:
         write_frame(out, made.to_frame())
     if chart is not None:
-        _draw(made, chart, kind=kind, row=row, column=column, units={c.name: c.cell_unit for c in fitted.schema_ if c.cell_unit})
+        _draw(made, chart, trials, kind=kind, row=row, column=column, units={c.name: c.cell_unit for c in fitted.schema_ if c.cell_unit})
     if as_json:
         typer.echo(made.to_json())
     elif not quiet:
         for i in range(min(words, len(made)) if words > 0 else 0):
-            say(f"{made.words(i)}\n")
+            say(f"{made.words(i, trials=trials)}\n")
         lines = f"{len(table)} rows" if isinstance(made, Explanation) else f"{len(made.to_frame())} lines"
         most = f"; the most weight: {', '.join(made.mean_abs().top(3))}" if isinstance(made, Explanation) else ""
         files = " and ".join(str(p) for p in (out, chart) if p is not None)
         told = getattr(made, "words", None)  # of explanations a method: --words asks for it
         if isinstance(told, str) and told:
             say(told)
+        for line in _verdicts(made, trials):
+            say(line)
         if files:
             say(f"Written: {files} ({lines} by {made.method}{most})")
 
 
-def _draw(made: Any, path: Path, **wanted: Any) -> None:
+def _owed(made: Any, fitted: Any, table: Any, seed: int) -> list[Trial]:
+    """Return the verdicts that what reads attention is not shown without, as far as a model without its training rows can be tried."""
+    from pellucid.evaluate import trial
+    from pellucid.results.inside import RETRAINS, owed_of
+
+    names = [n for n in owed_of(made) if n not in RETRAINS]
+    return trial(made, fitted, table, budget=OWED_SECONDS, names=names, random_state=seed) if names else []
+
+
+def _verdicts(made: Any, trials: list[Trial]) -> list[str]:
+    """Return the verdicts in lines, those that are owed and were not run among them."""
+    from pellucid.results.inside import OWED, VERDICT, owed_of
+
+    lines = [f"{VERDICT[t.verdict]}, {t.name.replace('_', ' ')}: {t.words.removeprefix('Not tested: ')}" for t in trials]
+    more = "it retrains, and a saved model has no training rows (pellucid report tries it)"
+    return [*lines, *(f"NOT TESTED, {n.replace('_', ' ')}: {OWED[n]}; {more}." for n in owed_of(made, trials))]
+
+
+def _draw(made: Any, path: Path, trials: list[Trial], **wanted: Any) -> None:
     """Write one figure as a page that asks for nothing from outside."""
     from pellucid.cli.output import write_text
     from pellucid.report.charts import chart
 
-    figure = chart(made, wanted["kind"], wanted["row"], wanted["column"], units=wanted["units"])
+    figure = chart(made, wanted["kind"], wanted["row"], wanted["column"], units=wanted["units"], trials=trials)
     write_text(path, figure.to_html(include_plotlyjs=True, full_html=True, config={"displaylogo": False}))
 
 

@@ -27,7 +27,8 @@ from pellucid.cli.subject import Subject, fitted_subject, foreign_subject
 from pellucid.errors import PellucidError, RequestError, TargetError, quote
 from pellucid.random import integer
 from pellucid.report.facts import ReportData
-from pellucid.results import Explanation, Finding, Importance, Leaderboard, Trial
+from pellucid.results import AttentionMaps, Explanation, Finding, Importance, Leaderboard, Trial
+from pellucid.results.inside import OWED
 from pellucid.table import Table, read_table
 
 __all__ = ["report"]
@@ -46,7 +47,8 @@ MAIN_TRIALS = (
     *("completeness", "deletion", "stability", "weight_randomisation", "members", "error_cover", "label_randomisation"),
     *("sufficiency", "removal_in_distribution", "oversensitivity", "overstability", "infidelity", "max_sensitivity", "agreement"),
 )
-"""What the main explanation is tried by; trials that train many models over take longer than a report (``pellucid.trial`` runs them)."""
+"""What the main explanation is tried by; trials that train many models over take longer than a report (``pellucid.trial`` runs them). A map
+of attention is tried by one of them all the same, as far as the time reaches: it is not shown without."""
 RIVALS = ("linear", "hist_gb")
 
 Progress = Callable[[str], None]
@@ -244,7 +246,10 @@ class Job:
         main = stage("explaining", lambda: self._explained(subject, rows, "shapley", b.main))
         others = stage("explaining in other ways", lambda: self._others(subject, rows))
         further, lost = stage("asking further", lambda: self._further(subject, rows, main, others))
-        trials = stage("trying the explanations", lambda: self._trials(subject, rows, main, others))
+        maps = further.get("attention")
+        trials = stage("trying the explanations", lambda: self._trials(subject, rows, main, others, maps))
+        if maps is not None:
+            further = dict(further) | {"attention": maps.with_trials(trials)}
         certain = stage("how certain", lambda: subject.certainty(rows, self.seed))
         told, untold = stage("what changed", lambda: self._changed(subject))
         seen, unseen = stage(
@@ -367,25 +372,28 @@ class Job:
         seconds = Budgets.of(self.quick).learning
         return ask_changed(Changed(self.table, subject, self.test, self.against, seconds, self.seed))
 
-    def _trials(self, subject: Subject, rows: npt.NDArray[np.int64], main: Answer, others: Sequence[Answer]) -> list[Trial]:
+    def _trials(
+        self, subject: Subject, rows: npt.NDArray[np.int64], main: Answer, others: Sequence[Answer], maps: AttentionMaps | None
+    ) -> list[Trial]:
         from pellucid.evaluate import trial
 
         out: list[Trial] = []
         b = Budgets.of(self.quick)
+        asked = (subject.model, subject.rows(rows), subject.truth(rows))
         for explanation in (e for e in (main, *others) if not isinstance(e, str)):
             # the trials explain some 40 times eight rows: give slow explanations the time for it, within reason
             wanted = 320 * explanation.record.duration / len(rows) if explanation is main else 0.0
             out += trial(
                 explanation,
-                subject.model,
-                subject.rows(rows),
-                subject.truth(rows),
+                *asked,
                 refit=subject.refit,
                 budget=float(np.clip(wanted, b.trials, 2 * b.trials)) if explanation is main else b.trials / 3,
                 names=CHEAP_TRIALS if explanation is not main else QUICK_TRIALS if self.quick else MAIN_TRIALS,
                 random_state=self.seed,
                 background=subject.background,
             )
+        if maps is not None:
+            out += trial(maps, *asked, refit=subject.refit, budget=b.trials, names=tuple(OWED), random_state=self.seed)
         return out
 
     def _assembled(self, stage: Stages, findings: Sequence[Finding], parts: Mapping[str, Any]) -> ReportData:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.evaluate.case import Case, NotTestable, cube
+from pellucid.evaluate.case import Case, NotTestable, by_column
 from pellucid.evaluate.figures import Figure, bootstrap_mean
 from pellucid.evaluate.planted import column_scores
 from pellucid.evaluate.retrain import Ground, ground
@@ -129,7 +129,7 @@ def taught(area: Ground, planted: FloatArray, seed: int) -> Predictor:
 
 def row_sizes(case: Case, model: Predictor, table: Table) -> FloatArray:
     """Return the sizes of the contributions (n, P) to rows, under a model."""
-    return np.asarray(np.abs(cube(case.explain(model, table, coarse=True))).mean(2))
+    return by_column(case.explain(model, table, coarse=True))
 
 
 def _columns(area: Ground, players: npt.NDArray[np.int64]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from pellucid import registry
 from pellucid.errors import ArgumentError, PellucidError, RequestError, TargetError
@@ -20,10 +21,10 @@ from pellucid.probe.masker import reference_rows
 from pellucid.probe.view import View
 from pellucid.protocols import DifferentiablePredictor, FloatArray, MemberPredictor, Predictor
 from pellucid.random import as_seed, integer, stream
-from pellucid.results import Curve, Explanation, Importance, Interactions, Rules, RunRecord, Trial
+from pellucid.results import AttentionMaps, Curve, Explanation, Importance, Interactions, Rules, RunRecord, Trial
 from pellucid.table import Table
 
-__all__ = ["LEAST_ROWS", "Again", "Case", "NotTestable", "Short", "run", "seconds_of"]
+__all__ = ["LEAST_ROWS", "Again", "Case", "NotTestable", "Short", "by_column", "cube", "run", "seconds_of"]
 
 SECONDS = 120.0
 BACKGROUND = 32
@@ -38,7 +39,7 @@ VOUCHED = 6
 FAR = 0.25
 """Share of their size by which values may differ from those of the method, beside what it differs from itself."""
 NAN = (float("nan"), float("nan"))
-Answer = Explanation | Importance | Interactions | Curve | Rules
+Answer = Explanation | Importance | Interactions | Curve | Rules | AttentionMaps
 """What can be tried. A trial that reads more than an answer gives is "not testable"."""
 
 
@@ -50,7 +51,7 @@ class Short(NotTestable):
     """The time that a trial has does not reach: it is asked once more where the trials after it left some."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the time is short: {reason}; give a larger budget=")
+        super().__init__(f"the time is short: {reason}; give pellucid.trial a larger budget=")
 
 
 class Again(Protocol):
@@ -64,7 +65,8 @@ class Again(Protocol):
 def cube(explanation: Answer) -> FloatArray:
     """Return the values as (N, P, O); what speaks of a whole table is one row.
 
-    Sets of columns (Interactions) and places along columns (Curve) stand where columns stand, so that their order can be compared.
+    Sets of columns (Interactions), places along columns (Curve) and pairs of tokens (AttentionMaps, mean over layers and heads, whose
+    numbers mean nothing in another network) stand where columns stand, so that their order can be compared.
     """
     if isinstance(explanation, Explanation):
         return explanation.cube()
@@ -75,7 +77,14 @@ def cube(explanation: Answer) -> FloatArray:
         return np.concatenate([v - v.mean(0) for v in (explanation.values[c] for c in explanation.columns)])[None]
     if isinstance(explanation, Importance):
         return np.asarray(explanation.values)[None, :, None]
+    if isinstance(explanation, AttentionMaps):
+        return np.asarray(explanation.values.mean((1, 2)).reshape(len(explanation), -1, 1))
     raise NotTestable("rules give no number to each column")
+
+
+def by_column(explanation: Answer) -> FloatArray:
+    """Return the sizes (N, P) that an answer gives the columns, averaged over outputs; of a map how much each column is looked at."""
+    return explanation.by_column() if isinstance(explanation, AttentionMaps) else np.asarray(np.abs(cube(explanation)).mean(2))
 
 
 @dataclass(frozen=True)
@@ -171,9 +180,8 @@ class Case:
             if out and missing * slowest > self.left():
                 if len(out) >= least:
                     break
-                raise Short(
-                    f"{missing} more explanations would take about {missing * slowest:.2g} s and {max(self.left(), 0):.2g} s are left"
-                )
+                more = f"{missing} more explanation{'s' * (missing > 1)} would take about {missing * slowest:.2g} s"
+                raise Short(f"{more} and {max(self.left(), 0):.2g} s are left")
             began = time.perf_counter()
             out.append(one(len(out)))
             slowest = max(slowest, time.perf_counter() - began)
@@ -358,6 +366,8 @@ def _again(explanation: Answer, settings: Mapping[str, Any], y: Any) -> Again:
         options = {k: settings[k] for k in ("output", "versus", "groups", "fill", "options") if settings.get(k) is not None}
         if isinstance(explanation, Importance) and y is not None:
             options["y"] = y
+        if isinstance(explanation, AttentionMaps):  # its own number of rows is how many were to be shown
+            options["options"] = {"rows": len(X)}
         answer: Answer = explain(
             predictor,
             native(X),
@@ -384,11 +394,20 @@ def _background(predictor: Predictor, given: Table | None, fill: str, seed: int)
     return kept.take(np.sort(stream(seed, "trial background").choice(len(kept), BACKGROUND, replace=False)))
 
 
+def _shown(maps: AttentionMaps, table: Table) -> npt.NDArray[np.int64] | None:
+    """Return the positions of the rows that maps show, among those they were drawn from; None for all, or where labels do not tell."""
+    labels = table.frame.index
+    if len(table) <= len(maps) or not labels.is_unique:
+        return None
+    found = np.asarray(labels.get_indexer(pd.Index(maps.index)), np.int64)
+    return found if (found >= 0).all() else None
+
+
 def _case(explanation: Any, model: Any, X: Any, y: Any, refit: Any, random_state: Any, background: Any, explain_again: Any) -> Case:
     if not isinstance(explanation, Answer):
         raise ArgumentError(
             "only explanations can be tried",
-            expected="an Explanation, Importance, Interactions, Curve or Rules",
+            expected="an Explanation, Importance, Interactions, Curve, Rules or AttentionMaps",
             got=type(explanation).__name__,
         )
     settings = dict(explanation.record.settings)
@@ -396,15 +415,17 @@ def _case(explanation: Any, model: Any, X: Any, y: Any, refit: Any, random_state
     scale = settings.get("scale", getattr(explanation, "scale", None)) if of == "prediction" else None
     predictor = as_predictor(model, X, background, scale=scale if scale in ("log-odds", "probability") else None, of=of)
     table = read(predictor, X)
-    if isinstance(explanation, Explanation) and len(table) != len(explanation):
+    if y is not None and len(np.asarray(y)) != len(table):
+        raise TargetError("X and y have different lengths", expected=f"{len(table)} labels", got=str(len(np.asarray(y))))
+    if isinstance(explanation, AttentionMaps) and (shown := _shown(explanation, table)) is not None:
+        table, y = table.take(shown), None if y is None else np.asarray(y)[shown]
+    if isinstance(explanation, Explanation | AttentionMaps) and len(table) != len(explanation):
         raise RequestError(
             "X are not the rows that were explained",
             expected=f"{len(explanation)} rows",
             got=f"{len(table)} rows",
             do="pass the rows given to explain",
         )
-    if y is not None and len(np.asarray(y)) != len(table):
-        raise TargetError("X and y have different lengths", expected=f"{len(table)} labels", got=str(len(np.asarray(y))))
     seed = as_seed(random_state)
     given = None if background is None else read(predictor, background)
     if refit is True:

@@ -42,7 +42,8 @@ def run(case: Case) -> Trial:
     passed = figure.low > 0
     by_size = {str(k): float(v) for k, v in zip(counts, every.mean((0, 2)))}
     return case.verdict(
-        NAME, figure, 0.0, passed, _words(passed, figure), by_size=by_size, rows=len(area.rows), seeds=len(lines),
+        NAME, figure, 0.0, passed, _words(passed, figure, len(lines)), by_size=by_size, rows=len(area.rows),
+        tried=len(area.test), seeds=len(lines),
         unit="difference of accuracy" if area.classes else "difference of the share of the variance",
     )  # fmt: skip
 
@@ -57,8 +58,9 @@ def _difference(area: Ground, named: FloatArray, k: int, seed: int, timer: Timer
     return np.asarray(scores[0] - scores[1])
 
 
-def _words(passed: bool, figure: Figure) -> str:
-    lead = f"A model trained on the columns named first alone scores {figure.value:+.2f} against one trained on those named last ({figure})"
+def _words(passed: bool, figure: Figure, times: int) -> str:
+    once = " (it leaves out what another training would change)" if times == 1 else ""
+    lead = f"A model trained on the columns named first alone scores {figure}{once}, more than one trained on those named last"
     if passed:
         return f"{lead}: the columns named first hold more of what is needed."
     return f"{lead}: the columns named first are not shown to hold more than those named last."

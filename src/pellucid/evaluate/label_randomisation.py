@@ -31,7 +31,7 @@ def run(case: Case) -> Trial:
     """Return the trial. Cost: five fits on 10,000 rows together, of at most 150 steps each; six explanations of at most 30 rows."""
     case.needs_columns(3)
     if case.refit is None:
-        raise NotTestable("this test fits models on shuffled labels; give refit=")
+        raise NotTestable("this test fits models on shuffled labels: give refit= (True while the training rows are in memory)")
     rows = case.pick(case.times(MODELS, LEAST_MODELS) + 1, 30, coarse=True)
     case.vouch()
     fit, n = _bogus(case)

@@ -78,9 +78,9 @@ def _scores(area: Ground, order: FloatArray, k: int) -> FloatArray:
 
 def _words(passed: bool, figure: Figure, curve: list[list[float]], classes: bool) -> str:
     share, own, chance = curve[len(curve) // 2]
-    what = "accuracy" if classes else "share of the variance"
+    what = "an accuracy" if classes else "a share of the variance"
     lead = (
-        f"With {100 * share:.0f} % of the columns hidden, the model reaches a {what} of {own:.2f} where those named first were hidden and "
+        f"With {100 * share:.0f} % of the columns hidden, the model reaches {what} of {own:.2f} where those named first were hidden and "
         f"{chance:.2f} where random ones were ({curve[0][1]:.2f} with all columns); on average over all shares the difference is {figure}"
     )
     return (

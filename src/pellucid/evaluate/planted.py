@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.evaluate.case import LEAST_ROWS, Case, NotTestable, Short
+from pellucid.evaluate.case import LEAST_ROWS, Case, NotTestable, Short, by_column
 from pellucid.evaluate.figures import Figure, bootstrap_mean
 from pellucid.evaluate.retrain import Ground, ground
 from pellucid.protocols import FloatArray
@@ -104,10 +104,7 @@ def run(case: Case) -> Trial:
 
 
 def _sizes(area: Ground, model: object, rows: npt.NDArray[np.int64]) -> FloatArray:
-    from pellucid.evaluate.case import cube
-
-    made = area.case.explain(model, area.table.take(rows).select(area.case.predictor.columns), coarse=True)
-    size = np.abs(cube(made)).mean(2)
+    size = by_column(area.case.explain(model, area.table.take(rows).select(area.case.predictor.columns), coarse=True))
     return np.asarray(np.broadcast_to(size, (len(rows), size.shape[1])))
 
 

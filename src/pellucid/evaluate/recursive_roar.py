@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.evaluate import roar
-from pellucid.evaluate.case import Case, NotTestable
+from pellucid.evaluate.case import Case, NotTestable, by_column
 from pellucid.evaluate.figures import Figure
 from pellucid.evaluate.retrain import first, ground, sizes
 from pellucid.protocols import FloatArray, Predictor
@@ -23,7 +23,6 @@ from pellucid.results import Trial
 __all__ = ["interval", "racu", "run"]
 
 NAME = "recursive_roar"
-CLEAR = 0.5  # a share so large that it cannot be called chance, where the interval reaches it and 0 at once nothing is shown
 ROWS = 450
 NORMAL, DRAWS = 1.96, 400
 BoolArray = npt.NDArray[np.bool_]
@@ -32,7 +31,7 @@ BoolArray = npt.NDArray[np.bool_]
 def run(case: Case) -> Trial:
     """Return the trial; its figure is RACU. Cost: up to 60 fits on 300 rows and as many explanations of 450 rows as there are levels and
     seeds."""
-    columns = case.values.shape[1]
+    columns = by_column(case.explanation).shape[1]
     area = ground(case, ROWS, calls=1 + roar.SEEDS * max(1, len(sizes(columns, roar.LEVELS)) - 3))
     start = area.sizes(case.predictor, area.table)
 
@@ -46,13 +45,14 @@ def run(case: Case) -> Trial:
         raise NotTestable("the retrained model scores no better with all columns than with none, so that no column can be missed")
     each = np.array([racu(p, q, share) for p, q in zip(own.mean(2), chance.mean(2))])
     figure = interval(each, racu(own.mean((0, 2)), chance.mean((0, 2)), share), _by_rows(own.mean(0), chance.mean(0), share, case.seed))
-    if figure.low <= 0 and figure.high >= CLEAR:
+    if figure.low <= 0 and figure.high >= roar.CLEAR:
         raise NotTestable(f"seeds and rows do not agree ({figure}): more time, or a model that learns from more rows, would tell")
     passed = figure.low > 0
     return case.verdict(
         NAME, figure, 0.0, passed, _words(passed, figure),
         curve=[[float(s), float(a), float(b)] for s, a, b in zip(share, own.mean((0, 2)), chance.mean((0, 2)))],
         curve_names=("masked in the order of the explanation, asked again", "masked at random"), by_seed=each.tolist(), rows=len(area.rows),
+        tried=len(area.test),
         unit="share of the area between masking at random and masking all",
     )  # fmt: skip
 

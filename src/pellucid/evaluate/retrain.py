@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.evaluate.case import Case, NotTestable, Short, cube
+from pellucid.evaluate.case import Case, NotTestable, Short, by_column
 from pellucid.evaluate.figures import by_size
 from pellucid.evaluate.refit import CloneRefit
 from pellucid.probe.masker import Players, typical_row
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.random import integer, stream
+from pellucid.results import AttentionMaps
 from pellucid.table import Table
 
 __all__ = ["Ground", "Timer", "first", "ground", "mean_curve", "sizes", "truth_of"]
@@ -101,9 +102,8 @@ class Ground:
         """Return the sizes of the contributions (N, P) in the rows in use, under ``model``."""
         rows = table.take(self.rows).select(self.case.predictor.columns)
         if model is self.case.predictor and (paid := self.case.reached(model, rows)) < len(rows):
-            raise Short(f"{len(rows)} rows are to be explained, and {paid} can be")
-        made = self.case.explain(model, rows, coarse=True)
-        size = np.abs(cube(made)).mean(2)
+            raise Short(f"{len(rows)} rows must be explained, and it reaches for {paid}")
+        size = by_column(self.case.explain(model, rows, coarse=True))
         return np.asarray(np.broadcast_to(size, (len(self.rows), size.shape[1])))
 
     def planted(self, signal: FloatArray) -> tuple[npt.NDArray[Any], FloatArray]:
@@ -131,10 +131,11 @@ def ground(case: Case, most: int, calls: float, fits: int = 1) -> Ground:
     ------
     NotTestable : no refit, no labels, several targets, an answer without one number per column, or too few rows or seconds.
     """
-    case.needs_contributions()
+    if not isinstance(case.explanation, AttentionMaps):
+        case.needs_contributions()
     case.needs_columns(2)
     if case.refit is None:
-        raise NotTestable("this test trains models on masked rows; give refit=")
+        raise NotTestable("this test trains models on masked rows: give refit= (True while the training rows are in memory)")
     case.pays(fits)
     case.vouch()
     own = getattr(case.refit, "table", None) is not None and getattr(case.refit, "target", None) is not None
@@ -146,13 +147,14 @@ def ground(case: Case, most: int, calls: float, fits: int = 1) -> Ground:
     if labels.ndim > 1 and labels.shape[1] > 1:
         raise NotTestable("the model answers for several targets at once")
     players = Players.of(case.predictor.columns, case.settings.get("groups"))
-    if len(players) != case.values.shape[1]:
+    if len(players) != by_column(case.explanation).shape[1]:
         raise NotTestable("the explanation speaks of other columns than the model")
     n, paid = min(len(table), most), _affordable(case, calls)
     if n < LEAST:
         raise NotTestable(f"{LEAST} rows to explain and learn from are needed, and there are {n}")
     if paid < LEAST:
-        raise Short(f"{LEAST} rows to explain are needed, and {paid} can be explained as often as this test must")
+        times = f" {calls:g} times" if calls > 1 else ""
+        raise Short(f"{LEAST} rows must be explained{times}, and it reaches for {paid}")
     n = min(n, paid)
     rows = np.sort(stream(case.seed, "ground").permutation(len(table))[:n])
     order = stream(case.seed, "ground", "split").permutation(n)

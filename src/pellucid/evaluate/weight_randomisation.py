@@ -16,7 +16,7 @@ from pellucid.evaluate.case import ROUGH, Case, NotTestable, cube
 from pellucid.evaluate.figures import ALIKE, Figure, agreement, judge, mean_figure
 from pellucid.protocols import DifferentiablePredictor, FloatArray
 from pellucid.random import integer
-from pellucid.results import Trial
+from pellucid.results import AttentionMaps, Trial
 
 __all__ = ["run"]
 
@@ -66,7 +66,7 @@ def run(case: Case) -> Trial:
         sizes,
         ALIKE,
         changed,
-        _words(changed, sizes.high < ALIKE, str(sizes), signed.value),
+        _words(changed, sizes.high < ALIKE, str(sizes), signed.value, case),
         curve=[list(step) for step in curve],
         signed=signed.value,
         signed_interval=[signed.low, signed.high],
@@ -95,14 +95,15 @@ def _curve(
     return curve
 
 
-def _words(passed: bool, order: bool, figure: str, signed: float) -> str:
-    lead = f"With random weights in place of the trained ones, the order of the columns agrees with the original at {figure} (1 = the same"
+def _words(passed: bool, order: bool, figure: str, signed: float, case: Case) -> str:
+    what = "pairs of tokens" if isinstance(case.explanation, AttentionMaps) else "columns"
+    lead = f"With random weights in place of the trained ones, the order of the {what} agrees with the original at {figure} (1 = the same"
     if passed and order:
-        return f"{lead}, {ALIKE} is the limit): the explanation shows what this model learned."
+        return f"{lead}, {ALIKE} is the limit): the explanation hangs on the trained weights. Whether it is right, this test does not ask."
     if passed:
         return (
             f"{lead}), because unusual cells stay large under any model, but the directions do not ({signed:.2f}): "
-            "the explanation shows what this model learned. Read its directions rather than the order of its sizes."
+            "the explanation hangs on the trained weights. Read its directions rather than the order of its sizes."
         )
     return (
         f"{lead}, {ALIKE} is the limit): a model that learned nothing would be explained in much the same way. "

@@ -8,14 +8,17 @@ from pellucid.errors import RequestError
 from pellucid.explain import asked
 from pellucid.explain.question import Question
 from pellucid.results import AttentionMaps
+from pellucid.results.inside import ANSWER
 
 __all__ = ["ANSWER", "explain"]
 
-ANSWER = "(answer)"
 UNTESTED = (
-    "attention shows where the network looks, not what moves its answer; let pellucid.trial judge it: explain with method='attention' "
-    "and try that"
+    "attention shows where the network looks, not what moves its answer; pellucid.trial(maps, model, rows, refit=True) tries a map, and "
+    "maps.with_trials(trials) keeps the verdicts with it"
 )
+EVEN = "every token looks at all tokens almost alike in every layer, head and row: the order in such a map says next to nothing"
+NEARLY_EVEN = 0.05
+"""Range of the shares of a line below which it is even, as a part of an even share."""
 
 
 def explain(question: Question) -> AttentionMaps:
@@ -34,11 +37,12 @@ def explain(question: Question) -> AttentionMaps:
     lead = maps.shape[-1] - len(columns)
     if lead not in (0, 1):
         raise RequestError("the tokens of this network cannot be named", expected=f"{len(columns)} columns", got=f"{maps.shape[-1]} tokens")
+    caveats = (UNTESTED, *([EVEN] if float(np.ptp(maps, -1).max()) * maps.shape[-1] < NEARLY_EVEN else []))
     return AttentionMaps(
         values=maps,
         tokens=(*([ANSWER] if lead else []), *columns),
         scale="share of attention",
         method=question.method,
-        record=question.record({"rows_used": n}, (UNTESTED,)),
+        record=question.record({"rows_used": n}, caveats),
         index=np.asarray(table.frame.index),
     )

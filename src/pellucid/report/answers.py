@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pellucid.report.facts import ReportData
 from pellucid.report.words import capital, clean, join, number, percent
 from pellucid.results import SEVERITIES, Finding, Trial
+from pellucid.results.inside import ATTENDING
 
 __all__ = ["STATUSES", "Line", "badge", "certain", "finding_words", "gravest", "methods_of", "trusted", "why"]
 
@@ -33,7 +34,12 @@ def badge(trials: Iterable[Trial]) -> str:
     tried = list(trials)
     if any(t.verdict == "fail" for t in tried):
         return "fail"
-    return "pass" if any(t.verdict == "pass" and t.name not in EASY for t in tried) else "untested"
+    return "pass" if any(t.verdict == "pass" and not _easy(t) for t in tried) else "untested"
+
+
+def _easy(trial: Trial) -> bool:
+    """Whether passing does not speak for the answer; all attention that was learned changes with the weights, needed or not."""
+    return trial.name in EASY or (trial.subject in ATTENDING and trial.name == "weight_randomisation")
 
 
 def methods_of(data: ReportData) -> dict[str, str]:

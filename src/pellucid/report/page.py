@@ -84,6 +84,17 @@ def _findings(data: ReportData, points: Mapping[str, Any]) -> list[dict[str, Any
     ]
 
 
+def _attention(data: ReportData) -> list[dict[str, str]]:
+    """The verdicts that a map of attention is never shown without."""
+    if data.attention is None:
+        return []
+    tried = data.attention.with_trials(data.trials).verdicts()
+    return [
+        {"name": w.clean(name, 60).replace("_", " "), "status": _status(v), "words": w.capital(w.clean(words, 600))}
+        for name, v, words in tried
+    ]
+
+
 def _layers(data: ReportData) -> list[dict[str, str]]:
     """How far the classes stand apart, layer by layer."""
     frame = None if data.seen is None else data.seen.layers
@@ -180,6 +191,7 @@ def _terms(data: ReportData) -> dict[str, tuple[str, str]]:
 def _methods(data: ReportData, methods: Mapping[str, str], trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each explanation method with its badge and its trials; the main one is open, and so is one that failed."""
     shown = {e.record.method for e in (data.explanation, data.importance, *data.others) if e is not None}
+    shown |= set() if data.attention is None else {data.attention.method}
     main = data.explanation.record.method if data.explanation is not None else None
     words = {"pass": "passed", "fail": "failed", "untested": "not run"}
     out = []
@@ -322,6 +334,7 @@ def _caveats(data: ReportData) -> list[str]:
         data.rules,
         data.neighbours,
         data.actions,
+        data.attention,
         data.clusters,
         data.repairs,
         data.learning,
@@ -371,7 +384,8 @@ def context(data: ReportData) -> dict[str, Any]:
         "changes": _changes(data),
         "head_words": "" if data.heads is None else w.clean(data.heads.words, 300),
         "cluster_words": "" if data.clusters is None else w.capital(w.clean(data.clusters.words, 500)),
-        "badges": {**{n: verdict.methods.get(n, "untested") for n in ("attention",)}, **verdict.methods},
+        "badges": verdict.methods,
+        "attention_trials": _attention(data),
         "columns": [_column(c, data.n_rows) for c in data.columns],
         "caveats": _caveats(data),
         "provenance": _provenance(data),

@@ -19,6 +19,7 @@ from pellucid.report.charts.local import ranks
 from pellucid.report.charts.trials import has_curve, has_parts, history
 from pellucid.report.facts import ReportData
 from pellucid.results import CostOfShift, Importance, Interactions, Rate
+from pellucid.results.inside import VERDICT
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -109,7 +110,10 @@ def _further_plots(data: ReportData) -> dict[str, Plot]:
             "units", chart(data.units), f"Maps: what single units answer to {w.clean(' and '.join(data.units.columns), 120)}."
         )
     if data.attention is not None:
-        out["attention"] = _plot("attention", chart(data.attention), "Map: which column looks at which; layer and head can be chosen.")
+        tried = data.attention.with_trials(data.trials)
+        told = ", ".join(f"{VERDICT[v]} {name.replace('_', ' ')}" for name, v, _ in tried.verdicts())
+        alt = f"Map: which column looks at which; layer and head can be chosen. Trials: {told}."
+        out["attention"] = _plot("attention", chart(tried), alt)
     if data.heads is not None:
         lines = [
             (str(r["pattern"]), str(r["heads"]), w.clean(str(r["looks_at"]), 160), w.number(float(r["strength"]), 0.1))

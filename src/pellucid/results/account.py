@@ -11,6 +11,7 @@ import pandas as pd
 
 from pellucid.errors import RequestError
 from pellucid.results.base import Result, RunRecord
+from pellucid.results.inside import OWED, owed_of
 from pellucid.results.text import cell, clean, join, number
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def account(
         ]
     else:
         sentences = [_answer(say, one, explanation, row), *_counts(say, one, order[:k], explanation)]
-    shared = [*_tested(say, explanation.record.method, trials), *_unknown(say, explanation)]
+    shared = [*_tested(say, explanation, trials), *_unknown(say, explanation)]
     return Account((*sentences, *shared), say.frame(), explanation.record, len(sentences))
 
 
@@ -192,8 +193,9 @@ def _sum(say: _Teller, one: _Row) -> str:
     return f"Base and contributions miss the answer by {say('gap', one.gap, number(one.gap))}."
 
 
-def _tested(say: _Teller, method: str, trials: Sequence[Trial]) -> list[str]:
-    """What the trials of this method said, failures first."""
+def _tested(say: _Teller, e: Explanation, trials: Sequence[Trial]) -> list[str]:
+    """What the trials of this method said, failures first; of attention also which of those that it owes were not run."""
+    method = e.record.method
     own = [t for t in trials if t.subject == method]
     name = say("method", None, clean(method, 60))
     if not own:
@@ -213,7 +215,7 @@ def _tested(say: _Teller, method: str, trials: Sequence[Trial]) -> list[str]:
         out.append(f"This explanation ({name}) passed {count('pass')} of its trials and failed none.")
     if groups["not testable"]:
         out.append(f"Trials that could not be run: {count('not testable')}.")
-    return out
+    return out + [f"It was not tried {OWED[name]} (trial {name.replace('_', ' ')})." for name in owed_of(e, own)]
 
 
 def _unknown(say: _Teller, e: Explanation) -> list[str]:

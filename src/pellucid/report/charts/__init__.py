@@ -71,6 +71,7 @@ from pellucid.results import (
     Watch,
     Words,
 )
+from pellucid.results.inside import owed_of
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -262,7 +263,8 @@ def chart(
     output : name or position of the output drawn; None takes the first, for curves all.
     units : unit of each column that has one.
     interactions : of the same rows; the dependence figure is then coloured by the strongest.
-    trials : verdicts on this answer, told under the title.
+    trials : verdicts on this answer, told under the title. Attention is never drawn without those of ``weight_randomisation`` and
+        ``roar``: what was not given is "not tested".
 
     Raises
     ------
@@ -293,7 +295,8 @@ def chart(
         return data.findings(result) if kind == "findings" else trials_overview(result)
     table = next(t for cls, t in _KINDS.items() if isinstance(result, cls))
     figure = table[kind](result, _Ask(row, column, _output(result, output), units or {}, interactions))
-    return told_trials(fold_title(figure), trials)
+    trials = trials or getattr(result, "trials", ())  # a map of attention carries its own
+    return told_trials(fold_title(figure), trials, owed_of(result, trials))
 
 
 trials_overview = trials.overview  # ``chart`` has an argument of the module's name

@@ -133,16 +133,13 @@ def fold_title(figure: go.Figure, width: int = 84) -> go.Figure:
     return figure
 
 
-def told_trials(figure: go.Figure, trials: Sequence[Trial]) -> go.Figure:
-    """Write the verdicts of trials under the title, failures first."""
-    if not trials:
+def told_trials(figure: go.Figure, trials: Sequence[Trial], owed: Sequence[str] = ()) -> go.Figure:
+    """Write the verdicts of trials under the title, failures first; ``owed`` are trials without a verdict, which were not run."""
+    if not trials and not owed:
         return figure
     word = {"fail": "FAIL", "not testable": "NOT TESTED", "pass": "PASS"}
-    told = [
-        f"{word[v]}: {', '.join(safe(t.name.replace('_', ' '), 40) for t in trials if t.verdict == v)}"
-        for v in word
-        if any(t.verdict == v for t in trials)
-    ]
+    names = {v: [t.name for t in trials if t.verdict == v] + (list(owed) if v == "not testable" else []) for v in word}
+    told = [f"{word[v]}: {', '.join(safe(n.replace('_', ' '), 40) for n in some)}" for v, some in names.items() if some]
     lines = [line for text in told for line in _folded(text, 90)]
     title = figure.layout.title.text or ""
     more = "".join(f"<br>{line}" for line in lines)

@@ -33,7 +33,7 @@
     const narrow = box.clientWidth < 520;
     const layout = { ...figure.layout, autosize: true, width: undefined };
     layout.font = { ...layout.font, color: dark.matches && !printing ? "#d5dbe0" : "#333", size: narrow ? 11 : 12 };
-    if (layout.title && layout.title.text) layout.title = { ...layout.title, text: layout.title.text.replaceAll("<br>", " ") };
+    if (layout.title && layout.title.text) layout.title = { ...layout.title, text: layout.title.text.replace(/<br>(?=(FAIL|NOT TESTED|PASS): )/g, " · ").replaceAll("<br>", " ") };
     if (narrow && layout.title) layout.title = { ...layout.title, font: { size: 12 }, text: fold(layout.title.text, 46) };
     else if (layout.title) layout.title = { ...layout.title, text: fold(layout.title.text, Math.max(46, Math.floor(box.clientWidth / 7.6))) };
     // the title of an axis across is cut at both ends where the figure is narrower
