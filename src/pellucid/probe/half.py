@@ -1,8 +1,8 @@
 """Half precision (bfloat16): where products are faster in it.
 
-Processors with matrix units and accelerators multiply several times faster in it, others more slowly. What the device has decides, not a
-measurement: the same call must give the same numbers on a busy machine. How far off the answers are is measured, where both are known:
-see :attr:`CoalitionEngine.rounding`.
+Accelerators and processors with matrix units multiply several times faster in it, processors with vector units for it twice as fast,
+others more slowly. What the device has decides, not a measurement: the same call must give the same numbers on a busy machine. How far
+off the answers are is measured, where both are known: see :attr:`CoalitionEngine.rounding`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ def pays(device: torch.device) -> bool:
 
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    has_matrix_units = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return device.type == "cpu" and has_matrix_units is not None and bool(has_matrix_units())
+    # matrix units, or vectors with such products (twice as fast as float32)
+    asked = [getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")]
+    return device.type == "cpu" and any(bool(has()) for has in asked if has is not None)
 
 
 def halved(device: torch.device) -> AbstractContextManager[object]:
