@@ -75,7 +75,7 @@ def test_a_model_is_a_module(model, frame):
     assert isinstance(module, torch.nn.Module)
     assert np.allclose(module(tokens).detach().numpy()[:, 0], model.predict(frame[:7]), atol=1e-4)
     assert sum(p.numel() for p in module.parameters()) == sum(p.numel() for p in model.engine_.net.parameters())
-    linear = TabularRegressor(backbone="linear", verbose=0).fit(frame, frame.x1)
+    linear = TabularRegressor(backbone="linear", verbose=0).fit(frame, frame.x1.rename("goal"))
     with pytest.raises(RequestError, match="not a network"):
         linear.module()
 
