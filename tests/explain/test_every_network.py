@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from pellucid import TabularClassifier, TabularRegressor, registry
+from pellucid import registry
 from pellucid.explain import explain
 from pellucid.nn.gradients.relevance import derivative
 from pellucid.nn.gradients.tape import back, record
-from pellucid.testing.predictors import made_frame
 
 NETWORKS = tuple(e.name for e in registry.entries("backbone") if e.takes != "matrix")
 IN_SHORT = ("mlp", "ft_transformer", "tabnet", "senn", "retrieval")
@@ -20,17 +19,10 @@ SUMS = ("additive", "leurn", "kan", "senn")
 
 
 @pytest.fixture(scope="module")
-def fitted():
-    frame = made_frame(160, 3, (4, 3), missing=0.05)
-    y = np.nan_to_num(2 * frame.x1 + frame.x2 * frame.x3) + (frame.c1 == "level 1")
-    models: dict = {}
-
+def fitted(small_fits):
     def get(name, classes=False):
-        if (name, classes) not in models:
-            kind = TabularClassifier if classes else TabularRegressor
-            model = kind(backbone=name, max_steps=15, random_state=0, verbose=0, threads=1)
-            models[name, classes] = model.fit(frame, np.where(y > 0.5, "yes", "no") if classes else y)
-        return models[name, classes], frame.head(6)
+        model, frame = small_fits(name, classes)
+        return model, frame.head(6)
 
     return get
 

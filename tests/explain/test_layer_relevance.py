@@ -18,17 +18,10 @@ CONSERVED = 1e-4
 
 
 @pytest.fixture(scope="module")
-def fitted():
-    frame = made_frame(160, 3, (4, 3), missing=0.05)
-    y = np.nan_to_num(2 * frame.x1 + frame.x2 * frame.x3) + (frame.c1 == "level 1")
-    models: dict = {}
-
+def fitted(small_fits):
     def get(name, classes=False):
-        if (name, classes) not in models:
-            kind = pld.TabularClassifier if classes else pld.TabularRegressor
-            model = kind(backbone=name, max_steps=15, random_state=0, verbose=0, threads=1)
-            models[name, classes] = model.fit(frame, np.where(y > 0.5, "yes", "no") if classes else y)
-        return models[name, classes], frame.head(20)
+        model, frame = small_fits(name, classes)
+        return model, frame.head(20)
 
     return get
 

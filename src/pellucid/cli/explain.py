@@ -103,11 +103,12 @@ def _owed(made: Any, fitted: Any, table: Any, seed: int) -> list[Trial]:
 
 def _verdicts(made: Any, trials: list[Trial]) -> list[str]:
     """Return the verdicts in lines, those that are owed and were not run among them."""
-    from pellucid.results.inside import OWED, VERDICT, owed_of
+    from pellucid.results.inside import OWED, owed_of
+    from pellucid.results.verdicts import verdict_line
 
-    lines = [f"{VERDICT[t.verdict]}, {t.name.replace('_', ' ')}: {t.words.removeprefix('Not tested: ')}" for t in trials]
+    lines = [verdict_line(t.name, t.verdict, t.words) for t in trials]
     more = "it retrains, and a saved model has no training rows (pellucid report tries it)"
-    return [*lines, *(f"NOT TESTED, {n.replace('_', ' ')}: {OWED[n]}; {more}." for n in owed_of(made, trials))]
+    return [*lines, *(verdict_line(n, "not testable", f"{OWED[n]}; {more}.") for n in owed_of(made, trials))]
 
 
 def _draw(made: Any, path: Path, trials: list[Trial], **wanted: Any) -> None:

@@ -27,7 +27,6 @@ NODES = 8
 DEPTH = 7  # 2^7 pieces of one path at the most; what does not close on the shortest ones is a jump
 ROUNDING = 64 * float(np.finfo(np.float32).eps)
 TOLERANCE = 1e-3
-Ints = npt.NDArray[np.int64]
 
 
 def explain(question: Question) -> Explanation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,7 +50,14 @@ def layer_state(net: TableNet, cells: Cells, layer: str) -> torch.Tensor:
 def stages_told(net: nn.Module, told: Callable[[str], None]) -> Iterator[None]:
     """Call ``told`` with the name of each stage of a network, or of a stack of them, when it has ended, ``"head"`` last of all."""
     one: Any = getattr(net, "net", net)
-    hooks = [module.register_forward_hook(lambda *_, name=name: told(name)) for name, module in [*_stages(one.backbone), (HEAD, one.head)]]
+    with _heard([*_stages(one.backbone), (HEAD, one.head)], lambda name, _: told(name)):
+        yield
+
+
+@contextmanager
+def _heard(stages: Iterable[tuple[str, nn.Module]], hear: Callable[[str, Any], None]) -> Iterator[None]:
+    """Call ``hear`` with the name of each stage and what it gives."""
+    hooks = [module.register_forward_hook(lambda _, given, out, name=name: hear(name, out)) for name, module in stages]
     try:
         yield
     finally:
@@ -62,20 +69,13 @@ def _watched(net: TableNet, run: Callable[[], Any], n: int) -> dict[str, torch.T
     """Return what the backbone's stages gave while ``run`` ran: name -> (n, ...), in the order in which they first spoke."""
     seen: dict[str, torch.Tensor] = {}
 
-    def listen(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, given: Any, out: Any) -> None:
-            first = out[0] if isinstance(out, tuple) else out
-            if isinstance(first, torch.Tensor) and first.shape[0] == n and first.is_floating_point():
-                seen[name] = first.clone()  # what comes next may work in place
+    def keep(name: str, out: Any) -> None:
+        first = out[0] if isinstance(out, tuple) else out
+        if isinstance(first, torch.Tensor) and first.shape[0] == n and first.is_floating_point():
+            seen[name] = first.clone()  # what comes next may work in place
 
-        return hook
-
-    hooks = [module.register_forward_hook(listen(name)) for name, module in _stages(net.backbone)]
-    try:
+    with _heard(_stages(net.backbone), keep):
         run()
-    finally:
-        for hook in hooks:
-            hook.remove()
     return seen
 
 

@@ -37,16 +37,19 @@ class NetPath(Path):
     """What networks of both kinds share: lots played piece by piece, and slopes."""
 
     plays = True
-    _rows: _Pool
-    _back: _Pool
     _step: int
     _half_step: int
     _half_gains = True  # whether products are most of the network's time
     _slopes_of_back: torch.Tensor | None = None
 
-    def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int) -> None:
+    def __init__(
+        self, view: View, rows: Table, background: Table, players: Players, memory: int, by: Players | None = None
+    ) -> None:  # fmt: skip
+        """``by``: the players whose parts are added up; None keeps those of the columns."""
         super().__init__(view, rows, background, players, memory)
         self._once = threading.Lock()  # several threads may ask; what serves all of them is made by one
+        self._rows = _Pool(view, rows, by, memory)
+        self._back = self._rows if background is rows else _Pool(view, background, by, memory)
 
     def play(self, lots: Sequence[Lot]) -> list[FloatArray]:
         steps = {False: self._step, True: self._half_step}
@@ -264,8 +267,6 @@ class PartPath(NetPath):
 
     def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int) -> None:
         super().__init__(view, rows, background, players, memory)
-        self._rows = _Pool(view, rows, None, memory)
-        self._back = self._rows if background is rows else _Pool(view, background, None, memory)
         # a block of attention holds about twelve copies of its tokens; one copy should stay near the cache
         size = 4 * max(1, self._back.size)
         self._step = max(1, min(2048, memory // (12 * size), max(64, 4 * CACHE // size)))
@@ -340,9 +341,7 @@ class SumPath(NetPath):
     _kept: _Bank | None = None
 
     def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int) -> None:
-        super().__init__(view, rows, background, players, memory)
-        self._rows = _Pool(view, rows, players, memory)
-        self._back = self._rows if background is rows else _Pool(view, background, players, memory)
+        super().__init__(view, rows, background, players, memory, by=players)
         width = self._back.width
         # a few activations of the width of a part, small enough for the processor's cache
         self._step = max(SEGMENT, min(4096, memory // (4 * 8 * width), CACHE // (4 * width)))

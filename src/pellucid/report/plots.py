@@ -19,7 +19,7 @@ from pellucid.report.charts.local import ranks
 from pellucid.report.charts.trials import has_curve, has_parts, history
 from pellucid.report.facts import ReportData
 from pellucid.results import CostOfShift, Importance, Interactions, Rate
-from pellucid.results.inside import VERDICT
+from pellucid.results.verdicts import VERDICT_WORDS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -111,7 +111,7 @@ def _further_plots(data: ReportData) -> dict[str, Plot]:
         )
     if data.attention is not None:
         tried = data.attention.with_trials(data.trials)
-        told = ", ".join(f"{VERDICT[v]} {name.replace('_', ' ')}" for name, v, _ in tried.verdicts())
+        told = ", ".join(f"{VERDICT_WORDS[v]} {name.replace('_', ' ')}" for name, v, _ in tried.verdicts())
         alt = f"Map: which column looks at which; layer and head can be chosen. Trials: {told}."
         out["attention"] = _plot("attention", chart(tried), alt)
     if data.heads is not None:

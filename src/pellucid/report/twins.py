@@ -10,10 +10,11 @@ from pellucid.report.assemble import Verdict, assemble
 from pellucid.report.facts import ReportData
 from pellucid.report.words import clean, label, number, position_list, score_text
 from pellucid.results import plain
+from pellucid.results.verdicts import VERDICT_WORDS
 
 __all__ = ["to_json", "to_text"]
 
-WORDS = {"pass": "PASS", "fail": "FAIL", "untested": "NOT TESTED", "caution": "CAUTION", "not testable": "NOT TESTED"}
+WORDS = VERDICT_WORDS | {"untested": "NOT TESTED", "caution": "CAUTION"}
 
 
 def to_json(data: ReportData) -> str:

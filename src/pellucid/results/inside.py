@@ -14,7 +14,7 @@ import pandas as pd
 from pellucid.errors import RequestError
 from pellucid.results.base import FloatArray, Result, RunRecord
 from pellucid.results.text import clean
-from pellucid.results.verdicts import Trial
+from pellucid.results.verdicts import Trial, verdict_line
 
 __all__ = ["ANSWER", "OWED", "AttentionMaps", "UnitMaps", "owed_of"]
 
@@ -27,7 +27,6 @@ OWED = {
 """The trials that attention is never shown without, and what each would tell."""
 RETRAINS = frozenset({"roar"})
 ATTENDING = frozenset({"attention", "attention_maps", "column_relations"})
-VERDICT = {"pass": "PASS", "fail": "FAIL", "not testable": "NOT TESTED"}
 
 
 def owed_of(result: Any, trials: Sequence[Trial] = ()) -> tuple[str, ...]:
@@ -101,7 +100,7 @@ class AttentionMaps(Result):
         return tuple(lines)
 
     def _told(self) -> tuple[str, ...]:
-        return tuple(f"{VERDICT[v]}, {name.replace('_', ' ')}: {words}" for name, v, words in self.verdicts())
+        return tuple(verdict_line(*line) for line in self.verdicts())
 
     def _repr_html_(self) -> str:
         told = (*self._told(), *self.record.caveats)

@@ -94,40 +94,36 @@ def flipped_labels(frame: pd.DataFrame, target: str, seed: int = 0, share: float
 def unit_slip(frame: pd.DataFrame, column: str, seed: int = 0, factor: float = 1000.0, share: float = SHARE) -> Planted:
     """Write some cells of a number column in another unit: ``factor`` times as large."""
     rows = _some(frame, seed, f"unit {column}", share, frame[column].notna())
-    values = frame[column].to_numpy(np.float64, copy=True)
-    old = tuple(values[rows])
-    values[rows] = values[rows] * factor
-    return Planted("unit slip", frame.assign(**{column: values}), rows, column, old)
+    return _rewritten("unit slip", frame, column, rows, lambda cells: cells * factor)
 
 
 def decimals(frame: pd.DataFrame, column: str, seed: int = 0, share: float = SHARE) -> Planted:
     """Move the decimal point of some cells by one place, to the left or to the right."""
     rows = _some(frame, seed, f"decimals {column}", share, frame[column].notna() & (frame[column] != 0))
-    draw = stream(seed, "defects", "decimals")
-    values = frame[column].to_numpy(np.float64, copy=True)
-    old = tuple(values[rows])
-    values[rows] = [float(f"{v:.12g}") for v in values[rows] * draw.choice([0.1, 10.0], len(rows))]
-    return Planted("mistyped decimals", frame.assign(**{column: values}), rows, column, old)
+    by = stream(seed, "defects", "decimals").choice([0.1, 10.0], len(rows))
+    return _rewritten("mistyped decimals", frame, column, rows, lambda cells: [float(f"{v:.12g}") for v in cells * by])
 
 
 def zeros(frame: pd.DataFrame, column: str, seed: int = 0, share: float = SHARE) -> Planted:
     """Write 0 into some cells of a column of sizes."""
     rows = _some(frame, seed, f"zeros {column}", share, frame[column].notna() & (frame[column] != 0))
-    values = frame[column].to_numpy(np.float64, copy=True)
-    old = tuple(values[rows])
-    values[rows] = 0.0
-    return Planted("zero for a size", frame.assign(**{column: values}), rows, column, old)
+    return _rewritten("zero for a size", frame, column, rows, np.zeros_like)
 
 
 def strayed(frame: pd.DataFrame, column: str, seed: int = 0, share: float = SHARE) -> Planted:
     """Make some cells of a column of sizes three to eight times as large or as small: mistyped, but by no power of ten."""
     rows = _some(frame, seed, f"strayed {column}", share, frame[column].notna() & (frame[column] != 0))
     draw = stream(seed, "defects", "strayed")
+    factor = draw.uniform(3, 8, len(rows)) ** draw.choice([-1, 1], len(rows))
+    return _rewritten("strayed cell", frame, column, rows, lambda cells: [float(f"{v:.4g}") for v in cells * factor])
+
+
+def _rewritten(kind: str, frame: pd.DataFrame, column: str, rows: npt.NDArray[np.int64], change: Callable[[Any], Any]) -> Planted:
+    """Return the frame with ``change`` made to some cells of a number column."""
     values = frame[column].to_numpy(np.float64, copy=True)
     old = tuple(values[rows])
-    factor = draw.uniform(3, 8, len(rows)) ** draw.choice([-1, 1], len(rows))
-    values[rows] = [float(f"{v:.4g}") for v in values[rows] * factor]
-    return Planted("strayed cell", frame.assign(**{column: values}), rows, column, old)
+    values[rows] = change(values[rows])
+    return Planted(kind, frame.assign(**{column: values}), rows, column, old)
 
 
 def slip(word: str, draw: np.random.Generator) -> str:

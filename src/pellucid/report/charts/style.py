@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.report.words import clean
+from pellucid.results.verdicts import VERDICT_WORDS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -137,7 +138,7 @@ def told_trials(figure: go.Figure, trials: Sequence[Trial], owed: Sequence[str] 
     """Write the verdicts of trials under the title, failures first; ``owed`` are trials without a verdict, which were not run."""
     if not trials and not owed:
         return figure
-    word = {"fail": "FAIL", "not testable": "NOT TESTED", "pass": "PASS"}
+    word = {v: VERDICT_WORDS[v] for v in ("fail", "not testable", "pass")}
     names = {v: [t.name for t in trials if t.verdict == v] + (list(owed) if v == "not testable" else []) for v in word}
     told = [f"{word[v]}: {', '.join(safe(n.replace('_', ' '), 40) for n in some)}" for v, some in names.items() if some]
     lines = [line for text in told for line in _folded(text, 90)]
