@@ -189,7 +189,7 @@ def test_what_cannot_be_used_is_refused(table, options):
 
 
 def test_budgets_are_kept_or_refused(table):
-    with pytest.raises(RequestError, match="budget does not reach"):
+    with pytest.raises(RequestError, match="budget is too small"):
         explain(TinyNetwork(table), table, method="unit_maps", budget=100)
     made = explain(TinyNetwork(table), table, method="unit_maps", budget=2000, options={"points": 5})
     assert made.record.n_calls <= 2000

@@ -111,7 +111,7 @@ def test_what_cannot_be_asked_is_refused(options):
 
 def test_a_short_budget_and_parts_that_do_not_fit_are_refused(planted):
     model, rows, kept, made = planted
-    with pytest.raises(RequestError, match="budget does not reach"):
+    with pytest.raises(RequestError, match="budget is too small"):
         explain(model, rows, method="resemblance", background=kept, budget=100)
     with pytest.raises(RequestError, match="do not fit"):
         dataclasses.replace(made, columns=("x1",))

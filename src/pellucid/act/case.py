@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pellucid.act.changes import Changes
 from pellucid.act.goal import Goal
 from pellucid.errors import ArgumentError, EmptyTableError, RequestError
-from pellucid.probe.budget import Budget
+from pellucid.probe.budget import Budget, too_small
 from pellucid.probe.foreign import as_predictor
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
@@ -74,10 +74,7 @@ class Case:
     def need(self, rows: int) -> None:
         """Raise where so many more model rows are not within the budget."""
         if self.budget.rows is not None and self.view.n_calls + rows > self.budget.rows:
-            raise RequestError(
-                "the budget does not reach", expected=f"at least {self.view.n_calls + rows} model rows for {len(self.table)} rows",
-                got=str(self.budget.rows), do="raise the budget, or ask about fewer rows",
-            )  # fmt: skip
+            raise too_small(f"for {len(self.table)} rows", self.view.n_calls + rows, self.budget.rows, "ask about fewer rows")
 
     def left(self) -> Budget:
         """Return what is left of the budget, for another method to spend."""

@@ -21,6 +21,7 @@ from pellucid.explain import games as solve
 from pellucid.explain import shapley
 from pellucid.explain.pairs import pair_games
 from pellucid.explain.question import BACKGROUND_ROWS, Question
+from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.hashing import name_hashes
 from pellucid.probe.masker import reference_rows
@@ -62,7 +63,7 @@ def explain(question: Question) -> Explanation:
         raise RequestError("the fitted explainer speaks of the marginal fill", got=repr(question.fill), do="use method='shapley'")
     n = len(question.table)
     if question.budget.rows is not None and question.budget.rows < n:
-        raise RequestError("the budget is too small", expected=f"at least {n} model rows", got=str(question.budget.rows))
+        raise too_small("", n, question.budget.rows, FEWER_ROWS)
     raw, unlike = _pass(fitted, question.table.select(question.view.columns))
     values = question.view.combine(raw)
     errors = np.asarray(fitted.arrays["error"], np.float64)  # (P, O)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pellucid.errors import RequestError, quote
 from pellucid.explain.question import Question
+from pellucid.probe.budget import too_small
 from pellucid.random import stream
 
 __all__ = ["affordable", "columns", "flag", "late", "no_groups", "number", "one_of", "rows_allowed", "sample", "whole"]
@@ -105,13 +106,7 @@ def affordable(question: Question, most: int, cost: float, fixed: float = 0.0, l
         return most
     rows = min(most, int((budget - fixed) // max(cost, 1e-12)))
     if rows < min(least, most):
-        need = int(np.ceil(min(least, most) * cost + fixed))
-        raise RequestError(
-            "the budget is too small",
-            expected=f"at least {need} model rows",
-            got=str(budget),
-            do="raise budget=, or ask about fewer columns",
-        )
+        raise too_small("", min(least, most) * cost + fixed, budget, "ask about fewer columns")
     return rows
 
 

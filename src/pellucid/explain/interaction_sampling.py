@@ -18,10 +18,10 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import RequestError
 from pellucid.explain.indices import coalition_weights, monomial_weights, sets_up_to
 from pellucid.explain.row_games import RowGames
 from pellucid.explain.sampling import widening
+from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
 
@@ -98,12 +98,8 @@ class SetSampler:
         left = budget - spent
         if least * one > left:
             n, extra = len(self.rows.q.table), len(self.rows.engine.empty)
-            raise RequestError(
-                "the budget is too small to sample interactions",
-                expected=f"at least {int(np.ceil(2 * least * one)) * n + n + extra} model rows",
-                got=str(self.rows.q.budget.rows),
-                do="raise budget=, explain fewer rows at a time, or put columns into groups=",
-            )
+            need, do = int(np.ceil(2 * least * one)) * n + n + extra, f"{FEWER_ROWS}, or put columns into groups="
+            raise too_small("to sample interactions", need, self.rows.q.budget.rows, do)
         quadratic = 1 + p + p * (p - 1) // 2
         self.most = int(min(left / one, max(CELLS // len(self.sets), 4 * quadratic, least)))
         degree = 2 if self.most >= 3 * quadratic else 1

@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import RequestError
 from pellucid.explain import asked
 from pellucid.explain.question import Question
+from pellucid.probe.budget import too_small
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.protocols import FloatArray
 from pellucid.results import Interactions
@@ -77,7 +77,7 @@ def _size(question: Question, sets: int) -> int:
     if budget is None or cost(wanted) <= budget:
         return wanted
     if cost(LEAST) > budget:
-        raise RequestError("the budget is too small", expected=f"at least {cost(LEAST)} model rows", got=str(budget), do="choose columns=")
+        raise too_small("", cost(LEAST), budget, "choose fewer columns with columns=")
     return max(m for m in range(LEAST, wanted) if cost(m) <= budget)
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.explain.nearest_rows import known_answers
 from pellucid.explain.question import Question
+from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.protocols import FloatArray
 
 __all__ = ["Fit", "LastLayer"]
@@ -54,7 +55,7 @@ class LastLayer:
             )  # fmt: skip
         needed = 2 * (len(question.table) + len(question.kept))
         if question.budget.rows is not None and needed > question.budget.rows:
-            raise RequestError("the budget does not reach", expected=f"at least {needed} model rows", got=str(question.budget.rows))
+            raise too_small("", needed, question.budget.rows, FEWER_ROWS)
         truth, caveats = known_answers(question)
         rows, kept = (view.hidden(t, layers[-1]) for t in (question.table, question.kept))
         size = np.sqrt(np.square(kept).sum(1).mean()) or 1.0

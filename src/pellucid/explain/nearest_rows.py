@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pellucid.errors import RequestError
 from pellucid.explain.question import Question
+from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 from pellucid.results import Neighbours
@@ -40,8 +41,7 @@ def explain(question: Question) -> Neighbours:
     view, table, kept = question.view, question.table, question.kept
     k = _checked(question)
     if question.budget.rows is not None and len(table) + len(kept) > question.budget.rows:
-        needed = f"at least {len(table) + len(kept)} model rows"
-        raise RequestError("the budget does not reach", expected=needed, got=str(question.budget.rows), do="raise it, or ask of fewer rows")
+        raise too_small("", len(table) + len(kept), question.budget.rows, FEWER_ROWS)
     layers, shown = asked_layers(question)
     view.n_calls += len(table)
     answers = np.asarray(view.inner.raw(table), np.float64)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import RequestError
 from pellucid.explain.question import Question
+from pellucid.probe.budget import too_small
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.masker import Neighbours
 from pellucid.protocols import FloatArray
@@ -46,12 +46,7 @@ def _afford(question: Question) -> None:
     n, size = len(question.table), len(question.background)
     need = n * len(question.players) * size + n + size
     if question.budget.rows is not None and need > question.budget.rows:
-        raise RequestError(
-            "the budget is too small to take every column once",
-            expected=f"at least {need} model rows",
-            got=str(question.budget.rows),
-            do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
-        )
+        raise too_small("to take every column once", need, question.budget.rows)
 
 
 def without_each(engine: CoalitionEngine) -> Iterator[FloatArray]:

@@ -11,6 +11,7 @@ from pellucid.errors import RequestError, quote
 from pellucid.explain.games import Games, permutation_cost
 from pellucid.explain.question import Question
 from pellucid.explain.sampling import Plan, Sampler
+from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.probe.hashing import cell_hashes, name_hashes
 from pellucid.probe.words import WordCells
 from pellucid.protocols import FloatArray
@@ -83,12 +84,7 @@ def _afford(question: Question, cells: Sequence[WordCells], kind: str) -> list[f
     asked, n = question.budget.rows, len(question.table)
     first = sum(float((s if kind == "occlusion" else permutation_cost(s) + 3).sum()) for s in size)
     if asked is not None and first + n > asked:
-        raise RequestError(
-            "the budget is too small for the words",
-            expected=f"at least {int(np.ceil(first)) + n} model rows",
-            got=str(asked),
-            do="raise budget=, explain fewer rows at a time, or lower options={'most': ...}",
-        )
+        raise too_small("for the words", first + n, asked, f"{FEWER_ROWS}, or lower options={{'most': ...}}")
     if asked is None:
         return [float(MOST_ROWS) if question.precision is None else 50.0 * MOST_ROWS] * len(cells)
     spare = (asked - n - first) / max(1, n * len(cells))

@@ -13,6 +13,7 @@ from pellucid.explain.decisions import beta_interval
 from pellucid.explain.nearest_rows import CELLS, nearest
 from pellucid.explain.occlusion import without_each
 from pellucid.explain.question import Question
+from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
@@ -70,9 +71,7 @@ def explain(question: Question) -> Resemblance:
     needed = n * (p * draws + 1) + len(question.kept) + draws
     budget = asked.rows_allowed(question)
     if budget is not None and needed > budget:
-        raise RequestError(
-            "the budget does not reach", expected=f"{needed} model rows", got=str(budget), do="raise it, or ask of fewer rows"
-        )
+        raise too_small("", needed, budget, FEWER_ROWS)
     model = _States(question.view, layer, question.kept)
     draw = stream(question.seed, "resemblance")
     back = question.kept.take(np.sort(draw.choice(len(question.kept), draws, replace=False)))

@@ -214,7 +214,7 @@ def afford(question: Question, rows: RowGames, per_row: float, what: str) -> Non
     """Refuse a budget of rows below ``per_row`` per explained row."""
     if question.budget.rows is not None and per_row > rows.budget():
         n = len(question.table)
-        raise too_small(what, int(np.ceil(per_row)) * n + n + len(rows.engine.empty), question.budget.rows)
+        raise too_small(f"for {what}", int(np.ceil(per_row)) * n + n + len(rows.engine.empty), question.budget.rows)
 
 
 def answer(

@@ -88,7 +88,7 @@ class Plan:
 
     def refuse(self, what: str, needed: float) -> RequestError:
         """Return the error of a budget that pays fewer than ``needed`` model rows for each explained row."""
-        return too_small(what, int(np.ceil(needed)) * self.n_rows + self.besides, self.asked)
+        return too_small(f"for {what}", int(np.ceil(needed)) * self.n_rows + self.besides, self.asked)
 
     def late(self) -> bool:
         return time.perf_counter() > self.deadline

@@ -19,6 +19,7 @@ from pellucid.errors import RequestError
 from pellucid.explain.amortised import stored
 from pellucid.explain.choice import CHUNK, Goal, LabelPredictor, Reader, goal_of, network
 from pellucid.explain.question import Question
+from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.protocols import FittedExplainer, FloatArray
 from pellucid.random import integer, stream
 from pellucid.results import Explanation
@@ -331,7 +332,7 @@ def explain(question: Question, method: Method) -> Explanation:
     if question.fill != "marginal":
         raise RequestError("a selector fills nothing in", got=f"fill={question.fill!r}", do="leave fill out, or use method='shapley'")
     if question.budget.rows is not None and question.budget.rows < n:
-        raise RequestError("the budget is too small", expected=f"at least {n} model rows", got=str(question.budget.rows))
+        raise too_small("", n, question.budget.rows, FEWER_ROWS)
     net, reader = network(fitted.arrays, "selector"), Reader(Codebook.from_state(fitted.state["codes"]))
     with torch.inference_mode():
         logits = net(torch.as_tensor(reader.read(question.table)).double())

@@ -8,6 +8,7 @@ from pellucid.errors import RequestError
 from pellucid.explain import asked
 from pellucid.explain.grid import places
 from pellucid.explain.question import Question
+from pellucid.probe.budget import too_small
 from pellucid.protocols import FloatArray
 from pellucid.results import UnitMaps
 from pellucid.table import Table
@@ -36,8 +37,7 @@ def explain(question: Question) -> UnitMaps:
     x, y = (places(table, name, points) for name in pair)
     needed, allowed = question.view.n_calls + 2 * (len(table) + len(x.cells) * len(y.cells)), asked.rows_allowed(question)
     if allowed is not None and needed > allowed:
-        do = "raise it, or lower the option points"
-        raise RequestError("the budget does not reach", expected=f"at least {needed} model rows", got=str(allowed), do=do)
+        raise too_small("", needed, allowed, "lower the option points")
     grid = _grid(table, int(at), pair, x.source, y.source)
     layer = _layer(question)
     swept, own = question.view.hidden(grid, layer), question.view.hidden(table, layer)

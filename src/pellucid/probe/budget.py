@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from pellucid.errors import RequestError
 
-__all__ = ["Budget", "too_small"]
+__all__ = ["FEWER_ROWS", "Budget", "too_small"]
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,15 @@ class Budget:
         )
 
 
-def too_small(what: str, least: int, asked: int | None) -> RequestError:
-    """Return the error of a budget of model rows that does not pay for ``what``, with what would."""
+FEWER_ROWS = "explain fewer rows at a time"
+FEWER_PAIRS = f"{FEWER_ROWS}, or pass fewer rows as background="
+
+
+def too_small(what: str, least: float, asked: int | None, do: str = FEWER_PAIRS) -> RequestError:
+    """Return the error of a budget of model rows that does not pay for ``what``, with what would; ``do``: what helps but raising it."""
     return RequestError(
-        f"the budget is too small for {what}",
-        expected=f"at least {least} model rows",
+        f"the budget is too small {what}".rstrip(),
+        expected=f"at least {math.ceil(least)} model rows",
         got=str(asked),
-        do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
+        do=f"raise budget=, {do if ',' in do else f'or {do}'}",
     )

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError, quote
+from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.probe.half import halved
 from pellucid.protocols import BuiltInImportance, DifferentiablePredictor, FloatArray, HiddenPredictor, PartsPredictor, Predictor
 from pellucid.table import Table
@@ -90,12 +91,7 @@ class View:
                 do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
             )
         if self.n_calls + rows > self.most:
-            raise RequestError(
-                "the budget is too small",
-                expected=f"at least {self.n_calls + rows} model rows",
-                got=f"{self.most:.0f}",
-                do="raise budget=, or explain fewer rows at a time",
-            )
+            raise too_small("", self.n_calls + rows, int(self.most), FEWER_ROWS)
         with self._lock:  # the engine asks from several threads
             self.n_calls += rows
 
