@@ -66,6 +66,11 @@ def test_the_same_seed_gives_the_same_doubt_and_dropout_is_asked_of_any_network_
     assert (first.epistemic > own.epistemic).mean() > 0.9, "masks add to what the folds disagree on"
     assert np.array_equal(first.point, own.point), "points and intervals stay the model's own"
     assert np.array_equal(first.low, own.low)
+    every = one.uncertainty(X, source="mc_dropout")  # all rows are held out in turn, and kept
+    miss = float(np.mean(one.certainty_.conformals[0].scores ** 2))
+    # law of total variance: noise and what the masks disagree on make up the error; what the folds disagree on is not in it twice
+    assert every.aleatoric.mean() + every.epistemic.mean() == pytest.approx(miss, rel=1e-6)
+    assert (every.aleatoric < own.aleatoric[0]).all()
     none = TabularRegressor(**QUICK, dropout=0).fit(X, y)
     with pytest.raises(RequestError, match="trained with dropout"):
         none.uncertainty(X[:2], source="mc_dropout")

@@ -27,7 +27,7 @@ from pellucid.estimators.certainty import Certainty
 from pellucid.estimators.engines import Engine, make_engine
 from pellucid.estimators.predictor import NetworkPredictor
 from pellucid.estimators.prepare import Target, Training, is_array, new_table, training_data
-from pellucid.estimators.promises import Promises, fit_promises, with_strangeness
+from pellucid.estimators.promises import Promises, fit_promises, spread_of, with_strangeness
 from pellucid.estimators.stations import along_the_rows, certainty, planned, record, reference
 from pellucid.estimators.views import predictor_of, view_of
 from pellucid.execution import limit_threads
@@ -62,6 +62,7 @@ class TabularEstimator(BaseEstimator):
     explainers_: Mapping[str, Any] = MappingProxyType({})
     _stages = 0  # weights kept along the way of a fit, for a refit that asks for them
     _promises: Promises | None = None
+    _spreads: Mapping[Any, Any] = MappingProxyType({})  # of the members of other sources of doubt, once asked
     _rules: tuple[Rule, ...] | None = None
     _split_rows: Any = None  # the rows of the fit, while they are in memory
     _found: Mapping[str, Any] = MappingProxyType({})  # changes of the recipe that a search has found; a refit uses them again
@@ -183,7 +184,8 @@ class TabularEstimator(BaseEstimator):
         check_arguments(self)
         seed = as_seed(self.random_state)
         training = training_data(self, X, y, task=self._task, sample_weight=sample_weight, groups=groups, target=target)
-        for stale in ("engine_", "decision_", "row_model_", "explainers_", "_promises", "_rules"):  # what was fitted to the model of before
+        # what was fitted to the model of before
+        for stale in ("engine_", "decision_", "row_model_", "explainers_", "_promises", "_spreads", "_rules"):
             self.__dict__.pop(stale, None)
         self.schema_ = training.table.schema
         if not is_array(X):
@@ -334,6 +336,12 @@ class TabularEstimator(BaseEstimator):
             with limit_threads(self.threads):
                 self._promises = fit_promises(self)
         return self._promises
+
+    def spread(self, source: str | None = None) -> FloatArray | None:
+        """Return the mean variance of the members of a source of doubt, (O,) in squared units of the target; None where it is unknown."""
+        self._check_fitted()
+        with limit_threads(self.threads):
+            return spread_of(self, source)
 
     def rules(self) -> tuple[Rule, ...]:
         """Return the rules between columns that the training rows keep; found when first asked for, then kept and saved.

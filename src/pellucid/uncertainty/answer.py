@@ -36,6 +36,7 @@ ONE = (
     "aleatoric doubt comes from the network before calibration: use it to rank rows",
     "the model has one member, so lack of knowledge (epistemic) cannot be told",
 )
+OVERLAP = "how far these members spread on known rows is not known, so aleatoric doubt holds that as well: the two add up to too much"
 
 
 def ask(
@@ -75,7 +76,8 @@ def ask(
     own = members if source in (None, "members") else asked_members(model.predictor(), table)[0]
     make = _classes if predictor.task == "classification" else _numbers
     parts = make(predictor, certainty, held, table, own, asked)
-    parts |= doubts(predictor.task, members, said, noise_variance(certainty, getattr(held, "spread", None)))
+    spread = model.spread(source) if predictor.task == "regression" and hasattr(model, "spread") else getattr(held, "spread", None)
+    parts |= doubts(predictor.task, members, said, noise_variance(certainty, spread))
     parts["doubt"] = _doubt(predictor.task, certainty, held, table, own, parts)
     percent, odd, alarms = _familiar(model, predictor, certainty, familiarity, table)
     doubtful, rule = refused_by_doubt(held, parts["doubt"], predictor.task, refuse_above, max_risk, tolerance)
@@ -90,6 +92,8 @@ def ask(
     guarantee = promises(certainty, level, group, fits, shares, asked.labels, parts.get("classes", ()))
     guarantee += empty_sets(sets, level)
     caveats = [*guarantee, *rule, *(ONE if members.shape[1] < 2 and said is None else (RAW,)), *told(members), *alarms]
+    if predictor.task == "regression" and spread is None and said is None and parts["aleatoric"] is not None and members.shape[1] > 1:
+        caveats.append(OVERLAP)
     settings: dict[str, Any] = {
         "level": level,
         "groups": groups,
