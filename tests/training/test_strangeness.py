@@ -135,6 +135,14 @@ def test_the_forest_tells_the_size_of_errors_and_their_quantiles(noisy):
     assert flat.width > 0.98  # nothing is gained where there is nothing to tell: the default stays one width
 
 
+def test_one_gross_error_does_not_hide_that_errors_differ(noisy):
+    table, members, y, _ = noisy
+    y = y.copy()
+    y[5] += 1000.0  # its leaf alone makes the plain mean of the widths larger than the constant one
+    local = LocalError.fit(table.take(slice(0, 800)), members[:800], y[:800], None, 0)
+    assert local.width < 0.95
+
+
 def test_forests_are_the_peers_and_come_back(noisy):
     from sklearn.ensemble import RandomForestRegressor
 

@@ -1,5 +1,7 @@
 """Promises, silence and strangeness on small fitted models of known law: asked, saved, measured, watched and explained."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ import pellucid as pld
 from pellucid.errors import ArgumentError, EmptyTableError, RequestError
 from pellucid.results import plain
 from pellucid.table import read_table
+from pellucid.uncertainty.scores import noise_of_rows
 
 LEVEL = 0.9
 
@@ -69,7 +72,30 @@ def test_the_default_score_follows_its_rule(numbers, new):
     assert numbers.uncertainty(new).record.settings["score"] == "normalised"
     still = new.assign(noise=0.5)
     flat = pld.TabularRegressor(backbone="linear", random_state=0, verbose=0).fit(still, truth(still, 3, False))
-    assert flat.uncertainty(still).record.settings["score"] == "absolute"
+    answered = flat.uncertainty(still)
+    assert answered.record.settings["score"] == "absolute"
+    assert np.ptp(answered.aleatoric) == 0  # where sizes of errors tell nothing, neither does the noise
+
+
+@pytest.mark.parametrize("score", ["auto", "absolute"])
+def test_noise_is_told_row_by_row(numbers, new, score):
+    known = np.square(0.1 + 2 * new["noise"].to_numpy() ** 2)
+    told = numbers.uncertainty(new, score=score).aleatoric
+    assert np.corrcoef(np.sqrt(told), np.sqrt(known))[0, 1] > 0.9
+    held = len(numbers.certainty_.conformals[0])
+    chance = np.sqrt(2 * np.square(known).mean() / held) / known.mean() + known.std() / known.mean() / np.sqrt(held)  # of a mean square
+    assert told.mean() == pytest.approx(known.mean(), rel=4 * chance)
+    np.testing.assert_allclose(numbers.uncertainty(new[:3], score=score).aleatoric, told[:3])
+
+
+def test_the_mean_noise_is_shared_out_by_the_squared_sizes_of_errors():
+    ranked, local = SimpleNamespace(doubt=np.array([1.0, 3.0])), SimpleNamespace(width=0.5)
+    noise, size = np.array([10.0]), np.array([1.0, 2.0, 3.0])
+    shared = noise_of_rows(noise, size, SimpleNamespace(ranked=ranked, local=local))
+    np.testing.assert_allclose(shared, [[2.0], [8.0], [18.0]])  # 10 * size^2 / 5: rows as the held-out ones have 10 on average
+    for promises in (SimpleNamespace(ranked=None, local=local), SimpleNamespace(ranked=ranked, local=SimpleNamespace(width=0.99))):
+        assert noise_of_rows(noise, size, promises) is noise
+    assert noise_of_rows(None, size, None) is None
 
 
 @pytest.mark.parametrize("score", ["lac", "aps", "raps"])

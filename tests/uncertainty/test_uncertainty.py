@@ -191,7 +191,7 @@ def test_errors_are_one_line():
 def test_fitted_models_answer(classes):
     from pellucid import TabularClassifier, TabularRegressor
 
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(1)
     frame = rows(2400, 0)
     signal = frame["x"].to_numpy() + rng.normal(0, 1, 2400)
     y = np.where(signal > 0, "yes", "no") if classes else signal

@@ -38,7 +38,7 @@ def uncertainty(
     groups : name of a category column: the promise is then kept in each of its groups.
     score : how promises are made. Numbers: ``"absolute"`` (one width), ``"normalised"`` (wider where errors are larger), ``"quantile"``
         (between two quantiles). Classes: ``"lac"`` (smallest sets), ``"aps"``, ``"raps"`` (larger where the model is less sure).
-        ``"auto"``: ``"lac"``; ``"normalised"`` where it is at least 2 % narrower than ``"absolute"`` on the rows it was learned from.
+        ``"auto"``: ``"lac"``; ``"normalised"`` where it is typically 2 % narrower than ``"absolute"`` on the rows it was learned from.
     shift : the mixture of groups that the rows come from, ``{"sex": {"F": 0.7, "M": 0.3}}``: the promise is then for that mixture.
     familiarity : ``"neighbours"``, a measure that ``model.fit_familiarity`` has fitted, or None.
     refuse_above : withhold answers whose ``doubt`` is above this: chance of being wrong, or size of the error in the target's unit.

@@ -24,7 +24,7 @@ from pellucid.uncertainty.familiarity import KEPT, STRICT, alarm_words, familiar
 from pellucid.uncertainty.normalised import intervals as normalised_intervals
 from pellucid.uncertainty.quantile import intervals as quantile_intervals
 from pellucid.uncertainty.risk import refused_by_doubt
-from pellucid.uncertainty.scores import Asked, choose, conformals_of, local_answers
+from pellucid.uncertainty.scores import Asked, choose, conformals_of, local_answers, noise_of_rows
 from pellucid.uncertainty.shift import stated_shift
 from pellucid.uncertainty.sources import asked_members, chosen, doubts, told
 from pellucid.uncertainty.truth import new_rows
@@ -77,8 +77,9 @@ def ask(
     make = _classes if predictor.task == "classification" else _numbers
     parts = make(predictor, certainty, held, table, own, asked)
     spread = model.spread(source) if predictor.task == "regression" and hasattr(model, "spread") else getattr(held, "spread", None)
-    parts |= doubts(predictor.task, members, said, noise_variance(certainty, spread))
-    parts["doubt"] = _doubt(predictor.task, certainty, held, table, own, parts)
+    size = _size(predictor.task, certainty, held, table, own)
+    parts |= doubts(predictor.task, members, said, noise_of_rows(noise_variance(certainty, spread), size, held))
+    parts["doubt"] = _doubt(predictor.task, certainty, size, parts)
     percent, odd, alarms = _familiar(model, predictor, certainty, familiarity, table)
     doubtful, rule = refused_by_doubt(held, parts["doubt"], predictor.task, refuse_above, max_risk, tolerance)
     unbounded = is_unbounded(certainty, level)
@@ -196,7 +197,15 @@ def _numbers(
     return {k: v[:, 0] if flat else v for k, v in out.items()}
 
 
-def _doubt(task: str, certainty: Certainty, held: Any, table: Table, members: FloatArray, parts: Mapping[str, Any]) -> FloatArray | None:
+def _size(task: str, certainty: Certainty, held: Any, table: Table, members: FloatArray) -> FloatArray | None:
+    """Return the size of the error to expect in each row, (N,), as a forest tells it; None for classes, several numbers, and unknown."""
+    if task == "classification" or members.shape[2] != 1 or held is None or held.local is None:
+        return None
+    _, sizes = local_answers(certainty, held, table, members, held.conformals["normalised"][0], 0)
+    return sizes[0] if sizes.ndim == 2 else np.asarray(sizes[0].mean(axis=1))
+
+
+def _doubt(task: str, certainty: Certainty, size: FloatArray | None, parts: Mapping[str, Any]) -> FloatArray | None:
     """Return the figure that ranks rows, (N,): the chance of being wrong, or the size of the error to expect; None for several numbers.
 
     The size is what the forest tells, else that of both kinds of doubt together.
@@ -204,10 +213,7 @@ def _doubt(task: str, certainty: Certainty, held: Any, table: Table, members: Fl
     if task == "classification":
         p = parts["probabilities"]
         return np.asarray(1 - p[np.arange(len(p)), chosen(certainty, p)])
-    if members.shape[2] != 1:
-        return None
-    if held is not None and held.local is not None:
-        _, sizes = local_answers(certainty, held, table, members, held.conformals["normalised"][0], 0)
-        return sizes[0] if sizes.ndim == 2 else np.asarray(sizes[0].mean(axis=1))
+    if size is not None or parts["point"].ndim != 1:
+        return size
     variances = [v for v in (parts["aleatoric"], parts["epistemic"]) if v is not None]
     return np.sqrt(np.sum(variances, axis=0)) if variances else None

@@ -50,9 +50,9 @@ def split_numbers(
 ) -> tuple[FloatArray | None, FloatArray | None]:
     """Return (aleatoric, epistemic), each (N, O), variances in squared units, from member values (N, K, O).
 
-    Epistemic: variance of the members (K in the denominator); None for a single member. Aleatoric: ``noise`` (O,), the mean squared
-    residual of held-out rows less the members' mean spread on them, the same for every row; it contains what all members get wrong alike.
-    None where no rows were held out.
+    Epistemic: variance of the members (K in the denominator); None for a single member. Aleatoric: ``noise``, (O,) for
+    all rows or (N, O): the mean squared residual of held-out rows less the members' mean spread on them; it contains what all members get
+    wrong alike. None where no rows were held out.
     ``own`` (N, K, O): the variance that each member gives a row itself (``head="normal"``); its mean is then the aleatoric part.
     """
     epistemic = members.var(axis=1) if members.shape[1] > 1 else None

@@ -48,8 +48,8 @@ def choose(score: str, task: str, certainty: Certainty, promises: Any, shifted: 
     """Return the score to use; ``"auto"`` chooses.
 
     Classes: ``"lac"``, the smallest sets. Numbers: ``"normalised"`` where, on the rows that taught the sizes of the errors, its intervals
-    at 90 % are at least 2 % narrower on average than those of one width; else ``"absolute"``. No held-out row is looked at. ``shifted``, a
-    promise for a stated mixture: ``"absolute"`` where the sizes of errors were learned in folds.
+    at 90 % are typically (geometric mean) at least 2 % narrower than those of one width; else ``"absolute"``. No held-out row is looked
+    at. ``shifted``, a promise for a stated mixture: ``"absolute"`` where the sizes of errors were learned in folds.
 
     Raises
     ------
@@ -69,6 +69,18 @@ def choose(score: str, task: str, certainty: Certainty, promises: Any, shifted: 
             do="fit it on more rows, or in this session instead of loading it from an earlier version",
         )
     return score
+
+
+def noise_of_rows(noise: FloatArray | None, size: FloatArray | None, promises: Any) -> FloatArray | None:
+    """Return the variance of the noise row by row, (N, 1), from the mean one (1,) and the ``size`` (N,) of the error to expect.
+
+    Held-out rows tell the mean; the squared sizes share it out, so that the mean stays. Where intervals of one width are the default
+    (:func:`choose`), sizes tell rows apart too poorly: the noise stays the same for all, as it does for several targets.
+    """
+    if noise is None or size is None or promises.ranked is None or promises.local.width > GAIN:
+        return noise
+    usual = float(np.square(promises.ranked.doubt).mean())
+    return noise * (np.square(size) / usual)[:, None] if usual > 0 else noise
 
 
 def conformals_of(certainty: Certainty, promises: Any, score: str) -> tuple[Conformal, ...]:

@@ -34,7 +34,7 @@ def doubts(task: str, members: FloatArray, own: FloatArray | None, noise: FloatA
 
     Parameters
     ----------
-    members, own : as from :func:`asked_members`. noise : (O,) variance of the noise, or None; used where members do not say.
+    members, own : as from :func:`asked_members`. noise : (O,) or (N, O) variance of the noise, or None; used where members do not say.
     """
     if task == "classification":
         aleatoric, epistemic = split_classes(members, own)
