@@ -46,7 +46,8 @@ class Predictor(Protocol):
     outputs : names of the O outputs an explanation speaks of. Binary classes: one output, ``classes[1]``; numbers: the target(s).
     classes : class labels as the user wrote them; empty for numbers.
     task : ``"classification"`` or ``"regression"``.
-    scale : unit of ``raw``: ``"log-odds"``, ``"probability"``, or the target's unit (``"target"`` where none was given).
+    scale : unit of ``raw``: ``"log-odds"``, ``"probability"``, or the target's unit (``"units of price"`` where none
+        was given, ``"target"`` of several).
     """
 
     columns: tuple[str, ...]

@@ -183,6 +183,8 @@ def _certainty(answers: Any, table: Table, level: float) -> dict[str, FloatArray
     else:
         y = table.numbers(goal)
         inside, width = (y >= made.low) & (y <= made.high), np.asarray(made.high - made.low, float)
+        if np.ptp(width) <= 1e-9 * np.abs(width).max(initial=0.0):
+            width = np.full(len(width), width.mean())  # one width: what ends differ by is rounding
     refused = np.zeros(len(table), bool) if made.refused is None else made.refused
     return {"covered": inside, "refused": refused, "width": width}
 
@@ -299,7 +301,7 @@ def _means(
     shares = [np.asarray(shown(v), np.float64) for v in (mean, low, mean + half)]
     rates = {names[g]: Rate(float(shares[0][g]), float(shares[1][g]), float(shares[2][g]), int(n[g]), bool(n[g] >= FEWEST)) for g in order}
     told = np.flatnonzero(n >= FEWEST)
-    if len(told) < 2:
+    if len(told) < 2 or np.ptp(values) == 0:
         return rates, None
     draw = stream(integer_seed(seed, measure), "within")
     drawn = mean[told] + draw.normal(size=(DRAWS, len(told))) * np.sqrt(spread[told] / n[told])

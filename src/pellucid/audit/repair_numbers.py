@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from pellucid.audit.dependencies import Makes, made_of
 from pellucid.audit.proposals import Proposal, number_cells
@@ -109,19 +110,29 @@ def _points(view: View) -> Iterator[Proposal]:
 
 
 def _sums(view: View, made: Makes) -> Iterator[Proposal]:
-    """Yield, for each broken sum or product, the one cell that a slipped point explains; else the total, unsure."""
+    """Yield, for each broken sum or product, the one cell that a slipped point explains; else, unsure, the total or what else may be."""
     a, b, t = (view.numbers(n)[made.rows] for n in (made.left, made.right, made.total))
     with np.errstate(divide="ignore", invalid="ignore"):
         left, right = (t - b, t - a) if made.sign == "+" else (t / b, t / a)
     what = f"{made.left!r} {made.sign} {made.right!r} = {made.total!r} holds in {100 * made.holds:.2f} % of the rows"
     should = {made.total: (t, made.should), made.left: (a, left), made.right: (b, right)}
     slipped = {n: _power(is_, wanted) for n, (is_, wanted) in should.items()}
+    fits = {n: _fits(np.delete(view.numbers(n), made.rows), wanted) for n, (_, wanted) in should.items()}
     for k, r in enumerate(made.rows):
         certain = [n for n in should if slipped[n][k]]
-        name, sure = (certain[0], 0.95) if len(certain) == 1 else (made.total, 0.7)
-        wanted = float(should[name][1][k])
-        cell = number_cells(view, name, np.array([wanted]))[0]
-        yield Proposal(int(r), name, cell, "sum" if made.sign == "+" else "product", sure, what)
+        maybe = [n for n in should if fits[n][k]] or [made.total]
+        name, sure = (certain[0], 0.95) if len(certain) == 1 else (maybe[0], 0.7 if made.total in maybe or len(maybe) == 1 else 0.5)
+        cell = number_cells(view, name, np.array([float(should[name][1][k])]))[0]
+        other = [f"or {n!r} should be {amount(float(should[n][1][k]))}" for n in maybe if n != name and sure < 0.95]
+        yield Proposal(int(r), name, cell, "sum" if made.sign == "+" else "product", sure, "; ".join([what, *other]))
+
+
+def _fits(others: FloatArray, wanted: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which wanted cells could stand in a column with these other cells: within their range, whole where all of them are."""
+    known = others[np.isfinite(others)]
+    whole = bool((known == np.round(known)).all())
+    inside = (wanted >= known.min(initial=np.inf)) & (wanted <= known.max(initial=-np.inf))
+    return np.asarray(inside & ((np.abs(wanted - np.round(wanted)) < 1e-9 * (1 + np.abs(wanted))) | (not whole)))
 
 
 def _power(x: FloatArray, wanted: FloatArray) -> FloatArray:

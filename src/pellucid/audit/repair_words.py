@@ -1,7 +1,8 @@
 """Proposals for misspelt levels. Frequent levels are never merged, nor those that differ only in digits; in doubt nothing is changed.
 
 A slip is rare (at most 3 rows or 0.01 %), a letter or two away from a level that is 20 times as frequent, nearer to it than to any other
-by two letters, and its rows look like rows of that level. Damerau 1964, doi:10.1145/363958.363994.
+by two letters, and its rows look like rows of that level. Damerau 1964, doi:10.1145/363958.363994. Where many levels are as rare (job
+titles, say), rareness is no sign of a slip, and no such proposal is sure: a fireman is no foreman.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pellucid.table import ColumnType
 
 __all__ = ["propose"]
 
+USUAL, FURTHER = 0.1, 3
+"""Share of the rows in rare levels from which on rareness says nothing; further levels in which a word has to stand to be one."""
 LOOKS = {"А": "A", "В": "B", "С": "C", "Е": "E", "Н": "H", "К": "K", "М": "M", "О": "O", "Р": "P", "Т": "T", "Х": "X", "а": "a", "с": "c"}
 LOOKS |= {"е": "e", "о": "o", "р": "p", "х": "x", "у": "y", "Α": "A", "Β": "B", "Ε": "E", "Ζ": "Z", "Η": "H", "Ι": "I", "Κ": "K", "Μ": "M"}
 """Cyrillic and Greek letters that look like Latin ones."""
@@ -73,14 +76,27 @@ def _outside_domain(name: str, levels: tuple[str, ...]) -> dict[int, tuple[int, 
 def _misspelt(view: View, name: str, codes: IntArray, levels: tuple[str, ...], count: IntArray) -> dict[int, tuple[int, str, float, str]]:
     pairs = rare_spellings(levels, count)
     bins = voters(view, name, codes) if pairs else []
+    rare = count[count <= max(3, 1e-4 * count.sum())].sum() / max(1, count.sum())
+    most = 0.85 if rare > USUAL else 1.0
     out = {}
     for i, j in pairs:
         sure = _sureness(i, j, levels, count)
-        against = sure >= 0.9 and (_disagree(bins, codes, i, j) or _elsewhere(view, codes, i, j))
-        why = f"{levels[i]!r} stands in {count[i]:,} rows and is spelt almost like {levels[j]!r} in {count[j]:,}"
-        why += "; but its rows do not look like those" if against else ""
-        out[i] = (j, "spelling", 0.7 if against else sure, why)
+        unlike = sure >= 0.9 and (_disagree(bins, codes, i, j) or _elsewhere(view, codes, i, j))
+        against = _own_word(i, j, levels) or ("its rows do not look like those" if unlike else "")
+        often = "1 row" if count[i] == 1 else f"{count[i]:,} rows"
+        why = f"{levels[i]!r} stands in {often} and is spelt almost like {levels[j]!r} in {count[j]:,}"
+        out[i] = (j, "spelling", 0.7 if against else min(sure, most), why + (f"; but {against}" if against else ""))
     return out
+
+
+def _own_word(i: int, j: int, levels: tuple[str, ...]) -> str:
+    """Return, in words, that what level i has in place of level j's words stands in further levels too; empty where it does not."""
+    words = set(levels[i].casefold().split()) - set(levels[j].casefold().split())
+    for word in sorted(words):
+        n = sum(word in level.casefold().split() for level in levels) - 1
+        if n >= FURTHER:
+            return f"{word!r} stands in {n:,} other levels"
+    return ""
 
 
 def _sureness(i: int, j: int, levels: tuple[str, ...], count: IntArray) -> float:

@@ -70,9 +70,10 @@ class EnginePredictor:
         self.task = "classification" if self.classes else "regression"
         self.names, self.unit, self._reference = tuple(names), unit, reference
         if self.task == "regression":
-            if scale not in (None, "target", unit or "target"):
-                raise RequestError(f"there is no scale {scale!r} for numbers", expected=f"{unit or 'target'!r}")
-            self.scale, self.outputs = unit or "target", self.names
+            own = unit or (f"units of {self.names[0]}" if len(self.names) == 1 else "target")
+            if scale not in (None, "target", own):
+                raise RequestError(f"there is no scale {scale!r} for numbers", expected=repr(own))
+            self.scale, self.outputs = own, self.names
         else:
             if scale not in (None, "log-odds", "probability"):
                 raise RequestError(f"there is no scale {scale!r} for classes", expected="'log-odds' or 'probability'")

@@ -45,8 +45,8 @@ class ResidualForest:
     values : (T, J, 3) of leaves: mean size of the errors, their 5 % and 95 % quantile.
     floor : smallest spread that is told.
     width : geometric mean of the width of normalised intervals at 90 % as a share of the constant width, on rows that a tree was not
-        grown on, and what chance may have taken off it beyond a fiftieth. A plain mean would be ruled by the few rows that lie many errors off: one of them among 800 hides that all others
-        could be told twice as sharply.
+        grown on, and what chance may have taken off it beyond a fiftieth. A plain mean would be ruled by the few rows that lie many
+        errors off: one of them among 800 hides that all others could be told twice as sharply.
     """
 
     feature: npt.NDArray[np.int32]

@@ -151,7 +151,8 @@ def doubt(result: Prediction) -> go.Figure:
             hoverinfo="x+y",
             marker={"color": CYCLE[i % len(CYCLE)], "symbol": SYMBOLS[i % len(SYMBOLS)], "size": 7, "opacity": 0.75},
         )
-    return figure
+    ends = [[0, 1.06 * float(np.nanmax(v, initial=0.0)) or 1] for v in (noise, lack)]  # sizes: 0 belongs on both axes
+    return figure.update_layout(xaxis={"range": ends[0]}, yaxis={"range": ends[1]})
 
 
 def familiarity(result: Prediction) -> go.Figure:
@@ -166,7 +167,8 @@ def familiarity(result: Prediction) -> go.Figure:
         height=300,
     )
     figure.add_bar(x=(edges[:-1] + edges[1:]) / 2, y=count, width=0.9 * np.diff(edges), marker={"color": BLUE})
-    figure.add_hline(y=len(result) / 20, line={"color": GREY, "dash": "dash"}, annotation={"text": "ordinary rows", "font": {"size": 11}})
+    label = {"text": "ordinary rows", "font": {"size": 11}, "bgcolor": "rgba(255,255,255,0.85)"}
+    figure.add_hline(y=len(result) / 20, line={"color": GREY, "dash": "dash"}, annotation=label)
     return figure
 
 

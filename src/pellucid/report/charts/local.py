@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pellucid.errors import RequestError, quote
-from pellucid.report.charts.style import DOWN, GREY, RANKS, UP, bars_error, blank, heights, name_lines, safe, wrap
+from pellucid.report.charts.style import DOWN, GREY, RANKS, UP, bars_error, blank, heights, name_lines, safe, unit_of, wrap
 from pellucid.report.words import cell, number
 from pellucid.results import Explanation, Interactions
 from pellucid.table.cells import written_numbers
@@ -47,7 +47,7 @@ def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, 
     ends = base + np.cumsum(steps)
     starts = ends - steps
     texts = [("+" if s >= 0 else "−") + number(abs(s), h or None) for s, h in zip(steps, half)]
-    what = _unit(result, output)
+    what = unit_of(result, output)
     title = f"Why row {safe(result.data.index[row], 20)} is answered {number(answer)}: steps from the base {number(base)}"
     figure = blank(title, safe(what), height=heights(len(names) + 2))
     figure.add_bar(
@@ -105,7 +105,7 @@ def _side_by_side(result: Explanation, row: int, output: int, k: int, units: dic
     texts = [("−" if v < 0 else "" if result.says == "sizes" else "+") + number(abs(v), h or None) for v, h in zip(bars, half)]
     answer = number(_at(result.predictions, row, output))
     title = f"Row {safe(result.data.index[row], 20)}, answered {answer}: each column by {safe(result.method, 40)}. The bars do not add up"
-    figure = blank(title, safe(_unit(result, output)), height=heights(len(names)))
+    figure = blank(title, safe(unit_of(result, output)), height=heights(len(names)))
     figure.add_bar(
         x=bars,
         y=list(range(len(names))),
@@ -129,10 +129,6 @@ def _side_by_side(result: Explanation, row: int, output: int, k: int, units: dic
 def _names(result: Explanation, row: int, columns: np.ndarray, units: dict[str, str]) -> list[str]:
     """Return the names of some columns with the row's cells, as the lines of a figure."""
     return [wrap(cell(c, _cell(result, row, c), units.get(c, ""), most=28), 34) for c in (result.columns[j] for j in columns)]
-
-
-def _unit(result: Explanation, output: int) -> str:
-    return f"{result.scale} of {result.outputs[output]}" if result.scale in ("log-odds", "probability") else result.scale
 
 
 def _check_row(result: Explanation, row: int) -> None:
@@ -173,7 +169,7 @@ def beeswarm(result: Explanation, output: int = 0, k: int = 12) -> go.Figure:
     """Return one strip per column: a point is a row, its place the contribution, its colour the rank of its cell, named on hover."""
     values = result.cube()[:, :, output]
     order = np.argsort(-np.abs(values).mean(0), kind="stable")[:k]
-    what = _unit(result, output)
+    what = unit_of(result, output)
     title = f"Contribution of each cell to {safe(result.outputs[output], 40)}, {len(result)} rows"
     figure = blank(title, f"contribution ({safe(what)})", height=heights(len(order), 34, 130))
     for place, j in enumerate(order):
@@ -223,7 +219,7 @@ def dependence(
         raise RequestError(f"there is no column {column!r} in the explanation", expected=f"one of {quote(result.columns, 12)}")
     values, cells = result.cube()[:, result.columns.index(column), output], result.data[column]
     other, how = (partner or None, "as asked") if partner is not None else strongest_partner(result, column, output, pairs)
-    what = _unit(result, output)
+    what = unit_of(result, output)
     axis = safe(column) + (f" ({safe(unit)})" if unit else "")
     coloured = f"; colour: cell of {safe(other, 30)}, {how}" if other is not None else ""
     figure = blank(f"{safe(column)}: contribution against cell, {len(result)} rows{coloured}", axis, f"contribution ({safe(what)})")

@@ -37,6 +37,11 @@ def safe(value: Any, most: int = 60) -> str:
     return clean(value, most).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def unit_of(result: Any, output: int) -> str:
+    """Return what the values of an explanation's output are in: units of a target name it, log-odds and probabilities do not."""
+    return f"{result.scale} of {result.outputs[output]}" if result.scale in ("log-odds", "probability") else str(result.scale)
+
+
 def faded(colour: str, share: float = 0.18) -> str:
     """Return a colour ``#rrggbb`` as a see-through one, for bands."""
     return f"rgba({int(colour[1:3], 16)},{int(colour[3:5], 16)},{int(colour[5:7], 16)},{share})"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pellucid.errors import RequestError, quote
-from pellucid.report.charts.style import DOWN, GREY, UP, bars_error, blank, heights, name_lines, safe
+from pellucid.report.charts.style import DOWN, GREY, UP, bars_error, blank, heights, name_lines, safe, unit_of
 from pellucid.report.words import number
 from pellucid.results import Words
 
@@ -37,7 +37,7 @@ def words(result: Words, row: int = 0, column: str | None = None, output: int = 
     told = "<br>".join(lines) or "the cell is missing"
     figure = blank(
         f"{title}<br><br><span style='font-size:12px'>{told}</span>",
-        f"{safe(result.scale)} of {safe(result.outputs[output], 40)}",
+        safe(unit_of(result, output), 60),
         height=heights(len(order), 26, 150 + 18 * len(lines)),
     )
     shown = values[order]
