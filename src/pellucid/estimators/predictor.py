@@ -70,7 +70,7 @@ class EnginePredictor:
         self.task = "classification" if self.classes else "regression"
         self.names, self.unit, self._reference = tuple(names), unit, reference
         if self.task == "regression":
-            own = unit or (f"units of {self.names[0]}" if len(self.names) == 1 else "target")
+            own = unit or (f"units of {self.names[0]}" if len(self.names) == 1 and self.names[0] != "target" else "target")
             if scale not in (None, "target", own):
                 raise RequestError(f"there is no scale {scale!r} for numbers", expected=repr(own))
             self.scale, self.outputs = own, self.names

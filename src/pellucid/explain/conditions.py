@@ -18,6 +18,8 @@ from pellucid.table import ColumnType, Table
 __all__ = ["Condition", "common_words", "merged", "outcomes", "place_text", "round_between", "thresholds"]
 
 BoolArray = npt.NDArray[np.bool_]
+MOST_NAMED = 8
+"""Levels that are left out, at most, before those that stay are named instead."""
 RARE = 0.02
 """Least share of the rows with a word, and without it, for the word to make a condition."""
 
@@ -67,6 +69,9 @@ class Condition:
         if self.kind in ("in", "not in"):
             if len(self.levels) == 1:
                 return f"{self.column} {'is' if self.kind == 'in' else 'is not'} {self.levels[0]}{tail}"
+            others = [t for t in table.levels(self.column)[1] if t not in self.levels] if len(self.levels) > MOST_NAMED else []
+            if self.kind == "not in" and 0 < len(others) < len(self.levels):  # the few that are left say it shorter
+                return f"{self.column} is {'one of ' if len(others) > 1 else ''}{', '.join(others)} (or a level not in these rows){tail}"
             return f"{self.column} is {'one' if self.kind == 'in' else 'none'} of {', '.join(self.levels)}{tail}"
         if self.kind in ("has", "lacks"):
             words = (" and " if self.kind == "has" else " or ").join(f"'{word}'" for word in self.levels)
