@@ -38,8 +38,10 @@ class Game:
         self.engine = CoalitionEngine(case.view(), table, case.background, Players.of(case.predictor.columns, case.settings.get("groups")))
         full, empty = self.engine.full, self.engine.empty.mean(0)
         self.values = np.broadcast_to(case.own(rows), (len(rows), *case.values.shape[1:]))
-        if len(self.engine.players) != self.values.shape[1] or full.shape[1] != self.values.shape[2]:
-            raise NotTestable("the explanation speaks of other columns or outputs than the model")
+        if len(self.engine.players) != self.values.shape[1]:
+            raise NotTestable("the explanation speaks of other columns than the model")
+        if (own := self.values.shape[2]) != full.shape[1]:
+            raise NotTestable(f"the explanation has {own} number{'s'[: own != 1]} a column, and the model {full.shape[1]} outputs to follow")
         self.rows = np.arange(len(rows))
         # several classes: the one the model chose; one output: towards the side on which the answer lies
         self.output = full.argmax(1) if case.predictor.task == "classification" else np.abs(full - empty).argmax(1)
