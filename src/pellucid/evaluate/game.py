@@ -41,7 +41,7 @@ class Game:
         if len(self.engine.players) != self.values.shape[1]:
             raise NotTestable("the explanation speaks of other columns than the model")
         if (own := self.values.shape[2]) != full.shape[1]:
-            raise NotTestable(f"the explanation has {own} number{'s'[: own != 1]} a column, and the model {full.shape[1]} outputs to follow")
+            raise NotTestable(f"the explanation has {own} number{'s'[: own != 1]} a column, the model {full.shape[1]} outputs to follow")
         self.rows = np.arange(len(rows))
         # several classes: the one the model chose; one output: towards the side on which the answer lies
         self.output = full.argmax(1) if case.predictor.task == "classification" else np.abs(full - empty).argmax(1)
