@@ -94,7 +94,11 @@ def ask(
     fits = conformals_of(certainty, held, score) if certainty.conformals else ()
     guarantee = promises(certainty, level, group, fits, shares, asked.labels, parts.get("classes", ()))
     guarantee += empty_sets(sets, level)
-    caveats = [*guarantee, *rule, *(ONE if members.shape[1] < 2 and said is None else (RAW,)), *told(members), *shared, *alarms]
+    if parts["epistemic"] is None:
+        of_members = [ONE[0], *(shared if alike else ONE[1:])]
+    else:
+        of_members = [RAW, *told(members), *shared]
+    caveats = [*guarantee, *rule, *of_members, *alarms]
     if predictor.task == "regression" and spread is None and said is None and parts["aleatoric"] is not None and members.shape[1] > 1:
         caveats.append(OVERLAP)
     settings: dict[str, Any] = {
