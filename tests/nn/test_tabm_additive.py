@@ -90,17 +90,35 @@ def test_the_share_follows_the_table(together: bool, low: float, high: float) ->
     assert not net.backbone.apart
     assert model.record_["training"]["started"]
     assert model.record_["training"]["additive_share"] == [pytest.approx(float(net.head.share), abs=1e-3)]
+    new = frame[:20].drop(columns="y")
+    if not together:
+        net.head.share.fill_(0.5)
+        part = model.uncertainty(new)
+        assert (part.epistemic > 0).all()
+        assert any("of the answer is an additive model's" in c and "too small" in c for c in part.record.caveats)
+        net.head.share.fill_(1.0)  # as where the members add nothing
+        whole = model.uncertainty(new)
+        assert whole.epistemic is None, "members that cannot disagree are not sure of themselves"
+        assert any("cannot be told" in c for c in whole.record.caveats)
+        assert np.isfinite(whole.doubt).all()
+        with pytest.raises(pld.PellucidError, match="no epistemic doubt"):
+            model.predictor(of="epistemic")
 
 
 def test_training_leaves_the_additive_terms_where_they_were_put_and_folds_share_one_share() -> None:
     frame = _table(400, False)
     kwargs = {"backbone": "tabm_additive", "random_state": 0, "verbose": 0, "threads": 1}
-    short, longer = (pld.TabularRegressor(max_steps=steps, **kwargs).fit(frame, target="y").engine_.net for steps in (1, 40))
+    first, model = (pld.TabularRegressor(max_steps=steps, **kwargs).fit(frame, target="y") for steps in (1, 40))
+    short, longer = first.engine_.net, model.engine_.net
     for name, value in longer.state_dict().items():
         if ".own." in name or ".front." in name:
             assert torch.equal(value, short.state_dict()[name])
     shares = longer.net.head.share
     assert shares.shape == (5,)
+    shares.fill_(1.0)
+    told = model.uncertainty(frame[:5].drop(columns="y"))
+    assert (told.epistemic > 0).all(), "the additive models of the folds differ"
+    assert any("one a fold" in c for c in told.record.caveats)
 
 
 def test_a_loss_of_the_users_own_leaves_the_members_alone(tmp_path) -> None:

@@ -129,6 +129,12 @@ class NetworkEngine:
         """One network of the build; in a stack it holds the weights of all."""
         return self.inner.net if isinstance(self.inner, StackedNet) else self.inner
 
+    @property
+    def in_common(self) -> tuple[float, ...]:
+        """Share of each network's answer that its members have in common, an additive model's beside them; empty where there is none."""
+        share = getattr(self.core.head, "share", None)
+        return () if share is None else tuple(float(s) for s in share.flatten())
+
     def asked_of(self, source: str | None, draws: int = MASKS) -> NetworkEngine:
         """Return the engine whose members are those of another source of doubt, which needs nothing from the fit: ``"mc_dropout"``."""
         if source is None or source == "members" or (source == "mc_dropout" and self.masks):

@@ -254,6 +254,11 @@ class NetworkPredictor(EnginePredictor):
             terms += np.einsum("npo,pc->nco", pairs, halves)
         return "standard deviation of the column's term", np.asarray(terms.std(0).mean(-1))
 
+    @property
+    def in_common(self) -> tuple[float, ...]:
+        """Share of each network's answer that its members have in common (``NetworkEngine.in_common``)."""
+        return self.engine.in_common
+
     _only: int | None = None
     checkpoints: tuple[NetworkPredictor, ...] = ()  # the same network earlier in its training, where a refit was asked to keep it
 

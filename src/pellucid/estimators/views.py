@@ -57,6 +57,11 @@ def view_of(model: TabularEstimator, whole: EnginePredictor, of: str) -> Predict
                 f"the backbone {model.engine_.name!r} has one member, so it has no epistemic doubt to explain",
                 do="use a backbone with members, such as 'tabm', or bayes='laplace'",
             )
+        if min(getattr(whole, "in_common", ()) or (0,)) >= 1 and not model.certainty_.by_folds and asked(model.bayes)[0] != "prior_net":
+            raise RequestError(
+                "all of this model's answer is an additive model's, of which there is one, so it has no epistemic doubt to explain",
+                do="fit with backbone='tabm'",
+            )
         return EpistemicView(whole)
     if of == "width":
         return WidthView(whole, model)

@@ -142,13 +142,14 @@ def ece_interval(
     """Return a 95 % interval of the calibration error that many more rows would show, from claims (N,) and events (N,).
 
     The figure of few rows is too large, for chance adds to every bin, and that of resampled rows more so. The interval starts at 0 where
-    the figure is one that a calibrated model would show; else it lies about the figure less its null mean (in squares), and reaches at
-    least to where resampled figures, reflected about it, do.
+    the figure is one that a calibrated model would show, and beyond that from no more than what its 95 % point leaves (in squares); it
+    lies about the figure less its null mean (in squares), reaches at least to where resampled figures, reflected about it, do, and holds
+    the upper end of the mean claim's own distance to the share that happened, for no error is smaller than that distance.
 
     Notes
     -----
-    On made tables of 300 to 8,000 rows it held the truth in 95 of 100 of calibrated models, and in 81 to 95 of the others: an error
-    of .02 is small beside the chance of 300 rows.
+    On made tables of 300, 1,000 and 4,000 rows, calibrated, too sure, too timid and off to one side by .015 to .13, it held the truth in
+    90 to 99 of 100 (150 draws each).
 
     Examples
     --------
@@ -163,8 +164,9 @@ def ece_interval(
     rows = stream(seed, "calibration interval").integers(0, len(c), (draws, len(c)))
     found = np.array([ece(c[at], h[at], bins) for at in rows])
     middle, reach = float(np.sqrt(max(check.ece**2 - check.null_mean**2, 0.0))), Z95 * float(found.std())
-    low = 0.0 if check.consistent else max(0.0, middle - reach)
-    return low, min(1.0, max(middle + reach, 2 * check.ece - float(np.quantile(found, 0.025))))
+    beyond = float(np.sqrt(max(check.ece**2 - check.null_high**2, 0.0)))
+    gap = abs(float((h - c).mean())) + Z95 * float((h - c).std()) / np.sqrt(len(c))
+    return min(max(0.0, middle - reach), beyond), min(1.0, max(middle + reach, 2 * check.ece - float(np.quantile(found, 0.025)), gap))
 
 
 def wilson(successes: npt.ArrayLike, n: npt.ArrayLike, z: float = Z95) -> tuple[FloatArray, FloatArray]:

@@ -26,7 +26,7 @@ from pellucid.uncertainty.quantile import intervals as quantile_intervals
 from pellucid.uncertainty.risk import refused_by_doubt
 from pellucid.uncertainty.scores import Asked, choose, conformals_of, local_answers, noise_of_rows
 from pellucid.uncertainty.shift import stated_shift
-from pellucid.uncertainty.sources import asked_members, chosen, doubts, told
+from pellucid.uncertainty.sources import asked_members, chosen, common, doubts, told
 from pellucid.uncertainty.truth import new_rows
 
 __all__ = ["ask", "widths"]
@@ -79,6 +79,9 @@ def ask(
     spread = model.spread(source) if predictor.task == "regression" and hasattr(model, "spread") else getattr(held, "spread", None)
     size = _size(predictor.task, certainty, held, table, own)
     parts |= doubts(predictor.task, members, said, noise_of_rows(noise_variance(certainty, spread), size, held))
+    alike, shared = common(predictor, certainty.by_folds)
+    if alike and not (predictor.task == "classification" and said is not None):  # a law over classes has doubt of its own
+        parts["epistemic"] = None
     parts["doubt"] = _doubt(predictor.task, certainty, size, parts)
     percent, odd, alarms = _familiar(model, predictor, certainty, familiarity, table)
     doubtful, rule = refused_by_doubt(held, parts["doubt"], predictor.task, refuse_above, max_risk, tolerance)
@@ -92,7 +95,11 @@ def ask(
     fits = conformals_of(certainty, held, score) if certainty.conformals else ()
     guarantee = promises(certainty, level, group, fits, shares, asked.labels, parts.get("classes", ()))
     guarantee += empty_sets(sets, level)
-    caveats = [*guarantee, *rule, *(ONE if members.shape[1] < 2 and said is None else (RAW,)), *told(members), *alarms]
+    if parts["epistemic"] is None:
+        of_members = [ONE[0], *(shared if alike else ONE[1:])]
+    else:
+        of_members = [RAW, *told(members), *shared]
+    caveats = [*guarantee, *rule, *of_members, *alarms]
     if predictor.task == "regression" and spread is None and said is None and parts["aleatoric"] is not None and members.shape[1] > 1:
         caveats.append(OVERLAP)
     settings: dict[str, Any] = {

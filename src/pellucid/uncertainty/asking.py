@@ -65,7 +65,7 @@ def chosen(model: Any, X: Any, n: int = 10) -> NextRows:
     unit = "nats" if model.predictor().task == "classification" and epistemic else "chance of being wrong"
     if model.predictor().task != "classification":
         unit = f"({model.target_.unit or 'target'})^2" if epistemic else str(model.target_.unit or "target")
-    caveats = () if epistemic else ("the model has no members: its doubt also holds noise that labels cannot remove",)
+    caveats = () if epistemic else ("lack of knowledge is not told apart: the doubt also holds noise that labels cannot remove",)
     record = RunRecord("next_rows", {"n": int(n)}, None, table.fingerprint(), time.perf_counter() - started, len(table), caveats)
     kind = "epistemic" if epistemic else "total"
     return NextRows(at.astype(np.int64), table.index[at], doubt[at], apart, kind, unit, table.frame.iloc[at], record)
