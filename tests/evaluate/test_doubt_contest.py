@@ -17,7 +17,7 @@ QUICK = {"verbose": 0, "threads": 1, "random_state": 0, "backbone": "mlp", "back
 
 @pytest.fixture(scope="module")
 def board():
-    """Return the contest on numbers whose noise differs fourfold between rows: a head that sees it must win."""
+    """Return the contest on numbers whose noise differs tenfold between rows."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(2600, 3)), columns=["a", "b", "c"])
     frame["y"] = frame["a"] + np.where(frame["b"] < 0, 0.1, 1.0) * rng.normal(size=2600)
@@ -25,12 +25,12 @@ def board():
     return contest(frame, ["members", "mc_dropout", "normal", "stochastic_bn"], model=model, target="y", n_boot=200)
 
 
-def test_the_head_that_sees_the_noise_tells_errors_best(board) -> None:
+def test_all_sources_see_that_noise_differs_and_tell_errors_by_it(board) -> None:
     rows = {r["model"]: r for r in board.rows}
     assert set(rows) == {"members", "mc_dropout", "normal"}
     assert any("stochastic_bn" in c for c in board.record.caveats)
-    assert rows["normal"]["doubt_and_error"] > rows["members"]["doubt_and_error"] + 0.1
-    assert rows["normal"]["doubt_and_error_low"] > 0
+    # a spread of its own by its head, the others by the sizes of held-out errors; one noise for all rows tells .1 to .2
+    assert min(r["doubt_and_error_low"] for r in rows.values()) > 0.4
     assert all(r["low"] <= r["score"] <= r["high"] for r in rows.values())
     assert rows["members"]["difference"] == 0
     assert rows["mc_dropout"]["fit_seconds"] == 0

@@ -22,8 +22,6 @@ from pellucid.results import Leaderboard, RunRecord
 from pellucid.table import ColumnType, Table
 from pellucid.training.calibration_metrics import check_calibration
 from pellucid.training.scoring import check_pit, crps_mixture, crps_normal, crps_quantiles
-from pellucid.uncertainty.conformal import LEAST_NOISE
-from pellucid.uncertainty.sources import asked_members, doubts
 
 __all__ = ["ASKED", "SOURCES", "run", "shifted"]
 
@@ -80,7 +78,7 @@ def shifted(table: Table, seed: int) -> Table:
 
 
 def _law(
-    predictor: Any, table: Table, members: FloatArray, own: FloatArray | None, noise: float, y: FloatArray, mean: FloatArray
+    predictor: Any, table: Table, members: FloatArray, noise: FloatArray, y: FloatArray, mean: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return (score (N,), distribution function at the truth (N,)) of the law that a source gives for one number about ``mean`` (N,)."""
     from scipy.special import ndtr
@@ -94,10 +92,7 @@ def _law(
         parts = [law[k][..., 0].reshape(len(y), -1) for k in ("weights", "means", "sds")]
         weights = parts[0] / parts[0].sum(1, keepdims=True)
         return crps_mixture(y, weights, parts[1], parts[2]), (weights * ndtr((y[:, None] - parts[1]) / parts[2])).sum(1)
-    spread = members[..., 0].var(1)
-    # what members get wrong alike counts as noise, so that the whole is right on average on held-out rows
-    inner = own[..., 0].mean(1) if own is not None else np.full(len(y), max(noise - float(spread.mean()), LEAST_NOISE * noise))
-    sd = np.sqrt(np.maximum(spread + inner, 1e-300))
+    sd = np.sqrt(np.maximum(members[..., 0].var(1) + noise, 1e-300))
     return crps_normal(y, mean, sd), ndtr((y - mean) / sd)
 
 
@@ -105,34 +100,24 @@ def _ask(model: Any, ground: Any, far: Table, source: str | None, seed: int) -> 
     """Ask one source about the test rows and the shifted ones."""
     predictor = model.predictor() if source is None else model.predictor(source=source)
     started = time.perf_counter()
-    table = ground.test.select(predictor.columns)
-    members, own = asked_members(predictor, table)
-    seconds = time.perf_counter() - started
     # a source that is asked afterwards tells the doubt; the answer stays the model's own
-    answers = members.mean(1) if source is None else np.asarray(model.predictor().members_raw(table), np.float64).mean(1)
-    residual = _residual(model)
-    noise = None if residual is None else np.array([residual])
-    mine = doubts(predictor.task, members, own, noise)
-    other = doubts(predictor.task, *asked_members(predictor, far.select(predictor.columns)), noise)
-    lack, lack_far = (d["epistemic"] if d["epistemic"] is not None else d["aleatoric"] for d in (mine, other))
+    mine = model.uncertainty(ground.test, source=source, familiarity=None, samples=True)
+    seconds = time.perf_counter() - started
+    other = model.uncertainty(far, source=source, familiarity=None)
+    lack, lack_far = (d.epistemic if d.epistemic is not None else d.aleatoric for d in (mine, other))
     if lack is None or lack_far is None:
-        lack, lack_far = np.zeros(len(members)), np.zeros(len(members))
-    doubt = lack if mine["epistemic"] is None or mine["aleatoric"] is None else lack + mine["aleatoric"]
+        lack, lack_far = np.zeros(len(mine)), np.zeros(len(mine))
+    doubt = lack if mine.epistemic is None or mine.aleatoric is None else lack + mine.aleatoric
     if ground.task == "classification":
-        p = model.certainty_.calibrator.apply(answers)
+        p = mine.probabilities
         at = {str(c): k for k, c in enumerate(predictor.classes)}
         y = np.array([at[c] for c in ground.classes])[ground.truth]
         loss = -np.log(np.maximum(p[np.arange(len(y)), y], 1e-15))
         return _Answers(loss, loss, doubt, lack, lack_far, check_calibration(p, y, seed=seed), seconds)
     y = np.asarray(ground.truth, np.float64)
-    loss, pit = _law(predictor, table, members, own, residual if residual is not None else float(np.var(y)), y, answers[:, 0])
-    return _Answers(loss, np.abs(y - answers[:, 0]), doubt, lack, lack_far, check_pit(pit, seed=seed), seconds)
-
-
-def _residual(model: Any) -> float | None:
-    """Return the mean squared residual of held-out rows."""
-    kept = model.certainty_.conformals
-    return None if not kept or kept[0].kind != "absolute" or not len(kept[0]) else float((kept[0].scores ** 2).mean())
+    noise = np.full(len(y), np.var(y)) if mine.aleatoric is None else mine.aleatoric
+    loss, pit = _law(predictor, ground.test.select(predictor.columns), mine.samples, noise, y, mine.point)
+    return _Answers(loss, np.abs(y - mine.point), doubt, lack, lack_far, check_pit(pit, seed=seed), seconds)
 
 
 def _scores(metric: str, loss: FloatArray, n_boot: int, seed: int) -> Scores:
