@@ -212,6 +212,7 @@ class ReportData:
     parted : what a model that should not tell some columns gives away of them, and what that costs, in sentences; empty for others.
     given_away : columns that such a model should not tell and that are still told from its answers' part beyond chance.
     groups : scores of groups (``Score.of`` names the group), same metric as ``scores[0]`` or ``"coverage"``.
+    unscored : levels that have no line among ``groups``, each with its number of test rows and why.
     leaderboard : models compared on the same rows, or None.
     linear, trees : names in ``leaderboard`` of the linear model and of boosted trees.
     importance : importance over the whole table, or None (then the mean absolute contribution of ``explanation`` is shown).
@@ -272,6 +273,7 @@ class ReportData:
     history: Sequence[Mapping[str, Any]] = ()
     scores: tuple[Score, ...] = ()
     groups: tuple[Score, ...] = ()
+    unscored: tuple[str, ...] = ()
     parted: tuple[str, ...] = ()
     given_away: tuple[str, ...] = ()
     leaderboard: Leaderboard | None = None
