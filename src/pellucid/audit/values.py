@@ -12,7 +12,8 @@ import numpy as np
 from pellucid.audit.forms import several_forms
 from pellucid.audit.names import first_row_as_names
 from pellucid.audit.rows_alike import unlike, voters
-from pellucid.audit.view import FloatArray, IntArray, View, amount, listed, more, share
+from pellucid.audit.steps import widest_step_chance
+from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, amount, listed, more, share
 from pellucid.results import Finding
 from pellucid.table import ColumnType
 
@@ -98,11 +99,13 @@ def _impossible(view: View, name: str) -> Iterator[Finding]:
     yield view.finding("values: impossible", "medium", (name,), words, remedy, rows=rows, figures={"cells": shown[:20]})
 
 
-def unit_slip(x: FloatArray) -> tuple[IntArray, float, str] | None:
+def unit_slip(x: FloatArray, alpha: float = ALPHA) -> tuple[IntArray, float, str] | None:
     """Return (positions, factor, its words) of a small cluster of positive numbers that a known factor would bring home, or None.
 
     The cluster must be cut off by an empty stretch, hold 3 distinct values and 0.1 % to 20 % of the rows, and lie inside the bulk of the
-    others once divided. Small whole numbers, whose logarithms lie apart anyway, are left alone.
+    others once divided. By itself a tail like that of the others has such a stretch with chance ``alpha`` at most: numbers that pass
+    through 0 lie ever wider apart on the scale of factors, and so do the largest of a heavy tail. Small whole numbers, whose logarithms
+    lie apart anyway, are left alone.
     """
     at = np.flatnonzero(x > 0)
     if len(at) < 50 or len(at) < 0.9 * int(np.isfinite(x).sum()):
@@ -119,6 +122,8 @@ def unit_slip(x: FloatArray) -> tuple[IntArray, float, str] | None:
         far = x[order[cut + 1]] - x[order[cut]] > (10 if whole else 0)
         if steps[cut] < max(0.1, 0.2 * (high - low)) or len(np.unique(few)) < 3 or not far:
             continue
+        if widest_step_chance(x[order] if upper else 1 / x[order], len(few), least, most) > alpha / 2:
+            continue
         for factor, words in FACTORS:
             shifted = few - np.log10(factor) * (1 if upper else -1)
             inside = ((shifted >= many.min()) & (shifted <= many.max())).mean() > 0.9
@@ -130,7 +135,7 @@ def unit_slip(x: FloatArray) -> tuple[IntArray, float, str] | None:
 def _slip(view: View, name: str) -> Iterator[Finding]:
     if view.kind(name) is not ColumnType.NUMBER:
         return
-    found = unit_slip(view.numbers(name))
+    found = unit_slip(view.numbers(name), ALPHA / sum(view.kind(n) is ColumnType.NUMBER for n in view.table.columns))
     if found is None:
         return
     rows, factor, times = found
