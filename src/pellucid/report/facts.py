@@ -165,7 +165,8 @@ class Seen:
     maps : maps of some or all of the points. rows : per map, which of the N points it shows, in its order.
     answers : predicted, doubt, and where known low, high, familiarity, one line a point; None where there is no model.
     reasons : contributions of the columns at the points ``explained`` (M,), by a quick method; None where there are none.
-    layers : layer, silhouette, error, rows: how far the classes stand apart in each layer; None where there are no layers or classes.
+    layers : layer, silhouette, error, rows, beside (True: no deeper than the others): how far the classes stand apart in each layer; None
+        where there are no layers or classes.
     representatives : rows that stand for the others.
     """
 
