@@ -123,3 +123,15 @@ def test_small_rows_and_heavy_tails_are_no_slips_of_the_point():
     frame.loc[40, "height"] *= 10
     [slip] = point_slips(View(read_table(frame)))
     assert slip.rows.tolist() == [40]
+
+
+def test_a_zero_among_large_counts_is_named_but_not_where_a_level_goes_with_it():
+    draw, frame = np.random.default_rng(3), shells(800)
+    frame["rooms"] = (40 * frame["length"] * np.exp(draw.normal(0, 0.05, 800))).round().astype(int)
+    frame.loc[0, "rooms"] = 90  # another count far below the usual one: whole numbers may be small
+    frame.loc[0, ["length", "height", "weight"]] = [2.25, 0.68, 0.01]
+    frame["kind"] = draw.choice(["flat", "house"], 800)
+    lost = frame.assign(rooms=frame["rooms"].where(~frame.index.isin([10, 200, 640]), 0))
+    made = found(lost)
+    assert made["slips: a size of 0", "rooms"].rows.tolist() == [10, 200, 640]
+    assert ("slips: a size of 0", "rooms") not in found(lost.assign(kind=frame["kind"].where(lost["rooms"] > 0, "office")))

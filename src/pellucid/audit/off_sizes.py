@@ -19,6 +19,8 @@ APART = 1.5
 """Named cells are off at least so many times as far as the farthest of those left; a tail may have such a step too: see ``chance``."""
 MOST = 0.02
 LONE = 5.0
+MANY = 20.0
+"""Where the row says so many, a count is hardly ever 0: by Poisson's law in 2 of a thousand million rows."""
 FEW, ROWS = 5, 4_000
 
 
@@ -88,7 +90,8 @@ def off_cells(view: View) -> list[OffSizes]:
     """Return the columns with cells that two opinions, trees and a sum of logarithms, both find far too large or too small.
 
     Far: twice, and eight times the spread of what the opinions leave open, and half as far again as any cell that is left. A 0 counts as
-    half of the last decimal place; among whole numbers, which may be counts, only where no other is below a fifth of the usual one.
+    half of the last decimal place; among whole numbers, which may be counts, only where no other is below a fifth of the usual one, or
+    where the rows say 20 or more and no level of another column goes with it.
 
     Notes
     -----
@@ -114,7 +117,8 @@ def _column(view: View, name: str, told: RowSizes) -> list[OffSizes]:
     usual = float(np.abs(off[~named & ~zero]).max(initial=0.0))
     out = []
     steps = max(1, min(int((np.abs(off) >= least).sum()), int(MOST * len(off))))
-    if zero.any() and _is_size(x) and bool((-off[zero] >= max(least, APART * usual)).mean() > 0.9):
+    no_count = _is_size(x) or bool(zero.any() and (expected[zero] * told.sign >= MANY).mean() > 0.9 and not _of_a_level(view, x == 0))
+    if zero.any() and no_count and bool((-off[zero] >= max(least, APART * usual)).mean() > 0.9):
         rows = np.flatnonzero(x == 0)
         others = np.append(np.abs(off[~zero & ~named]), np.maximum(-off[zero], 0.0))
         told_of = np.full(len(x), np.nan)
@@ -149,6 +153,16 @@ def _is_size(x: FloatArray) -> bool:
     """Return whether a 0 in the column can be no count: numbers with decimals, or whole ones that all lie far from 0."""
     known = np.abs(x[~np.isnan(x) & (x != 0)])
     return bool(np.any(known != np.round(known)) or known.min() > np.median(known) / LONE)
+
+
+def _of_a_level(view: View, zero: np.ndarray) -> bool:
+    """Return whether most zeros (N,) stand in levels of another column that mostly hold zeros: rows of another kind, which have none."""
+    for name in (n for n in view.features if view.kind(n).is_level):
+        codes = view.codes(name) + 1
+        share_of = np.bincount(codes, weights=zero) / np.maximum(np.bincount(codes), 1)
+        if (share_of[codes[zero]] > 0.5).mean() > 0.5:
+            return True
+    return False
 
 
 def _finding(view: View, cells: OffSizes, kept: np.ndarray, tests: int) -> Finding:
