@@ -70,7 +70,8 @@ def test_cells_of_another_unit_are_no_copies_of_each_other():
 
 def test_copies_that_chance_alone_would_make_are_no_fault():
     made = copies(View(read_table({"temperature": np.random.default_rng(3).normal(20, 5, 400).round(1)})))
-    assert [(f.severity, f.remedy.startswith("none")) for f in made] == [("low", True)]
+    assert [f.severity for f in made] == ["low"]
+    assert "of one column alone" in made[0].evidence
 
 
 def test_lines_of_two_encodings_read_as_they_were_meant(tmp_path):
