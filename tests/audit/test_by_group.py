@@ -37,6 +37,30 @@ def test_error_rates_differ_beyond_chance_and_small_groups_are_named(by_race):
     assert by_race.gaps["equalized_odds"].value == max(by_race.gaps["tpr"].value, by_race.gaps["fpr"].value)
 
 
+def test_groups_left_out_of_one_gap_are_named_with_the_rows_it_rests_on(compas, by_race):
+    """32 rows, but 9 of them have the event: the group has no part in a gap of those found, which must not go unsaid."""
+    rows = compas.texts("race") == "Asian"
+    happened, marked = (compas.numbers(c)[rows] >= limit for c, limit in (("two_year_recid", 1), ("decile_score", 5)))
+    told = {"tpr": happened.sum(), "fpr": (~happened).sum(), "ppv": marked.sum()}
+    assert {m: by_race.gaps[m].left_out["Asian"] for m in told} == told
+    assert by_race.gaps["equalized_odds"].left_out["Asian"] == min(told["tpr"], told["fpr"])
+    assert "Asian" not in by_race.gaps["selection_rate"].left_out
+    words = f"'Asian' ({told['tpr']} who have it, {told['fpr']} who do not, {told['ppv']} marked)"
+    assert f"Left out where a figure rests on fewer than 30 of their rows: {words}" in by_race.words
+    assert by_race.to_dict()["gaps"]["tpr"]["left_out"]["Asian"] == told["tpr"]
+    remark = by_race.to_frame().set_index("group").loc["Asian", "remark"]
+    assert f"tpr ({told['tpr']})" in remark
+    assert "accuracy" not in remark
+
+
+def test_a_figure_that_no_two_groups_can_show_is_said_not_to_be_compared():
+    group, ill = np.repeat(["a", "b"], 100), np.zeros(200, int)
+    ill[:10] = ill[100:110] = 1
+    table = read_table({"group": group, "ill": ill}, target="ill", types={"ill": "category"})
+    words = pld.by_group(np.arange(200) % 2 == 0, table, by="group").words
+    assert "Not compared, as fewer than two groups are left: found among those who have it." in words
+
+
 def test_rates_are_bound_to_each_other(by_race):
     for g in by_race.groups:
         p, ppv, tpr, fpr = (by_race.rates[m][g].value for m in ("prevalence", "ppv", "tpr", "fpr"))

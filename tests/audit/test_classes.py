@@ -18,6 +18,7 @@ def test_rare_classes_and_imbalance(clean):
     found = by_kind(t, "kind")
     assert list(found["classes: rare class"].rows) == [0, 1, 2, 3, 4]
     assert "'once' with one row" in found["classes: rare class"].evidence
+    assert "their labels were not judged" in found["classes: rare class"].evidence
     assert "'few' in 25 of 1,000 rows (2.5 %)" in found["classes: imbalance"].evidence
     assert "right in 97.0 %" in found["classes: imbalance"].evidence
     assert by_kind(t, "ill") == {}

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pellucid.audit.classes import find as classes
 from pellucid.audit.label_errors import asked, confident, doubts, find, suspicion
 from pellucid.audit.opinions import Opinions, contradicted, precision
 from pellucid.audit.scores import auc
@@ -129,3 +130,26 @@ def test_a_class_of_three_rows_makes_no_labels_wrong():
     assert find(view) == []
     frame["c"] *= 1e300
     assert find(View(read_table(frame, target="y"))) == []
+
+
+def test_rows_of_a_class_too_rare_to_be_learned_are_said_not_to_be_judged(clean):
+    rule = clean(600, 0).assign(ill=lambda t: np.where(t["pressure"] > 120, "yes", "no"))
+    rule.loc[[3, 4, 5], "ill"] = "perhaps"
+    wrong = [k for k in range(100, 130) if rule["pressure"][k] > 130 or rule["pressure"][k] < 110][:6]
+    labels = rule["ill"].copy()
+    labels[wrong] = ["no" if v == "yes" else "yes" for v in labels[wrong]]
+    table = read_table(rule.assign(ill=labels), target="ill")
+    [made] = find(View(table))
+    assert not set(made.rows.tolist()) & {3, 4, 5}
+    assert "not judged, their classes having fewer than 10 rows: 'perhaps' (3)" in made.evidence
+    order = doubts(table)
+    assert order["row"].tolist()[-3:] == [3, 4, 5]
+    assert order["doubt"][-3:].isna().all()
+    assert order["doubt"][:-3].notna().all()
+
+
+def test_a_target_of_many_classes_is_said_not_to_be_judged():
+    frame = pd.DataFrame({"x": np.arange(600.0), "kind": [f"k{i % 30}" for i in range(600)]})
+    view = View(read_table(frame, target="kind"))
+    assert not find(view)
+    assert "wrong labels were not looked for" in next(f.evidence for f in classes(view) if f.kind == "classes: many")

@@ -7,6 +7,9 @@ import pytest
 import pellucid as pld
 from pellucid.audit.off_sizes import off_sizes
 from pellucid.audit.row_sizes import row_sizes
+from pellucid.audit.slips import point_slips
+from pellucid.audit.steps import step_chance, widest_step_chance
+from pellucid.audit.values import unit_slip
 from pellucid.audit.view import View
 from pellucid.table import read_table
 
@@ -87,4 +90,48 @@ def test_where_the_tail_is_heavy_it_is_said_so():
         told = off_sizes(View(read_table(frame.assign(weight=(frame["weight"] * np.exp(noise)).round(2)))))
         loud += any(f.severity != "low" for f in told)
         assert all("these may be right" in f.evidence for f in told if f.severity == "low")
-    assert loud <= 1
+    assert loud == 0
+
+
+def test_a_step_in_a_tail_is_told_at_the_stated_rate_and_not_above_it_in_lighter_ones():
+    draw = np.random.default_rng(0)
+    pareto = [step_chance(draw.pareto(2.0, 400) + 1, k) for _ in range(500) for k in (1, 3)]
+    assert np.mean(np.array(pareto) < 0.05) == pytest.approx(0.05, abs=0.02)
+    widest = [min(widest_step_chance(x, k, 1, 10) for k in range(1, 11)) for x in draw.pareto(2.0, (400, 400)) + 1]
+    assert np.mean(np.array(widest) < 0.1) <= 0.14
+    assert np.mean([step_chance(np.abs(draw.normal(size=400)), 1) < 0.05 for _ in range(500)]) < 0.03
+
+
+def test_numbers_that_pass_near_zero_and_heavy_tails_are_no_unit_slips():
+    draw = np.random.default_rng(0)
+    clean = [10 + 3 * draw.standard_t(2, 800) for _ in range(40)]
+    assert not any(unit_slip(np.abs(x).round(3)) for x in clean)
+    for _ in range(5):
+        y = np.exp(draw.normal(0, 0.5, 800))
+        y[:8] *= 1000
+        assert unit_slip(y)[0].size == 8
+
+
+def test_small_rows_and_heavy_tails_are_no_slips_of_the_point():
+    """Trees stop at the smallest rows they were taught; the sum of logarithms goes on, and finds that such a row fits itself."""
+    frame = shells(800)
+    frame.loc[5] = [3.0, 0.9, 0.027, 0.0]
+    assert not point_slips(View(read_table(frame.assign(weight=frame["weight"].round(4)))))
+    draw = np.random.default_rng(2)
+    tails = [frame.assign(height=(frame["height"] * np.exp(0.04 * draw.standard_t(2, len(frame)))).round(3)) for _ in range(8)]
+    assert not any(point_slips(View(read_table(t))) for t in tails)
+    frame.loc[40, "height"] *= 10
+    [slip] = point_slips(View(read_table(frame)))
+    assert slip.rows.tolist() == [40]
+
+
+def test_a_zero_among_large_counts_is_named_but_not_where_a_level_goes_with_it():
+    draw, frame = np.random.default_rng(3), shells(800)
+    frame["rooms"] = (40 * frame["length"] * np.exp(draw.normal(0, 0.05, 800))).round().astype(int)
+    frame.loc[0, "rooms"] = 90  # another count far below the usual one: whole numbers may be small
+    frame.loc[0, ["length", "height", "weight"]] = [2.25, 0.68, 0.01]
+    frame["kind"] = draw.choice(["flat", "house"], 800)
+    lost = frame.assign(rooms=frame["rooms"].where(~frame.index.isin([10, 200, 640]), 0))
+    made = found(lost)
+    assert made["slips: a size of 0", "rooms"].rows.tolist() == [10, 200, 640]
+    assert ("slips: a size of 0", "rooms") not in found(lost.assign(kind=frame["kind"].where(lost["rooms"] > 0, "office")))

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics
 
 from pellucid.cli.gather import calibration, coverage, missing_pattern, set_size
-from pellucid.cli.measures import auc, class_scores, group_scores, number_scores
+from pellucid.cli.measures import auc, class_scores, group_scores, number_scores, unscored
 from pellucid.results import Prediction, RunRecord
 from pellucid.table import read_table
 
@@ -133,3 +133,11 @@ def test_intervals_of_losses_stay_above_zero_and_cover():
     draws = np.random.default_rng(0).exponential(1.0, (2000, 60))
     covered = np.mean([low <= 1 <= high for _, low, high in map(_mean, draws)])
     assert abs(covered - 0.95) < 0.02 + 4 * (0.95 * 0.05 / 2000) ** 0.5  # the spread of 60 skewed losses is itself a guess
+
+
+def test_levels_without_a_score_are_named_with_their_rows():
+    codes = np.repeat([0, 1, 2], [60, 12, 60])
+    truth = np.concatenate([np.arange(72) % 2, np.ones(60, int)])
+    words = unscored("city", codes, ("Bern", "Rome", "Oslo", "Paris"), truth, metric="roc_auc")
+    assert words == ("fewer than 50 test rows: 'city' = 'Rome' (12)", "test rows of one class only: 'city' = 'Oslo' (60)")
+    assert unscored("city", codes, ("Bern", "Rome", "Oslo", "Paris"), truth, metric="accuracy") == words[:1]

@@ -306,3 +306,9 @@ def test_numbers_beyond_squares_are_filled_scaled_and_judged():
         effects = [made.effects_frame()[["variance_ratio", "distance", "correlation_change"]].astype(float) for made in (one, two)]
         np.testing.assert_allclose(effects[1], effects[0], rtol=1e-6, atol=1e-9)
     assert pld.scale(large, "zscore").table.frame["a"].std(ddof=0) == pytest.approx(1)
+
+
+def test_only_columns_that_were_filled_are_said_to_be_copied_from_later_rows():
+    table = read_table({"t": [1.0, 2.0, 3.0], "g": [86.0, None, 94.0], "whole": [1.0, 5.0, 2.0]}).with_roles(order="t")
+    [caveat] = pld.fill(table, "bfill").record.caveats
+    assert caveat.startswith("'g': ")

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from pellucid.report.charts import chart, kinds
 from pellucid.report.charts.points import levels_of, sizes
 from pellucid.report.facts import ColumnFact, ReportData, Seen
 from pellucid.report.html import to_html, write_html
+from pellucid.report.page import _depth_words
 from pellucid.report.sights import points_payload
 from pellucid.results import Finding, Map, RunRecord
 from pellucid.table import read_table
@@ -202,3 +204,16 @@ def test_a_point_opens_its_row(page, tmp_path, width):
         assert visit.evaluate("document.documentElement.scrollWidth <= innerWidth")
         browser.close()
     assert said == []
+
+
+def test_layers_that_are_not_in_order_are_said_so_and_a_half_beside_is_no_layer_on_the_way():
+    layers = pd.DataFrame({
+        "layer": ["(cells)", "first", "additive", "last", "(outputs)"], "silhouette": [0.30, 0.42, 0.60, 0.35, 0.64],
+        "error": 0.01, "rows": 200, "beside": [False, False, True, False, False],
+    })  # fmt: skip
+    words = _depth_words(SimpleNamespace(seen=SimpleNamespace(layers=layers)))
+    assert "the classes come apart, but not layer by layer: in last they stand closer together" in words
+    assert "additive" not in words
+    layers.loc[3, "silhouette"] = 0.5
+    assert "in no layer on the way" in _depth_words(SimpleNamespace(seen=SimpleNamespace(layers=layers)))
+    assert _depth_words(SimpleNamespace(seen=None)) == ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ Z95 = 1.959963984540054
 MOST = 40
 ALIKE = 0.05
 """Groups whose gap is at most this, by its interval, are called alike."""
+OF = {"tpr": "who have it", "fnr": "who have it", "fpr": "who do not", "ppv": "marked"}
+"""What the rows are called that a measure rests on, where it does not rest on all of a group's rows."""
 POINTS = ("prevalence", "selection_rate", "tpr", "fpr", "fnr", "ppv", "accuracy", "coverage", "abstain_rate")
 """Measures that are shares."""
 SAID = {
@@ -66,7 +69,9 @@ def by_group(
     Returns
     -------
     GroupTable: per group the rates of :class:`~pellucid.results.GroupTable` with 95 % intervals, and for each the gap between groups with
-    an interval and what it would be by chance. Groups of fewer than 30 rows are named, and "cannot tell" is said of them.
+    an interval and what it would be by chance. Groups of fewer than 30 rows are named, and "cannot tell" is said of them. A rate may rest
+    on fewer rows than the group has (those found, on the rows that have the event): where these are fewer than 30 the group is left out of
+    that gap, which is said with their number, in ``words`` and in ``left_out`` of the gap.
 
     Raises
     ------
@@ -232,7 +237,9 @@ def made(
         if (gap := _share_gap(k, m, names, integer_seed(seed, measure))) is not None:
             gaps[measure] = gap
     if "tpr" in gaps and "fpr" in gaps:
-        gaps["equalized_odds"] = max(gaps["tpr"], gaps["fpr"], key=lambda g: g.value)
+        both = gaps["tpr"], gaps["fpr"]
+        either = {**both[0].left_out, **{g: min(n, both[0].left_out.get(g, n)) for g, n in both[1].left_out.items()}}
+        gaps["equalized_odds"] = replace(max(both, key=lambda g: g.value), left_out=either)
     for measure, values in _of_numbers(sums).items():
         rates[measure], one = _means(codes, names, order, values, measure, unit, seed)
         if one is not None:
@@ -252,6 +259,7 @@ def _share_gap(k: IntArray, m: IntArray, names: list[str], seed: int) -> Gap | N
     told = np.flatnonzero(m >= FEWEST)
     if len(told) < 2:
         return None
+    left_out = {names[g]: int(m[g]) for g in np.flatnonzero(m < FEWEST)}
     k, m = k[told], m[told]
     value = k / m
     # a jeffreys draw of each group's rate, then a table of its size: an interval of width 0 at rates of 0 and 1 would be a lie
@@ -260,7 +268,7 @@ def _share_gap(k: IntArray, m: IntArray, names: list[str], seed: int) -> Gap | N
     spread = drawn.max(1) - drawn.min(1)
     values = np.zeros(int(m.sum()), np.int64)
     values[: int(k.sum())] = 1
-    return _gap(value, m, spread, gap_null(m, values, seed, DRAWS), [names[g] for g in told], "points")
+    return _gap(value, m, spread, gap_null(m, values, seed, DRAWS), [names[g] for g in told], "points", left_out)
 
 
 def _evidence(value: FloatArray, sizes: IntArray) -> FloatArray:
@@ -269,15 +277,18 @@ def _evidence(value: FloatArray, sizes: IntArray) -> FloatArray:
     return np.asarray((sizes * (value - centre) ** 2).sum(-1))
 
 
-def _gap(value: FloatArray, sizes: IntArray, spread: FloatArray, dealt: FloatArray, names: list[str], unit: str) -> Gap:
+def _gap(
+    value: FloatArray, sizes: IntArray, spread: FloatArray, dealt: FloatArray, names: list[str], unit: str, left_out: dict[str, int]
+) -> Gap:  # fmt: skip
     gap, null = float(np.ptp(value)), np.ptp(dealt, axis=1)
     # resampled gaps are biased upward like the gap itself: the interval is that of their spread around their own mean
     off = np.quantile(spread - spread.mean(), [0.025, 0.975])
     p = (1 + int((_evidence(dealt, sizes) >= _evidence(value, sizes) - 1e-12).sum())) / (1 + len(dealt))
     ends = max(gap - float(off[1]), 0.0), gap - float(off[0])
     return Gap(
-        gap, *ends, float(null.mean()), float(np.quantile(null, 0.95)), p, names[int(value.argmax())], names[int(value.argmin())], unit
-    )
+        gap, *ends, float(null.mean()), float(np.quantile(null, 0.95)), p, names[int(value.argmax())], names[int(value.argmin())], unit,
+        left_out,
+    )  # fmt: skip
 
 
 def _of_numbers(sums: Mapping[str, Any]) -> dict[str, FloatArray]:
@@ -308,7 +319,8 @@ def _means(
     used = values[np.isin(codes, told)]
     null = gap_null(n[told], used, integer_seed(seed, measure), DRAWS)
     drawn, null = (np.asarray(shown(np.maximum(v, 0) if measure == "rmse" else v)) for v in (drawn, null))
-    return rates, _gap(np.asarray(shown(mean[told])), n[told], np.ptp(drawn, axis=1), null, [names[g] for g in told], unit)
+    left_out = {names[g]: int(n[g]) for g in order if n[g] < FEWEST}
+    return rates, _gap(np.asarray(shown(mean[told])), n[told], np.ptp(drawn, axis=1), null, [names[g] for g in told], unit, left_out)
 
 
 def _calibration(
@@ -320,9 +332,9 @@ def _calibration(
     for g in order:
         mine = codes == g
         (a, b), (sa, sb) = logistic(x[mine], happened[mine])
-        told = min(int(happened[mine].sum()), int((~happened[mine]).sum())) >= FEWEST
-        slope[names[g]] = Rate(b, b - Z95 * sb, b + Z95 * sb, int(mine.sum()), told)
-        intercept[names[g]] = Rate(a, a - Z95 * sa, a + Z95 * sa, int(mine.sum()), told)
+        fewer = min(int(happened[mine].sum()), int((~happened[mine]).sum()))
+        slope[names[g]] = Rate(b, b - Z95 * sb, b + Z95 * sb, fewer, fewer >= FEWEST)
+        intercept[names[g]] = Rate(a, a - Z95 * sa, a + Z95 * sa, fewer, fewer >= FEWEST)
     return {"calibration_slope": slope, "calibration_intercept": intercept}
 
 
@@ -352,12 +364,25 @@ def _words(by: str, event: str, rows: Mapping[str, int], rates: Mapping[str, Map
     open_ = [f"{named[m]} ({_size_words(g)})" for m, g in told.items() if not g.beyond_chance and named[m] not in alike]
     small = [f"'{g}' ({n})" for g, n in rows.items() if n < FEWEST]
     of = f" ('{event}')" if event else ""
-    none = "no difference beyond chance" if len(rows) - len(small) > 1 else f"no two of them have {FEWEST} rows to be compared"
+    none = "no difference beyond chance" if told else f"no two of them have {FEWEST} rows to be compared"
+    alone = [named[m] for m, of in rates.items() if m in OF and m != "fnr" and m not in gaps and any(r.rows for r in of.values())]
     text = f"Groups of '{by}'{of}: " + ("; ".join(said) if said else none)
     text += f". At most {100 * ALIKE:.0f} points apart: {', '.join(alike)}" if alike else ""
     text += f". Not told apart by so many rows, which does not make them alike: {', '.join(open_)}" if open_ else ""
     text += f". Cannot tell (fewer than {FEWEST} rows): {', '.join(small)}" if small else ""
+    parts = _left_out(rows, rates)
+    text += f". Left out where a figure rests on fewer than {FEWEST} of their rows: {', '.join(parts)}" if parts and told else ""
+    text += f". Not compared, as fewer than two groups are left: {', '.join(alone)}" if alone and len(rows) - len(small) > 1 else ""
     return text + "."
+
+
+def _left_out(rows: Mapping[str, int], rates: Mapping[str, Mapping[str, Rate]]) -> list[str]:
+    """Return in words the groups that have rows enough, but too few of those that one rate or another rests on."""
+    out = []
+    for g in (g for g, n in rows.items() if n >= FEWEST):
+        few = {OF[m]: of[g].rows for m, of in rates.items() if m in OF and not of[g].told}
+        out += [f"'{g}' ({', '.join(f'{n} {which}' for which, n in few.items())})"] if few else []
+    return out
 
 
 def _gap_words(gap: Gap, of: Mapping[str, Rate]) -> str:

@@ -15,6 +15,8 @@ __all__ = ["find"]
 RARE = 10
 FEW = 20
 LOPSIDED = 0.05
+MOST = 20
+"""Classes up to which labels are judged one by one."""
 
 
 def find(view: View) -> list[Finding]:
@@ -52,6 +54,7 @@ def _classes(view: View, target: Target) -> Iterator[Finding]:
         single = [target.labels[i] for i in rare if count[i] == 1]
         words = f"'{target.name}' has classes of fewer than {RARE} rows: {named}"
         words += f"; {listed(single)} with one row: kept for training, left out of stratification and coverage" if single else ""
+        words += "; no model learns these classes, so that their labels were not judged"
         remedy = "join them to a larger class or collect more rows; nothing can be measured on them"
         rows = np.flatnonzero(np.isin(target.codes, rare))
         yield view.finding(
@@ -63,6 +66,14 @@ def _classes(view: View, target: Target) -> Iterator[Finding]:
             rows=rows,
             figures={target.labels[i]: int(count[i]) for i in rare},
         )
+    if len(target.labels) > MOST:
+        words = (
+            f"'{target.name}' has {len(target.labels):,} classes: wrong labels were not looked for (at most {MOST} classes are told apart)"
+        )
+        remedy = (
+            f"to have labels judged, group the classes to {MOST} or fewer; if the target is a number set with_types({target.name}='number')"
+        )
+        yield view.finding("classes: many", "low", (target.name,), words, remedy, figures={"classes": len(target.labels)})
     common = count[count >= RARE]
     smallest = int(common.min()) if len(common) else 0
     if len(common) > 1 and smallest < LOPSIDED * n and smallest < 0.2 * n / len(common):

@@ -40,8 +40,12 @@ def _copies(view: View, counts: list[IntArray], whole: IntArray, chance: bool) -
     expected = pairs_by_chance(len(view), counts)
     kinds = " (identifiers left aside)" if view.table.schema.identifiers else ""
     words = f"{share(len(rows), len(view))} have an exact copy{kinds}; {extra:,} would go if each were kept once"
-    words += f"; about {pairs:,.0f} pairs, where {expected:,.1f} would meet by chance" + (": few columns, few values" if chance else "")
-    grave = not chance and len(rows) > max(0.01 * len(view), HANDFUL)
+    if len(counts) == 1:
+        words += "; of one column alone this says no more than that its values repeat"
+    else:
+        words += f"; about {pairs:,.0f} pairs, where {expected:,.1f} would meet by chance" + (": few columns, few values" if chance else "")
+    usual = len(counts) == 1 or pairs <= expected + 3 * expected**0.5  # one column's cells repeat as often as they repeat
+    grave = not chance and not usual and len(rows) > max(0.01 * len(view), HANDFUL)
     remedy = (
         "none: so few different rows are possible that equal ones meet by chance"
         if chance  # what the split goes by

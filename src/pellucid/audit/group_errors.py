@@ -47,5 +47,5 @@ def _unequal(view: View, made: GroupTable, tests: int) -> Iterator[Finding]:
         return
     remedy = f"compare models and thresholds by pld.by_group(model, table, by='{made.by}') on rows that no model learned from; "
     remedy += "with unequal prevalence, error rates and precision cannot all be equal: decide which should be"
-    figures = {m: {"gap": made.gaps[m].value, "by chance": made.gaps[m].by_chance} for m in large}
+    figures = {m: {"gap": made.gaps[m].value, "by chance": made.gaps[m].by_chance, "left out": dict(made.gaps[m].left_out)} for m in large}
     yield view.finding("group errors", "medium", (made.by,), made.words, remedy, figures=figures, sampled=True)

@@ -142,7 +142,8 @@ def _gap(view: View, target: Target, name: str, tests: int) -> Iterator[Finding]
     known = (codes >= 0) & target.present
     count = np.bincount(codes[known], minlength=len(names))
     large = np.flatnonzero(count >= FEWEST)
-    unknown = [names[i] for i in np.flatnonzero((count > 0) & (count < FEWEST))]
+    unknown = {names[i]: int(count[i]) for i in np.flatnonzero((count > 0) & (count < FEWEST))}
+    left_out = [f"'{g}' ({n})" for g, n in unknown.items()]
     if len(large) < 2:
         return
     rows = np.flatnonzero(known & np.isin(codes, large))
@@ -161,7 +162,7 @@ def _gap(view: View, target: Target, name: str, tests: int) -> Iterator[Finding]
         p = (1 + int((null_evidence >= evidence[0]).sum())) / (1 + len(null_evidence))
         words = f"{text}; {_gap_words(target, float(gap[0]), float(null_gap.mean()))} (p {'<' if p < 0.0011 else '='} {max(p, 0.001):.2g})"
         words += _beyond(target, [names[i] for i in large], means, sizes, int(high[0]), int(low[0]))
-        words += f"; too few rows to tell: {', '.join(unknown[:6])}" if unknown else ""
+        words += f"; left out, having fewer than {FEWEST} rows: {', '.join(left_out[:6])}{more(left_out, 6)}" if left_out else ""
         remedy = "a difference in the data, not proof of unfairness: ask where it comes from, and compare the model's errors by group"
         severity = "medium" if target.is_classes and gap[0] > 0.1 else "low"
         each = {names[i]: float(m) for i, m in zip(large, means)}
@@ -171,6 +172,7 @@ def _gap(view: View, target: Target, name: str, tests: int) -> Iterator[Finding]
             "95 % by chance": float(np.quantile(null_gap, 0.95)),
             "p": p,
             "means": each,
+            "left out": unknown,
         }
         yield view.finding("groups: difference", severity, (name, target.name), words, remedy, figures=figures)
 

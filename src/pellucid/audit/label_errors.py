@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.audit.classes import RARE
+from pellucid.audit.classes import MOST, RARE
 from pellucid.audit.opinions import Opinions, contradicted, opinions, precision
 from pellucid.audit.scores import design, fit_out_of_fold, folds_of, score
-from pellucid.audit.view import ALPHA, FloatArray, IntArray, Target, View, amount, share
+from pellucid.audit.view import ALPHA, FloatArray, IntArray, Target, View, amount, more, share
 from pellucid.errors import RequestError
 from pellucid.random import stream
 from pellucid.results import Finding
@@ -121,7 +121,8 @@ def doubts(table: Any, *, target: str | None = None, seed: int = 0) -> pd.DataFr
     Columns: ``row``, ``given``, ``likely``, ``doubt``, ``wrong_at_most``. ``doubt`` says how sure two kinds of models, fitted on other
     rows, are of another class, the less sure of them; 1 is how sure they usually are, below 0 one of them agrees with the label.
     ``wrong_at_most`` is the estimated share of wrong labels among the rows down to this one: where classes overlap, high doubt is mostly
-    no error (:func:`pellucid.audit.opinions.precision`). Cost: 10 fits of small trees.
+    no error (:func:`pellucid.audit.opinions.precision`). Rows of a class of fewer than 10 rows come last, without a doubt: no model learns
+    such a class, and every one would contradict them. Cost: 10 fits of small trees.
 
     Examples
     --------
@@ -138,6 +139,11 @@ def doubts(table: Any, *, target: str | None = None, seed: int = 0) -> pd.DataFr
     goal = view.target
     if goal is None or not goal.is_classes:
         raise RequestError("doubt is about classes", do="give a target of classes; of numbers, see the audit 'label_errors'")
+    whole, goal = goal, _learnable(goal, np.arange(len(view)))
+    if goal.n_distinct < 2:
+        raise RequestError(
+            "doubt takes two classes to choose from", expected=f"two classes of {RARE} rows or more", got=str(goal.n_distinct)
+        )
     rows = np.flatnonzero(goal.present)
     found, given = asked(view, goal, rows), goal.codes[rows]
     others = found.probabilities.copy()
@@ -145,7 +151,10 @@ def doubts(table: Any, *, target: str | None = None, seed: int = 0) -> pd.DataFr
     names = np.asarray(goal.labels, object)
     made = pd.DataFrame({"row": rows, "given": names[given], "likely": names[others.argmax(1)], "doubt": found.doubt})
     made["wrong_at_most"] = precision(found, found.doubt)
-    return made.sort_values("doubt", ascending=False, kind="stable", ignore_index=True)
+    unjudged = np.flatnonzero(whole.present & ~goal.present)
+    rare = pd.DataFrame({"row": unjudged, "given": np.asarray(whole.labels, object)[whole.codes[unjudged]]})
+    made = made.sort_values("doubt", ascending=False, kind="stable")
+    return pd.concat([made, rare], ignore_index=True) if len(rare) else made.reset_index(drop=True)
 
 
 def find(view: View) -> list[Finding]:
@@ -164,12 +173,12 @@ def find(view: View) -> list[Finding]:
     rows = view.sample[target.present[view.sample]]
     rows = rows if len(rows) <= ROWS else np.sort(stream(view.seed, "audit", "labels").choice(rows, ROWS, replace=False))
     names = tuple(n for n in view.features if n != target.name and view.kind(n) is not ColumnType.TEXT)
-    if len(rows) < 100 or len(target.labels) > 20 or not names or len(np.unique(folds_of(view, rows, names))) < 2:
+    if len(rows) < 100 or len(target.labels) > MOST or not names or len(np.unique(folds_of(view, rows, names))) < 2:
         return []
     if len(rows) < PER_COLUMN * len(names):
         return []
     if target.is_classes:
-        return list(_classes(view, target, rows))
+        return list(_classes(view, target, rows, _unjudged(view.target, target)))
     return list(_numbers(view, target, rows, out_of_sample(view, target, rows)[:, 0]))
 
 
@@ -184,7 +193,16 @@ def _learnable(target: Target, rows: IntArray) -> Target:
     return replace(target, labels=tuple(target.labels[k] for k in kept), codes=codes, present=codes >= 0)
 
 
-def _classes(view: View, target: Target, rows: IntArray) -> Iterator[Finding]:
+def _unjudged(whole: Target | None, learnable: Target) -> str:
+    """Return in words which rows were left out because their class is too rare to be learned."""
+    if whole is None or len(whole.labels) == len(learnable.labels):
+        return ""
+    count = np.bincount(whole.codes[whole.present], minlength=len(whole.labels))
+    rare = [f"'{label}' ({count[k]:,})" for k, label in enumerate(whole.labels) if label not in learnable.labels and count[k]]
+    return f"; not judged, their classes having fewer than {RARE} rows: {', '.join(rare[:6])}{more(rare, 6)}" if rare else ""
+
+
+def _classes(view: View, target: Target, rows: IntArray, unjudged: str) -> Iterator[Finding]:
     found, given = asked(view, target, rows), target.codes[rows]
     knows, overlap = score(target.matrix(rows), found.sharp, True), float((found.sharp.max(1) < UNDECIDED).mean())
     rate, few = contradicted(found)
@@ -202,7 +220,7 @@ def _classes(view: View, target: Target, rows: IntArray) -> Iterator[Finding]:
     ]
     words = f"{share(len(at), len(rows))} have a label that two models fitted on the other rows contradict: {', '.join(shown)}"
     words += f"; the classes are told apart (AUC {knows:.3f}, {100 * overlap:.0f} % undecided rows), so that these labels may be wrong: "
-    words += f"about {100 * right:.0f} % of them, judged by the rows that the models are surest of"
+    words += f"about {100 * right:.0f} % of them, judged by the rows that the models are surest of{unjudged}"
     grave = "medium" if len(at) > max(2, 0.002 * len(rows)) else "low"
     remedy = (
         "look at the first of them (rows are in order of doubt); correct what is wrong, and try what leaving them out changes (pld.trial)"

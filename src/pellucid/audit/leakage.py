@@ -20,6 +20,8 @@ NEARLY_ALL = {True: 0.95, False: 0.90}  # area under the curve, R2
 WITHIN = 0.02
 MOST_FITS = 8
 MUCH = 0.75  # of what all columns together know beyond chance
+ALL = 0.999
+"""A column that alone ranks classes as well as this knows all of them: the others cannot know more but by chance."""
 TELLS = {True: 0.80, False: 0.50}  # below, "as good as all columns together" says little
 AFTER = re.compile(r"outcome|final|result|approved|after|resolved|settled|closed|discharge|verdict|decision|paid|charged_?off|recovered")
 MODEL = re.compile(r"scores?|decile|predict\w*|preds?|proba?|probability|propensity|grade|rating|forecast|risk_?(level|class|score)")
@@ -43,6 +45,7 @@ class _Rest:
     ----------
     joint, without : scores of all ``n_columns`` columns, and of the ``n_others`` that are not strong; NaN where they cannot be told.
     strong : why each strong column is remarkable. own : its score by the trees that judge the others.
+    slack : by how much ``without`` may be larger by chance alone, where both are next to the most there is; 0 for numbers.
     """
 
     joint: float
@@ -51,10 +54,12 @@ class _Rest:
     n_others: int
     strong: Mapping[str, str]
     own: Mapping[str, float]
+    slack: float = 0.0
 
     def less_than(self, name: str) -> bool:
         """Return whether the others together know less than this column; True where there are none."""
-        return not self.own[name] < self.without
+        slack = self.slack if self.own[name] > ALL else 0.0
+        return not self.own[name] < self.without - slack
 
 
 def find(view: View) -> list[Finding]:
@@ -103,9 +108,13 @@ def _without_strong(view: View, target: Target, single: Mapping[str, float], usa
     others = tuple(n for n in usable if n not in strong)
     score_of = joint_score(view, target, others) if strong and others else float("nan")
     # told by the same trees as the rest: bins of equal mass may straddle what a single cut would part
-    most = sorted((n for n in strong if n in usable), key=lambda n: -single[n])[:MOST_FITS] if others else []
-    own = {n: max(single[n], joint_score(view, target, (n,))) for n in most}
-    return _Rest(joint, score_of, len(usable), len(others), strong, {n: own.get(n, single[n]) for n in strong})
+    tried = sorted((n for n in strong if n in usable), key=lambda n: -single[n])[:MOST_FITS] if others else []
+    own = {n: max(single[n], joint_score(view, target, (n,))) for n in tried}
+    slack = 0.0
+    if target.is_classes and np.isfinite(score_of):
+        most = int(np.bincount(target.codes[target.present]).max())
+        slack = auc_error(score_of, int(target.present.sum()) - most, most)
+    return _Rest(joint, score_of, len(usable), len(others), strong, {n: own.get(n, single[n]) for n in strong}, slack)
 
 
 def _reasons(view: View, target: Target, name: str, rows: IntArray, alone: float, rest: _Rest) -> Iterator[_Suspect]:

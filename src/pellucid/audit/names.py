@@ -1,9 +1,10 @@
-"""Column names that look like cells: a file without a line of names, whose first row was read as one."""
+"""Names that are none: a file without a line of names, whose first row was read as one, or with a title above its names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from pellucid.audit.view import View, listed
@@ -11,7 +12,10 @@ from pellucid.results import Finding
 from pellucid.table import ColumnType
 from pellucid.table.parse import to_numbers, to_seconds
 
-__all__ = ["first_row_as_names"]
+__all__ = ["first_row_as_names", "title_as_names"]
+
+LINES = 10
+"""Names are looked for so many lines further down."""
 
 
 def first_row_as_names(view: View) -> Iterator[Finding]:
@@ -24,6 +28,27 @@ def first_row_as_names(view: View) -> Iterator[Finding]:
     words = f"the names {listed(names)} read like cells of their own columns: it seems that the first row was taken for a line of names"
     remedy = "write a line of names above the first row, which is lost as long as it serves for names"
     yield view.finding("values: names", "high", names, words, remedy, figures={"sure": sure})
+
+
+def title_as_names(view: View) -> Iterator[Finding]:
+    """Tell where most columns have no name and an early row holds words in every one of them: a title, or merged cells, above the names."""
+    columns = view.table.columns
+    nameless = [n for n in columns if n.startswith("Unnamed: ")]
+    if len(nameless) < 2 or 2 * len(nameless) < len(columns):
+        return
+    top = view.table.frame[list(columns)].iloc[:LINES].astype(object)
+    words = [
+        [str(v) for v in row if isinstance(v, str) and v.strip() and to_numbers(pd.Series([v], dtype=object))[1][0]] for row in top.values
+    ]
+    at = max(range(len(words)), key=lambda r: len(words[r]), default=0)
+    text = f"{len(nameless)} of {len(columns)} columns have no name: the first line is a title, or its cells were merged"
+    text += f"; row {at} reads like the names: {listed(words[at])}" if words and len(words[at]) >= max(2, 0.5 * len(columns)) else ""
+    remedy = (
+        "leave one line of names above the first row of the file, and read it again: as it is, names are cells and numbers are not read"
+    )
+    yield view.finding(
+        "values: no names", "high", nameless, text, remedy, rows=np.arange(at + 1), figures={"names": words[at] if words else []}
+    )
 
 
 def _fits(view: View, name: str) -> str | None:

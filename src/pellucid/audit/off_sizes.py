@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.audit.row_sizes import SPREAD, SPREADS, RowSizes, robust_weights, row_sizes, sized_columns, spread_of
+from pellucid.audit.steps import step_chance
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, amount, share
 from pellucid.results import Finding
 
@@ -15,9 +16,11 @@ __all__ = ["OffSizes", "off_cells", "off_sizes"]
 
 TWICE = float(np.log10(2))
 APART = 1.5
-"""Named cells are off at least so many times as far as the farthest of those left: a heavy tail has no such step."""
+"""Named cells are off at least so many times as far as the farthest of those left; a tail may have such a step too: see ``chance``."""
 MOST = 0.02
 LONE = 5.0
+MANY = 20.0
+"""Where the row says so many, a count is hardly ever 0: by Poisson's law in 2 of a thousand million rows."""
 FEW, ROWS = 5, 4_000
 
 
@@ -29,7 +32,7 @@ class OffSizes:
     ----------
     rows : (n,) positions. expected : (n,) what the rest of the row says; NaN where it was not asked.
     off : (n,) how far off, in powers of ten, by the opinion that is nearer. usual : how far off the farthest of the other cells is.
-    zero : whether the cells are all 0. chance : how often a tail as heavy as that of the other cells steps so far by itself.
+    zero : whether the cells are all 0. chance : how often a tail as heavy as that of the other cells has such a step by itself.
     """
 
     column: str
@@ -46,7 +49,7 @@ def off_sizes(view: View, told: Mapping[str, IntArray] | None = None) -> list[Fi
 
     ``told`` : by column the rows that are named already.
     """
-    found = off_cells(view)
+    found, tests = off_cells(view), len(sized_columns(view))
     zeros = {int(r) for cells in found if cells.zero for r in cells.rows}
     by_row: dict[int, list[str]] = {}
     for cells in (c for c in found if not c.zero):
@@ -59,7 +62,7 @@ def off_sizes(view: View, told: Mapping[str, IntArray] | None = None) -> list[Fi
         kept = np.array([cells.zero or (r not in zeros and blamed[r] == cells.column) for r in cells.rows.tolist()])
         kept &= ~np.isin(cells.rows, known)
         if kept.any():
-            out.append(_finding(view, cells, kept))
+            out.append(_finding(view, cells, kept, tests))
     return out
 
 
@@ -87,7 +90,8 @@ def off_cells(view: View) -> list[OffSizes]:
     """Return the columns with cells that two opinions, trees and a sum of logarithms, both find far too large or too small.
 
     Far: twice, and eight times the spread of what the opinions leave open, and half as far again as any cell that is left. A 0 counts as
-    half of the last decimal place; among whole numbers, which may be counts, only where no other is below a fifth of the usual one.
+    half of the last decimal place; among whole numbers, which may be counts, only where no other is below a fifth of the usual one, or
+    where the rows say 20 or more and no level of another column goes with it.
 
     Notes
     -----
@@ -112,14 +116,19 @@ def _column(view: View, name: str, told: RowSizes) -> list[OffSizes]:
     named = _apart(np.where(zero, 0.0, np.abs(off)), least)
     usual = float(np.abs(off[~named & ~zero]).max(initial=0.0))
     out = []
-    if zero.any() and _is_size(x) and bool((-off[zero] >= max(least, APART * usual)).mean() > 0.9):
+    steps = max(1, min(int((np.abs(off) >= least).sum()), int(MOST * len(off))))
+    no_count = _is_size(x) or bool(zero.any() and (expected[zero] * told.sign >= MANY).mean() > 0.9 and not _of_a_level(view, x == 0))
+    if zero.any() and no_count and bool((-off[zero] >= max(least, APART * usual)).mean() > 0.9):
         rows = np.flatnonzero(x == 0)
+        others = np.append(np.abs(off[~zero & ~named]), np.maximum(-off[zero], 0.0))
         told_of = np.full(len(x), np.nan)
         told_of[told.rows[zero]] = expected[zero]
-        out.append(OffSizes(name, rows, told_of[rows], np.full(len(rows), float(np.median(off[zero]))), usual, True))
+        chance = step_chance(others, int(zero.sum()), steps)
+        out.append(OffSizes(name, rows, told_of[rows], np.full(len(rows), float(np.median(off[zero]))), usual, True, chance))
     if named.any() and not _is_level(x[told.rows[named]]):
         order = np.flatnonzero(named)[np.argsort(told.rows[named])]
-        out.append(OffSizes(name, told.rows[order], expected[order], off[order], usual, False, _chance(np.abs(off[~zero]), len(order))))
+        chance = step_chance(np.abs(off[~zero]), len(order), steps)
+        out.append(OffSizes(name, told.rows[order], expected[order], off[order], usual, False, chance))
     return out
 
 
@@ -135,21 +144,6 @@ def _apart(off: FloatArray, least: float) -> np.ndarray:
     return out
 
 
-def _chance(off: FloatArray, named: int) -> float:
-    """Return the chance that the ``named`` largest step off from the next as far as they do, in a tail that falls as the next ones do.
-
-    A power law's index by Hill 1975, doi:10.1214/aos/1176343247, of the hundredth part that follows; the k-th and next of it lie a factor r
-    apart with chance r to the power of minus k times the index.
-    """
-    far = np.sort(off)[::-1]
-    tail = far[named : named + max(20, len(far) // 100)]
-    tail = tail[tail > 0]
-    if len(tail) < 3:
-        return 0.0
-    index = (len(tail) - 1) / max(float(np.log(tail[:-1] / tail[-1]).sum()), 1e-9)
-    return float((far[named - 1] / tail[0]) ** (-named * index))
-
-
 def _is_level(x: FloatArray) -> bool:
     """Return whether the cells mostly repeat one value: a level that neither opinion was taught, and no slip of the hand."""
     return bool(len(x) >= FEW and np.unique(x, return_counts=True)[1].max() > len(x) / 2)
@@ -161,7 +155,20 @@ def _is_size(x: FloatArray) -> bool:
     return bool(np.any(known != np.round(known)) or known.min() > np.median(known) / LONE)
 
 
-def _finding(view: View, cells: OffSizes, kept: np.ndarray) -> Finding:
+def _of_a_level(view: View, zero: np.ndarray) -> bool:
+    """Return whether most zeros (N,) stand in levels of another column that mostly hold zeros: rows of another kind, which have none."""
+    for name in (n for n in view.features if view.kind(n).is_level):
+        codes = view.codes(name) + 1
+        share_of = np.bincount(codes, weights=zero) / np.maximum(np.bincount(codes), 1)
+        if (share_of[codes[zero]] > 0.5).mean() > 0.5:
+            return True
+    return False
+
+
+def _finding(view: View, cells: OffSizes, kept: np.ndarray, tests: int) -> Finding:
+    heavy = cells.chance > ALPHA / tests
+    doubt = f"; misses of many sizes occur, and such a step by itself in {1000 * cells.chance:,.0f} of 1,000 columns like this one"
+    severity = "low" if heavy else "medium"
     name, rows, expected = cells.column, cells.rows[kept], cells.expected[kept]
     x, unit = view.numbers(name), view.table.schema[name].unit
     others = f"the others lie within a factor of {10**cells.usual:.2g} of what their rows say"
@@ -170,20 +177,17 @@ def _finding(view: View, cells: OffSizes, kept: np.ndarray) -> Finding:
         words = (
             f"'{name}' is 0 in {share(len(rows), len(view))}, where the other cells say about {high if low == high else f'{low} to {high}'}"
         )
-        words += f"; no other cell is so far off: {others}"
+        words += f"; no other cell is so far off: {others}" + (f"{doubt}: it may be a size too small to be written" if heavy else "")
         remedy = f"0 probably stands for missing: if so, read the table with missing={{'{name}': [0]}}"
-        figures = {"code": "0", "rows": len(rows), "usual": cells.usual}
-        return view.finding("slips: a size of 0", "medium", (name,), words, remedy, rows=rows, figures=figures, sampled=True)
+        figures = {"code": "0", "rows": len(rows), "usual": cells.usual, "chance": cells.chance}
+        return view.finding("slips: a size of 0", severity, (name,), words, remedy, rows=rows, figures=figures, sampled=True)
     said = [amount(float(f"{e:.2g}"), unit) for e in expected]
     shown = [f"{amount(float(x[r]), unit)} where the row says about {e}" for r, e in zip(rows, said)]
     words = f"'{name}' has {share(len(rows), len(view))} far from what the rest of the row says: {', '.join(shown[:3])}"
     words += (f" and {len(shown) - 3:,} more" if len(shown) > 3 else "") + f"; {others}"
     remedy = "look at these rows: a cell was probably mistyped; correct it at the source, or read it as missing"
     figures = {"expected": {int(r): float(e) for r, e in zip(rows[:1000], expected)}, "usual": cells.usual, "chance": cells.chance}
-    heavy = cells.chance > ALPHA
     if heavy:
-        words += f"; misses of many sizes occur, and such a step by itself in {100 * cells.chance:.0f} of 100 columns: these may be right"
+        words += f"{doubt}: these may be right"
         remedy = "look at these rows: mistyped cells, or rare but right ones; correct at the source what is wrong"
-    return view.finding(
-        "slips: unlike the row", "low" if heavy else "medium", (name,), words, remedy, rows=rows, figures=figures, sampled=True
-    )
+    return view.finding("slips: unlike the row", severity, (name,), words, remedy, rows=rows, figures=figures, sampled=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pellucid.audit.neighbours import coordinates, nearest
-from pellucid.audit.view import ALPHA, IntArray, View
+from pellucid.audit.view import ALPHA, IntArray, View, listed
 from pellucid.random import stream
 from pellucid.results import Finding
 
@@ -46,19 +46,38 @@ def find(view: View) -> list[Finding]:
     names = tuple(n for n in view.features if n != view.table.target)
     rows = view.sample
     rows = rows if len(rows) <= ROWS else np.sort(stream(view.seed, "audit", "order rows").choice(rows, ROWS, replace=False))
-    points = coordinates(view, names, rows)
-    if len(rows) < 100 or points.shape[1] < 1 or len(np.unique(points, axis=0)) < 0.5 * len(rows):
+    whole = _gaps(view, names, rows)
+    if whole is None or whole[2] > norm.ppf(ALPHA) or whole[0] > (1 - LEAST) * whole[1]:
         return []
-    own, usual, z = gap_test(nearest(points, NEIGHBOURS)[1], view.seed)
-    if z > norm.ppf(ALPHA) or own > (1 - LEAST) * usual:
-        return []
+    # a sorted column is alike in neighbours by itself: whether the rows are is told by the others
+    ordered = [n for n in names if view.is_number(n) and _sorted(view, n)]
+    others = _gaps(view, tuple(n for n in names if n not in ordered), rows) if ordered else whole
+    alike = others is not None and others[2] <= norm.ppf(ALPHA) and others[0] <= (1 - LEAST) * others[1]
+    own, usual, z = others if alike and others is not None else whole
     words = f"neighbouring rows are alike: rows with nearly the same cells stand {own * len(view):,.0f} rows apart on average, "
-    words += f"where {usual * len(view):,.0f} would be chance ({100 * (1 - own / usual):.0f} % less, z {z:.1f}); the rows are "
-    words += "no independent draws"
+    words += f"where {usual * len(view):,.0f} would be chance ({100 * (1 - own / usual):.0f} % less, z {z:.1f})"
     remedy = "find out what orders them: several rows of one person (with_roles(group=...)), time (with_roles(order=...)), or a sorted file"
-    severity = "medium" if own < 0.8 * usual else "low"
-    return [
-        view.finding(
-            "order dependence", severity, names[:20], words, remedy, figures={"gap": own, "by chance": usual, "z": z}, sampled=True
-        )
-    ]
+    if alike:
+        words += "; the rows are no independent draws" + (f", beyond being sorted by {listed(ordered)}" if ordered else "")
+    else:
+        words = f"the rows are sorted by {listed(ordered)}; "
+        words += "the other columns alone show no order" if others is not None else "what the other columns alone would show cannot be told"
+        remedy = f"if it is the order in which they came about, say so (with_roles(order='{ordered[0]}')): the split then keeps to it"
+    severity = "medium" if alike and own < 0.8 * usual else "low"
+    figures = {"gap": own, "by chance": usual, "z": z}
+    return [view.finding("order dependence", severity, names[:20], words, remedy, figures=figures, sampled=True)]
+
+
+def _gaps(view: View, names: tuple[str, ...], rows: IntArray) -> tuple[float, float, float] | None:
+    """Return the gap test of rows by some columns; None where these are few, or most rows are equal in them."""
+    points = coordinates(view, names, rows) if names else np.zeros((len(rows), 0))
+    if len(rows) < 100 or points.shape[1] < 1 or len(np.unique(points, axis=0)) < 0.5 * len(rows):
+        return None
+    return gap_test(nearest(points, NEIGHBOURS)[1], view.seed)
+
+
+def _sorted(view: View, name: str) -> bool:
+    """Return whether a column of numbers or dates of many values never falls, or never rises."""
+    x = view.numbers(name)
+    steps = np.diff(x[~np.isnan(x)])
+    return bool(len(steps) > 100 and np.count_nonzero(steps) > len(steps) / 2 and ((steps >= 0).all() or (steps <= 0).all()))

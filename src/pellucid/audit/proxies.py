@@ -8,7 +8,7 @@ import numpy as np
 
 from pellucid.audit.groups import groups_of, watched_columns
 from pellucid.audit.scores import auc_error, bins_of, design, fit_out_of_fold, folds_of, out_of_fold, score
-from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, listed
+from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, listed, more
 from pellucid.random import stream
 from pellucid.results import Finding
 from pellucid.table import ColumnType
@@ -37,7 +37,9 @@ def _of(view: View, name: str) -> Iterator[Finding]:
     codes, groups = groups_of(view, name)
     rows = view.sample[codes[view.sample] >= 0]
     rows = rows if len(rows) <= ROWS else np.sort(stream(view.seed, "audit", "proxies").choice(rows, ROWS, replace=False))
-    large = np.flatnonzero(np.bincount(codes[rows], minlength=len(groups)) >= FEWEST)
+    count = np.bincount(codes[rows], minlength=len(groups))
+    large = np.flatnonzero(count >= FEWEST)
+    few = [f"'{groups[i]}' ({count[i]})" for i in np.flatnonzero((count > 0) & (count < FEWEST))]
     rows = rows[np.isin(codes[rows], large)]
     others = tuple(n for n in view.features if n not in (name, view.table.target) and view.kind(n) is not ColumnType.TEXT)
     if not 2 <= len(large) <= MOST_GROUPS or not others:
@@ -62,6 +64,7 @@ def _of(view: View, name: str) -> Iterator[Finding]:
             f": less than '{told[0]}' alone, which is no contradiction: trees of all columns learned from few cases, "
             f"{distinct:,} distinct of {len(rows):,} rows, and a table of one column's cells needs fewer"
         )
+    words += f"; groups left out, having fewer than {FEWEST} rows: {', '.join(few[:6])}{more(few, 6)}" if few else ""
     remedy = f"leaving '{name}' out does not make a model blind to it: judge the answers by group, and ask what these columns are there for"
     severity = "medium" if max(alone[told[0]], together) > STRONG else "low"
     figures = {"alone": {n: alone[n] for n in told}, "together": together}

@@ -1,8 +1,10 @@
 """Numbers off by a power of ten, judged by the rest of their row: a decimal point that slipped, or another unit.
 
 A number of 250 may be usual in its column and ten times too large for its row. The other columns tell the size of each cell; where a cell
-misses it by one, two or three powers of ten, and hits it once these are taken off, it is named. After the check of units by conditional
-prediction that Hellerstein 2008 ("Quantitative data cleaning for large databases", UNECE) describes for keying errors.
+misses it by one, two or three powers of ten, and hits it once these are taken off, it is named: where trees and a sum of logarithms agree
+that it does, and either the misses of the other cells do not fall so slowly that a tail reaches as far, or the cells lie nearer to powers
+of ten than those of a tail would. After the check of units by conditional prediction that Hellerstein 2008 ("Quantitative data cleaning for
+large databases", UNECE) describes for keying errors.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import numpy as np
 
 from pellucid.audit.off_sizes import off_sizes
 from pellucid.audit.row_sizes import RowSizes, row_sizes, sized_columns
-from pellucid.audit.view import FloatArray, IntArray, View, amount, share
+from pellucid.audit.steps import step_chance
+from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, amount, share
 from pellucid.results import Finding
 
 __all__ = ["PointSlip", "find", "point_slips"]
@@ -71,10 +74,11 @@ def point_slips(view: View) -> list[PointSlip]:
     -----
     Cost: two small boosted trees on at most 10,000 rows per column, which answer for each other's rows and for the rest of the sample.
     """
-    return [found for name in sized_columns(view) for found in _column(row_sizes(view, name), name)]
+    names = sized_columns(view)
+    return [found for name in names for found in _column(row_sizes(view, name), name, ALPHA / len(names))]
 
 
-def _column(told: RowSizes, name: str) -> Iterator[PointSlip]:
+def _column(told: RowSizes, name: str, alpha: float) -> Iterator[PointSlip]:
     rows, size, expected = told.rows[: told.taught], told.size[: told.taught], told.trees[: told.taught]
     off = size - expected
     middle = float(np.median(off))
@@ -88,10 +92,32 @@ def _column(told: RowSizes, name: str) -> Iterator[PointSlip]:
     for side in (-1, 1):
         half_way = int(((side * off > 0.35) & (side * off < 1 - NEAR)).sum())
         hit &= (np.sign(off) != side) | (half_way <= VALLEY * int((hit & (np.sign(off) == side)).sum()))
+    near = np.abs(_nearer(told, off))
+    hit &= near >= 0.5
     if not hit.any() or hit.sum() > 0.2 * len(rows):
+        return
+    far = max(int((near >= 1 - NEAR).sum()), int(hit.sum()))
+    if step_chance(near, far) > alpha and _by_chance(np.abs(off - power)[hit], far, spread) > ALPHA:
         return
     home = size[hit] - power[hit]
     inside = (home >= size[~hit].min()) & (home <= size[~hit].max())
     if inside.mean() < 0.9:
         return
     yield PointSlip(name, rows[hit], power[hit].astype(np.int64), told.sign * 10 ** (expected[hit] + middle), spread)
+
+
+def _nearer(told: RowSizes, off: FloatArray) -> FloatArray:
+    """Return how far off cells are (n,) by the opinion that is nearer, 0 where they differ in the side: trees do not reach far rows."""
+    if told.total is None:
+        return off
+    other = told.size[: told.taught] - told.total[: told.taught]
+    other = other - np.median(other)
+    near = np.where(np.abs(off) < np.abs(other), off, other)
+    return np.asarray(np.where(off * other > 0, near, 0.0))
+
+
+def _by_chance(miss: FloatArray, far: int, spread: float) -> float:
+    """Return the chance that of ``far`` cells anywhere on the scale of powers so many lie as near to a power as the worst ``miss`` (k,)."""
+    from scipy.stats import binom
+
+    return float(binom.sf(len(miss) - 1, far, min(1.0, 2 * max(float(miss.max()), spread))))

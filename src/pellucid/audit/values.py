@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from pellucid.audit.forms import several_forms
-from pellucid.audit.names import first_row_as_names
+from pellucid.audit.names import first_row_as_names, title_as_names
 from pellucid.audit.rows_alike import unlike, voters
-from pellucid.audit.view import FloatArray, IntArray, View, amount, listed, more, share
+from pellucid.audit.steps import widest_step_chance
+from pellucid.audit.totals import totals
+from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, amount, listed, more, share
 from pellucid.results import Finding
 from pellucid.table import ColumnType
 
@@ -30,6 +32,10 @@ RANGES: tuple[tuple[str, float, float, str], ...] = (
     (r"(birth|build|built|construction) year|year (of )?(birth|built|construction)", 1000, 2100, "a year"),
     (r"price|count|number of .+|height|weight|length|width|duration", 0, np.inf, "it cannot be negative"),
 )
+OTHER_UNIT = re.compile(r"\s*[+-]?\d[\d.,]*\s*[^\W\d_]+")
+SERIAL = re.compile(r"(^| )(date|dates|datum|dob|birthday)( |$)")
+DAYS = (20_000, 60_000)
+"""Days since 1899-12-30, as spreadsheets count: from 1954 to 2064."""
 FACTORS = ((1000.0, "1,000"), (100.0, "100"), (2.20462, "2.2046 (pounds and kilograms)"), (2.54, "2.54 (inches and centimetres)"))
 RARE_SHARE = 0.005
 TIMES = 20
@@ -41,8 +47,12 @@ def find(view: View) -> list[Finding]:
     numbers = [n for n in view.inputs if view.is_number(n)]
     if view.target is not None and view.is_number(view.target.name):
         numbers.append(view.target.name)
-    found = list(first_row_as_names(view))
-    found += [f for name in numbers for f in (*_unreadable(view, name), *_impossible(view, name), *_slip(view, name), *_spike(view, name))]
+    found = [*first_row_as_names(view), *title_as_names(view), *totals(view)]
+    found += [
+        f
+        for name in numbers
+        for f in (*_unreadable(view, name), *_impossible(view, name), *_slip(view, name), *_serial(view, name), *_spike(view, name))
+    ]
     words = [n for n in view.table.columns if view.kind(n).is_level]
     found += [f for name in view.inputs if not view.is_number(name) for f in several_forms(view, name)]
     return [*found, *(f for name in words for f in (*_spellings(view, name), *_same_letters(view, name))), *_tails(view, numbers)]
@@ -53,9 +63,11 @@ def _unreadable(view: View, name: str) -> Iterator[Finding]:
     if not len(rows):
         return
     cells = list(dict.fromkeys(map(str, view.table.frame[name].iloc[rows[:1000]])))
-    kind = "dates" if view.kind(name) is ColumnType.DATE else "numbers"
+    unit = view.table.schema[name].unit
+    kind = "dates" if view.kind(name) is ColumnType.DATE else f"numbers of '{unit}'" if unit else "numbers"
     words = f"'{name}' has {share(len(rows), len(view))} that are no {kind}: {listed(cells)}"
-    remedy = f"correct them, or read the table with missing={{'{name}': [...]}}; a model refuses the column as it is"
+    convert = f"convert those of another unit to {unit}, " if unit and any(OTHER_UNIT.match(c) for c in cells) else ""
+    remedy = f"{convert}correct them, or read the table with missing={{'{name}': [...]}}; a model refuses the column as it is"
     yield view.finding("values: unreadable", "high", (name,), words, remedy, rows=rows, figures={"cells": cells[:20]})
 
 
@@ -98,11 +110,13 @@ def _impossible(view: View, name: str) -> Iterator[Finding]:
     yield view.finding("values: impossible", "medium", (name,), words, remedy, rows=rows, figures={"cells": shown[:20]})
 
 
-def unit_slip(x: FloatArray) -> tuple[IntArray, float, str] | None:
+def unit_slip(x: FloatArray, alpha: float = ALPHA) -> tuple[IntArray, float, str] | None:
     """Return (positions, factor, its words) of a small cluster of positive numbers that a known factor would bring home, or None.
 
     The cluster must be cut off by an empty stretch, hold 3 distinct values and 0.1 % to 20 % of the rows, and lie inside the bulk of the
-    others once divided. Small whole numbers, whose logarithms lie apart anyway, are left alone.
+    others once divided. By itself a tail like that of the others has such a stretch with chance ``alpha`` at most: numbers that pass
+    through 0 lie ever wider apart on the scale of factors, and so do the largest of a heavy tail. Small whole numbers, whose logarithms
+    lie apart anyway, are left alone.
     """
     at = np.flatnonzero(x > 0)
     if len(at) < 50 or len(at) < 0.9 * int(np.isfinite(x).sum()):
@@ -119,6 +133,8 @@ def unit_slip(x: FloatArray) -> tuple[IntArray, float, str] | None:
         far = x[order[cut + 1]] - x[order[cut]] > (10 if whole else 0)
         if steps[cut] < max(0.1, 0.2 * (high - low)) or len(np.unique(few)) < 3 or not far:
             continue
+        if widest_step_chance(x[order] if upper else 1 / x[order], len(few), least, most) > alpha / 2:
+            continue
         for factor, words in FACTORS:
             shifted = few - np.log10(factor) * (1 if upper else -1)
             inside = ((shifted >= many.min()) & (shifted <= many.max())).mean() > 0.9
@@ -130,7 +146,7 @@ def unit_slip(x: FloatArray) -> tuple[IntArray, float, str] | None:
 def _slip(view: View, name: str) -> Iterator[Finding]:
     if view.kind(name) is not ColumnType.NUMBER:
         return
-    found = unit_slip(view.numbers(name))
+    found = unit_slip(view.numbers(name), ALPHA / sum(view.kind(n) is ColumnType.NUMBER for n in view.table.columns))
     if found is None:
         return
     rows, factor, times = found
@@ -143,6 +159,23 @@ def _slip(view: View, name: str) -> Iterator[Finding]:
     words += f"{verb} by {times} they fall among the rest (90 % of which lie at {usual})"
     remedy = "probably another unit: convert these cells at the source"
     yield view.finding("values: unit slip", "medium", (name,), words, remedy, rows=np.sort(rows), figures={"factor": factor})
+
+
+def _serial(view: View, name: str) -> Iterator[Finding]:
+    """Tell whole numbers of a column called a date that are days as spreadsheets count them."""
+    if view.kind(name) is not ColumnType.NUMBER or not SERIAL.search(_plain_name(name)) or view.table.schema[name].unit:
+        return
+    x = view.numbers(name)
+    known = x[~np.isnan(x)]
+    if len(np.unique(known)) < 20 or known.min() < DAYS[0] or known.max() > DAYS[1]:
+        return
+    ends = [str(np.datetime64("1899-12-30") + int(v)) for v in (known.min(), known.max())]
+    words = (
+        f"'{name}' is called a date and holds numbers from {known.min():,.0f} to {known.max():,.0f}: as spreadsheets count days these are "
+    )
+    words += f"{ends[0]} to {ends[1]}"
+    remedy = "if so, format the column as dates in the spreadsheet and save it again: as it is, it is read as a quantity"
+    yield view.finding("values: serial dates", "low", (name,), words, remedy, figures={"first": ends[0], "last": ends[1]})
 
 
 def _spike(view: View, name: str) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from pellucid.errors import CellError
 from pellucid.random import stream
@@ -231,12 +232,21 @@ class View:
         codes, labels = self.levels(name)
         return Target(name, unit, codes >= 0, labels, codes, np.full(n, np.nan))
 
+    def _codes_as_written(self, name: str) -> IntArray:
+        codes = self.codes(name)
+        bad = self.unreadable(name) if self.is_number(name) else np.zeros(0, bool)
+        if not bad.any():
+            return codes
+        out = codes.copy()
+        out[bad] = codes.max(initial=-1) + 1 + pd.factorize(self.table.frame[name][bad].astype(str))[0]
+        return out
+
     def row_codes(self, names: Sequence[str]) -> IntArray:
-        """Return equal numbers 0.. for rows with equal cells in all of ``names``."""
+        """Return equal numbers 0.. for rows with equal cells in all of ``names``; of cells that cannot be read the texts are compared."""
         mixed = np.zeros(len(self), np.uint64)
         for name in names:
             # 64-bit mixing: among a million rows two different ones meet with a chance of 1 in 40 million
-            mixed = (mixed ^ (self.codes(name) + 2).astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+            mixed = (mixed ^ (self._codes_as_written(name) + 2).astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
             mixed ^= mixed >> np.uint64(29)
             mixed *= np.uint64(0xBF58476D1CE4E5B9)
             mixed ^= mixed >> np.uint64(32)

@@ -63,8 +63,8 @@ def compare(
     grid(f"{made.board.metric.replace('_', ' ')}, against {made.board.reference!r}", head, _lines(frame[head]))
     if made.groups:
         groups = made.groups_frame()
-        shown = [c for c in ("set", "group", "rows", "accuracy", "fpr", "fnr", "mae", "bias", "calibration_slope") if c in groups]
-        for m in shown[3:]:
+        shown = [c for c in ("set", "group", "rows", "accuracy", "fpr", "fnr", "mae", "bias", "calibration_slope", "remark") if c in groups]
+        for m in shown[3:-1]:
             spans = zip(groups[m], groups[f"{m}_low"], groups[f"{m}_high"])
             groups[m] = [f"{v:.3g} ({a:.3g} to {b:.3g})" if v == v else "cannot tell" for v, a, b in spans]
         grid(f"By {by}, with 95 % intervals", [c.replace("_", " ") for c in shown], _lines(groups[shown]))

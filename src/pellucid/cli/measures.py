@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pellucid.report.facts import Score
 from pellucid.training.calibration_metrics import wilson
 
-__all__ = ["auc", "class_scores", "group_scores", "number_scores"]
+__all__ = ["auc", "class_scores", "group_scores", "number_scores", "unscored"]
 
 FloatArray = npt.NDArray[np.float64]
 Z95 = 1.959963984540054
@@ -120,7 +120,10 @@ def group_scores(
     metric: str,
     unit: str,
 ) -> tuple[Score, ...]:
-    """Return ``metric`` (accuracy, roc_auc or rmse) within each level of a column; levels of fewer than ``FEWEST`` rows are left out."""
+    """Return ``metric`` (accuracy, roc_auc or rmse) within each level of a column; levels of fewer than ``FEWEST`` rows are left out.
+
+    :func:`unscored` says which ones.
+    """
     out = []
     for k, level in enumerate(levels):
         rows = codes == k
@@ -146,3 +149,17 @@ def group_scores(
             words = "always answering the group's mean"
             out.append(Score("rmse", *root, null=null, null_words=words, higher_is_better=False, unit=unit, n=n, of=of))
     return tuple(out)
+
+
+def unscored(name: str, codes: npt.NDArray[np.int64], levels: tuple[str, ...], truth: npt.NDArray[Any], *, metric: str) -> tuple[str, ...]:
+    """Return in words the levels that :func:`group_scores` leaves out: too few rows, or rows of one class where classes are ranked."""
+    few, alone = [], []
+    for k, level in enumerate(levels):
+        rows = codes == k
+        n = int(rows.sum())
+        if 0 < n < FEWEST:
+            few.append(f"'{name}' = '{level}' ({n})")
+        elif n and metric == "roc_auc" and len(np.unique(truth[rows])) < 2:
+            alone.append(f"'{name}' = '{level}' ({n})")
+    told = (few, f"fewer than {FEWEST} test rows"), (alone, "test rows of one class only")
+    return tuple(f"{why}: {', '.join(which)}" for which, why in told if which)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.cli import gather
-from pellucid.cli.measures import class_scores, group_scores, number_scores
+from pellucid.cli.measures import class_scores, group_scores, number_scores, unscored
 from pellucid.errors import PellucidError, RequestError, TargetError
 from pellucid.estimators.decomposed import sentences
 from pellucid.random import stream
@@ -136,7 +136,7 @@ class Subject:
         known = self._known()
         if known.any():
             scores = self._scores(known)
-            out |= {"scores": scores, "groups": self._groups(known, scores[0].metric)}
+            out |= {"scores": scores} | self._groups(known, scores[0].metric)
         if self.ours:
             record = self.model.record_
             options = {k: v for k, v in self.model.get_params(deep=False).items() if k != "schema" and v is not None}
@@ -169,13 +169,15 @@ class Subject:
         counts = np.bincount(learned[learned >= 0], minlength=len(self.classes))
         return class_scores(truth, answers, self.classes, counts / max(counts.sum(), 1))
 
-    def _groups(self, known: npt.NDArray[np.bool_], metric: str) -> tuple[Any, ...]:
+    def _groups(self, known: npt.NDArray[np.bool_], metric: str) -> dict[str, Any]:
         truth, answers = self._truth()[known], self.answers()[known]
         out: list[Any] = []
+        without: list[str] = []
         for name in gather.group_columns(self.test.drop([self.target])):
             codes, levels = self.test.levels(name)
             out += group_scores(name, codes[known], levels, truth, answers, metric=metric, unit=self.unit)
-        return tuple(out)
+            without += unscored(name, codes[known], levels, truth, metric=metric)
+        return {"groups": tuple(out), "unscored": tuple(without)}
 
     def certainty(self, rows: npt.NDArray[np.int64], seed: int) -> dict[str, Any]:
         """Return predictions with certainty for ``rows``, and coverage, calibration, refusals over all test rows."""

@@ -72,7 +72,7 @@ def fill(table: Any, method: Any = "median", *, fit_on: Any = None, target: str 
         old[mine] = table.frame[names[j]].iloc[at[mine]].to_numpy(object)
         new[mine] = np.array([*rules.cells(table, names[j], values[at[mine], j]), None], object)[:-1]
     effects = tuple(effects_of(rules, table, by_place=True))
-    caveats = _caveats(by_rule, table)
+    caveats = _caveats({str(names[j]): by_rule[names[j]] for j in np.unique(column)}, table)
     settings = {"method": method if isinstance(method, str) else repr(method), "fitted on": len(rows), "cells": len(at)}
     record = RunRecord("fill", settings, seed, table.fingerprint(), time.perf_counter() - began, caveats=caveats)
     rule = np.array([by_rule[n] for n in names[column]], object)

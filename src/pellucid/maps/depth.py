@@ -20,13 +20,15 @@ from pellucid.table import Table
 __all__ = ["silhouettes"]
 
 CELLS, OUTPUTS = "(cells)", "(outputs)"
+ADDITIVE = "additive"
 SURE = 1e-6
 
 
 def silhouettes(model: Any, X: Table, *, rows: int = 1500, seed: int = 0) -> pd.DataFrame:
     """Return one line for the cells, one for each layer, input side first, and one for the outputs.
 
-    Columns: layer, silhouette, error (standard, over rows), rows.
+    Columns: layer, silhouette, error (standard, over rows), rows, beside: True for the additive half of a network of two halves, which is
+    no deeper than the layers it is listed with.
 
     Parameters
     ----------
@@ -57,7 +59,8 @@ def silhouettes(model: Any, X: Table, *, rows: int = 1500, seed: int = 0) -> pd.
         points = _points(predictor, table, layer, seed)
         each = silhouette_samples(points, label)
         error = float(each.std(ddof=1) / np.sqrt(len(each)))
-        out.append({"layer": layer, "silhouette": float(each.mean()), "error": error, "rows": len(each)})
+        beside = layer == ADDITIVE and len(predictor.hidden_layers()) > 1
+        out.append({"layer": layer, "silhouette": float(each.mean()), "error": error, "rows": len(each), "beside": beside})
     return pd.DataFrame(out)
 
 

@@ -165,7 +165,8 @@ class Seen:
     maps : maps of some or all of the points. rows : per map, which of the N points it shows, in its order.
     answers : predicted, doubt, and where known low, high, familiarity, one line a point; None where there is no model.
     reasons : contributions of the columns at the points ``explained`` (M,), by a quick method; None where there are none.
-    layers : layer, silhouette, error, rows: how far the classes stand apart in each layer; None where there are no layers or classes.
+    layers : layer, silhouette, error, rows, beside (True: no deeper than the others): how far the classes stand apart in each layer; None
+        where there are no layers or classes.
     representatives : rows that stand for the others.
     """
 
@@ -212,6 +213,7 @@ class ReportData:
     parted : what a model that should not tell some columns gives away of them, and what that costs, in sentences; empty for others.
     given_away : columns that such a model should not tell and that are still told from its answers' part beyond chance.
     groups : scores of groups (``Score.of`` names the group), same metric as ``scores[0]`` or ``"coverage"``.
+    unscored : levels that have no line among ``groups``, each with its number of test rows and why.
     leaderboard : models compared on the same rows, or None.
     linear, trees : names in ``leaderboard`` of the linear model and of boosted trees.
     importance : importance over the whole table, or None (then the mean absolute contribution of ``explanation`` is shown).
@@ -272,6 +274,7 @@ class ReportData:
     history: Sequence[Mapping[str, Any]] = ()
     scores: tuple[Score, ...] = ()
     groups: tuple[Score, ...] = ()
+    unscored: tuple[str, ...] = ()
     parted: tuple[str, ...] = ()
     given_away: tuple[str, ...] = ()
     leaderboard: Leaderboard | None = None

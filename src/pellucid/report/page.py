@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,25 @@ def _attention(data: ReportData) -> list[dict[str, str]]:
     ]
 
 
+def _depth_words(data: ReportData) -> str:
+    """Return whether the classes come apart from layer to layer, or only from end to end."""
+    frame = None if data.seen is None else data.seen.layers
+    if frame is None or len(frame) < 3:
+        return ""
+    deep: Any = list((frame[~frame["beside"]] if "beside" in frame else frame).itertuples())
+    first, last, fallen = deep[0], deep[-1], [b for a, b in pairwise(deep) if a.silhouette - b.silhouette > b.error]
+    far = last.silhouette - first.silhouette
+    apart = "come apart" if far > 2 * last.error else "draw together" if far < -2 * last.error else "are no farther apart at the end"
+    ends = [w.number(r.silhouette, r.error) for r in (first, last)]
+    words = f"From the cells ({ends[0]}) to the outputs ({ends[1]}) the classes {apart}"
+    if not fallen:
+        return f"{words}, and in no layer on the way do they stand closer together than in the one before."
+    words += (
+        f", but not layer by layer: in {w.join(w.clean(r.layer, 40) for r in fallen)} they stand closer together than in the one before"
+    )
+    return f"{words}. A layer also holds what the next one does not read, so that a fall here is no loss of what tells the classes apart."
+
+
 def _layers(data: ReportData) -> list[dict[str, str]]:
     """How far the classes stand apart, layer by layer."""
     frame = None if data.seen is None else data.seen.layers
@@ -103,7 +123,7 @@ def _layers(data: ReportData) -> list[dict[str, str]]:
     lines: Any = frame.itertuples()
     return [
         {
-            "layer": w.clean(r.layer, 40),
+            "layer": w.clean(r.layer, 40) + (", beside the others" if getattr(r, "beside", False) else ""),
             "value": w.number(r.silhouette, r.error),
             "pm": w.number(1.96 * r.error, r.error),
             "n": f"{int(r.rows):,}",
@@ -360,6 +380,7 @@ def context(data: ReportData) -> dict[str, Any]:
         "ladder": ladder(data),
         "scores": [_score_line(s) for s in data.scores],
         "groups": [_score_line(s) for s in _with_whole(data)],
+        "unscored": w.clean("; ".join(data.unscored), 900),
         "parted": [w.clean(s, 600) for s in data.parted],
         "coverage": None if data.coverage is None else _score_line(data.coverage),
         "set_size": None if data.set_size is None else _score_line(data.set_size),
@@ -370,11 +391,12 @@ def context(data: ReportData) -> dict[str, Any]:
         "findings": _findings(data, points),
         "points": points,
         "repairs": _repairs(data),
-        "group_words": [w.capital(w.clean(t.words, 900)) for t in data.group_tables],
+        "group_words": [w.capital(w.clean(t.words, 1500)) for t in data.group_tables],
         "shift_words": None if data.shift is None else f"{w.clean(data.shift_words, 200)} {w.capital(w.clean(data.shift.words, 900))}",
         "learning_words": _learning(data),
         "map_lines": map_lines(data),
         "layers": _layers(data),
+        "depth_words": _depth_words(data),
         "representatives": representative_lines(data),
         "quick_status": verdict.methods.get(quick, "untested") if quick else "",
         "methods": _methods(data, verdict.methods, _trials(data, plots)),

@@ -251,7 +251,7 @@ def _group_plots(data: ReportData) -> dict[str, Plot]:
         lines = [
             (w.clean(g, 60), f"{n:,}", *(_rate(table.rates[m][g]) for m in of)) for g, n in table.rows.items()
         ]  # fmt: skip
-        out[f"groups{i}"] = _plot(f"groups{i}", chart(table), w.clean(table.words, 600), head, lines)
+        out[f"groups{i}"] = _plot(f"groups{i}", chart(table), w.clean(table.words, 1500), head, lines)
     return out
 
 

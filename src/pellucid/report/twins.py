@@ -59,9 +59,10 @@ def _body(data: ReportData, verdict: Verdict) -> Iterator[str]:
     if data.trials:
         yield from ("", "Trials of the explanations")
         yield from (f"  [{WORDS[t.verdict]}] {clean(t.subject)}, {clean(t.name)}: {clean(t.words, 400)}" for t in data.trials)
-    if len(data.scores) > 1 or data.groups:
+    if len(data.scores) > 1 or data.groups or data.unscored:
         yield from ("", "Further figures")
         yield from (f"  {label(s.metric)}, {clean(s.of)}: {score_text(s)}" for s in (*data.scores[1:], *data.groups))
+        yield from (f"  without a score, {clean(words, 300)}" for words in data.unscored)
     if data.parted:
         yield from ("", "What the answers give away", *(f"  {clean(s, 600)}" for s in data.parted))
     yield from ("", f"Findings ({len(data.findings)})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -19,7 +19,8 @@ class Rate:
     Attributes
     ----------
     value, low, high : the figure and its 95 % interval; NaN where there are no rows to tell it from.
-    rows : the rows it rests on (of a true-positive rate: the rows that have the event).
+    rows : the rows it rests on (of a true-positive rate: the rows that have the event; of a calibration slope: the fewer of those that
+        have it and those that do not).
     told : False where these are too few to say anything ("cannot tell").
     """
 
@@ -41,6 +42,8 @@ class Gap:
     p : chance of groups that lie as far apart as these (weighed by their rows) where all are alike.
     highest, lowest : the groups at the ends.
     unit : of the figures.
+    left_out : by name the groups that were not compared, with the rows that their figure rests on (of a true-positive rate: those that
+        have the event), which are too few.
     """
 
     value: float
@@ -52,6 +55,7 @@ class Gap:
     highest: str
     lowest: str
     unit: str = ""
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def beyond_chance(self) -> bool:
@@ -87,13 +91,16 @@ class GroupTable(Result):
         return tuple(self.rows)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one line per group: group, rows, and for each measure its value and ``<measure>_low``, ``<measure>_high``."""
+        """Return one line per group: group, rows, and for each measure its value and ``<measure>_low``, ``<measure>_high``.
+
+        ``remark`` names the measures that rest on too few rows of a group, and how many these are.
+        """
         lines = []
         for group, n in self.rows.items():
             line: dict[str, object] = {"group": group, "rows": n}
             for measure, of in self.rates.items():
                 rate = of[group]
                 line |= {measure: rate.value, f"{measure}_low": rate.low, f"{measure}_high": rate.high}
-            told = all(of[group].told for of in self.rates.values())
-            lines.append(line | {"remark": "" if told else "cannot tell all: too few rows"})
+            few = [f"{measure} ({of[group].rows:,})" for measure, of in self.rates.items() if not of[group].told]
+            lines.append(line | {"remark": f"too few rows: {', '.join(few)}" if few else ""})
         return pd.DataFrame(lines)

@@ -38,7 +38,7 @@ class Parting(Result):
     record: RunRecord
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one line per model and column: score, what probes tell, and the gaps between groups."""
+        """Return one line per model and column: score, what probes tell, the gaps between groups, and who was left out of one of them."""
         lines = []
         for row in self.board.rows:
             name = str(row["model"])
@@ -46,5 +46,6 @@ class Parting(Result):
                 line = {"model": name, "column": column, self.board.metric: row["score"], "low": row["low"], "high": row["high"]}
                 line |= {f"probe_{k}": v for k, v in self.told[name][column].items()}
                 gaps = self.groups[name][column].gaps
-                lines.append(line | {f"gap_{measure}": gap.value for measure, gap in gaps.items()})
+                line |= {f"gap_{measure}": gap.value for measure, gap in gaps.items()}
+                lines.append(line | {"left_out": ", ".join(sorted({group for gap in gaps.values() for group in gap.left_out}))})
         return pd.DataFrame(lines)

@@ -39,7 +39,7 @@ _KEY = word_set(
 )
 _NUMBERED = word_set(
     """
-    no nr num number index code row record serial reference ref account ticket invoice ssn unnamed
+    no nr num number index code row record serial reference ref account ticket invoice ssn
     """
 )
 _CODE = word_set(
@@ -124,11 +124,13 @@ def integer_identifier(name: str, values: np.ndarray, n: int) -> str:
     ratio = u / n
     steps = np.diff(np.sort(values))
     even = float(np.mean(steps == np.median(steps))) if u > 2 else 0.0
-    if is_key_name(name) or name.casefold().startswith("unnamed"):
+    if is_key_name(name):
         if ratio > 0.9 and u >= 3:
             return f"its name says identifier, and {u} of {n} cells are distinct"
         if u > 50 and n / u < 20:
             return f"its name says identifier, and each value stands in few rows ({n / u:.1f} on average)"
+    if name.casefold() in ("unnamed: 0", "unnamed: 0.1") and ratio > 0.9 and u >= 3:  # row numbers that were saved with a table
+        return f"a first column without a name, and {u} of {n} cells are distinct"
     if n > 50 and ratio > 0.95 and even > 0.9:
         return f"{u} distinct whole numbers in equal steps in {n} cells"
     if n > 50 and ratio > 0.9 and _words(name) & _NUMBERED and name_words(name)[:1] not in (("num",), ("no",), ("number",)):

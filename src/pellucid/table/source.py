@@ -217,11 +217,38 @@ def _utf8(raw: bytes, where: Path, encoding: str | None) -> bytes:
         control = sum(c < 32 and c not in (9, 10, 13) for c in head)
         if control > 0.02 * len(head):
             raise SourceError("the file is binary, not a table", where=str(where), expected="CSV, Parquet or Feather") from None
-        try:
-            return raw.decode("cp1252").encode()
-        except UnicodeDecodeError:
-            return raw.decode("latin-1").encode()
+        return _two_encodings(raw, where) or _western(raw)
     return raw
+
+
+def _western(raw: bytes) -> bytes:
+    try:
+        return raw.decode("cp1252").encode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1").encode()
+
+
+def _two_encodings(raw: bytes, where: Path) -> bytes | None:
+    """Return bytes of which some lines are UTF-8 and others are not as UTF-8, with a warning; None where no line tells that it is UTF-8.
+
+    Files of two sources that were put together read as nonsense in either encoding. A line of Windows-1252 is hardly ever UTF-8 by chance.
+    """
+    lines, utf8, western = raw.split(b"\n"), 0, []
+    for i, line in enumerate(lines):
+        if line.isascii():
+            continue
+        try:
+            line.decode("utf-8")
+            utf8 += 1
+        except UnicodeDecodeError:
+            lines[i] = _western(line)
+            western.append(i + 1)
+    if not utf8:
+        return None
+    first = f"the first is line {western[0]:,} of {where.name}"
+    told = f"{utf8:,} lines with letters beyond ASCII are UTF-8 and {len(western):,} are not ({first}); these were read as Windows-1252"
+    warnings.warn(f"two encodings in one file: {told}", PellucidWarning, stacklevel=2)
+    return b"\n".join(lines)
 
 
 def _csv(raw: bytes, where: Path, delimiter: str | None) -> pd.DataFrame:

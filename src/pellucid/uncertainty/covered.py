@@ -142,8 +142,9 @@ def _caveats(labels: Any, by_group: bool) -> list[str]:
 def _words(table: pd.DataFrame) -> str:
     judged = table[table["verdict"] != "cannot tell"]
     bad = judged[judged["verdict"] == "broken"]
-    unclear = len(table) - len(judged)
-    rest = f" {unclear} of {len(table)} lines have too few rows to tell." if unclear else ""
+    few = [f"{g} ({n})" for g, n in table.loc[table["verdict"] == "cannot tell", ["group", "n"]].drop_duplicates().itertuples(index=False)]
+    rest = f" Not judged, having fewer than {FEWEST} rows: {', '.join(few[:8])}" if few else ""
+    rest += (f" and {len(few) - 8} more." if len(few) > 8 else ".") if few else ""
     if not len(bad):
         return f"All {len(judged)} promises that can be judged are kept.{rest}" if len(judged) else f"Nothing can be judged.{rest}"
     worst = bad.assign(gap=bad["level"] - bad["share"]).sort_values("gap", ascending=False).iloc[0]
