@@ -123,9 +123,10 @@ class Ground:
 
 
 def ground(case: Case, most: int, calls: float, fits: int = 1) -> Ground:
-    """Return the ground: at most ``most`` rows, as many as can be explained ``calls`` times in half of the time left.
+    """Return the ground: ``most`` rows (or all there are), to be explained ``calls`` times in half of the time left.
 
-    ``fits`` : how many models the trial trains at least.
+    ``fits`` : how many models the trial trains. What a trial learns from does not shrink with the time: another number of rows or of
+    models is another verdict, and a slower machine must not have one.
 
     Raises
     ------
@@ -152,10 +153,9 @@ def ground(case: Case, most: int, calls: float, fits: int = 1) -> Ground:
     n, paid = min(len(table), most), _affordable(case, calls)
     if n < LEAST:
         raise NotTestable(f"{LEAST} rows to explain and learn from are needed, and there are {n}")
-    if paid < LEAST:
-        times = f" {calls:g} times" if calls > 1 else ""
-        raise Short(f"{LEAST} rows must be explained{times}, and it reaches for {paid}")
-    n = min(n, paid)
+    if paid < n:
+        rows = round(n * min(1.0, calls))
+        raise Short(f"{rows} rows must be explained{f' {calls:g} times' if calls > 1 else ''}, and it reaches for {int(paid * rows / n)}")
     rows = np.sort(stream(case.seed, "ground").permutation(len(table))[:n])
     order = stream(case.seed, "ground", "split").permutation(n)
     train, test = np.sort(rows[order[n // 3 :]]), np.sort(rows[order[: n // 3]])

@@ -54,6 +54,7 @@ def run(case: Case) -> Trial:
     n = len(rows) if seconds <= case.left() else int(len(rows) * max(0.0, case.left()) / seconds)
     if n < min(len(rows), LEAST_ROWS):
         raise Short(f"the random sets would take about {seconds:.0f} s")
+    case.reduced(n, len(rows), "rows")
     chance = _by_chance(game, n, sizes, stream(case.seed, "sets"))
     distance = np.abs(game.full - game.empty)[:n]
     # a row that sits on the base has no distance to lose; it counts as much as its neighbours, not infinitely
