@@ -355,6 +355,8 @@ def test_what_was_cut_short_is_judged_only_where_it_is_clear(linear):
     model, table, y = linear
     case = Case(saboteurs.honest(model, table), model, table, y, {}, None, None, None, None, 0)
     assert case.verdict("made", Figure(0.1, -0.1, 0.3), 0.0, False, "planned.").verdict == "fail"
+    with pytest.raises(NotTestable, match="missing or infinite"):  # it was called a failure
+        case.verdict("made", Figure(np.nan, np.nan, np.nan), 0.0, False, "no number.")
     assert case.reduced(8, 30, "rows") == 8
     with pytest.raises(Short, match="8 of 30 rows"):
         case.verdict("made", Figure(0.1, -0.1, 0.3), 0.0, False, "cut short.")

@@ -334,6 +334,8 @@ class Case:
         was cut short and is not clear is no verdict: a slower machine must not fail what a faster one passes.
         """
         value, low, high = map(float, figure)
+        if not np.isfinite([value, low, high]).all():
+            raise NotTestable("its figure is no number: the model, or its explanation, gives values that are missing or infinite")
         if self.cut and not (not low <= null <= high if clear is None else clear):
             raise Short(f"it reached for {', '.join(self.cut)}, whose figure ({figure}) does not decide")
         rows = details.get("tried", details.get("rows"))

@@ -20,11 +20,11 @@ __all__ = ["run"]
 
 NAME = "diffroar"
 SHARES = (0.25, 0.5)
-SEEDS, ROWS = 3, 900
+SEEDS, ROWS = 5, 900
 
 
 def run(case: Case) -> Trial:
-    """Return the trial. Cost: 12 fits on 600 rows; one explanation of 900 rows. Where the time does not reach, nothing is judged."""
+    """Return the trial. Cost: 20 fits on 600 rows; one explanation of 900 rows. Where the time does not reach, nothing is judged."""
     counts = sorted({max(1, round(s * by_column(case.explanation).shape[1])) for s in SHARES})
     fits = 2 * len(counts)
     area = ground(case, ROWS, calls=1, fits=SEEDS * fits)

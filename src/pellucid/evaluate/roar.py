@@ -27,16 +27,18 @@ from pellucid.results import Trial
 __all__ = ["curves", "fits_of", "run"]
 
 NAME = "roar"
-SEEDS, LEVELS, ROWS = 3, 3, 900
+SEEDS, LEVELS, ROWS = 5, 3, 900
 CLEAR = 0.5
 """A share of what could be lost so large that it cannot be called chance: where the interval reaches it and 0 at once, nothing is shown."""
+ASTRAY = -1.0
+"""Share of explained variance below which a model has learned nothing that can be judged."""
 BoolArray = npt.NDArray[np.bool_]
 Mask = Callable[[int, BoolArray, Predictor | None], BoolArray]
 """(number of players to mask, players masked so far (N, P), the model trained on that or None) -> players to mask (N, P)."""
 
 
 def run(case: Case) -> Trial:
-    """Return the trial. Cost: 24 fits on 600 rows; one explanation of 900 rows. Where the time does not reach, nothing is judged."""
+    """Return the trial. Cost: 32 fits on 600 rows; one explanation of 900 rows. Where the time does not reach, nothing is judged."""
     area = ground(case, ROWS, calls=1, fits=fits_of(by_column(case.explanation).shape[1]))
     named = area.sizes(case.predictor, area.table)
     return verdict(case, area, *curves(area, lambda k, *_: first(named, k)), NAME)
@@ -51,6 +53,10 @@ def verdict(case: Case, area: Ground, counts: tuple[int, ...], own: FloatArray, 
     fall = float(own[:, 0].mean() - own[:, -1].mean())
     if not fall > 0:
         raise NotTestable("the retrained model scores no better with all columns than with none, so that no column can be missed")
+    if not most > 0:
+        raise NotTestable("masking random columns costs as much as masking all, so that no order can cost more")
+    if not area.classes and min(own.mean(2).min(), chance.mean(2).min()) < ASTRAY:
+        raise NotTestable("a retrained model answers far worse than the mean of the target would: it did not learn from masked rows")
     if not passed and figure.high >= CLEAR * most:
         raise NotTestable(
             f"the {len(own)} trainings a share do not agree: masking the columns named first costs {figure} more than masking random ones, "
@@ -68,16 +74,17 @@ def verdict(case: Case, area: Ground, counts: tuple[int, ...], own: FloatArray, 
 def curves(area: Ground, mask: Mask) -> tuple[tuple[int, ...], FloatArray, FloatArray]:
     """Return (numbers of masked columns (L,), scores (S, L, n) masked by ``mask``, scores masked at random).
 
-    Each order starts from all columns and ends at none, where both are the same; the random order is another one in every row and seed.
+    Each order starts from all columns and ends at none, where both and all seeds are the same; the random order is another one in every row
+    and seed.
     """
     columns = len(area.players)
     own: list[FloatArray] = []
     chance: list[FloatArray] = []
     counts, fits = sizes(columns, LEVELS), fits_of(columns)
+    ends = [_score(area, np.full((len(area.rows), columns), hide), 0)[0] for hide in (False, True)]
     for seed in range(SEEDS):
-        ends = [_score(area, np.full((len(area.rows), columns), hide), seed)[0] for hide in (False, True)]
         # a run that would not be done in time is given up after its first fits rather than near its end
-        area.case.pays(fits - 2 - seed * fits // SEEDS)
+        area.case.pays((fits - 2) * (SEEDS - seed) // SEEDS)
         drawn = stream(area.case.seed, "random order", seed).random((len(area.rows), columns))
         own.append(_line(area, counts, mask, seed, ends))
         chance.append(_line(area, counts, lambda k, *_, order=drawn: first(order, k), seed, ends))
@@ -90,9 +97,9 @@ def fits_of(columns: int) -> int:
     Examples
     --------
     >>> fits_of(8), fits_of(2)
-    (24, 12)
+    (32, 12)
     """
-    return SEEDS * (2 * len(sizes(columns, LEVELS)) - 2)
+    return 2 + SEEDS * 2 * (len(sizes(columns, LEVELS)) - 2)
 
 
 def _line(area: Ground, counts: tuple[int, ...], mask: Mask, seed: int, ends: list[FloatArray]) -> FloatArray:
