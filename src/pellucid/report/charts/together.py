@@ -235,7 +235,7 @@ def halo(result: Interactions, pair: str | None = None) -> go.Figure:
             "colorscale": [list(c) for c in DIVERGING],
             "cmid": 0,
             "line": {"width": 1, "color": GREY},
-            "colorbar": {"title": {"text": safe(result.index)}, "thickness": 8, "len": 0.8},
+            "colorbar": {"title": {"text": "acting<br>together"}, "thickness": 8, "len": 0.8},
         },
         hovertext=[
             f"{safe(m, 40)}: {number(f)} ± {number(1.96 * e)}, loss {number(lo)}"
