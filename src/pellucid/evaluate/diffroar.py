@@ -49,7 +49,7 @@ def _difference(area: Ground, named: FloatArray, k: int, seed: int) -> FloatArra
     scores = []
     for kept in (first(named, k), ~first(named, named.shape[1] - k)):
         table = area.masked(~kept)
-        scores.append(area.score(area.fit(table, seed), table))
+        scores.append(area.learned(table, seed)[0])
     return np.asarray(scores[0] - scores[1])
 
 

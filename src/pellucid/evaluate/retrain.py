@@ -28,6 +28,8 @@ __all__ = ["Ground", "Timer", "first", "ground", "mean_curve", "sizes", "truth_o
 Ints = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 LEAST = 60
+ASTRAY = -1.0
+"""Share of explained variance below which a model has learned nothing that can be judged."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,14 @@ class Ground:
                 f"refitted models answer on another scale ({getattr(model, 'scale', None)!r}) than the one that was explained"
             )
         return model
+
+    def learned(self, table: Table, seed: int) -> tuple[FloatArray, Predictor]:
+        """Return (scores (n_test,) of a model trained again on ``table``, the model); no verdict rests on one that went astray."""
+        model = self.fit(table, seed)
+        scores = self.score(model, table)
+        if not self.classes and not scores.mean() > ASTRAY:
+            raise NotTestable("a retrained model answers far worse than the mean of the target would: it did not learn from masked rows")
+        return scores, model
 
     def score(self, model: Predictor, table: Table, truth: FloatArray | None = None) -> FloatArray:
         """Return (n_test,) scores whose mean is the accuracy (classes) or the share of explained variance (numbers)."""

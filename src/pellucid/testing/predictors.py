@@ -180,10 +180,8 @@ class TinyNetwork(_Known):
         sizes = [3 if number else len(background.schema[c].levels) + 1 for c, number in zip(self.columns, is_number)]
         numbers = matrix(background, self.columns)
         spread = numbers.std(0)
-        self._centre, self._spread = (
-            numbers.mean(0),
-            np.where(spread > 0, spread, 1.0),
-        )  # a constant says nothing, however far off it is later
+        varies = spread > 1e-9 * (1 + np.abs(numbers).max(0))  # a constant says nothing, however far from it later cells are
+        self._centre, self._spread = numbers.mean(0), np.where(varies, spread, 1.0)
         self._is_number = is_number
         self.stages = _Stages(sizes, width, part, len(outputs), n_members).double()
         self.stages.fresh(self.layers(), seed)
