@@ -164,8 +164,8 @@ def ground(case: Case, most: int, calls: float, fits: int = 1) -> Ground:
     if n < LEAST:
         raise NotTestable(f"{LEAST} rows to explain and learn from are needed, and there are {n}")
     if paid < n:
-        rows = round(n * min(1.0, calls))
-        raise Short(f"{rows} rows must be explained{f' {calls:g} times' if calls > 1 else ''}, and it reaches for {int(paid * rows / n)}")
+        asked = round(n * min(1.0, calls))
+        raise Short(f"{asked} rows must be explained{f' {calls:g} times' if calls > 1 else ''}, and it reaches for {int(paid * asked / n)}")
     rows = np.sort(stream(case.seed, "ground").permutation(len(table))[:n])
     order = stream(case.seed, "ground", "split").permutation(n)
     train, test = np.sort(rows[order[n // 3 :]]), np.sort(rows[order[: n // 3]])
