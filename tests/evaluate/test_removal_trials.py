@@ -240,17 +240,18 @@ def test_interactions_and_curves_are_tried_where_it_makes_sense(mixed):
 
 def test_copies_of_a_column_are_torn_apart_by_the_marginal_fill_and_not_by_the_conditional_one():
     draw = np.random.default_rng(0)
-    x = draw.standard_normal(500)
-    table = made_table({f"x{j + 1}": x + 0.05 * draw.standard_normal(500) for j in range(3)})
+    x = draw.uniform(-1, 1, 800)
+    table = made_table({f"x{j + 1}": x + 0.05 * draw.standard_normal(800) for j in range(3)})
     model = FunctionPredictor(lambda m: m.sum(1), table)
-    rows = table.take(slice(0, 80))
+    rows = table.take(slice(0, 200))
     verdicts = {}
     for fill in ("marginal", "conditional"):
         made = saboteurs.honest(model, rows)
         made.record.settings["fill"] = fill
-        verdicts[fill] = trial(made, model, rows, names=["removal_in_distribution"])[0]
+        verdicts[fill] = trial(made, model, rows, names=["removal_in_distribution"], background=table)[0]
     assert verdicts["marginal"].verdict == "fail"
-    assert verdicts["conditional"].verdict == "pass", verdicts["conditional"].words
+    # nearest rows are not quite as near as a copy: about a tenth are strange, which 200 rows do not tell from the limit
+    assert verdicts["conditional"].verdict != "fail", verdicts["conditional"].words
     assert verdicts["marginal"].figure > 0.5
 
 
@@ -273,9 +274,23 @@ def test_a_share_above_the_limit_is_not_called_usual():
     for words in (
         oversensitivity._words(True, Figure(0.07, 0.03, 0.11), {"a": 0.07}, True),
         overstability._words(True, Figure(0.07, 0.03, 0.11)),
-        removal_in_distribution._words(True, Figure(0.2, 0.1, 0.3), 0.15, 0.05, "marginal"),
     ):
         assert "more rows would tell" in words
+
+
+def test_more_strange_rows_than_are_let_pass_do_not_pass(monkeypatch):
+    """Strangeness of known law: of 18 % beyond the border, where 15 % are let pass, a third was passed as perhaps chance."""
+    from scipy.stats import norm
+
+    monkeypatch.setattr(removal_in_distribution, "DRAWS", 100)
+    for share, passed, failed in ((0.05, (28, 30), (0, 0)), (0.18, (0, 1), (0, 8)), (0.4, (0, 0), (27, 30))):
+        moved, verdicts = norm.ppf(0.95) - norm.ppf(1 - share), []
+        for seed in range(30):
+            draw = np.random.default_rng(seed)
+            usual, own, strange = (draw.standard_normal(200) + by for by in (0, 0, moved))
+            verdicts.append(removal_in_distribution._shares(usual, own, strange, draw)[2])
+        assert passed[0] <= sum(f.high <= 0 for f in verdicts) <= passed[1]
+        assert failed[0] <= sum(f.low > 0 for f in verdicts) <= failed[1]
 
 
 def test_composed_rows_take_cells_from_the_row_or_from_one_donor():

@@ -10,6 +10,8 @@ from pellucid import TabularRegressor
 from pellucid.errors import RequestError
 from pellucid.explain import explain
 from pellucid.explain.attention import rollout
+from pellucid.report.charts import chart
+from pellucid.results import RunRecord, Trial
 from pellucid.testing.predictors import FunctionPredictor, TellingNetwork, TinyNetwork, made_frame, made_table
 
 PARTS_METHODS = ("attention", "masks", "column_relations")
@@ -57,13 +59,26 @@ def test_a_column_of_zero_value_draws_all_attention_and_moves_nothing(telling):
     assert np.abs(moved.values[:, 0]).max() <= 1e-9 * np.abs(moved.values).max()
     by_slope = explain(net, rows, method="attention", options={"how": "gradient"})
     assert np.abs(by_slope.values[:, 0]).max() <= 1e-9 * by_slope.values.max()
-    assert any("tested" in c for c in looked.record.caveats)
+    assert any("trials" in c for c in looked.record.caveats)
 
 
 @pytest.mark.parametrize("method", PARTS_METHODS)
 def test_nothing_is_shown_without_saying_that_it_is_untested(telling, method):
     net, rows = telling
-    assert any("tested" in c and "trial" in c for c in explain(net, rows, method=method).record.caveats)
+    made = explain(net, rows, method=method)
+    assert any("trial" in c for c in made.record.caveats)
+    shown = [str(made), made._repr_html_(), chart(made).layout.title.text]
+    if method != "column_relations":
+        whole = made.mean_abs()
+        shown += [str(whole), chart(whole).layout.title.text]
+        assert "not tested" in str(made.words(0))
+    assert all("NOT TESTED" in text and "weight randomisation" in text and "roar" in text for text in shown)
+    record = RunRecord("roar")
+    tried = Trial("roar", -0.1, (-0.2, -0.05), 0.0, "fail", "the order is not shown to be better than chance.", record, method)
+    kept = made.with_trials([tried])
+    assert "FAIL, roar: the order" in str(kept)
+    assert "NOT TESTED, weight randomisation" in str(kept)
+    assert "FAIL: roar" in chart(kept).layout.title.text
 
 
 @pytest.mark.parametrize("method", [*PARTS_METHODS, "native", "head_contributions"])

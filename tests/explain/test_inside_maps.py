@@ -82,14 +82,14 @@ def test_a_map_that_does_not_hang_on_the_weights_fails(table):
     assert "FAIL: weight randomisation" in chart(made, trials=[tried]).layout.title.text
 
 
-@pytest.mark.parametrize("method", ["attention", "attention_maps", "column_relations"])
+@pytest.mark.parametrize("method", ["attention", "attention_maps", "column_relations", "masks"])
 def test_the_command_line_tries_what_it_shows_of_attention(table, method):
     net, rows = Fixed(table), table.take(slice(0, 12))
     made = explain(net, rows, method=method)
     lines = _verdicts(made, _owed(made, net, rows, 0))
     assert lines[0].startswith("FAIL, weight randomisation: With random weights")
     assert lines[1].startswith("NOT TESTED, roar: whether a model trained again")
-    assert _owed(explain(net, rows, method="masks"), net, rows, 0) == []
+    assert _owed(explain(net, rows, method="gradient"), net, rows, 0) == []
 
 
 def test_a_map_that_looks_past_the_columns_that_count_fails_roar():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from pellucid.explain import explain
 from pellucid.probe.masker import typical_row
-from pellucid.testing.predictors import fit_network, made_frame, made_table
+from pellucid.testing.predictors import TinyNetwork, fit_network, made_frame, made_table
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +42,24 @@ def test_more_precision_closes_further(setting):
     loose, tight = (explain(net, table, method="integrated_gradients", background=table, precision=p) for p in (0.1, 1e-4))
     assert np.abs(tight.gap).max() < np.abs(loose.gap).max()
     assert tight.n_calls > loose.n_calls
+
+
+class _Steps(TinyNetwork):
+    """Steps of a and b multiplied, a step of c beside; each steps where the path from the reference has gone so far."""
+
+    def from_tokens(self, tokens):
+        a, b, c = ((tokens[:, j, 0] - self.start[j]) / (self.end - self.start)[j] > self.when[j] for j in range(3))
+        return (2.0 * a * b + 1.0 * c + 0.0 * tokens.sum((1, 2)))[:, None]
+
+
+@pytest.mark.parametrize(("apart", "truth"), [(0.0, [1, 1, 1]), (3e-5, [0, 2, 1]), (3e-3, [0, 2, 1]), (-3e-3, [2, 0, 1])])
+def test_jumps_that_fall_close_together_are_told_apart(apart, truth):
+    """Whoever steps second moves a product of steps; a piece of the path that held both gave each a half, and stated no error."""
+    table = made_table(made_frame(40, 3, ()))
+    net = _Steps(table)
+    net.start, net.end = (net.tokens(t)[0, :, 0] for t in (typical_row(table), table.take([5])))
+    net.when = torch.tensor([0.3001, 0.3001 + apart, 0.7003])
+    made = explain(net, table.take([5]), method="integrated_gradients", background=table)
+    np.testing.assert_allclose(made.values[0], truth, atol=1e-6)
+    np.testing.assert_allclose(made.error, 0, atol=1e-6)
+    assert any("jumps" in c for c in made.record.caveats)

@@ -38,6 +38,12 @@ def test_the_swarm_of_a_sum_with_a_product_lies_on_its_closed_form():
     assert (np.abs(swarm["fis"] - truth) <= 4 * swarm["error"]).all()
     assert truth.max() - truth.min() > 1  # the models differ
     assert len(swarm) >= 10
+    # both columns louder, or both softer, lose more together than each alone: those models are taken back to the edge, not left out
+    start, allowed = made.record.settings["loss_of_the_model"], made.record.settings["loss_allowed"]
+    for side in (1, -1):
+        corner = swarm[((swarm[["factor_first", "factor_second"]] - 1) * side > 1e-3).all(axis=1)]
+        assert len(corner) >= 3
+        assert ((corner["loss"] - start) / (allowed - start)).max() > 0.9
     # the tolerance is spent: (m1 - 1)^2 + (m2 - 1)^2 + (m1 m2 - 1)^2 = 0.3 at the far ends
     far = swarm["loss"].max() / made.record.settings["loss_of_the_model"]
     assert 1.2 < far <= 1.3 + 1e-9

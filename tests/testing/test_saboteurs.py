@@ -20,6 +20,7 @@ from pellucid.testing import (
     checks_explainer,
     checks_fill,
     checks_map,
+    checks_methods,
     checks_promise,
     checks_regularizer,
     checks_remedy,
@@ -160,6 +161,7 @@ def _cases() -> list[Any]:
         (checks_scale, saboteurs_fill.SCALES),
         (checks_embedding, {k: Encoder(v, "number") for k, v in saboteurs_networks.ENCODERS.items()}),
         *((checks_regularizer, doubles) for doubles in _regularizers()),
+        *((checks_methods, {k: Explainer(v[i % len(v)]) for k, v in checks_methods.DOUBLES.items()}) for i in range(3)),
     ]
     out = []
     for room, doubles in rooms:
@@ -221,7 +223,7 @@ def test_the_plain_regularizer_stays_green(check):
 ROOMS = [
     checks_explainer, checks_backbone, checks_uncertainty, checks_audit, checks_trial, checks_encoder, checks_embedding, checks_regularizer,
     checks_select, checks_map, checks_fill, checks_scale, checks_promise, checks_doubt,
-    checks_shift, checks_remedy,
+    checks_shift, checks_remedy, checks_methods,
 ]  # fmt: skip
 
 

@@ -50,7 +50,8 @@ def explain(
     from pellucid.cli.output import FRAMES, check_writable, write_frame
     from pellucid.cli.screen import Bar, say
     from pellucid.errors import RequestError
-    from pellucid.results import AttentionMaps, Explanation
+    from pellucid.results import Explanation
+    from pellucid.results.owed import Tried
 
     if out is None and chart is None and words < 1 and not as_json:
         raise typer.BadParameter("say where the reasons go (or --chart, --words), or ask for --json", param_hint="--out")
@@ -67,7 +68,7 @@ def explain(
         spend: Any = int(budget) if budget is not None and budget.isdigit() else budget
         made = fitted.explain(table, method=method, output=output, fill=fill, budget=spend, random_state=seed, **asked)
         trials = _owed(made, fitted, table, seed)
-        if isinstance(made, AttentionMaps):
+        if isinstance(made, Tried):
             made = made.with_trials(trials)
     if words > 0 and not isinstance(made, Explanation):
         raise RequestError(f"{made.method!r} gives no reasons of single rows to tell", do="leave --words out, or choose method shapley")
@@ -95,7 +96,7 @@ def explain(
 def _owed(made: Any, fitted: Any, table: Any, seed: int) -> list[Trial]:
     """Return the verdicts that what reads attention is not shown without, as far as a model without its training rows can be tried."""
     from pellucid.evaluate import trial
-    from pellucid.results.inside import RETRAINS, owed_of
+    from pellucid.results.owed import RETRAINS, owed_of
 
     names = [n for n in owed_of(made) if n not in RETRAINS]
     return trial(made, fitted, table, budget=OWED_SECONDS, names=names, random_state=seed) if names else []
@@ -103,8 +104,7 @@ def _owed(made: Any, fitted: Any, table: Any, seed: int) -> list[Trial]:
 
 def _verdicts(made: Any, trials: list[Trial]) -> list[str]:
     """Return the verdicts in lines, those that are owed and were not run among them."""
-    from pellucid.results.inside import OWED, owed_of
-    from pellucid.results.verdicts import verdict_line
+    from pellucid.results.owed import OWED, owed_of, verdict_line
 
     lines = [verdict_line(t.name, t.verdict, t.words) for t in trials]
     more = "it retrains, and a saved model has no training rows (pellucid report tries it)"

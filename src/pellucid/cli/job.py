@@ -28,7 +28,7 @@ from pellucid.errors import PellucidError, RequestError, TargetError, quote
 from pellucid.random import integer
 from pellucid.report.facts import ReportData
 from pellucid.results import AttentionMaps, Explanation, Finding, Importance, Leaderboard, Trial
-from pellucid.results.inside import OWED
+from pellucid.results.owed import OWED, owed_of
 from pellucid.table import Table, read_table
 
 __all__ = ["report"]
@@ -40,7 +40,7 @@ CALLS = 3000
 FIT_SECONDS = 240.0
 QUICK = "hist_gb"
 CHEAP_TRIALS = ("completeness", "deletion", "weight_randomisation")
-"""What the other explanations are tried by."""
+"""What the other explanations are tried by, beside what views of attention are not shown without."""
 QUICK_TRIALS = ("completeness", "deletion", "stability", "error_cover", "sufficiency", "removal_in_distribution", "agreement")
 """What the main explanation is tried by on a first page: what needs no second model and little time."""
 MAIN_TRIALS = (
@@ -380,6 +380,7 @@ class Job:
         out: list[Trial] = []
         b = Budgets.of(self.quick)
         asked = (subject.model, subject.rows(rows), subject.truth(rows))
+        names = QUICK_TRIALS if self.quick else MAIN_TRIALS
         for explanation in (e for e in (main, *others) if not isinstance(e, str)):
             # the trials explain some 40 times eight rows: give slow explanations the time for it, within reason
             wanted = 320 * explanation.record.duration / len(rows) if explanation is main else 0.0
@@ -388,7 +389,7 @@ class Job:
                 *asked,
                 refit=subject.refit,
                 budget=float(np.clip(wanted, b.trials, 2 * b.trials)) if explanation is main else b.trials / 3,
-                names=CHEAP_TRIALS if explanation is not main else QUICK_TRIALS if self.quick else MAIN_TRIALS,
+                names=tuple(dict.fromkeys((*CHEAP_TRIALS, *owed_of(explanation)))) if explanation is not main else names,
                 random_state=self.seed,
                 background=subject.background,
             )

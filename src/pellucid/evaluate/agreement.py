@@ -99,7 +99,10 @@ def _others(case: Case, rows: Any, *, sized: bool) -> dict[str, FloatArray]:
         suits = name in registry.names("explain") and (
             "gradients" not in _needs(name) or isinstance(case.predictor, DifferentiablePredictor)
         )
-        if name == case.explanation.record.method or not suits or (out and case.left() <= 0):
+        if name == case.explanation.record.method or not suits:
+            continue
+        if out and case.left() <= 0:
+            case.reduced(len(out), len(out) + 1, "methods")
             continue
         try:
             made = explain(case.predictor, _native(case, table), method=name, random_state=case.seed, precision=0.05, **_settings(case))

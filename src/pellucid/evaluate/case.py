@@ -101,6 +101,7 @@ class Case:
     seed, deadline : of this trial; the deadline in ``time.perf_counter`` seconds.
     end : when all trials must be over, in the same seconds. pace : seconds of the slowest fit so far (``"fit"``), kept by all trials.
     few : the trial takes the least rows and repetitions that it can judge by.
+    cut : what this trial did less of than planned, because the time was short.
     root : the seed of all trials. vouched : what :meth:`vouch` found, kept by all trials.
     """
 
@@ -118,6 +119,7 @@ class Case:
     end: float = np.inf
     pace: dict[str, float] = field(default_factory=dict)
     few: bool = False
+    cut: list[str] = field(default_factory=list)
     root: int = 0
     vouched: dict[str, str] = field(default_factory=dict)
 
@@ -169,7 +171,13 @@ class Case:
 
     def times(self, most: int, least: int) -> int:
         """Return how often something is repeated at most."""
-        return least if self.few else most
+        return self.reduced(least if self.few else most, most, "repetitions")
+
+    def reduced(self, done: int, planned: int, what: str) -> int:
+        """Return ``done``, and note where it is less than planned: the verdict then stands only where its interval leaves no doubt."""
+        if done < planned:
+            self.cut.append(f"{done} of {planned} {what}")
+        return done
 
     def several(self, one: Callable[[int], FloatArray], most: int, least: int) -> FloatArray:
         """Return ``one(0)``, ``one(1)`` ... stacked: as many as the time reaches, as the slowest so far shows, and ``least`` at least."""
@@ -179,6 +187,7 @@ class Case:
             missing = max(1, least - len(out))
             if out and missing * slowest > self.left():
                 if len(out) >= least:
+                    self.reduced(len(out), most, "repetitions")
                     break
                 more = f"{missing} more explanation{'s' * (missing > 1)} would take about {missing * slowest:.2g} s"
                 raise Short(f"{more} and {max(self.left(), 0):.2g} s are left")
@@ -218,12 +227,20 @@ class Case:
         used = self.settings.get("background_rows")
         if coarse and used and self.background is not None:
             per_row *= min(1.0, len(self.background) / used)
-        most = self.times(most, least)
+        planned, most = most, least if self.few else most
         affordable = most if per_row <= 0 else int(self.left() / (calls * per_row))
         if affordable < least or self.left() <= 0:
             need = f"{least} rows would take about {calls * per_row * least:.2g} s and {max(self.left(), 0):.2g} s are left"
             raise Short(need)
-        return self.some(min(most, affordable))
+        return self.some(self.reduced(min(most, affordable), planned, "rows"))
+
+    def all_of(self, calls: float, most: int) -> npt.NDArray[np.int64]:
+        """Return positions of ``most`` rows (or all) to be explained ``calls`` times: no fewer, however short the time."""
+        rows = replace(self, few=False).pick(calls, most, coarse=True)
+        n = min(len(self.table), 500 if self.whole else most)
+        if len(rows) < n:
+            raise Short(f"{n} rows must be explained {calls:g} times, and it reaches for {len(rows)}")
+        return rows
 
     def some(self, most: int) -> npt.NDArray[np.int64]:
         """Return positions of at most so many rows, drawn by chance and in the table's order."""
@@ -308,9 +325,19 @@ class Case:
         if self.vouched["reason"]:
             raise NotTestable(self.vouched["reason"])
 
-    def verdict(self, name: str, figure: Figure, null: float, passed: bool, words: str, **details: Any) -> Trial:
-        """Return the result of a trial that was run; ``tried``, or else ``rows``, in the details is how many rows it rests on."""
+    def verdict(
+        self, name: str, figure: Figure, null: float, passed: bool, words: str, *, clear: bool | None = None, **details: Any
+    ) -> Trial:
+        """Return the result of a trial that was run; ``tried``, or else ``rows``, in the details is how many rows it rests on.
+
+        ``clear`` : whether no more work could turn the verdict but by chance; None: where the interval lies on one side of ``null``. What
+        was cut short and is not clear is no verdict: a slower machine must not fail what a faster one passes.
+        """
         value, low, high = map(float, figure)
+        if not np.isfinite([value, low, high]).all():
+            raise NotTestable("its figure is no number: the model, or its explanation, gives values that are missing or infinite")
+        if self.cut and not (not low <= null <= high if clear is None else clear):
+            raise Short(f"it reached for {', '.join(self.cut)}, whose figure ({figure}) does not decide")
         rows = details.get("tried", details.get("rows"))
         if isinstance(rows, int):
             words = f"{words} Tried on {rows} row{'s' if rows != 1 else ''}."
@@ -510,7 +537,7 @@ def run(
             now = time.perf_counter()
             # what earlier trials did not use is shared among those still to come that can be run at all
             share = now + (end - now) / max(1, sum(_can(e, case) for e in todo[k:]))
-            own = replace(case, deadline=end if few else share, end=end, few=few, seed=integer(case.seed, entry.name) % 2**31)
+            own = replace(case, deadline=end if few else share, end=end, few=few, cut=[], seed=integer(case.seed, entry.name) % 2**31)
             out[entry.name], late = _one(entry, own)
             short += [entry] if late else []
         # where a share was too small: one after the other with what the others left, on few rows, as long as that helps one of them

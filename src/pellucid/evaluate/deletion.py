@@ -36,7 +36,7 @@ def run(case: Case) -> Trial:
     # two chains: the removal of the order is the insertion of its reverse
     insertion, deletion = game.areas(game.order), game.areas(game.order[:, ::-1])
     seconds = time.perf_counter() - started
-    keep = slice(0, _affordable(len(rows), seconds / 2 * ORDERS, case.left()))
+    keep = slice(0, case.reduced(_affordable(len(rows), seconds / 2 * ORDERS, case.left()), len(rows), "rows"))
     n, p = game.order[keep].shape
     chance = np.zeros(n)
     for _ in range(ORDERS):

@@ -220,6 +220,9 @@ def _compare(ground: Ground, remedy: Remedy, deadline: float) -> Trial:
 def _verdict(ground: Ground, remedy: Remedy, arms: FloatArray, rows: Ints, folds: Ints, done: int) -> Trial:
     before, after, low, high = _gained(ground, arms[0], arms[1], rows, folds)
     passed = low > 0 if remedy.rises else high < 0
+    if done < FOLDS and low <= 0 <= high:
+        reached = f"the time reached for {done} of {FOLDS} parts of the rows, which changes {ground.metric} by {after - before:+.3f}"
+        raise NotTestable(f"{reached} [{low:+.3f}, {high:+.3f}]: no effect, or one that more would show; give a larger budget=")
     name = "AUC" if ground.classes else "R²"
     lead = (
         f"{remedy.words[:1].upper()}{remedy.words[1:]} {'raises' if after > before else 'lowers'} {name} from {before:.3f} to {after:.3f}"

@@ -53,7 +53,7 @@ def run(case: Case) -> Trial:
         if passed
         else f"{figures}: the stated errors are too small. Read small differences between columns as ties."
     )
-    return case.verdict(NAME, share, PROMISE, passed, words, rows=len(rows))
+    return case.verdict(NAME, share, PROMISE, passed, words, clear=not share.low <= LIMIT <= share.high, rows=len(rows))
 
 
 def _error(made: object) -> FloatArray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.evaluate.case import LEAST_ROWS, Case, NotTestable, Short, by_column
+from pellucid.evaluate.case import Case, NotTestable, Short, by_column
 from pellucid.evaluate.figures import Figure, bootstrap_mean
 from pellucid.evaluate.retrain import Ground, ground
 from pellucid.protocols import FloatArray
@@ -22,7 +22,7 @@ from pellucid.table import ColumnType, Table
 __all__ = ["average_precision", "column_scores", "run", "true_and_false"]
 
 NAME = "planted"
-ROWS = 900
+ROWS, TOLD = 900, 150
 LEAST_COLUMNS = 4
 LEARNED = 0.6
 """Share of what could be learned that the model must reach, from guessing (0) to the law itself (1): else its reasons are not the law's."""
@@ -76,9 +76,9 @@ def column_scores(table: Table, name: str, draw: np.random.Generator) -> FloatAr
 
 
 def run(case: Case) -> Trial:
-    """Return the trial. Cost: one fit on 600 rows; one explanation of 300 rows."""
+    """Return the trial. Cost: one fit on 600 rows; one explanation of 150 rows."""
     case.needs_columns(LEAST_COLUMNS)
-    area = ground(case, ROWS, calls=0.5)
+    area = ground(case, ROWS, calls=TOLD / ROWS)
     signal, used = _law(area)
     target, truth = area.planted(signal)
     model = area.fit(area.table, 0, target)
@@ -87,9 +87,10 @@ def run(case: Case) -> Trial:
         raise NotTestable(
             f"the retrained model learned {100 * max(0.0, reached):.0f} % of the planted law, too little to speak of its reasons"
         )
-    rows = area.test[: case.reached(model, area.table.take(area.test).select(case.predictor.columns))]
-    if len(rows) < LEAST_ROWS:
-        raise Short(f"{LEAST_ROWS} rows are to be explained, and {len(rows)} can be")
+    rows = area.test[:TOLD]
+    paid = case.reached(model, area.table.take(rows).select(case.predictor.columns))
+    if paid < len(rows):
+        raise Short(f"{len(rows)} rows are to be explained, and {paid} can be")
     part = np.isin(area.rows, rows)
     sizes = _sizes(area, model, rows)
     precision = average_precision(sizes, used[part])

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.evaluate.case import Case, NotTestable
-from pellucid.evaluate.figures import Figure, bootstrap_mean
+from pellucid.evaluate.figures import Figure
 from pellucid.execution import to_numpy
 from pellucid.probe.masker import Drawer, Neighbours, Players, missing_row, typical_row
 from pellucid.protocols import DifferentiablePredictor, FloatArray, RowModel
@@ -29,6 +29,7 @@ __all__ = ["compose", "run", "strangeness"]
 NAME = "removal_in_distribution"
 STRANGE, LIMIT = 0.05, 0.15
 """Share of composed rows that are stranger than 95 % of the untouched ones: in distribution, and at most."""
+DRAWS = 2000
 NEAREST = 5
 UNSEEN = 0.25
 """Standard deviation given to what is the same in all known rows."""
@@ -57,14 +58,13 @@ def run(case: Case) -> Trial:
         known, untouched = _both(known, compose(known, known, fill, draw)), compose(untouched, untouched, fill, draw)
     space = _Space(case, known)
     usual, own, strange = (strangeness(space(t), space(known)) for t in (untouched, rows, composed))
-    p = (1 + (usual[None, :] >= strange[:, None]).sum(1)) / (1 + len(usual))
-    own_p = (1 + (usual[None, :] >= own[:, None]).sum(1)) / (1 + len(usual))
-    share = bootstrap_mean((p <= STRANGE).astype(float), stream(case.seed, "bootstrap"))
-    before = float((own_p <= STRANGE).mean())
+    share, before, above = _shares(usual, own, strange, stream(case.seed, "bootstrap"))
     limit = LIMIT + max(0.0, before - STRANGE)  # rows that were strange before any removal are not the fill's fault
-    passed = share.low <= limit
+    passed = above.high <= 0
+    if not passed and above.low <= 0:
+        raise NotTestable(f"{_lead(share, before, fill)}; {100 * limit:.0f} % are let pass, and {len(rows)} rows do not tell")
     return case.verdict(
-        NAME, share, limit, passed, _words(passed, share, limit, before, fill), untouched=before, fill=fill, rows=len(rows),
+        NAME, share, limit, passed, _words(passed, share, before, fill), untouched=before, fill=fill, rows=len(rows),
         space="the model's first layer" if isinstance(case.predictor, DifferentiablePredictor) else "the cells",
         unit="share of the rows with columns removed",
     )  # fmt: skip
@@ -144,14 +144,61 @@ class _Space:
         return np.stack([texts == t for t in levels], axis=1).astype(np.float64) if levels else np.zeros((len(table), 1))
 
 
-def _words(passed: bool, share: Figure, limit: float, before: float, fill: str) -> str:
-    lead = (
-        f"{100 * share.value:.0f} % of the rows with columns removed (fill {fill!r}) lie further from the known rows than 95 % "
-        "of untouched rows do; "
+def _shares(usual: FloatArray, own: FloatArray, strange: FloatArray, draw: np.random.Generator) -> tuple[Figure, float, Figure]:
+    """Return (share of composed rows beyond 95 % of untouched ones, the same before, how far the first is above what is let pass).
+
+    Parameters
+    ----------
+    usual, own, strange : strangeness (N',), (N,), (N,) of untouched rows, and of the rows on trial before and after the removal.
+
+    Notes
+    -----
+    The interval resamples the untouched rows too: where they are few, the border that they set is as much a matter of chance as the share
+    beyond it. It is at least that of a share of so many rows (Clopper and Pearson), which is not nothing where none was strange.
+    """
+    n = len(strange)
+    beyond, before = (float((_rank(usual, v) <= STRANGE).mean()) for v in (strange, own))
+    shares, limits = np.empty(DRAWS), np.empty(DRAWS)
+    for k in range(DRAWS):
+        border, at = usual[draw.integers(0, len(usual), len(usual))], draw.integers(0, n, n)
+        shares[k], was = ((_rank(border, v[at]) <= STRANGE).mean() for v in (strange, own))
+        limits[k] = LIMIT + max(0.0, was - STRANGE)
+    low, high = np.quantile(shares, [0.025, 0.975])
+    least, most = _exact(round(beyond * n), n)
+    share = Figure(beyond, min(float(low), least), max(float(high), most))
+    limit = LIMIT + max(0.0, before - STRANGE)
+    under, over = np.quantile(shares - limits, [0.025, 0.975])
+    return share, before, Figure(beyond - limit, min(float(under), least - limit), max(float(over), most - limit))
+
+
+def _rank(usual: FloatArray, points: FloatArray) -> FloatArray:
+    """Return the p-value (N,) of each point: the share of untouched rows at least as strange, itself counted."""
+    return np.asarray((1 + len(usual) - np.searchsorted(np.sort(usual), points, side="left")) / (1 + len(usual)))
+
+
+def _exact(k: int, n: int) -> tuple[float, float]:
+    """Return the ends of the exact 95 % interval of a share of k in n.
+
+    Examples
+    --------
+    >>> [round(v, 3) for v in _exact(0, 20)], [round(v, 3) for v in _exact(10, 20)]
+    ([0.0, 0.168], [0.272, 0.728])
+    """
+    from scipy.stats import beta
+
+    return float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0, float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
+
+
+def _lead(share: Figure, before: float, fill: str) -> str:
+    return (
+        f"{100 * share.value:.0f} % of the rows with columns removed (fill {fill!r}; 95 % interval {100 * share.low:.0f} to "
+        f"{100 * share.high:.0f} %) lie further from the known rows than 95 % of untouched rows do; "
         f"{100 * STRANGE:.0f} % would by chance, and {100 * before:.0f} % of these rows did before"
     )
-    if passed and share.value > limit:
-        return f"{lead}: more than the {100 * limit:.0f} % that are let pass, but that may be chance; more rows would tell."
+
+
+def _words(passed: bool, share: Figure, before: float, fill: str) -> str:
+    lead = _lead(share, before, fill)
     if passed:
         return f"{lead}: the model is asked about rows of the kind it knows."
     return f"{lead}: removal makes rows the model has never seen. Trust trials that retrain, or explain with fill='conditional'."

@@ -28,6 +28,8 @@ __all__ = ["Ground", "Timer", "first", "ground", "mean_curve", "sizes", "truth_o
 Ints = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 LEAST = 60
+ASTRAY = -1.0
+"""Share of explained variance below which a model has learned nothing that can be judged."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,14 @@ class Ground:
             )
         return model
 
+    def learned(self, table: Table, seed: int) -> tuple[FloatArray, Predictor]:
+        """Return (scores (n_test,) of a model trained again on ``table``, the model); no verdict rests on one that went astray."""
+        model = self.fit(table, seed)
+        scores = self.score(model, table)
+        if not self.classes and not scores.mean() > ASTRAY:
+            raise NotTestable("a retrained model answers far worse than the mean of the target would: it did not learn from masked rows")
+        return scores, model
+
     def score(self, model: Predictor, table: Table, truth: FloatArray | None = None) -> FloatArray:
         """Return (n_test,) scores whose mean is the accuracy (classes) or the share of explained variance (numbers)."""
         goal = (self.truth if truth is None else truth)[self.test]
@@ -123,9 +133,10 @@ class Ground:
 
 
 def ground(case: Case, most: int, calls: float, fits: int = 1) -> Ground:
-    """Return the ground: at most ``most`` rows, as many as can be explained ``calls`` times in half of the time left.
+    """Return the ground: ``most`` rows (or all there are), to be explained ``calls`` times in half of the time left.
 
-    ``fits`` : how many models the trial trains at least.
+    ``fits`` : how many models the trial trains. What a trial learns from does not shrink with the time: another number of rows or of
+    models is another verdict, and a slower machine must not have one.
 
     Raises
     ------
@@ -152,10 +163,9 @@ def ground(case: Case, most: int, calls: float, fits: int = 1) -> Ground:
     n, paid = min(len(table), most), _affordable(case, calls)
     if n < LEAST:
         raise NotTestable(f"{LEAST} rows to explain and learn from are needed, and there are {n}")
-    if paid < LEAST:
-        times = f" {calls:g} times" if calls > 1 else ""
-        raise Short(f"{LEAST} rows must be explained{times}, and it reaches for {paid}")
-    n = min(n, paid)
+    if paid < n:
+        asked = round(n * min(1.0, calls))
+        raise Short(f"{asked} rows must be explained{f' {calls:g} times' if calls > 1 else ''}, and it reaches for {int(paid * asked / n)}")
     rows = np.sort(stream(case.seed, "ground").permutation(len(table))[:n])
     order = stream(case.seed, "ground", "split").permutation(n)
     train, test = np.sort(rows[order[n // 3 :]]), np.sort(rows[order[: n // 3]])

@@ -12,6 +12,7 @@ explainable are adversarially robust networks?": removal tests are biased by con
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +55,7 @@ def run(case: Case) -> Trial:
     n = len(rows) if seconds <= case.left() else int(len(rows) * max(0.0, case.left()) / seconds)
     if n < min(len(rows), LEAST_ROWS):
         raise Short(f"the random sets would take about {seconds:.0f} s")
+    case.reduced(n, len(rows), "rows")
     chance = _by_chance(game, n, sizes, stream(case.seed, "sets"))
     distance = np.abs(game.full - game.empty)[:n]
     # a row that sits on the base has no distance to lose; it counts as much as its neighbours, not infinitely
@@ -63,7 +65,7 @@ def run(case: Case) -> Trial:
     lost, kept = (bootstrap_mean(weight * sign * (own[k][:n] - chance[k]) / unit, draw) for k, sign in ((0, 1.0), (1, -1.0)))
     weaker = min(lost, kept, key=lambda f: f.low)
     passed = weaker.low > 0
-    figures = {name: float((own[k][:n] / unit).mean()) for k, name in enumerate(("comprehensiveness", "sufficiency_gap"))}
+    figures: dict[str, Any] = {name: float((own[k][:n] / unit).mean()) for k, name in enumerate(("comprehensiveness", "sufficiency_gap"))}
     return case.verdict(
         NAME, weaker, 0.0, passed, _words(passed, lost, kept), comprehensive=list(lost), sufficient=list(kept), sizes=list(sizes), rows=n,
         by_confidence=_thirds((own[0][:n] - chance[0]) / unit, distance), **figures,

@@ -20,8 +20,8 @@ from pellucid.results import Explanation, Heads, Interactions
 __all__ = ["UNTESTED", "explain", "explain_heads", "explain_relations", "rollout"]
 
 UNTESTED = (
-    "this shows where the network looks, not what moves its answer, and is no evidence until it is tested: a column whose values are all "
-    "zero can draw all attention. Believe it no further than its trials go (pellucid.trial)"
+    "this shows where the network looks, not what moves its answer: a column whose values are all zero can draw all attention. Believe it "
+    "no further than its trials go (pellucid.trial)"
 )
 HOW = ("map", "rollout", "gradient")
 

@@ -25,6 +25,11 @@ __all__ = ["explain"]
 
 NODES = 8
 DEPTH = 7  # 2^7 pieces of one path at the most; what does not close on the shortest ones is a jump
+CUTS = 9
+"""Halvings more of a piece in which several columns jump: two jumps that are not within 1/65,536 of the path come apart, and single
+precision still knows the halves."""
+SPARE = 256
+"""Halves that are looked at, beside two of every piece: where all columns jump in many places, as with nearest rows, none parts them."""
 ROUNDING = 64 * float(np.finfo(np.float32).eps)
 TOLERANCE = 1e-3
 
@@ -41,7 +46,8 @@ def explain(question: Question) -> Explanation:
     -----
     # NOTE[DIFF] the sum must close on every piece of the path too. Pieces that do not are halved, because with a kink (ReLU, the edge of a
     bin) the error of a fixed rule falls as one over the nodes, and that of halving as a power of two. A jump (staircases, nearest rows) has
-    no gradient: the piece that holds it, 1/128 of the path, gets the differences of DeepLIFT, operation by operation.
+    no gradient: the piece that holds it, 1/128 of the path, gets the differences of DeepLIFT, operation by operation. They add up exactly.
+    Where several columns jump in it, it is halved on until they come apart, and ``error`` holds what the last halving moved.
     """
     import torch
 
@@ -91,7 +97,9 @@ def _along(
             rise = to_numpy(view.from_tokens(last) - view.from_tokens(first))
         closed = (np.abs(part.sum(-1) - rise) <= tolerance[row]).all(1)
         if depth == DEPTH and not closed.all():
-            part[~closed], jumps[row[~closed]] = _by_differences(view, last[~closed], first[~closed], part[~closed])
+            part[~closed], doubt[~closed], jumps[row[~closed]] = _by_differences(
+                view, last[~closed], first[~closed], part[~closed], doubt[~closed], tolerance[row[~closed]]
+            )
             closed[:] = True
         np.add.at(out, row[closed], sums(part[closed]))
         np.add.at(square, row[closed], np.square(sums(doubt[closed])))  # pieces err apart from each other
@@ -103,10 +111,63 @@ def _along(
     return out, np.sqrt(square), jumps
 
 
-def _by_differences(view: View, last: torch.Tensor, first: torch.Tensor, gradients: FloatArray) -> tuple[FloatArray, bool]:
-    """Return (N, O, C) of pieces that gradients do not close, and whether differences do: not where an operation has no rule."""
+def _by_differences(
+    view: View, last: torch.Tensor, first: torch.Tensor, gradients: FloatArray, doubt: FloatArray, tolerance: FloatArray
+) -> tuple[FloatArray, FloatArray, bool]:
+    """Return values (N, O, C) of pieces that gradients do not close, their errors, and whether differences do: not where an operation has
+    no rule.
+
+    A jump of one column is that column's. Of two in a product of steps, differences over both give each a half, and the path gives all to
+    the one that it meets second: pieces in which several columns jump are halved on, and what the last halving moved is the error.
+    """
+    import torch
+
+    def differences(first: torch.Tensor, last: torch.Tensor) -> FloatArray:
+        return to_numpy(contributions(view.from_tokens, last, first)[0])
+
+    at, found, moved = np.arange(len(first)), np.zeros_like(gradients), np.zeros_like(gradients)
     try:
-        found, *_ = contributions(view.from_tokens, last, first)
+        now = differences(first, last)
+        before, spent = np.full(len(now), np.inf), 0
+        for _ in range(CUTS):
+            if spent > 2 * len(found) + SPARE:
+                break
+            shared = _shared(now)
+            open_ = _still(shared, before, tolerance[at])
+            np.add.at(found, at[~open_], now[~open_])
+            now, at, before = now[open_], np.tile(at[open_], 2), np.tile(shared[open_], 2)
+            keep = torch.as_tensor(open_)
+            first, last, moved = first[keep], last[keep], np.zeros_like(gradients)
+            if not len(first):
+                break
+            middle = (first + last) / 2
+            first, last = torch.cat([first, middle]), torch.cat([middle, last])
+            whole, now, spent = now, differences(first, last), spent + len(first)
+            both = now.reshape(2, len(whole), *now.shape[1:]).sum(0)
+            lost = (np.abs((both - whole).sum(-1)) > tolerance[at[: len(whole)]]).any(1)  # too short for the precision: the whole stays
+            np.add.at(found, at[: len(whole)][lost], whole[lost])
+            np.add.at(moved, at[: len(whole)][~lost], (both - whole)[~lost])
+            kept = np.tile(~lost, 2)
+            now, at, before, first, last = now[kept], at[kept], before[kept], first[torch.as_tensor(kept)], last[torch.as_tensor(kept)]
+        np.add.at(found, at, now)
     except RequestError:
-        return gradients, False
-    return to_numpy(found), True
+        return gradients, doubt, False
+    return found, np.abs(moved), True
+
+
+def _still(shared: FloatArray, before: FloatArray, tolerance: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which pieces (K,) hold a jump of several columns: of a smooth piece, half is left in each half."""
+    whole = np.isinf(before)
+    return np.asarray((shared > tolerance.min(1)) & (whole | (shared > 0.75 * np.where(whole, 0.0, before))))
+
+
+def _shared(values: FloatArray) -> FloatArray:
+    """Return how much of each piece (K,) more than one column has a part in, from values (K, O, C).
+
+    Examples
+    --------
+    >>> _shared(np.array([[[2.0, 0.0, 0.0]], [[1.0, 1.0, 0.5]]])).tolist()
+    [0.0, 1.0]
+    """
+    size = np.abs(values)
+    return np.asarray(np.minimum(size, size.sum(-1, keepdims=True) - size).max((1, 2)))

@@ -14,8 +14,7 @@ from pellucid.results import Explanation
 __all__ = ["UNTESTED", "explain"]
 
 UNTESTED = (
-    "masks say which columns the network opened, not what moves its answer, and have not been tested: let pellucid.trial judge them before "
-    "they are believed"
+    "masks say which columns the network opened, not what moves its answer: believe them no further than their trials go (pellucid.trial)"
 )
 
 

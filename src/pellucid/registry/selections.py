@@ -39,8 +39,8 @@ ENTRIES: tuple[Entry, ...] = (
         question="why",
         needs=("black box",),
         gives="Selection",
-        options={"side": "answer"},
-        cost="P model rows per row",
+        options={"side": "away"},
+        cost="9 P model rows per row",
         source="Burns, Thomason and Tansey 2020, arXiv:1904.00045",
     ),
     Entry(
@@ -52,7 +52,7 @@ ENTRIES: tuple[Entry, ...] = (
         needs=("whole table",),
         gives="Selection",
         options={"kind": "conditional", "steps": 500},
-        cost="S^2 kernel values a column and 4 S^3 once, S = 500 steps; of single rows 2 S model rows a cell",
+        cost="9 S^2 kernel values a column and 4 S^3 once, S = 500 steps; of single rows 2 S model rows a cell",
         source="Teneggi and Sulam 2024, arXiv:2405.19146; Podkopaev et al. 2023, arXiv:2212.07383; Shaer et al. 2023, arXiv:2210.00354",
     ),
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pellucid.report.facts import ReportData
 from pellucid.report.words import capital, clean, join, number, percent
 from pellucid.results import SEVERITIES, Finding, Trial
-from pellucid.results.inside import ATTENDING
+from pellucid.results.owed import ATTENDING
 
 __all__ = ["STATUSES", "Line", "badge", "certain", "finding_words", "gravest", "methods_of", "trusted", "why"]
 

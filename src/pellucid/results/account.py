@@ -11,7 +11,7 @@ import pandas as pd
 
 from pellucid.errors import RequestError
 from pellucid.results.base import Result, RunRecord
-from pellucid.results.inside import OWED, owed_of
+from pellucid.results.owed import OWED, owed_of
 from pellucid.results.text import cell, clean, join, number
 
 if TYPE_CHECKING:

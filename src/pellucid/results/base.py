@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.errors import RequestError, quote
+from pellucid.results.owed import Tried
 from pellucid.results.text import clean, number
 
 __all__ = ["FloatArray", "Result", "RunRecord", "output_at", "plain", "row_at"]
@@ -184,4 +185,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         head = html.escape(f"{type(self).__name__}: {self.record.method}")
-        return f"<p><b>{head}</b></p>" + self.to_frame().head(20).to_html(escape=True, border=0)
+        # what is told of an answer that is not to be read alone stands under it
+        told = (*self._told(), *self.record.caveats) if isinstance(self, Tried) and self.verdicts() else ()
+        page = f"<p><b>{head}</b></p>" + self.to_frame().head(20).to_html(escape=True, border=0)
+        return page + "".join(f"<p>{html.escape(_whole(t))}</p>" for t in told)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from pellucid.errors import MissingExtraError, RequestError
 from pellucid.results.base import FloatArray, Result, RunRecord, output_at
+from pellucid.results.owed import Tried
 from pellucid.results.text import number
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ __all__ = ["Explanation", "Importance"]
 
 
 @dataclass(frozen=True)
-class Importance(Result):
+class Importance(Tried, Result):
     """One number per column for a whole table.
 
     Attributes
@@ -30,6 +31,7 @@ class Importance(Result):
     values : (P,) in units of ``scale``.
     interval : (P, 2) lower and upper end at 95 %, NaN where unknown.
     columns, scale, method, record : names of the players, unit of the values, how they were made.
+    trials : verdicts that are kept with it (``with_trials``); text and charts tell them.
     """
 
     values: FloatArray
@@ -38,6 +40,7 @@ class Importance(Result):
     scale: str
     method: str
     record: RunRecord
+    trials: tuple[Trial, ...] = ()
 
     def _about(self) -> str:
         return f"{self.method} of {len(self.columns)} columns; values in {self.scale}"
@@ -109,7 +112,7 @@ def _rank_correlation(votes: FloatArray, seats: FloatArray) -> float | None:
 
 
 @dataclass(frozen=True)
-class Explanation(Result):
+class Explanation(Tried, Result):
     """Why the model answered as it did, row by row, in the user's own columns.
 
     Attributes
@@ -127,6 +130,7 @@ class Explanation(Result):
     predictions : (N,) or (N, O): the explained outputs, on ``scale``; for sizes and slopes on the scale of the answers.
     says : what a value says: ``"moves"`` (how far the column moves the answer, and which way), ``"sizes"`` (how much the column counts,
         with no direction) or ``"slopes"`` (how far one more unit of the column moves the answer).
+    trials : verdicts that are kept with it (``with_trials``); text and charts tell them.
     """
 
     values: FloatArray
@@ -142,6 +146,7 @@ class Explanation(Result):
     gap: FloatArray | None = None
     n_calls: int = 0
     says: str = "moves"
+    trials: tuple[Trial, ...] = ()
 
     def __post_init__(self) -> None:
         n, p = len(self.data), len(self.columns)
@@ -248,7 +253,8 @@ class Explanation(Result):
         per_row = np.abs(self.cube()).mean(2)
         mean = per_row.mean(0)
         half = 1.96 * per_row.std(0, ddof=1) / np.sqrt(len(self)) if len(self) > 1 else np.full_like(mean, np.nan)
-        return Importance(mean, np.column_stack([mean - half, mean + half]), self.columns, self.scale, f"mean |{self.method}|", self.record)
+        ends, method = np.column_stack([mean - half, mean + half]), f"mean |{self.method}|"
+        return Importance(mean, ends, self.columns, self.scale, method, self.record, self.trials)
 
     def seats(self, n: int = 100, *, threshold: float = 0.0, groups: Mapping[str, Sequence[str]] | None = None) -> Importance:
         """Return the mean absolute contributions as seats; see :meth:`Importance.seats`."""
@@ -307,7 +313,7 @@ class Explanation(Result):
         Parameters
         ----------
         row : its place. output : its name or place. k : columns that get a sentence of their own.
-        trials : of this explanation; their verdicts are told, failures first.
+        trials : of this explanation; their verdicts are told, failures first. Where none are given, those that it keeps.
         units : unit of each column that has one.
 
         Examples
@@ -321,7 +327,7 @@ class Explanation(Result):
         """
         from pellucid.results.account import account
 
-        return account(self, row, output=output, k=k, trials=trials, units=units)
+        return account(self, row, output=output, k=k, trials=trials or self.trials, units=units)
 
 
 def _places(rows: Any, n: int) -> Any:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,31 +11,17 @@ import pandas as pd
 
 from pellucid.errors import RequestError
 from pellucid.results.base import FloatArray, Result, RunRecord
-from pellucid.results.text import clean
-from pellucid.results.verdicts import Trial, verdict_line
+from pellucid.results.owed import Tried
+from pellucid.results.verdicts import Trial
 
-__all__ = ["ANSWER", "OWED", "AttentionMaps", "UnitMaps", "owed_of"]
+__all__ = ["ANSWER", "AttentionMaps", "UnitMaps"]
 
 ANSWER = "(answer)"
 """The token that a network answers from, where it has one."""
-OWED = {
-    "weight_randomisation": "whether it changes when the weights are drawn anew",
-    "roar": "whether a model trained again without the columns looked at most knows less",
-}
-"""The trials that attention is never shown without, and what each would tell."""
-RETRAINS = frozenset({"roar"})
-ATTENDING = frozenset({"attention", "attention_maps", "column_relations"})
-
-
-def owed_of(result: Any, trials: Sequence[Trial] = ()) -> tuple[str, ...]:
-    """Return the trials that an answer must not be shown without and of which there is no verdict, by name."""
-    if getattr(result, "method", None) not in ATTENDING:
-        return ()
-    return tuple(name for name in OWED if not any(t.name == name for t in trials))
 
 
 @dataclass(frozen=True)
-class AttentionMaps(Result):
+class AttentionMaps(Tried, Result):
     """Which token looks at which, by layer and head.
 
     Attributes
@@ -45,7 +29,7 @@ class AttentionMaps(Result):
     values : (N, L, heads, T, T) share of its attention that the token of a line gives to the token of a column of the map.
     tokens : the T tokens: the columns, led by ``"(answer)"`` where the network has a token for its answer.
     index : (N,) labels of the rows. scale, method, record : unit, how they were made.
-    trials : verdicts on this map. What is shown of it says those of :data:`OWED`, or that they were not tested.
+    trials : verdicts on this map. What is shown of it says those that it owes, or that they were not tested.
     """
 
     values: FloatArray
@@ -83,28 +67,6 @@ class AttentionMaps(Result):
         """Return how much each column is looked at (N, C), mean over layers and heads: by the answer's token, or by all on average."""
         one = self.values.mean((1, 2))
         return np.asarray(one[:, 0, 1:] if len(self.columns) < len(self.tokens) else one.mean(1))
-
-    def with_trials(self, trials: Sequence[Trial]) -> Self:
-        """Return the map with the verdicts of its trials (:func:`pellucid.trial`); one of the same name takes the place of the older."""
-        own = [t for t in trials if t.subject == self.method]
-        new = {t.name for t in own}
-        return replace(self, trials=(*(t for t in self.trials if t.name not in new), *own))
-
-    def verdicts(self) -> tuple[tuple[str, str, str], ...]:
-        """Return (trial, ``"pass"``, ``"fail"`` or ``"not testable"``, words) of the trials that are owed, and of others that were run."""
-        run = {t.name: t for t in self.trials}
-        lines = []
-        for name in (*OWED, *(n for n in run if n not in OWED)):
-            verdict, words = (run[name].verdict, run[name].words) if name in run else ("not testable", f"it was not tried {OWED[name]}.")
-            lines.append((name, verdict, words.removeprefix("Not tested: ")))
-        return tuple(lines)
-
-    def _told(self) -> tuple[str, ...]:
-        return tuple(verdict_line(*line) for line in self.verdicts())
-
-    def _repr_html_(self) -> str:
-        told = (*self._told(), *self.record.caveats)
-        return super()._repr_html_() + "".join(f"<p>{html.escape(clean(t, 10_000))}</p>" for t in told)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one line per layer, head and pair of tokens: layer, head, from, to, value (mean over rows), error."""

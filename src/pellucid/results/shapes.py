@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +12,16 @@ import pandas as pd
 
 from pellucid.errors import RequestError
 from pellucid.results.base import FloatArray, Result, RunRecord, output_at, row_at
+from pellucid.results.owed import Tried
+
+if TYPE_CHECKING:
+    from pellucid.results.verdicts import Trial
 
 __all__ = ["Curve", "Heads", "Interactions", "Rule", "Rules", "Words"]
 
 
 @dataclass(frozen=True)
-class Interactions(Result):
+class Interactions(Tried, Result):
     """How columns act together.
 
     Attributes
@@ -31,6 +36,7 @@ class Interactions(Result):
     data : the explained cells as the user wrote them; None for a whole table.
     low, high : (N, S, O) smallest and largest value over all models that are nearly as good as this one; None where one model is asked.
     swarm : one line per pair and nearly equal model, behind ``low`` and ``high``; None where one model is asked.
+    trials : verdicts that are kept with it (``with_trials``); text and charts tell them.
     """
 
     sets: tuple[tuple[str, ...], ...]
@@ -49,6 +55,7 @@ class Interactions(Result):
     low: FloatArray | None = None
     high: FloatArray | None = None
     swarm: pd.DataFrame | None = None
+    trials: tuple[Trial, ...] = ()
 
     def __post_init__(self) -> None:
         if self.by_set.ndim != 3 or self.by_set.shape[1:] != (len(self.sets), len(self.outputs)):

@@ -12,24 +12,13 @@ import pandas as pd
 
 from pellucid.errors import RequestError
 from pellucid.results.base import Result, RunRecord
+from pellucid.results.owed import VERDICT_WORDS, verdict_line
 from pellucid.results.text import clean
 
 __all__ = ["SEVERITIES", "VERDICTS", "VERDICT_WORDS", "Finding", "Leaderboard", "Trial", "stack_findings", "verdict_line"]
 
 SEVERITIES = ("low", "medium", "high")
-VERDICT_WORDS = {"pass": "PASS", "fail": "FAIL", "not testable": "NOT TESTED"}
 VERDICTS = tuple(VERDICT_WORDS)
-
-
-def verdict_line(name: str, verdict: str, words: str) -> str:
-    """Return what a trial said, in a line.
-
-    Examples
-    --------
-    >>> verdict_line("weight_randomisation", "not testable", "Not tested: it has no weights.")
-    'NOT TESTED, weight randomisation: it has no weights.'
-    """
-    return f"{VERDICT_WORDS[verdict]}, {name.replace('_', ' ')}: {words.removeprefix('Not tested: ')}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from pellucid.protocols import FloatArray
 
-__all__ = ["bandwidth", "bet", "kernel", "payoffs", "square_distances", "two_samples", "witness_of_pairs"]
+__all__ = ["bandwidth", "bet", "kernel", "payoffs", "payoffs_of_draws", "square_distances", "two_samples", "witness_of_pairs"]
 
 STEP = 2 / (2 - np.log(3))
 WARM = 20
@@ -54,6 +54,32 @@ def payoffs(difference: FloatArray) -> FloatArray:
     count = np.maximum(np.arange(t) - 1, 1)
     scale = np.sqrt(before / count)
     out = np.tanh(np.divide(difference, scale, out=np.zeros_like(difference), where=scale > 0))
+    out[:, :WARM] = 0.0
+    return np.asarray(out)
+
+
+def payoffs_of_draws(gains: FloatArray) -> FloatArray:
+    """Return payoffs (V, T) of gains (V, T, S) of the true cell over S cells drawn anew; 0 while warming up.
+
+    Each of the S + 1 cells of a step is scored by how far its loss lies below their mean, through tanh over the root mean square of all
+    scores so far; the payoff is the score of the true cell less the mean of all. Under the null the true cell is any of them, so that no
+    payoff can be expected, and none is below -2: half of the wealth can be bet. With one draw it is :func:`payoffs` of half the gains. A
+    true cell held against many shows up to twice as much as one held against another: the mean of many is nearly the law, one is noise.
+
+    Examples
+    --------
+    >>> gains = np.random.default_rng(0).standard_normal((1, 60, 1))
+    >>> bool(np.allclose(payoffs_of_draws(gains), payoffs(gains[..., 0])))
+    True
+    """
+    t, draws = gains.shape[1:]
+    mean = gains.sum(2, keepdims=True) / (draws + 1)
+    below = np.concatenate([mean, mean - gains], 2)  # how far below their mean the losses lie, the true cell's first
+    square = (below**2).mean(2)
+    before = np.cumsum(square, axis=1) - square
+    scale = np.sqrt(before / np.maximum(np.arange(t) - 1, 1))[..., None]
+    score = np.tanh(np.divide(below, scale, out=np.zeros_like(below), where=scale > 0))
+    out = score[..., 0] - score.mean(2)
     out[:, :WARM] = 0.0
     return np.asarray(out)
 

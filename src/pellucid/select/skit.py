@@ -7,7 +7,8 @@ Source: Teneggi and Sulam 2024, "I Bet You Did Not Mean That", arXiv:2405.19146.
 
 # NOTE[DIFF] ``"conditional"`` puts half of its money on the paper's witness of kernels and half on forecasts of the response
 # (``forecast``). The witness compares distances in all columns together and sees the strongest column alone: of four columns with weights
-# 2, 1, 1 and .5 among eight, 500 observations found a quarter. Two fair games played side by side are one fair game.
+# 2, 1, 1 and .5 among eight, 500 observations found a quarter. Two fair games played side by side are one fair game. The forecasts hold the
+true cell against eight drawn ones: who knows the law and holds it against one wins half as much a step as who holds it against the law.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from pellucid.protocols import FloatArray
 from pellucid.random import integer, stream
 from pellucid.results import Selection
 from pellucid.select.ask import Ask
-from pellucid.select.betting import WARM, bandwidth, bet, kernel, payoffs, square_distances, two_samples, witness_of_pairs
+from pellucid.select.betting import (
+    WARM,
+    bandwidth,
+    bet,
+    kernel,
+    payoffs,
+    payoffs_of_draws,
+    square_distances,
+    two_samples,
+    witness_of_pairs,
+)
 from pellucid.select.control import by_e_values
 from pellucid.select.forecast import Forecasts
 from pellucid.table import ColumnType, Table
@@ -28,10 +39,12 @@ __all__ = ["select"]
 
 KINDS = ("conditional", "marginal", "local")
 LEAST, MOST_DRAWN = 60, 400_000
+DRAWS = 8
+"""Drawn cells that a forecast from the true one is held against at every step."""
 
 
 def select(question: Ask) -> Selection:
-    """Return the columns whose bets are won. Cost: T^2 kernel values a column and 4 T^3 once; of single rows 2 T model rows a cell."""
+    """Return the columns whose bets are won. Cost: 9 T^2 kernel values a column and 4 T^3 once; of single rows 2 T model rows a cell."""
     kind, steps = question.options["kind"], int(question.options["steps"])
     if kind not in KINDS:
         raise RequestError(f"unknown kind {kind!r}", expected=f"one of {', '.join(map(repr, KINDS))}")
@@ -40,7 +53,7 @@ def select(question: Ask) -> Selection:
     games = {"conditional": _conditional, "marginal": _marginal, "local": _local}[kind](question, steps)
     # the hardest threshold of the control of all tests together; a bet that reached it alone has nothing more to win
     stop = len(games) * len(games[0]) / question.level
-    wealth, path = (np.mean(part, axis=0) for part in zip(*(bet(payoffs(made), stop) for made in games)))
+    wealth, path = (np.mean(part, axis=0) for part in zip(*(bet(paid, stop) for paid in games)))
     shape = (len(question.table), len(question.columns)) if kind == "local" else (len(question.columns),)
     e = wealth.reshape(shape)
     over = path >= 1 / question.level
@@ -81,7 +94,7 @@ def _taken(question: Ask, most: int) -> tuple[Table, np.ndarray]:
 
 
 def _conditional(question: Ask, steps: int) -> list[FloatArray]:
-    """Return the differences (P, T) of the witness of kernels, and those of the forecasts."""
+    """Return the payoffs (P, T) of the witness of kernels, and those of the forecasts."""
     rows, at = _taken(question, steps)
     y = _response(question, rows, at)
     ky = kernel(square_distances(y, y))
@@ -92,28 +105,30 @@ def _conditional(question: Ask, steps: int) -> list[FloatArray]:
     forecasts = Forecasts(np.exp(-total / width) + products / size, y)
     witness, gains = [], []
     for j, name in enumerate(question.columns):
-        new = _points(question.drawn(j, rows), name, rows)
-        rest = ky * kernel(total - squares[j])
+        drawn = [_points(question.drawn(j, rows, k), name, rows) for k in range(DRAWS)]
+        rest, new, n = ky * kernel(total - squares[j]), drawn[0], len(rows)
         # one bandwidth for true and drawn cells: else the kernel could tell them apart
         both = square_distances(np.concatenate([own[j], new]), np.concatenate([own[j], new]))
-        n, k = len(new), kernel(both)
+        k = kernel(both)
         witness.append(two_samples(rest * k[:n, :n], rest * k[:n, n:], rest * k[n:, :n], rest * k[n:, n:]))
-        changed = np.exp(-(total - squares[j] + both[:n, n:]) / width) + (products + own[j] @ (new - own[j]).T) / size
-        gains.append(forecasts.gains(changed))
-    return [np.stack(witness), np.stack(gains)]
+        # exp(-(a + b)) as a product: the other columns' part is the same for every draw
+        others, base = np.exp(-(total - squares[j]) / width), products / size
+        changed = (others * np.exp(-square_distances(own[j], d) / width) + base + own[j] @ (d - own[j]).T / size for d in drawn)
+        gains.append(np.stack([forecasts.gains(c) for c in changed], 1))
+    return [payoffs(np.stack(witness)), payoffs_of_draws(np.stack(gains))]
 
 
 def _marginal(question: Ask, steps: int) -> list[FloatArray]:
-    """Return the witness differences (P, T); a step is a pair of observations."""
+    """Return the payoffs of the witness (P, T); a step is a pair of observations."""
     rows, at = _taken(question, 2 * steps)
     y = _response(question, rows, at)
     ky = kernel(square_distances(y, y))
     points = [_points(rows, name) for name in question.columns]
-    return [np.stack([witness_of_pairs(ky, kernel(square_distances(p, p))) for p in points])]
+    return [payoffs(np.stack([witness_of_pairs(ky, kernel(square_distances(p, p))) for p in points]))]
 
 
 def _local(question: Ask, steps: int) -> list[FloatArray]:
-    """Return the witness differences (N P, T): answers with a random set of the row's cells and this one known, against the set alone."""
+    """Return the payoffs of the witness (N P, T): answers with a random set of the row's cells and this one known, against without it."""
     n, p = len(question.table), len(question.columns)
     if 2 * n * p * steps > MOST_DRAWN:
         raise RequestError(
@@ -143,7 +158,7 @@ def _local(question: Ask, steps: int) -> list[FloatArray]:
         k = kernel(squares[np.ix_(order, order)])
         t, f = slice(0, None, 2), slice(1, None, 2)
         out.append(two_samples(k[t, t], k[t, f], k[f, t], k[f, f]))
-    return [np.stack(out)]
+    return [payoffs(np.stack(out))]
 
 
 def _words(question: Ask, chosen: np.ndarray, first: np.ndarray, kind: str) -> str:

@@ -69,6 +69,7 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
         checks_explainer,
         checks_fill,
         checks_map,
+        checks_methods,
         checks_promise,
         checks_regularizer,
         checks_remedy,
@@ -98,5 +99,5 @@ def checks_for(entry: Entry) -> tuple[Bound, ...]:
     room: Any = checks_answers if entry.kind == "explain" and checks_answers.applies(entry) else rooms[entry.kind]
     room = checks_promise if entry.kind == "uncertainty" and checks_promise.applies(entry) else room
     subject = room.subject(entry)
-    further = checks_doubt.CHECKS if entry.kind == "uncertainty" else ()
+    further: Any = checks_doubt.CHECKS if entry.kind == "uncertainty" else checks_methods.CHECKS if entry.kind == "explain" else ()
     return tuple(Bound(c, entry, subject, entry.exempt.get(c.name, "")) for c in (*room.CHECKS, *further) if c.applies(entry))

@@ -22,8 +22,8 @@ from pellucid.table import Table
 from pellucid.testing.predictors import FunctionPredictor, made_table, matrix
 
 __all__ = [
-    "RESTAURANT", "RESTAURANT_INDICES", "SYN_AUC", "Planted", "brute_shapley", "game_shapley", "planted", "product_pair", "restaurant",
-    "syn",
+    "RESTAURANT", "RESTAURANT_INDICES", "SYN_AUC", "Planted", "brute_shapley", "game_shapley", "planted", "product_pair", "redrawn",
+    "restaurant", "syn",
 ]  # fmt: skip
 
 RESTAURANT: Mapping[str, float] = MappingProxyType({"": 0, "A": 400, "B": 560, "C": 720, "AB": 740, "AC": 780, "BC": 980, "ABC": 1000})
@@ -52,6 +52,31 @@ RESTAURANT_INDICES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     }
 )
 """Every index of the restaurant game; orders of interaction up to 2 where the index has an order."""
+
+
+def redrawn(model: Predictor, rows: Table, background: Table, *, share: float = 0.3, sizes: bool = True) -> FloatArray:
+    """Return (N, P) how much farther one output moves in rounds that draw a column anew than in rounds that leave it, of all rounds.
+
+    Parameters
+    ----------
+    share : chance of each column to be drawn from a background row; a round that draws none draws one column, each as likely.
+    sizes : False keeps the direction of the moves, which is not what is asked: the double of a check.
+
+    Notes
+    -----
+    Cost: 2^P N B model rows.
+    """
+    names = model.columns
+    n, b, p = len(rows), len(background), len(names)
+    z = (np.arange(2**p)[:, None] >> np.arange(p)) & 1 == 1  # which columns stay
+    many = (~z).sum(1)
+    chance = np.where(many == 0, 0.0, share**many * (1 - share) ** (p - many)) + np.where(many == 1, (1 - share) ** p / p, 0.0)
+    row, stays, other = (a.ravel() for a in np.meshgrid(np.arange(n), np.arange(2**p), np.arange(b), indexing="ij"))
+    cells = {c: np.where(z[stays, j], rows.frame[c].to_numpy()[row], background.frame[c].to_numpy()[other]) for j, c in enumerate(names)}
+    moves = model.raw(rows.take(row).with_cells(cells))[:, 0].reshape(n, 2**p, b) - model.raw(rows)[:, :1, None]
+    moves = (np.abs(moves) if sizes else moves).mean(2) * chance
+    drawn, left = ((moves @ side) / (chance @ side) for side in ((~z).astype(float), z.astype(float)))
+    return np.asarray(drawn - left)
 
 
 def game_shapley(value: Callable[[frozenset[int]], FloatArray | float], players: int) -> FloatArray:

@@ -179,7 +179,9 @@ class TinyNetwork(_Known):
         is_number = [background.schema[c].type is ColumnType.NUMBER for c in self.columns]
         sizes = [3 if number else len(background.schema[c].levels) + 1 for c, number in zip(self.columns, is_number)]
         numbers = matrix(background, self.columns)
-        self._centre, self._spread = numbers.mean(0), numbers.std(0) + 1e-12
+        spread = numbers.std(0)
+        varies = spread > 1e-9 * (1 + np.abs(numbers).max(0))  # a constant says nothing, however far from it later cells are
+        self._centre, self._spread = numbers.mean(0), np.where(varies, spread, 1.0)
         self._is_number = is_number
         self.stages = _Stages(sizes, width, part, len(outputs), n_members).double()
         self.stages.fresh(self.layers(), seed)

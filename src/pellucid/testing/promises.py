@@ -24,6 +24,7 @@ from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.table import Column, ColumnType, Schema, Table
+from pellucid.testing.oracles import redrawn
 from pellucid.testing.predictors import FunctionPredictor, TinyNetwork, made_frame, made_table, matrix
 from pellucid.testing.samplers import GaussianRows
 
@@ -186,16 +187,9 @@ def _game(method: str, truth: Callable[[FloatArray], FloatArray], budget: int, *
 def _redrawn(seed: int) -> Drawn:
     """How much farther rounds that draw a column anew move the answer: all rounds there are, each as likely as it is drawn."""
     model, rows, background, *_ = _rows(seed)
-    z = _coalitions(8)
-    many = (~z).sum(1)
-    chance = np.where(many == 0, 0.0, 0.3**many * 0.7 ** (8 - many)) + np.where(many == 1, 0.7**8 / 8, 0.0)
-    engine = CoalitionEngine(View(model), rows, background, Players.of(model.columns))
-    each = np.arange(ROWS).repeat(256 * 8), np.tile(np.arange(8), ROWS * 256), np.tile(z.repeat(8, 0), (ROWS, 1))
-    moves = np.abs(engine.evaluate(*each).reshape(ROWS, 256, 8) - engine.full[:, :, None]).mean(2) * chance
-    sides = ((moves @ side) / (chance @ side) for side in ((~z).astype(float), z.astype(float)))
     made = explain(model, rows, method="reagent", background=background, random_state=seed)
     assert made.error is not None
-    return Drawn.of(made.values, made.error, np.subtract(*sides))
+    return Drawn.of(made.values, made.error, redrawn(model, rows, background))
 
 
 def _sets(method: str, **options: Any) -> Callable[[int], Drawn]:

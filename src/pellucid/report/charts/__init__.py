@@ -71,7 +71,7 @@ from pellucid.results import (
     Watch,
     Words,
 )
-from pellucid.results.inside import owed_of
+from pellucid.results.owed import owed_of
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -144,8 +144,9 @@ def bias(result: LayerProbes) -> go.Figure:
     frame = result.bias()
     if frame.empty:
         raise RequestError("no column of this network can be told by its cells", do="choose kind='layers'")
+    layer = f"share of the layer {safe(result.layers[-1])}"
     figure = blank(
-        f"Effect on the answer and share of {safe(result.layers[-1])}: a large share is no large effect", "share of the variance (%)",
+        f"Effect on the answer and {layer}: a large share is no large effect", "share of the variance (%)",
         height=heights(len(frame), 34), legend=True,
     )  # fmt: skip
     place = list(range(len(frame)))
@@ -155,7 +156,7 @@ def bias(result: LayerProbes) -> go.Figure:
         error_x=bars_error(effect - half, effect + half, effect), hoverinfo="x+name",
     )  # fmt: skip
     figure.add_bar(
-        x=100 * frame["variance"].to_numpy(), y=place, orientation="h", name=f"share of {safe(result.layers[-1])}",
+        x=100 * frame["variance"].to_numpy(), y=place, orientation="h", name=layer,
         marker={"color": ORANGE, "pattern": {"shape": "/"}}, hoverinfo="x+name",
     )  # fmt: skip
     return name_lines(figure, [safe(c, 24) for c in frame["quantity"]])

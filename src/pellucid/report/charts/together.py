@@ -11,6 +11,7 @@ from pellucid.errors import RequestError, quote
 from pellucid.report.charts.style import BLUE, DIVERGING, GREY, ORANGE, SEQUENTIAL, bars_error, blank, heights, name_lines, safe, wrap
 from pellucid.report.words import number
 from pellucid.results import FloatArray, Interactions
+from pellucid.results.owed import owed_of
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -107,8 +108,9 @@ def pairs(result: Interactions, row: int | None = None, output: int = 0, k: int 
     shown = values[order]
     half = np.zeros(len(order)) if error is None else 1.96 * error[order]
     ranged = result.low is not None and result.high is not None
+    what = "Which columns the network relates" if owed_of(result) else "What columns add together"
     figure = blank(
-        f"What columns add together ({safe(result.index)}), {whose}{', with 95 % intervals' if error is not None else ''}",
+        f"{what} ({safe(result.index)}), {whose}{', with 95 % intervals' if error is not None else ''}",
         safe(result.scale),
         height=heights(len(order), 28, 130),
         legend=ranged,
@@ -233,7 +235,7 @@ def halo(result: Interactions, pair: str | None = None) -> go.Figure:
             "colorscale": [list(c) for c in DIVERGING],
             "cmid": 0,
             "line": {"width": 1, "color": GREY},
-            "colorbar": {"title": {"text": safe(result.index)}, "thickness": 8, "len": 0.8},
+            "colorbar": {"title": {"text": "acting<br>together"}, "thickness": 8, "len": 0.8},
         },
         hovertext=[
             f"{safe(m, 40)}: {number(f)} ± {number(1.96 * e)}, loss {number(lo)}"
