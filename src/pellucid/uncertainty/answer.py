@@ -78,7 +78,7 @@ def ask(
     parts = make(predictor, certainty, held, table, own, asked)
     spread = model.spread(source) if predictor.task == "regression" and hasattr(model, "spread") else getattr(held, "spread", None)
     parts |= doubts(predictor.task, members, said, noise_variance(certainty, spread))
-    alike, shared = common(predictor, certainty.by_folds)
+    alike, shared = common(predictor, certainty.by_folds or getattr(model, "n_networks", 1) > 1)
     if alike and not (predictor.task == "classification" and said is not None):  # a law over classes has doubt of its own
         parts["epistemic"] = None
     parts["doubt"] = _doubt(predictor.task, certainty, held, table, own, parts)
