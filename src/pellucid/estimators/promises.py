@@ -113,7 +113,8 @@ def spread_of(model: TabularEstimator, source: str | None) -> FloatArray | None:
         kept = predictor.background()
         rows = None if kept is None or not len(kept) else kept.take(np.linspace(0, len(kept) - 1, min(len(kept), ASKED_ROWS)).astype(int))
         model._spreads = {**model._spreads, source: None if rows is None else predictor.members_raw(rows).var(1).mean(0)}
-    return model._spreads[source]
+    found: FloatArray | None = model._spreads[source]
+    return found
 
 
 def fit_promises(model: TabularEstimator) -> Promises:
