@@ -118,7 +118,7 @@ def test_training_leaves_the_additive_terms_where_they_were_put_and_folds_share_
     shares.fill_(1.0)
     told = model.uncertainty(frame[:5].drop(columns="y"))
     assert (told.epistemic > 0).all(), "the additive models of the folds differ"
-    assert any("one a fold" in c for c in told.record.caveats)
+    assert any("one a network" in c for c in told.record.caveats)
 
 
 def test_a_loss_of_the_users_own_leaves_the_members_alone(tmp_path) -> None:
@@ -144,3 +144,15 @@ def test_dropout_is_left_out_by_one_choice_for_all_folds_and_never_where_the_use
     assert found == {"auto": 0.0, 0.2: 0.2}
     noisy = TabularRegressor(max_steps=5, verbose=0, random_state=0, threads=1).fit(x, y + 5 * draw.normal(size=300))
     assert noisy.record_["training"]["dropout"] > 0
+
+
+def test_networks_on_the_same_rows_have_additive_models_that_differ() -> None:
+    """Fitted to the same rows with the same weights they would be one model, and a table that is a sum would show no doubt at all."""
+    frame = _table(2000, False)
+    kwargs = {"backbone": "tabm_additive", "random_state": 0, "verbose": 0, "threads": 1, "max_steps": 1}
+    model = pld.TabularRegressor(members={"networks": 2}, **kwargs).fit(frame, target="y")
+    model.engine_.net.net.head.share.fill_(1.0)
+    told = model.uncertainty(frame[:200].drop(columns="y"))
+    assert float(np.median(told.epistemic)) > 1e-4
+    assert any("one a network" in c for c in told.record.caveats)
+    assert model.predictor(of="epistemic").raw(model._table(frame[:3])).shape == (3, 1)

@@ -57,10 +57,11 @@ def view_of(model: TabularEstimator, whole: EnginePredictor, of: str) -> Predict
                 f"the backbone {model.engine_.name!r} has one member, so it has no epistemic doubt to explain",
                 do="use a backbone with members, such as 'tabm', or bayes='laplace'",
             )
-        if min(getattr(whole, "in_common", ()) or (0,)) >= 1 and not model.certainty_.by_folds and asked(model.bayes)[0] != "prior_net":
+        alone = not model.certainty_.by_folds and model.n_networks == 1 and asked(model.bayes)[0] != "prior_net"
+        if alone and min(getattr(whole, "in_common", ()) or (0,)) >= 1:
             raise RequestError(
                 "all of this model's answer is an additive model's, of which there is one, so it has no epistemic doubt to explain",
-                do="fit with backbone='tabm'",
+                do="fit with backbone='tabm', or members={'networks': 5}",
             )
         return EpistemicView(whole)
     if of == "width":

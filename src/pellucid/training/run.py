@@ -59,7 +59,7 @@ class Run:
         fill_banks(nets, cells, objective.prepare(target), [train for train, _ in parts], objective, seed)
         given = objective.row_weights(target, weights)
         self.solves = self._solves(start_seconds)
-        self.started = begin(nets, cells, objective.prepare(target), given, [train for train, _ in parts], objective, self.solves)
+        self.started = begin(nets, cells, objective.prepare(target), given, [train for train, _ in parts], objective, self.solves, seed)
         self.net: TableNet | StackedNet = (nets[0] if len(nets) == 1 else StackedNet(nets)).to(device)
         self.host_cells, self.cells = cells, cells.to(device)
         self.truth = np.asarray(target) if objective.task == "classification" else np.asarray(target, np.float64).reshape(len(target), -1)

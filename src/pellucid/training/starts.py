@@ -11,6 +11,7 @@ import torch
 
 from pellucid.nn.cells import Cells
 from pellucid.nn.table_net import TableNet
+from pellucid.random import stream
 from pellucid.training.objectives import Objective
 
 __all__ = ["Solves", "begin"]
@@ -42,9 +43,13 @@ class Solves:
 
 def begin(
     nets: Sequence[TableNet], cells: Cells, target: torch.Tensor, weights: npt.NDArray[np.float64], parts: Sequence[npt.NDArray[np.int64]],
-    objective: Objective, solves: Sequence[Solves] | None = None,
+    objective: Objective, solves: Sequence[Solves] | None = None, seed: int = 0,
 ) -> bool:  # fmt: skip
     """Start each network on its own training part, where its backbone has ``start_from``; returns whether all were started.
+
+    Several networks on the same rows start from these under random weights of their own (the Bayesian bootstrap, Rubin 1981,
+    doi:10.1214/aos/1176345338): a start has nothing random in it, so they would all begin, and where it stays also end, in one place, and
+    not disagree on what it does not know.
 
     A loss of the user's own, or a named one, may want something else than the usual loss, so such fits begin at random weights.
 
@@ -52,6 +57,7 @@ def begin(
     ----------
     nets : one for each part. cells, target : of all rows; the target as the objective prepared it. weights : (N,).
     parts : each network's training rows. solves : how many solves each network's start may take; None for all it asks for.
+    seed : of the weights of networks on the same rows.
     """
     if (
         not hasattr(nets[0].backbone, "start_from")
@@ -63,10 +69,12 @@ def begin(
     known = objective.kept(target).double().numpy()
     answers = known[:, 1:] if classes and objective.n_outputs == 1 else known
     done = []
-    for net, rows, go_on in zip(nets, parts, solves or [Solves() for _ in nets]):
+    for g, (net, rows, go_on) in enumerate(zip(nets, parts, solves or [Solves() for _ in nets])):
+        several = any(np.array_equal(rows, other) for h, other in enumerate(parts) if h != g)
         rows = rows[weights[rows] > 0]
+        own = weights[rows] * stream(seed, "start", g).exponential(size=len(rows)) if several else weights[rows]
         at = torch.from_numpy(rows)
-        done.append(bool(net.backbone.start_from(net.embedding, cells.take(at), answers[rows], weights[rows], classes, go_on)))  # type: ignore[operator]
+        done.append(bool(net.backbone.start_from(net.embedding, cells.take(at), answers[rows], own, classes, go_on)))  # type: ignore[operator]
     if all(getattr(net.backbone, "quiet", False) for net in nets):  # one choice for all folds: they are one network
         for net in nets:
             net.backbone.leave_out_dropout()  # type: ignore[operator]

@@ -79,7 +79,7 @@ def ask(
     spread = model.spread(source) if predictor.task == "regression" and hasattr(model, "spread") else getattr(held, "spread", None)
     size = _size(predictor.task, certainty, held, table, own)
     parts |= doubts(predictor.task, members, said, noise_of_rows(noise_variance(certainty, spread), size, held))
-    alike, shared = common(predictor, certainty.by_folds)
+    alike, shared = common(predictor, certainty.by_folds or getattr(model, "n_networks", 1) > 1)
     if alike and not (predictor.task == "classification" and said is not None):  # a law over classes has doubt of its own
         parts["epistemic"] = None
     parts["doubt"] = _doubt(predictor.task, certainty, size, parts)

@@ -18,7 +18,7 @@ from pellucid.uncertainty.members import split_classes, split_numbers
 
 __all__ = ["asked_members", "chosen", "common", "doubts", "spread_error", "told"]
 
-DO = "backbone='tabm' has members throughout"
+DO = "backbone='tabm' has members throughout, members={'networks': 5} several of both"
 ENOUGH = 0.05  # relative error of a spread above which a caveat says it
 
 
@@ -56,24 +56,23 @@ def spread_error(n: int) -> float:
     return float("inf") if n < 2 else 1 / float(np.sqrt(2 * (n - 1)))
 
 
-def common(predictor: MemberPredictor, by_folds: bool) -> tuple[bool, list[str]]:
+def common(predictor: MemberPredictor, several: bool) -> tuple[bool, list[str]]:
     """Return (whether all members say the same, what to know of the part that they have in common).
 
-    The default network puts an additive model beside its members. There is one of it, so its own ignorance is in no disagreement: where
-    all of the answer is its, members agree whatever they know.
+    The default network puts an additive model beside its members. There is one of it, so its own ignorance is in no disagreement within
+    the network: where all of the answer is its, members agree whatever they know. ``several``: networks on other rows, or other weights
+    of rows, were trained, whose additive models differ.
     """
     shares = getattr(predictor, "in_common", ())
     if not shares or max(shares) <= 0:
         return False, []
-    if min(shares) >= 1 and not by_folds:
-        return True, [
-            f"all of the answer is an additive model's, of which there is one: lack of knowledge (epistemic) cannot be told; {DO}"
-        ]
-    one = "one a fold" if by_folds else "one"
-    part = percent(float(np.mean(shares)), 0)
-    return False, [
-        f"{part} of the answer is an additive model's, of which there is {one}: epistemic doubt leaves out its own and is too small; {DO}"
-    ]
+    part = "all" if min(shares) >= 1 else percent(float(np.mean(shares)), 0)
+    whose = f"{part} of the answer is an additive model's, of which there is one"
+    if several:
+        return False, [f"{whose} a network: members of one network do not disagree on it"]
+    if min(shares) >= 1:
+        return True, [f"{whose}: lack of knowledge (epistemic) cannot be told; {DO}"]
+    return False, [f"{whose}: epistemic doubt leaves out its own and is too small; {DO}"]
 
 
 def told(members: FloatArray) -> list[str]:
