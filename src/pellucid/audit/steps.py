@@ -1,9 +1,10 @@
 """Is a step between the largest numbers wider than their tail has steps by itself? A null value for "apart from all others".
 
 In a power law of index a the k-th largest and the next lie a factor r apart, k log r being exponential with mean 1 / a and independent of
-all others (Renyi 1953, doi:10.1007/BF02127580). The next m of them, whose mean is Hill's estimate of 1 / a (1975,
-doi:10.1214/aos/1176343247), sum up to a gamma variable of shape m: the one exceeds t times their sum with chance (1 + t) to the power of
--m, however heavy the tail. Lighter tails have narrower steps, so that for them the chance is an upper limit.
+all others (Renyi 1953, doi:10.1007/BF02127580). The mean of the next m of them is Hill's estimate of 1 / a (1975,
+doi:10.1214/aos/1176343247). Of these the widest is left out, as one more cell may stand apart: the sum of the rest is one of independent
+exponentials with means i / (i + 1), i = 1 .. m - 1, times 1 / a, so that the step exceeds t times that sum with chance
+prod 1 / (1 + t i / (i + 1)), however heavy the tail. Lighter tails have narrower steps: for them the chance is an upper limit.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ def _chances(sizes: FloatArray, named: int, places: IntArray) -> FloatArray:
     if len(tail) < 3:
         return np.zeros(len(places))
     weights = np.arange(named + 1, named + len(tail))
-    fall = max(float((weights * np.log(tail[:-1] / tail[1:])).sum()), 1e-9)
-    step = float(np.log(max(far[named - 1] / tail[0], 1.0)))
-    return np.asarray((1 + places * step / fall) ** (1.0 - len(tail)))
+    steps = weights * np.log(tail[:-1] / tail[1:])
+    fall = max(float(steps.sum() - steps.max()), 1e-9)
+    times = places * float(np.log(max(far[named - 1] / tail[0], 1.0))) / fall
+    kept = np.arange(1, len(steps)) / np.arange(2, len(steps) + 1)
+    return np.asarray(np.exp(-np.log1p(times[:, None] * kept).sum(1)))
