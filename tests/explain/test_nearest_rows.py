@@ -41,7 +41,7 @@ def test_the_layer_asked_for_is_shown(fitted):
         made = explain(net, rows, method="nearest_rows", options={"layer": layer, "k": 3}, random_state=0)
         h, kept = net.hidden(rows, layer), net.hidden(table, layer)
         truth = np.sort(np.linalg.norm(h[:, None] - kept[None], axis=2), 1)[:, :3]
-        assert np.allclose(made.distance, truth, atol=1e-6)
+        assert np.allclose(made.distance, truth, atol=1e-5)  # states are single precision: sums in another order
         assert made.scale == f"distance in {layer}"
     assert (made.positions[:, 0] == np.arange(20)).all()  # rows of training are their own nearest
     assert made.rows(0)["target"].iloc[0] == net.kept_labels[0]
