@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 
-__all__ = ["Decisions", "beta_interval", "number_text"]
+__all__ = ["Decisions", "beta_interval", "number_text", "within"]
 
 Ints = npt.NDArray[np.int64]
 TOLERANCE = 0.5
@@ -64,7 +64,7 @@ class Decisions:
         """Return one answer (O,) in words."""
         if self.labels is not None:
             return self.labels[int(self.codes(answer[None])[0])]
-        shown = [f"{number_text(float(v))} ± {number_text(float(t))}" for v, t in zip(answer, self.tolerance)]
+        shown = [within(float(v), float(t)) for v, t in zip(answer, self.tolerance)]
         return shown[0] if len(shown) == 1 else ", ".join(f"{o}: {s}" for o, s in zip(outputs, shown))
 
     @property
@@ -82,6 +82,20 @@ def number_text(value: float) -> str:
     ('3', '0.3', '1234567')
     """
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+
+
+def within(value: float, tolerance: float) -> str:
+    """Return a number and its tolerance, with no more digits than two of the tolerance say.
+
+    Examples
+    --------
+    >>> within(10.14431, 2.50737), within(0.0123456, 0.0012), within(5123.4, 230.0), within(3.0, 0.0)
+    ('10.1 ± 2.5', '0.0123 ± 0.0012', '5123 ± 230', '3 ± 0')
+    """
+    if tolerance > 0:
+        digits = max(0, 1 - int(np.floor(np.log10(tolerance))))
+        value, tolerance = round(value, digits), round(tolerance, digits)
+    return f"{number_text(value)} ± {number_text(tolerance)}"
 
 
 def beta_interval(hits: float, n: float, level: float = 0.95) -> tuple[float, float]:
