@@ -15,6 +15,8 @@ from pellucid.results import Finding
 __all__ = ["OffSizes", "off_cells", "off_sizes"]
 
 TWICE = float(np.log10(2))
+BY_ITSELF = 0.02
+"""Chance of so wide a step by itself from which on nothing is said: of 200 clean tables one was named, without this limit nine."""
 APART = 1.5
 """Named cells are off at least so many times as far as the farthest of those left; a tail may have such a step too: see ``chance``."""
 MOST = 0.02
@@ -61,7 +63,7 @@ def off_sizes(view: View, told: Mapping[str, IntArray] | None = None) -> list[Fi
         known = (told or {}).get(cells.column, np.zeros(0, np.int64))
         kept = np.array([cells.zero or (r not in zeros and blamed[r] == cells.column) for r in cells.rows.tolist()])
         kept &= ~np.isin(cells.rows, known)
-        if kept.any():
+        if kept.any() and cells.chance <= BY_ITSELF:
             out.append(_finding(view, cells, kept, tests))
     return out
 
