@@ -40,6 +40,7 @@ class TabMAdditive(nn.Module):
 
     The first ``front`` entries of a token are the additive model's, the rest are the members'. Its terms are put where
     :meth:`start_from` finds them and stay there; the members learn as they would alone. The head ``blend`` mixes the two.
+    Doubt asks draws of these terms as well (:meth:`moves`), which answers do not read.
 
     Parameters
     ----------
