@@ -28,7 +28,6 @@ from pellucid.estimators.engines import Engine, make_engine
 from pellucid.estimators.predictor import NetworkPredictor
 from pellucid.estimators.prepare import Target, Training, is_array, new_table, training_data
 from pellucid.estimators.promises import Promises, fit_promises, spread_of, with_strangeness
-from pellucid.estimators.sampling import networks_of
 from pellucid.estimators.stations import along_the_rows, certainty, planned, record, reference
 from pellucid.estimators.views import predictor_of, view_of
 from pellucid.execution import limit_threads
@@ -337,11 +336,6 @@ class TabularEstimator(BaseEstimator):
             with limit_threads(self.threads):
                 self._promises = fit_promises(self)
         return self._promises
-
-    @property
-    def n_networks(self) -> int:
-        """How many independent networks ``members=`` asks for, side by side."""
-        return networks_of(self.members)[0]
 
     def spread(self, source: str | None = None) -> FloatArray | None:
         """Return the mean variance of the members of a source of doubt, (O,) in squared units of the target; None where it is unknown."""

@@ -16,6 +16,7 @@ from pellucid.encode.table_encoder import EncodedTable, TableEncoder
 from pellucid.errors import RequestError
 from pellucid.estimators.names import name_vectors
 from pellucid.execution import to_numpy
+from pellucid.nn.backbones.additive_doubt import beside
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.dropout_net import DropoutNet
 from pellucid.nn.embeddings.identity import NAMED
@@ -131,9 +132,21 @@ class NetworkEngine:
 
     @property
     def in_common(self) -> tuple[float, ...]:
-        """Share of each network's answer that its members have in common, an additive model's beside them; empty where there is none."""
+        """Share of each network's answer that its members have in common, an additive model's, where its ignorance is not known; else
+        empty. Networks of earlier versions have no draws of it."""
         share = getattr(self.core.head, "share", None)
-        return () if share is None else tuple(float(s) for s in share.flatten())
+        return () if share is None or self.drawn else tuple(float(s) for s in share.flatten())
+
+    @property
+    def drawn(self) -> bool:
+        """Whether doubt is asked of other members than answers are: of these with draws of what they have in common."""
+        return bool(self.net.drawn)
+
+    @property
+    def untold(self) -> bool:
+        """Whether terms of two columns are left out of these draws, for there are too many."""
+        own: Any = self.drawn and self.core.backbone.own
+        return bool(own) and bool(own.pairs) and not own.doubt.with_pairs
 
     def asked_of(self, source: str | None, draws: int = MASKS) -> NetworkEngine:
         """Return the engine whose members are those of another source of doubt, which needs nothing from the fit: ``"mc_dropout"``."""
@@ -175,14 +188,16 @@ class NetworkEngine:
         return as_cells(self.encoder.transform(table), self.device)
 
     def apply(
-        self, table: Table, function: Callable[[torch.Tensor], torch.Tensor], precision: str = "fp32"
+        self, table: Table, function: Callable[[torch.Tensor], torch.Tensor], precision: str = "fp32",
+        net: Callable[[Cells], torch.Tensor] | None = None,
     ) -> npt.NDArray[np.float64]:  # fmt: skip
-        """Return ``function`` of the raw outputs (N, K, O), row by row independent of what else is asked."""
-        outs = []
+        """Return ``function`` of the raw outputs (N, K, O) of a network, its own where none is given, row by row independent of what else
+        is asked."""
+        outs, asked = [], net or self.net
         for start in range(0, max(len(table), 1), ROWS_AT_ONCE):
             cells = self.cells(table.take(slice(start, start + ROWS_AT_ONCE)))
             outs.append(
-                predict_in_chunks(lambda c: function(self.net(c).float().cpu()), cells, precision=precision, concurrent=self.concurrent)
+                predict_in_chunks(lambda c: function(asked(c).float().cpu()), cells, precision=precision, concurrent=self.concurrent)
                 .double()
                 .numpy()
             )
@@ -192,16 +207,28 @@ class NetworkEngine:
         """Return (N, K, O): probabilities, or values in the target's unit."""
         return self.apply(table.select(self.encoder.columns), self.objective.answers, precision)
 
-    def members_and_doubt(self, table: Table) -> tuple[FloatArray, FloatArray | None]:
-        """Return :meth:`members` and what each says of its own doubt (``Objective.own_doubt``; None where they say nothing), in one
-        pass."""
+    def doubting(self, cells: Cells) -> torch.Tensor:
+        """Return the raw outputs (N, K', O) of the members that doubt is asked of: where they have an additive model in common, with draws
+        of what it does not know (``beside``)."""
+        outputs: torch.Tensor = self.net(cells)
+        if not self.drawn:
+            return outputs
+        moves = self.net.moves(cells)
+        return beside(outputs, moves if moves.ndim == 4 else moves[:, None])
+
+    def members_and_doubt(self, table: Table, drawn: bool = True) -> tuple[FloatArray, FloatArray | None]:
+        """Return the answers (N, K', O) of the members that doubt is asked of and what each says of its own doubt
+        (``Objective.own_doubt``; None where they say nothing), in one pass.
+
+        ``drawn`` : ask :meth:`doubting`; else :meth:`members`.
+        """
         o = self.objective
 
         def both(raw: torch.Tensor) -> torch.Tensor:
             own = o.own_doubt(raw.double())
             return o.answers(raw) if own is None else torch.cat([o.answers(raw), own], 2)
 
-        found = self.apply(table.select(self.encoder.columns), both)
+        found = self.apply(table.select(self.encoder.columns), both, net=self.doubting if drawn else None)
         return (found, None) if found.shape[2] == o.n_answers else (found[..., : o.n_answers], found[..., o.n_answers :])
 
     def law(self, table: Table) -> dict[str, FloatArray]:

@@ -106,8 +106,8 @@ class EnginePredictor:
         return np.asarray(self.engine.members(table.select(self.columns)), np.float64)
 
     def members_and_doubt(self, table: Table) -> tuple[FloatArray, FloatArray | None]:
-        """Return the members' answers and what each says of its own doubt, or None: variances (N, K, O) of numbers, or what a law over
-        classes leaves open (N, K, 1) in nats."""
+        """Return the answers (N, K', O') of the members that doubt is asked of and what each says of its own, or None: variances of
+        numbers, or what a law over classes leaves open (N, K', 1) in nats."""
         return self.members_raw(table), None
 
     def _scaled(self, averaged: FloatArray, calibrator: Any) -> FloatArray:
@@ -256,8 +256,18 @@ class NetworkPredictor(EnginePredictor):
 
     @property
     def in_common(self) -> tuple[float, ...]:
-        """Share of each network's answer that its members have in common (``NetworkEngine.in_common``)."""
+        """Share of each network's answer that its members have in common and do not doubt (``NetworkEngine.in_common``)."""
         return self.engine.in_common
+
+    @property
+    def drawn(self) -> bool:
+        """Whether :meth:`members_and_doubt` asks other members than :meth:`members_raw`: what these have in common is drawn as well."""
+        return self._only is None and self.engine.drawn
+
+    @property
+    def untold(self) -> bool:
+        """Whether such draws leave terms of two columns out."""
+        return self.drawn and self.engine.untold
 
     _only: int | None = None
     checkpoints: tuple[NetworkPredictor, ...] = ()  # the same network earlier in its training, where a refit was asked to keep it
@@ -286,8 +296,12 @@ class NetworkPredictor(EnginePredictor):
         return 1 if self._only is not None else super().n_members
 
     def members_and_doubt(self, table: Table) -> tuple[FloatArray, FloatArray | None]:
-        """Return the members' answers and what each says of its own doubt, in one pass."""
-        members, own = self.engine.members_and_doubt(table.select(self.columns))
+        """Return the answers (N, K', O') of the members that doubt is asked of and what each says of its own, in one pass.
+
+        Where the members have an additive model in common these are its draws beside them, whose mean need not be the answer; a single
+        member has none.
+        """
+        members, own = self.engine.members_and_doubt(table.select(self.columns), drawn=self._only is None)
         if self._only is None:
             return members, own
         at = slice(self._only, self._only + 1)

@@ -112,7 +112,7 @@ def spread_of(model: TabularEstimator, source: str | None) -> FloatArray | None:
         predictor: Any = model.predictor(source=source)
         kept = predictor.background()
         rows = None if kept is None or not len(kept) else kept.take(np.linspace(0, len(kept) - 1, min(len(kept), ASKED_ROWS)).astype(int))
-        model._spreads = {**model._spreads, source: None if rows is None else predictor.members_raw(rows).var(1).mean(0)}
+        model._spreads = {**model._spreads, source: None if rows is None else predictor.members_and_doubt(rows)[0].var(1).mean(0)}
     found: FloatArray | None = model._spreads[source]
     return found
 
@@ -128,10 +128,10 @@ def fit_promises(model: TabularEstimator) -> Promises:
     groups = groupings(held.table)
     if model._task == "classification":
         return _of_classes(certainty, members.mean(1), held.target.values, folds, groups, seed)
-    every = members if folds is None else np.asarray(model.engine_.members(held.table), np.float64)
     local, folds = _local(model, held.table, members, held.target.values, folds, seed)
     made = _of_numbers(local, held.table, members, held.target.values, folds, groups)
-    return replace(made, spread=every.var(1).mean(0))
+    predictor: Any = model.predictor()
+    return replace(made, spread=predictor.members_and_doubt(held.table)[0].var(1).mean(0))
 
 
 def _of_classes(certainty: Any, averaged: FloatArray, truth: Ints, folds: Ints | None, groups: Any, seed: int) -> Promises:

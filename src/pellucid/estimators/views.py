@@ -52,16 +52,15 @@ def view_of(model: TabularEstimator, whole: EnginePredictor, of: str) -> Predict
     if of == "prediction":
         return whole
     if of == "epistemic":
-        if whole.n_members < 2 and asked(model.bayes)[0] != "prior_net":
+        if whole.n_members < 2 and not getattr(whole, "drawn", False) and asked(model.bayes)[0] != "prior_net":
             raise RequestError(
                 f"the backbone {model.engine_.name!r} has one member, so it has no epistemic doubt to explain",
                 do="use a backbone with members, such as 'tabm', or bayes='laplace'",
             )
-        alone = not model.certainty_.by_folds and model.n_networks == 1 and asked(model.bayes)[0] != "prior_net"
-        if alone and min(getattr(whole, "in_common", ()) or (0,)) >= 1:
+        if min(getattr(whole, "in_common", ()) or (0,)) >= 1 and not model.certainty_.by_folds and asked(model.bayes)[0] != "prior_net":
             raise RequestError(
                 "all of this model's answer is an additive model's, of which there is one, so it has no epistemic doubt to explain",
-                do="fit with backbone='tabm', or members={'networks': 5}",
+                do="fit the model again, or with backbone='tabm'",
             )
         return EpistemicView(whole)
     if of == "width":

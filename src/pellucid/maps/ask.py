@@ -273,5 +273,6 @@ def _answers(predictor: Any, table: Table) -> pd.DataFrame:
         return pd.DataFrame({"predicted": np.asarray(predictor.classes, object)[best], "doubt": 1 - p[np.arange(len(p)), best]})
     out = pd.DataFrame({"predicted": raw[:, 0]})
     if isinstance(predictor, MemberPredictor) and predictor.n_members > 1:
-        out["doubt"] = predictor.members_raw(table).std(1)[:, 0]
+        asked = getattr(predictor, "members_and_doubt", None)  # whom doubt is asked of, where these are not the members themselves
+        out["doubt"] = (predictor.members_raw(table) if asked is None else asked(table)[0]).std(1)[:, 0]
     return out

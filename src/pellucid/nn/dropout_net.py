@@ -78,6 +78,15 @@ class DropoutNet(nn.Module):
     def forward(self, cells: Cells) -> torch.Tensor:
         return self.outputs_from_tokens(self.net.tokens(cells))
 
+    @property
+    def drawn(self) -> bool:
+        """See ``TableNet.drawn``; nothing drops out in what the members have in common."""
+        return self.net.drawn
+
+    def moves(self, cells: Cells) -> torch.Tensor:
+        """Return the draws of the network or stack without dropout."""
+        return self.net.moves(cells)
+
     def tokens(self, cells: Cells) -> torch.Tensor:
         """Return the embedded cells (N, C, D)."""
         return self.net.tokens(cells)

@@ -117,6 +117,17 @@ class StackedNet(nn.Module):
     def forward(self, cells: Cells) -> torch.Tensor:
         return _join(self._call("forward", cells, own=False), 1)
 
+    @property
+    def drawn(self) -> bool:
+        """See ``TableNet.drawn``."""
+        return self.net.drawn
+
+    def moves(self, cells: Cells) -> torch.Tensor:
+        """Return each network's draws ``TableNet.moves``, (N, G, R, O')."""
+        values = {f"net.{n}": v for n, v in self.net.named_buffers()}
+        given = ({n: v[g] for n, v in values.items()} for g in range(self.n_nets))
+        return torch.stack([functional_call(self._method[0], one, ("moves", cells)) for one in given], 1)
+
     def tokens(self, cells: Cells) -> torch.Tensor:
         """Return the networks' tokens side by side, (N, C, G * D)."""
         return _join(self._call("tokens", cells, own=False), 2)

@@ -290,6 +290,17 @@ class TableNet(nn.Module):
             return Mixed(tokens, torch.arange(n, device=tokens.device), tokens.new_ones(n))
         return mixed._replace(tokens=tokens)
 
+    @property
+    def drawn(self) -> bool:
+        """Whether a part that the members have in common has draws of what it does not know, :meth:`moves`."""
+        share = getattr(self.head, "share", None)
+        return share is not None and bool(share.max() > 0) and bool(getattr(self.backbone, "drawn", False))
+
+    def moves(self, cells: Cells) -> torch.Tensor:
+        """Return R draws of how far outputs may lie from what that part answers, (N, R, O'), of the first O' outputs."""
+        moves: torch.Tensor = self.head.share * self.backbone.moves(cells)  # type: ignore[operator]
+        return moves
+
     def hidden(self, cells: Cells) -> torch.Tensor:
         """Return the hidden state (N, K, H)."""
         return self._through(self.embedding(cells), cells=cells)[0]

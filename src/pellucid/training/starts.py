@@ -47,17 +47,13 @@ def begin(
 ) -> bool:  # fmt: skip
     """Start each network on its own training part, where its backbone has ``start_from``; returns whether all were started.
 
-    Several networks on the same rows start from these under random weights of their own (the Bayesian bootstrap, Rubin 1981,
-    doi:10.1214/aos/1176345338): a start has nothing random in it, so they would all begin, and where it stays also end, in one place, and
-    not disagree on what it does not know.
-
     A loss of the user's own, or a named one, may want something else than the usual loss, so such fits begin at random weights.
 
     Parameters
     ----------
     nets : one for each part. cells, target : of all rows; the target as the objective prepared it. weights : (N,).
     parts : each network's training rows. solves : how many solves each network's start may take; None for all it asks for.
-    seed : of the weights of networks on the same rows.
+    seed : of what starts draw of their own ignorance; the starts themselves have nothing random in them.
     """
     if (
         not hasattr(nets[0].backbone, "start_from")
@@ -70,11 +66,10 @@ def begin(
     answers = known[:, 1:] if classes and objective.n_outputs == 1 else known
     done = []
     for g, (net, rows, go_on) in enumerate(zip(nets, parts, solves or [Solves() for _ in nets])):
-        several = any(np.array_equal(rows, other) for h, other in enumerate(parts) if h != g)
         rows = rows[weights[rows] > 0]
-        own = weights[rows] * stream(seed, "start", g).exponential(size=len(rows)) if several else weights[rows]
         at = torch.from_numpy(rows)
-        done.append(bool(net.backbone.start_from(net.embedding, cells.take(at), answers[rows], own, classes, go_on)))  # type: ignore[operator]
+        given = net.embedding, cells.take(at), answers[rows], weights[rows], classes, go_on
+        done.append(bool(net.backbone.start_from(*given, draw=stream(seed, "start", g))))  # type: ignore[operator]
     if all(getattr(net.backbone, "quiet", False) for net in nets):  # one choice for all folds: they are one network
         for net in nets:
             net.backbone.leave_out_dropout()  # type: ignore[operator]

@@ -36,6 +36,7 @@ ONE = (
     "aleatoric doubt comes from the network before calibration: use it to rank rows",
     "the model has one member, so lack of knowledge (epistemic) cannot be told",
 )
+PAIRS = "epistemic doubt takes the additive part's terms of two columns as known: they are too many to be drawn"
 OVERLAP = "how far these members spread on known rows is not known, so aleatoric doubt holds that as well: the two add up to too much"
 
 
@@ -72,14 +73,15 @@ def ask(
     group, shares = stated_shift(groups, shift)
     asked = Asked(level, score, group, _labels(certainty, whole, group), shares)
     members, said = asked_members(predictor, table)
-    # what is promised is the model's own, whatever the doubt is asked of
-    own = members if source in (None, "members") else asked_members(model.predictor(), table)[0]
+    # what is answered and promised is the model's own, whatever the doubt is asked of
+    mine = predictor if source in (None, "members") else model.predictor()
+    own = members if mine is predictor and not getattr(mine, "drawn", False) else np.asarray(mine.members_raw(table), np.float64)
     make = _classes if predictor.task == "classification" else _numbers
     parts = make(predictor, certainty, held, table, own, asked)
     spread = model.spread(source) if predictor.task == "regression" and hasattr(model, "spread") else getattr(held, "spread", None)
     size = _size(predictor.task, certainty, held, table, own)
     parts |= doubts(predictor.task, members, said, noise_of_rows(noise_variance(certainty, spread), size, held))
-    alike, shared = common(predictor, certainty.by_folds or getattr(model, "n_networks", 1) > 1)
+    alike, shared = common(predictor, certainty.by_folds)
     if alike and not (predictor.task == "classification" and said is not None):  # a law over classes has doubt of its own
         parts["epistemic"] = None
     parts["doubt"] = _doubt(predictor.task, certainty, size, parts)
@@ -98,7 +100,7 @@ def ask(
     if parts["epistemic"] is None:
         of_members = [ONE[0], *(shared if alike else ONE[1:])]
     else:
-        of_members = [RAW, *told(members), *shared]
+        of_members = [RAW, *told(members), *shared, *([PAIRS] if getattr(predictor, "untold", False) else [])]
     caveats = [*guarantee, *rule, *of_members, *alarms]
     if predictor.task == "regression" and spread is None and said is None and parts["aleatoric"] is not None and members.shape[1] > 1:
         caveats.append(OVERLAP)

@@ -18,12 +18,13 @@ from pellucid.uncertainty.members import split_classes, split_numbers
 
 __all__ = ["asked_members", "chosen", "common", "doubts", "spread_error", "told"]
 
-DO = "backbone='tabm' has members throughout, members={'networks': 5} several of both"
+DO = "fit the model again, or with backbone='tabm', which has members throughout"
 ENOUGH = 0.05  # relative error of a spread above which a caveat says it
 
 
 def asked_members(predictor: MemberPredictor, table: Table) -> tuple[FloatArray, FloatArray | None]:
-    """Return the members' answers (N, K, O) and what each says of its own doubt, (N, K, ...), or None where they say nothing."""
+    """Return the answers (N, K, O) of the members that doubt is asked of and what each says of its own, (N, K, ...), or None where they
+    say nothing; these need not be the members that answer (``NetworkPredictor.drawn``)."""
     if hasattr(predictor, "members_and_doubt"):
         members, own = predictor.members_and_doubt(table)
         return np.asarray(members, np.float64), own
@@ -56,21 +57,19 @@ def spread_error(n: int) -> float:
     return float("inf") if n < 2 else 1 / float(np.sqrt(2 * (n - 1)))
 
 
-def common(predictor: MemberPredictor, several: bool) -> tuple[bool, list[str]]:
+def common(predictor: MemberPredictor, by_folds: bool) -> tuple[bool, list[str]]:
     """Return (whether all members say the same, what to know of the part that they have in common).
 
-    The default network puts an additive model beside its members. There is one of it, so its own ignorance is in no disagreement within
-    the network: where all of the answer is its, members agree whatever they know. ``several``: networks on other rows, or other weights
-    of rows, were trained, whose additive models differ.
+    The default network puts an additive model beside its members. There is one of it, so its own ignorance is in no disagreement: where
+    all of the answer is its, members agree whatever they know. Networks know it by draws (``NetworkPredictor.drawn``); those saved by
+    earlier versions have none.
     """
     shares = getattr(predictor, "in_common", ())
     if not shares or max(shares) <= 0:
         return False, []
     part = "all" if min(shares) >= 1 else percent(float(np.mean(shares)), 0)
-    whose = f"{part} of the answer is an additive model's, of which there is one"
-    if several:
-        return False, [f"{whose} a network: members of one network do not disagree on it"]
-    if min(shares) >= 1:
+    whose = f"{part} of the answer is an additive model's, of which there is one{' a fold' if by_folds else ''}"
+    if min(shares) >= 1 and not by_folds:
         return True, [f"{whose}: lack of knowledge (epistemic) cannot be told; {DO}"]
     return False, [f"{whose}: epistemic doubt leaves out its own and is too small; {DO}"]
 

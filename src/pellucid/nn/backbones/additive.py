@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from pellucid.errors import RequestError
+from pellucid.nn.backbones.additive_doubt import DRAWS, HeightDraws
 from pellucid.nn.backbones.additive_start import Heights, Places, fitted_sum, level_places, number_places
 from pellucid.nn.backbones.curves import Curves, Hats, coarser, directions
 from pellucid.nn.backbones.pairs import screen_pairs
@@ -68,6 +69,7 @@ class Additive(nn.Module):
     ----------
     pairs : (P, 2) the column pairs, in the order of the part ``"pairs"``.
     unexplained : the share of the target's variance that the start left, once it was made for numbers; else None.
+    doubt : where the start puts draws of the heights, for a network whose terms stay there; None: nowhere.
     """
 
     additive = False
@@ -100,6 +102,7 @@ class Additive(nn.Module):
         self.curves = Curves(sizes, d_token, n_outputs, signs, clip=True)
         self.pairs = _usable(pairs, n_tokens, signs)
         self.unexplained: float | None = None
+        self.doubt: HeightDraws | None = None
         index = torch.tensor(self.pairs, dtype=torch.int64).reshape(-1, 2)
         self.sizes = sizes
         self.edges: list[npt.NDArray[np.floating]] = [np.array([0.0, 1.0])] * n_tokens
@@ -246,7 +249,7 @@ class Additive(nn.Module):
     @torch.no_grad()
     def start_from(
         self, embedding: Any, cells: Cells, answers: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None, classes: bool,
-        go_on: Callable[[], bool] = lambda: True,
+        go_on: Callable[[], bool] = lambda: True, draw: np.random.Generator | None = None, together: int = 1,
     ) -> bool:  # fmt: skip
         """Put the terms where the penalised fit of ``additive_start`` has them; False where these tokens or sizes do not allow it.
 
@@ -254,7 +257,7 @@ class Additive(nn.Module):
         ----------
         embedding : makes the tokens; its levels' vectors are set: what a level adds, then the indicator of its place among the frequent.
         cells : N training rows. answers : (N, O) 0 and 1, or standardised values. weights : (N,) or None.
-        go_on : as for ``fitted_sum``.
+        go_on : as for ``fitted_sum``. draw : makes the draws of ``doubt``. together : see :meth:`HeightDraws.put`.
         """
         sizes, levels, numbers = self.sizes, getattr(embedding, "levels", None), getattr(embedding, "numbers", None)
         readable = (levels is None or isinstance(levels, LevelTable)) and (numbers is None or getattr(numbers, "marks", False))
@@ -269,12 +272,15 @@ class Additive(nn.Module):
         at = {c: k for k, c in enumerate(columns)}
         usable = [p for p, pair in enumerate(self.pairs) if pair[0] in at and pair[1] in at]
         pairs = [(at[self.pairs[p][0]], at[self.pairs[p][1]]) for p in usable]
-        fit = fitted_sum([own[c] for c in columns], [coarse[c] for c in columns], pairs, answers[some], weights, classes, go_on)
+        draws = None if self.doubt is None else (DRAWS, draw or np.random.default_rng(0))
+        fit = fitted_sum([own[c] for c in columns], [coarse[c] for c in columns], pairs, answers[some], weights, classes, go_on, draws)
         self.unexplained = None if classes else float(fit.noise.mean())
         self.curves.pace.mul_(AFTER_START)
         self.held.zero_()
         self._put_columns(embedding, fit, columns, which)
         self._put_pairs(fit, usable)
+        if self.doubt is not None and fit.moves is not None:
+            self.doubt.put(fit.moves, dict(zip(usable, fit.pair_moves)), which, together)
         self._put_means(embedding, rows)
         return True
 

@@ -68,12 +68,16 @@ class Heights:
     ----------
     columns, pairs : heights of the columns' terms, (M, O) each, and of the pairs', (M, M', O) each. bias : (O,).
     noise : (O,) the variance that is left of numbers; ones for classes.
+    moves, pair_moves : (M + 1, O, R) draws of how far all columns' heights, and the bias, may lie from these; the same of each pair's,
+        (M * M', O, R). None and empty where none were asked for.
     """
 
     columns: list[F64]
     pairs: list[F64]
     bias: F64
     noise: F64
+    moves: F64 | None = None
+    pair_moves: list[F64] = field(default_factory=list)
 
 
 def number_places(numbers: F64, missing: npt.NDArray[np.bool_], edges: F64, smooth_only: bool = False) -> Places:
@@ -110,7 +114,7 @@ def _unit(kernel: F64, mass: F64) -> F64:
 
 def fitted_sum(
     columns: Sequence[Places], coarse: Sequence[Places], pairs: Sequence[tuple[int, int]], answers: F64, weights: F64 | None, classes: bool,
-    go_on: Callable[[], bool] = lambda: True,
+    go_on: Callable[[], bool] = lambda: True, draws: tuple[int, np.random.Generator] | None = None,
 ) -> Heights:  # fmt: skip
     """Return the fitted heights.
 
@@ -119,8 +123,12 @@ def fitted_sum(
     columns, coarse : places on the knots of the columns' own terms, and on those of their pairs. pairs : indexes into ``coarse``.
     answers : (N, O): 0 and 1 for classes (one column for two classes), or standardised values. weights : (N,) or None.
     go_on : asked before every solve but the first of each output; where it says no, the sum stays as it is then.
+    draws : how many draws of the heights to make, and of what; asked for or not, the heights are the same.
 
-    Cost: a solve of all columns' heights together (``ROUNDS + CYCLES`` times) and of each pair's (``CYCLES`` times), for each of O.
+    Cost: a solve of all columns' heights together (``ROUNDS + CYCLES`` times) and of each pair's (``CYCLES`` times), for each of O; draws
+    cost a third of one such solve and ``CYCLES`` of each pair's.
+
+    # NOTE[DIFF] The variances of the priors are taken as found.
     """
     fit = _Fit(columns, answers, np.ones(len(answers)) if weights is None else weights / weights.mean(), classes)
     for k in range(answers.shape[1]):
@@ -139,7 +147,11 @@ def fitted_sum(
                 fit.columns_of(k)
     shapes = [(coarse[i].size, coarse[j].size, -1) for i, j in pairs]
     heights = [np.stack([fit.pairs[k][p].heights for k in range(answers.shape[1])], -1).reshape(s) for p, s in enumerate(shapes)]
-    return Heights(np.split(fit.heights, fit.starts[1:-1]), heights, fit.bias, fit.noise)
+    found = Heights(np.split(fit.heights, fit.starts[1:-1]), heights, fit.bias, fit.noise)
+    if draws is not None:
+        each = [fit.moves_of(k, *draws) for k in range(answers.shape[1])]
+        found.moves, found.pair_moves = np.stack([m for m, _ in each], 1), [np.stack(m, 1) for m in zip(*(p for _, p in each))]
+    return found
 
 
 @dataclass
@@ -161,6 +173,7 @@ class _Fit:
     weights: F64
     classes: bool
     pairs: list[list[_Pair]] = field(default_factory=list)
+    chosen: Sequence[tuple[int, int]] = ()
 
     def __post_init__(self) -> None:
         n, o = self.answers.shape
@@ -223,10 +236,7 @@ class _Fit:
         mass = np.bincount(self.at.ravel(), (self.value * weight[:, None]).ravel(), size)
         mean = float(weight @ wanted) / total  # the bias has no prior: it is solved for first
         gram, right = gram - np.outer(mass, mass) / total, right - mass * mean
-        prior = np.zeros((size, size))
-        blocks = [slice(a, b) for a, b in zip(self.starts[:-1], self.starts[1:])]
-        for block, place, tau in zip(blocks, self.places, self.tau[k]):
-            prior[block, block] = np.tensordot(tau, np.stack(place.kernels), 1)
+        prior, blocks = self._prior(k)
         pull, told = _solved(gram, right, prior)
         heights = prior @ pull
         self._move(k, heights, mean - float(mass @ heights) / total)
@@ -237,6 +247,54 @@ class _Fit:
                 self.freedom[k] += tau[i] * expected
                 tau[i] = np.clip(tau[i] * np.clip(found / expected, 0.05, 20), 1e-6, 1e3)
         self._measure_noise(k)
+
+    def _prior(self, k: int) -> tuple[F64, list[slice]]:
+        """Return the prior covariance (M, M) of the heights of one output, and where each column stands in it."""
+        prior, blocks = np.zeros((self.starts[-1], self.starts[-1])), [slice(a, b) for a, b in zip(self.starts[:-1], self.starts[1:])]
+        for block, place, tau in zip(blocks, self.places, self.tau[k]):
+            prior[block, block] = np.tensordot(tau, np.stack(place.kernels), 1)
+        return prior, blocks
+
+    def moves_of(self, k: int, n: int, draw: np.random.Generator) -> tuple[F64, list[F64]]:
+        """Return n draws of how far heights and bias (M + 1, n), and those of each pair, lie from the solution, given the variances.
+
+        Heights are drawn from the prior and answers around them, and the terms solved for as they were for the true answers; what that
+        misses of the drawn heights is a draw of the posterior (Matheron's rule; Wilson and others 2021, arXiv:2011.04026), so that no
+        covariance is made or factored.
+        """
+        from scipy.linalg import lu_factor, lu_solve
+
+        prior, blocks = self._prior(k)
+        weight, size = self._information(k), len(prior)
+        x = _design(self.at, self.value, size)
+        gram, mass, total = _gram(self.at, self.value, weight, np.ones_like(weight), size)
+        solver = lu_factor(np.eye(size) + (gram - np.outer(mass, mass) / total) @ prior)
+        before = np.concatenate([_normal(prior[block, block], n, draw) for block in blocks])
+        pairs = [_PairDraws(self, pair, *at, weight, n, draw) for pair, at in zip(self.pairs[k] if self.chosen else (), self.chosen)]
+        noise = np.sqrt(weight)[:, None] * draw.standard_normal((len(weight), n))
+        drawn = x @ before + sum((p.x @ p.before for p in pairs), 0.0)
+        own, both = np.zeros_like(drawn), np.zeros_like(drawn)
+        for turn in range(1 + CYCLES if pairs else 1):
+            for pair in pairs if turn else ():
+                both += pair.change(weight[:, None] * (drawn - own - both) + noise)
+            left = weight[:, None] * (drawn - both) + noise
+            whole = left.sum(0)
+            heights = prior @ lu_solve(solver, x.T @ left - np.outer(mass, whole) / total)
+            bias = (whole - mass @ heights) / total
+            own = x @ heights + bias
+        return np.concatenate([before - heights, -bias[None]]), [p.before - p.heights for p in pairs]
+
+    def _information(self, k: int) -> F64:
+        """Return what each row (N,) tells of its sum: the weight of the last solve.
+
+        Of several classes p and not p (1 - p): the inverse of diag(p) is a generalised one of diag(p) - pp', which the softmax has, so that
+        differences between outputs drawn apart vary as those of outputs drawn together.
+        """
+        if not self.classes or self.answers.shape[1] == 1:
+            return self.working(k)[0]
+        raw = self.bias + self.own + self.both
+        p = np.exp(raw - raw.max(1, keepdims=True))
+        return np.asarray(self.weights * np.maximum(p[:, k] / p.sum(1), 1e-3))
 
     def _move(self, k: int, heights: F64, bias: float) -> None:
         """Go to new heights (M,) and bias of one output, or part of the way."""
@@ -260,20 +318,24 @@ class _Fit:
         sizes = [coarse[i].size * coarse[j].size for i, j in pairs]
         self.pairs = [[_Pair(self.guess, np.zeros(s), np.zeros(n)) for s in sizes] for _ in range(self.answers.shape[1])]
 
+    def table_of(self, i: int, j: int) -> tuple[Ints, F64, F64]:
+        """Return where rows stand on a pair's table, with what weights (N, E) each, and the prior's factor (M * M', R)."""
+        a, b = self.coarse[i], self.coarse[j]
+        sides = [(x * b.size + y, v * w) for x, v in a.sides() for y, w in b.sides()]
+        at, value = (np.stack(columns, 1) for columns in zip(*sides))
+        mass = np.bincount(at.ravel(), value.ravel(), a.size * b.size)
+        return at, value, _factor(self.roots[i], self.roots[j], mass)
+
     def pairs_of(self, k: int, go_on: Callable[[], bool] = lambda: True) -> None:
         """Solve for each pair of one output in turn, with the variance of its prior that fits best given all other terms."""
         trust = TRUST * min(1.0, (ROWS / len(self.answers)) ** 4)
         for pair, (i, j) in zip(self.pairs[k], self.chosen):
             if not go_on():
                 return
-            a, b = self.coarse[i], self.coarse[j]
-            sides = [(x * b.size + y, v * w) for x, v in a.sides() for y, w in b.sides()]
-            at, value = (np.stack(columns, 1) for columns in zip(*sides))
-            mass = np.bincount(at.ravel(), value.ravel(), len(pair.heights))
-            factor = _factor(self.roots[i], self.roots[j], mass)
+            at, value, factor = self.table_of(i, j)
             weight, wanted = self.working(k)
             others = self.bias[k] + self.own[:, k] + self.both[:, k] - pair.term
-            gram, right = _small_gram(at, value, weight, wanted - others, len(mass))
+            gram, right = _small_gram(at, value, weight, wanted - others, len(factor))
             told, turn = np.linalg.eigh(factor.T @ gram @ factor)
             told, pull = np.maximum(told, 0.0), turn.T @ (factor.T @ right)
             for _ in range(UPDATES):
@@ -285,6 +347,31 @@ class _Fit:
             pair.heights = pair.heights + part * (heights - pair.heights)
             pair.term = pair.term + part * change
             self.both[:, k] += part * change
+
+
+class _PairDraws:
+    """A pair's heights drawn from their prior, ``before`` (M * M', n), and what the rows make of them, ``heights``."""
+
+    def __init__(self, fit: _Fit, pair: _Pair, i: int, j: int, weight: F64, n: int, draw: np.random.Generator) -> None:
+        at, value, factor = fit.table_of(i, j)
+        self.x = _design(at, value, len(factor))
+        self.gram = _small_gram(at, value, weight, np.zeros_like(weight), len(factor))[0]
+        told, turn = np.linalg.eigh(factor.T @ self.gram @ factor)
+        self.root, self.shrink = factor @ turn, 1 / (1 / pair.tau + np.maximum(told, 0.0))[:, None]
+        self.before = np.sqrt(pair.tau) * (factor @ draw.standard_normal((factor.shape[1], n)))
+        self.heights = np.zeros_like(self.before)
+
+    def change(self, left: F64) -> F64:
+        """Solve for what is left of the weighted answers (N, n) by all terms; returns how the pair's term (N, n) changes."""
+        heights = self.root @ (self.shrink * (self.root.T @ (self.x.T @ left + self.gram @ self.heights)))
+        moved, self.heights = heights - self.heights, heights
+        return np.asarray(self.x @ moved)
+
+
+def _normal(kernel: F64, n: int, draw: np.random.Generator) -> F64:
+    """Return n draws (M, n) of a normal law with this covariance."""
+    values, vectors = np.linalg.eigh(kernel)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ draw.standard_normal((len(values), n)))
 
 
 def _logistic(x: F64) -> F64:
@@ -308,6 +395,14 @@ def _gram(at: Ints, value: F64, weight: F64, wanted: F64, size: int) -> tuple[F6
     x = csr_array((value.ravel(), at.ravel(), np.arange(0, n * e + 1, e)), shape=(n, size))
     scaled = csr_array(((value * weight[:, None]).ravel(), at.ravel(), np.arange(0, n * e + 1, e)), shape=(n, size))
     return np.asarray((x.T @ scaled).toarray()), np.asarray(scaled.T @ wanted), float(weight.sum())
+
+
+def _design(at: Ints, value: F64, size: int) -> Any:
+    """Return the sparse X of :func:`_gram`."""
+    from scipy.sparse import csr_array
+
+    n, e = at.shape
+    return csr_array((value.ravel(), at.ravel(), np.arange(0, n * e + 1, e)), shape=(n, size))
 
 
 def _small_gram(at: Ints, value: F64, weight: F64, wanted: F64, size: int) -> tuple[F64, F64]:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from pellucid.nn.backbones.additive import Additive
+from pellucid.nn.backbones.additive import MOST_LEVELS, Additive
+from pellucid.nn.backbones.additive_doubt import HeightDraws
 from pellucid.nn.backbones.curves import coarser
 from pellucid.nn.backbones.tabm import TabM
 from pellucid.nn.cells import Cells, CellSizes
@@ -39,6 +40,7 @@ class TabMAdditive(nn.Module):
 
     The first ``front`` entries of a token are the additive model's, the rest are the members'. Its terms are put where
     :meth:`start_from` finds them and stay there; the members learn as they would alone. The head ``blend`` mixes the two.
+    Doubt asks draws of these terms as well (:meth:`moves`), which answers do not read.
 
     Parameters
     ----------
@@ -76,6 +78,7 @@ class TabMAdditive(nn.Module):
         knots = int(np.clip(total // max(len(sizes.bins), 1), least, most))
         fewer = replace(sizes, bins=tuple(coarser(edges, knots) for edges in sizes.bins))
         self.own = Additive(n_tokens, self.front, fewer, n_outputs, pair_bins, pairs).requires_grad_(False).eval()
+        self.own.doubt = HeightDraws(fewer, n_outputs, MOST_LEVELS, self.front - 1, self.own.pairs, self.own.edges)
         self.members, self.width, self.n_outputs, self.apart = members, width, n_outputs, False
         paired = sorted({c for pair in self.own.pairs for c in pair})
         self.register_buffer("place", torch.eye(n_tokens)[:, paired], persistent=False)  # (C, P): which place a column's basis has
@@ -100,15 +103,26 @@ class TabMAdditive(nn.Module):
     @torch.no_grad()
     def start_from(
         self, embedding: Any, cells: Cells, answers: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None, classes: bool,
-        go_on: Callable[[], bool] = lambda: True,
+        go_on: Callable[[], bool] = lambda: True, draw: np.random.Generator | None = None,
     ) -> bool:  # fmt: skip
         """Fit the additive model; see :meth:`Additive.start_from`."""
-        started = self.own.start_from(embedding.front, cells, answers, weights, classes, go_on)
+        started = self.own.start_from(embedding.front, cells, answers, weights, classes, go_on, draw, self.members)
         sizes = self.own.sizes
         other = sorted(set(range(sizes.n_columns)) - set(sizes.number_columns) - set(sizes.code_columns))
         self.own.curves.read[other] = 0.0  # columns that only the members read: texts, parts of dates
         self.quiet = self.free_dropout and self.own.unexplained is not None and self.own.unexplained < QUIET
         return started
+
+    @property
+    def drawn(self) -> bool:
+        """Whether draws of what the additive model does not know of its terms were made."""
+        return self.own.doubt is not None and bool(self.own.doubt.moves.any())
+
+    def moves(self, cells: Cells) -> torch.Tensor:
+        """Return how far the additive model's outputs may lie from what it answers, (N, R, O) draws with no mean."""
+        assert self.own.doubt is not None
+        out: torch.Tensor = self.own.doubt(cells)
+        return out
 
     def leave_out_dropout(self) -> None:
         """Train the members without dropout from here on."""
