@@ -22,6 +22,7 @@ from pellucid.training.calibration_metrics import ece, top_events
 __all__ = ["run", "shared_rows", "task_of"]
 
 LEAST_TEST = 20
+LABELS = {"roc_auc": "ROC AUC", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log loss"}
 SIMPLE = ("linear", "tree")
 """Models a person can read; where one of them is as good, the comparison says so first."""
 
@@ -230,23 +231,21 @@ def _rows(scores: Mapping[str, Scores], facts: Mapping[str, Mapping[str, float]]
 def words(rows: Sequence[Mapping[str, Any]], metric: str, reference: str, n: int) -> str:
     """Return what the comparison says: the reference's score, then per model better, worse or as good; simple models first."""
     first = next(r for r in rows if r["model"] == reference)
-    unit = metric.replace("_", " ")
-    lead = (
-        f"{reference}: {unit} {first['score']:.4g} ({first['low']:.4g} to {first['high']:.4g}, smaller is better"
-        if metric in LOWER_IS_BETTER
-        else (f"{reference}: {unit} {first['score']:.4g} ({first['low']:.4g} to {first['high']:.4g}")
-    )
-    text = [f"{lead}) on {n:,} test rows."]
+    known = bool(np.isfinite(first["low"]) and np.isfinite(first["high"]))
+    ends = [f"{first['low']:.4g} to {first['high']:.4g}"] * known + ["smaller is better"] * (metric in LOWER_IS_BETTER)
+    lead = f"{reference}: {LABELS.get(metric, metric)} {first['score']:.4g}" + (f" ({', '.join(ends)})" if ends else "")
+    text = [f"{lead} on {n:,} test rows."]
     others = sorted((r for r in rows if r["model"] != reference), key=lambda r: (r["model"] not in SIMPLE, -r["difference"]))
     for r in others:
-        span = f"{r['difference_low']:+.2g} to {r['difference_high']:+.2g}"
+        low, high = r["difference_low"], r["difference_high"]
         simple = r["model"] in SIMPLE
-        if r["difference_low"] > 0:
+        if low > 0:
             end = ": the simple model wins, use it." if simple else "."
-            text.append(f"{r['model']} is better by {r['difference']:.2g} ({span}){end}")
-        elif r["difference_high"] < 0:
-            text.append(f"{r['model']} is worse by {-r['difference']:.2g} ({span}).")
+            text.append(f"{r['model']} is better by {r['difference']:.2g} ({low:.2g} to {high:.2g}){end}")
+        elif high < 0:
+            text.append(f"{r['model']} is worse by {-r['difference']:.2g} ({-high:.2g} to {-low:.2g}).")
         else:
             end = f": the simple model is as good, and {reference} is not shown to be worth more." if simple else "."
-            text.append(f"{r['model']} is as good within the interval (difference {span}){end}")
+            span = f"from {abs(low):.2g} worse to {abs(high):.2g} better"
+            text.append(f"{r['model']} is as good within the interval ({span}){end}")
     return " ".join(text)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pellucid.report import words as w
 from pellucid.report.charts import chart
-from pellucid.report.charts.certainty import intervals
+from pellucid.report.charts.certainty import doubt, intervals
 from pellucid.report.charts.changes import SAID, fill_effects
 from pellucid.report.charts.data import missing_cells
 from pellucid.report.charts.local import ranks
@@ -180,7 +180,7 @@ def _certain_plots(data: ReportData) -> dict[str, Plot]:
         alt = f"Histogram: half of the answers have a probability of {w.number(float(np.median(top)))} or more."
         out["probabilities"] = _plot("probabilities", chart(p, "probabilities"), alt)
     if p.aleatoric is not None and p.epistemic is not None:
-        out["doubt"] = _plot("doubt", chart(p, "doubt"), "One point per row: noise in the target across, lack of knowledge up.")
+        out["doubt"] = _plot("doubt", doubt(p, data.target_unit), "One point per row: noise in the target across, lack of knowledge up.")
     if p.familiarity is not None:
         low = float(np.mean(np.asarray(p.familiarity) < 5))
         out["familiarity"] = _plot(
