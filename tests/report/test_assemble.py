@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import types
 
 import fixture
 import numpy as np
+import pandas as pd
 import pytest
 
 from pellucid.errors import RequestError
@@ -161,6 +163,18 @@ def test_coverage_is_judged_by_its_interval(sound, value, low, high, status):
     line = assemble(data).lines[1]
     assert line.status == status
     assert ("more than promised" in line.words) == (low > 0.9)
+
+
+@pytest.mark.parametrize(("verdict", "status", "why"), [("kept", "caution", "within what folds leave open"), ("broken", "fail", "")])
+def test_first_page_and_second_chapter_judge_one_promise_alike(sound, verdict, status, why):
+    """Models trained in folds prove less than the level: what falls short of it within that is no broken promise, and no pass either."""
+    told = pd.DataFrame(
+        {"group": ["all rows"], "level": [0.9], "verdict": [verdict], "expected_low": [math.nan], "share": [0.85], "n": [200]}
+    )
+    short = Score("coverage", 0.85, 0.794, 0.893, 0.9, n=200)
+    data = dataclasses.replace(sound, coverage=short, calibration=None, promise=types.SimpleNamespace(table=told))
+    line = assemble(data).lines[1]
+    assert line.status == status and why in line.words
 
 
 def test_calibration_is_read_against_its_null(sound):
