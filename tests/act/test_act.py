@@ -149,7 +149,7 @@ def test_changes_that_no_rule_binds_are_said_to_be_unbound():
     def score(rows):
         return rows["age"] + rows["income"]
 
-    asked = dict(want=">= 1", background=kept, random_state=0)
+    asked = {"want": ">= 1", "background": kept, "random_state": 0}
     said = " ".join(pld.act(score, kept.head(4), **asked).record.caveats)
     assert said.count("no rules were given") == 1
     assert "no rules" not in " ".join(pld.act(score, kept.head(4), rules={"age": "never"}, **asked).record.caveats)

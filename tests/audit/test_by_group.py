@@ -159,3 +159,8 @@ def test_a_lowest_group_that_others_may_be_as_low_as_is_said_so():
     made = pld.by_group(draw.random(n) < np.where(group == "a", 0.7, 0.4), table, by="group")
     lowest = made.gaps["selection_rate"].lowest
     assert f"'{({'b', 'c'} - {lowest}).pop()}' may be as low" in made.words
+
+
+def test_a_frame_is_refused_in_words():
+    with pytest.raises(RequestError, match=r"not a table.*DataFrame.*read_table"):
+        by_group(np.array([True, False]), pd.DataFrame({"sex": ["F", "M"]}), by="sex")

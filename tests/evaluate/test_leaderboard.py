@@ -92,7 +92,8 @@ def test_words_follow_the_interval(low, high, phrase):
     first = {"model": "tabm", "score": 0.9, "low": 0.88, "high": 0.92, "difference": 0.0, "difference_low": 0.0, "difference_high": 0.0}
     other = first | {"model": "linear", "difference": (low + high) / 2, "difference_low": low, "difference_high": high}
     said = words([first, other], "roc_auc", "tabm", 1000)
-    assert phrase in said and said.startswith("tabm: ROC AUC 0.9 (0.88 to 0.92) on 1,000 test rows.")
+    assert phrase in said
+    assert said.startswith("tabm: ROC AUC 0.9 (0.88 to 0.92) on 1,000 test rows.")
     assert ("(0.01 to 0.03)" in said) == (abs(low + high) > 0)  # "worse by 0.02" has an interval of the same sign
     assert ("from 0.01 worse to 0.01 better" in said) == (low < 0 < high)
 

@@ -366,11 +366,8 @@ def _caveats(data: ReportData) -> list[str]:
 
 def _doubt_caveats(data: ReportData) -> list[str]:
     """Return what the reader of the two kinds of doubt must know beside them: of which part of the answer no members speak."""
-    return (
-        []
-        if data.prediction is None
-        else [f"{w.capital(w.clean(c, 400))}." for c in data.prediction.record.caveats if "additive model" in c]
-    )
+    caveats = () if data.prediction is None else data.prediction.record.caveats
+    return [f"{w.capital(w.clean(c, 400))}." for c in caveats if "additive model" in c]
 
 
 def context(data: ReportData) -> dict[str, Any]:

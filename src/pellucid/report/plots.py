@@ -262,7 +262,9 @@ def _group_plots(data: ReportData) -> dict[str, Plot]:
 
 def _rate(rate: Rate) -> str:
     told = w.ranged(rate.value, rate.low, rate.high, brackets="")
-    return told if rate.told else f"{told}; cannot tell, {rate.rows:,} rows"
+    if rate.told:
+        return told
+    return f"{told}; cannot tell, {rate.rows:,} row{'s' * (rate.rows > 1)}" if rate.rows else "no rows to tell from"
 
 
 def _shift_plots(data: ReportData) -> dict[str, Plot]:
