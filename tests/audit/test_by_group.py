@@ -1,6 +1,7 @@
 """Rates by group: the published ones of the COMPAS table, closed forms, gaps beside chance, and another package."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import pellucid as pld
@@ -163,4 +164,4 @@ def test_a_lowest_group_that_others_may_be_as_low_as_is_said_so():
 
 def test_a_frame_is_refused_in_words():
     with pytest.raises(RequestError, match=r"not a table.*DataFrame.*read_table"):
-        by_group(np.array([True, False]), pd.DataFrame({"sex": ["F", "M"]}), by="sex")
+        pld.by_group(np.array([True, False]), pd.DataFrame({"sex": ["F", "M"]}), by="sex")
