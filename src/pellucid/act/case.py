@@ -89,7 +89,6 @@ class Case:
 
     def record(self, settings: Mapping[str, Any] | None = None, caveats: Sequence[str] = ()) -> RunRecord:
         """Return the record of the answer, complete for replay."""
-        caveats = dict.fromkeys((*self._unruled(), *caveats))
         return RunRecord(
             method=self.method,
             settings={**self.settings, **(settings or {})},
@@ -97,7 +96,7 @@ class Case:
             data=self.table.fingerprint(),
             duration=time.perf_counter() - self.started,
             n_calls=self.view.n_calls,
-            caveats=tuple(caveats),
+            caveats=tuple(dict.fromkeys((*self._unruled(), *caveats))),
         )
 
 
