@@ -48,7 +48,7 @@ class Scores:
         """Return how much better this model is than another, row by row on the same resamples; positive is better."""
         sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
         low, high = _quantiles(sign * (self.draws[metric] - other.draws[metric]))
-        return Figure(sign * (self.point[metric] - other.point[metric]), low, high)
+        return Figure(sign * (self.point[metric] - other.point[metric]) + 0.0, low + 0.0, high + 0.0)  # no -0
 
 
 def _quantiles(draws: FloatArray) -> tuple[float, float]:
