@@ -150,6 +150,14 @@ def test_hopeless_comparison_names_no_absurd_number(sound):
     assert words.endswith("too small to be settled by a hundred times these 14,653 test rows.")
 
 
+def test_reasons_that_were_not_in_time_are_not_denied_beside_those_that_were(sound):
+    late = assemble(dataclasses.replace(sound, explanation=None))
+    assert late.lines[0].words.startswith("No reasons of single rows were computed in time, only ")
+    assert not any("no explanation was computed" in u for u in late.unknown)
+    bare = dataclasses.replace(sound, explanation=None, others=(), trials=(), importance=None)
+    assert assemble(bare).lines[0].words == "No explanation was computed."
+
+
 def test_trial_that_could_not_run_is_printed(sound):
     assert any(u.startswith("The trial label randomisation of shapley could not be run: give refit=") for u in assemble(sound).unknown)
 

@@ -49,11 +49,17 @@ def methods_of(data: ReportData) -> dict[str, str]:
     return {m: badge([t for t in data.trials if t.subject == m]) for m in known}
 
 
+def no_reasons(data: ReportData) -> str:
+    """Return what is missing where no method became the page's explanation; others may have come through."""
+    known = list(methods_of(data))
+    return f"no reasons of single rows were computed in time, only {join(known)}." if known else "no explanation was computed."
+
+
 def why(data: ReportData) -> Line:
     """Return the first question: can the explanations be believed?"""
     main = data.explanation
     if main is None:
-        return Line("Why?", "untested", "No explanation was computed.")
+        return Line("Why?", "untested", capital(no_reasons(data)))
     methods = methods_of(data)
     trials = [t for t in data.trials if t.subject == main.record.method]
     count = {v: sum(t.verdict == v for t in trials) for v in ("pass", "fail", "not testable")}
