@@ -79,7 +79,7 @@ def root_mean_square(miss: FloatArray) -> tuple[float, float, float]:
     Examples
     --------
     >>> [round(v, 2) for v in root_mean_square(np.array([1.0, -2.0, 3.0]))]
-    [2.16, 1.29, 3.62]
+    [2.16, 1.32, 3.53]
     """
     square = float((miss**2).mean())
     if len(miss) < 2 or square <= 0:
