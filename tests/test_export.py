@@ -89,3 +89,20 @@ def test_what_cannot_be_fed_is_named():
 def test_only_numpy_is_needed():
     code = "import pellucid.export, sys; print([n for n in ('torch', 'pandas', 'sklearn', 'scipy') if n in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60).stdout.strip() == "[]"
+
+
+def test_the_file_stands_alone_beside_an_exported_model(tmp_path):
+    """docs/export.md: it may be copied to where Pellucid is not installed."""
+    from pathlib import Path
+
+    import pellucid.export as module
+
+    (tmp_path / "alone.py").write_text(Path(module.__file__).read_text("utf-8"), "utf-8")
+    code = (
+        "import sys\nsys.modules['pellucid'] = None\nsys.modules['torch'] = None\nimport alone\n"
+        "assert alone.level_text(3.0) == '3'\n"
+        "try:\n    alone.feeds({'columns': [{'name': 'age', 'type': 'number'}]}, {'sex': ['F']})\n"
+        "except ValueError as error:\n    print(error)\n"
+    )
+    made = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert "the column 'age' is missing" in made.stdout, made.stderr

@@ -14,7 +14,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import CellError, ColumnError, ModelFileError, quote
+try:
+    from pellucid.errors import CellError, ColumnError, ModelFileError, quote
+except ImportError:  # copied beside an ONNX file, where Pellucid is not installed: the same words, by one plain error
+
+    class CellError(ValueError):  # type: ignore[no-redef]
+        """An error in one line: what is wrong, and what was expected, given, and is to be done."""
+
+        def __init__(self, what: str, **told: str) -> None:
+            super().__init__("; ".join([what, *(f"{name}: {text}" for name, text in told.items())]))
+
+    ColumnError = ModelFileError = CellError  # type: ignore[misc, assignment]
+
+    def quote(values: Any, most: int = 5) -> str:  # type: ignore[misc]
+        """Return up to ``most`` values as short quoted text."""
+        return ", ".join(repr(v)[:60] for v in list(values)[:most])
+
 
 __all__ = ["N_BUCKETS", "facts", "feeds", "level_text", "murmur3", "text_ids"]
 

@@ -139,3 +139,18 @@ def test_a_rule_on_a_column_that_the_model_does_not_read_is_refused():
     model = pld.TabularRegressor(backbone="linear", verbose=0).fit(table.with_roles(target="b"))
     with pytest.raises((RequestError, ColumnError), match="b"):
         pld.act(model, rows, want=">= 1")
+
+
+def test_changes_that_no_rule_binds_are_said_to_be_unbound():
+    """Without rules an option may ask a person to be younger: who reads it must know that nobody said what can change."""
+    draw = np.random.default_rng(0)
+    kept = pd.DataFrame({"age": draw.normal(size=60), "income": draw.normal(size=60)})
+
+    def score(rows):
+        return rows["age"] + rows["income"]
+
+    asked = {"want": ">= 1", "background": kept, "random_state": 0}
+    said = " ".join(pld.act(score, kept.head(4), **asked).record.caveats)
+    assert said.count("no rules were given") == 1
+    assert "no rules" not in " ".join(pld.act(score, kept.head(4), rules={"age": "never"}, **asked).record.caveats)
+    assert "no rules" not in " ".join(pld.act(score, kept.head(4), method="minimize", **asked).record.caveats)

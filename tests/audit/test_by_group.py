@@ -1,6 +1,7 @@
 """Rates by group: the published ones of the COMPAS table, closed forms, gaps beside chance, and another package."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import pellucid as pld
@@ -159,3 +160,8 @@ def test_a_lowest_group_that_others_may_be_as_low_as_is_said_so():
     made = pld.by_group(draw.random(n) < np.where(group == "a", 0.7, 0.4), table, by="group")
     lowest = made.gaps["selection_rate"].lowest
     assert f"'{({'b', 'c'} - {lowest}).pop()}' may be as low" in made.words
+
+
+def test_a_frame_is_refused_in_words():
+    with pytest.raises(RequestError, match=r"not a table.*DataFrame.*read_table"):
+        pld.by_group(np.array([True, False]), pd.DataFrame({"sex": ["F", "M"]}), by="sex")

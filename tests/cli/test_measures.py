@@ -7,7 +7,8 @@ import pytest
 from sklearn import metrics
 
 from pellucid.cli.gather import calibration, coverage, missing_pattern, set_size
-from pellucid.cli.measures import auc, class_scores, group_scores, number_scores, unscored
+from pellucid.cli.measures import class_scores, group_scores, number_scores, unscored
+from pellucid.evaluate.ends import auc
 from pellucid.results import Prediction, RunRecord
 from pellucid.table import read_table
 
@@ -126,12 +127,12 @@ def test_coverage_and_size_are_counted():
 
 def test_intervals_of_losses_stay_above_zero_and_cover():
     """Few rows and one great loss: a loss below 0 there is none."""
-    from pellucid.cli.measures import _mean
+    from pellucid.evaluate.ends import mean_loss
 
-    mean, low, high = _mean(np.array([0.01] * 40 + [3.0]))
+    mean, low, high = mean_loss(np.array([0.01] * 40 + [3.0]))
     assert 0 < low < mean < high
     draws = np.random.default_rng(0).exponential(1.0, (2000, 60))
-    covered = np.mean([low <= 1 <= high for _, low, high in map(_mean, draws)])
+    covered = np.mean([low <= 1 <= high for _, low, high in map(mean_loss, draws)])
     assert abs(covered - 0.95) < 0.02 + 4 * (0.95 * 0.05 / 2000) ** 0.5  # the spread of 60 skewed losses is itself a guess
 
 

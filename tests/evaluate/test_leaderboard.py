@@ -91,7 +91,13 @@ def test_wrong_calls_are_refused():
 def test_words_follow_the_interval(low, high, phrase):
     first = {"model": "tabm", "score": 0.9, "low": 0.88, "high": 0.92, "difference": 0.0, "difference_low": 0.0, "difference_high": 0.0}
     other = first | {"model": "linear", "difference": (low + high) / 2, "difference_low": low, "difference_high": high}
-    assert phrase in words([first, other], "roc_auc", "tabm", 1000)
+    said = words([first, other], "roc_auc", "tabm", 1000)
+    assert phrase in said
+    assert said.startswith("tabm: ROC AUC 0.900 (0.880 to 0.920) on 1,000 test rows.")
+    assert ("(0.010 to 0.030)" in said) == (abs(low + high) > 0)  # "worse by 0.02" has an interval of the same sign
+    numbers = [r | {"score": 265.1, "low": 225.8, "high": 311.1} for r in (first, other)]
+    assert words(numbers, "rmse", "tabm", 68, "g").startswith("tabm: RMSE 265 g (226 to 311, smaller is better) on 68")
+    assert ("from 0.010 worse to 0.010 better" in said) == (low < 0 < high)
 
 
 def test_the_public_name_is_this_function():

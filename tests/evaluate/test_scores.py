@@ -64,3 +64,28 @@ def test_main_metric_by_task():
         "roc_auc",
         "accuracy",
     ]
+
+
+def test_one_figure_has_one_interval_in_the_comparison_and_on_the_page():
+    """The page tells the same score twice, by a comparison and by itself; a resample of 69 rows ends at 1 where one is wrong."""
+    from pellucid.cli.measures import class_scores, number_scores
+
+    draw = np.random.default_rng(0)
+    truth = np.arange(60) % 2
+    claims = np.clip(0.5 + 0.3 * (truth - 0.5) + 0.2 * draw.normal(size=60), 0.01, 0.99)
+    both = np.column_stack([1 - claims, claims])
+    pairs = [(class_scores(truth, both, ("a", "b"), np.array([0.5, 0.5])), score("classification", truth, both, n_boot=5))]
+    values = draw.normal(size=60)
+    answers = values + draw.normal(size=60)
+    pairs.append((number_scores(values, answers, 0.0, "m"), score("regression", values, answers, n_boot=5)))
+    for told, made in pairs:
+        for line in told:
+            own = made.figure(line.metric)
+            assert np.allclose([line.value, line.low, line.high], [own.value, own.low, own.high]), line.metric
+
+
+def test_classes_that_come_apart_in_few_rows_are_not_certain_to():
+    truth = np.arange(20) % 2
+    own = score("classification", truth, np.column_stack([1 - 0.9 * truth, 0.9 * truth]), n_boot=5).figure("roc_auc")
+    assert own.value == own.high == 1
+    assert own.low < 0.8

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import types
 
 import fixture
 import numpy as np
+import pandas as pd
 import pytest
 
 from pellucid.errors import RequestError
@@ -148,6 +150,14 @@ def test_hopeless_comparison_names_no_absurd_number(sound):
     assert words.endswith("too small to be settled by a hundred times these 14,653 test rows.")
 
 
+def test_reasons_that_were_not_in_time_are_not_denied_beside_those_that_were(sound):
+    late = assemble(dataclasses.replace(sound, explanation=None))
+    assert late.lines[0].words.startswith("No reasons of single rows were computed in time, only ")
+    assert not any("no explanation was computed" in u for u in late.unknown)
+    bare = dataclasses.replace(sound, explanation=None, others=(), trials=(), importance=None)
+    assert assemble(bare).lines[0].words == "No explanation was computed."
+
+
 def test_trial_that_could_not_run_is_printed(sound):
     assert any(u.startswith("The trial label randomisation of shapley could not be run: give refit=") for u in assemble(sound).unknown)
 
@@ -161,6 +171,19 @@ def test_coverage_is_judged_by_its_interval(sound, value, low, high, status):
     line = assemble(data).lines[1]
     assert line.status == status
     assert ("more than promised" in line.words) == (low > 0.9)
+
+
+@pytest.mark.parametrize(("verdict", "status", "why"), [("kept", "caution", "within what folds leave open"), ("broken", "fail", "")])
+def test_first_page_and_second_chapter_judge_one_promise_alike(sound, verdict, status, why):
+    """Models trained in folds prove less than the level: what falls short of it within that is no broken promise, and no pass either."""
+    told = pd.DataFrame(
+        {"group": ["all rows"], "level": [0.9], "verdict": [verdict], "expected_low": [math.nan], "share": [0.85], "n": [200]}
+    )
+    short = Score("coverage", 0.85, 0.794, 0.893, 0.9, n=200)
+    data = dataclasses.replace(sound, coverage=short, calibration=None, promise=types.SimpleNamespace(table=told))
+    line = assemble(data).lines[1]
+    assert line.status == status
+    assert why in line.words
 
 
 def test_calibration_is_read_against_its_null(sound):

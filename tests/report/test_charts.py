@@ -173,3 +173,15 @@ def test_a_training_curve_shows_losses_and_no_counts_of_the_loop():
 
     steps = [{"step": 10 * k, "epoch": k, "lr": 0.1, "train_loss": 1 / k, "stop_score": -1 / k, "seconds": k} for k in (1, 2, 3)]
     assert [t.name for t in history(steps).data] == ["train loss", "stop score"]
+
+
+def test_doubt_of_numbers_is_in_the_square_of_their_unit_and_never_said_to_be_none():
+    from pellucid.report.charts.certainty import doubt
+    from pellucid.results import Prediction, RunRecord
+
+    record = RunRecord("uncertainty", {}, 0, "", 0.0)
+    some = Prediction(np.array([1.0, 2.0]), 0.9, record, aleatoric=np.array([4.0, 5.0]), epistemic=np.array([0.001, 0.002]))
+    figure = doubt(some, "rings")
+    assert "rings²" in figure.layout.xaxis.title.text
+    assert "under 1 %" in figure.layout.title.text
+    assert "squared units of the target" in doubt(some).layout.yaxis.title.text

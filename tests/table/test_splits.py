@@ -260,3 +260,9 @@ def test_real_tables(tables):
         assert abs(len(plan.certify) - 0.1 * len(table)) < 8
         if task == "classification":
             assert abs((y[plan.certify] == 1).mean() - (y == 1).mean()) < 0.002
+
+
+def test_a_plan_is_printed_in_a_line():
+    plan = make_plan(read_table({"x": np.arange(3000.0)}), np.arange(3000.0), task="regression", seed=0)
+    assert len(repr(plan)) < 600
+    assert f"train={len(plan.train):,} rows" in repr(plan)

@@ -82,6 +82,11 @@ class Case:
         seconds = None if self.budget.seconds is None else max(0.01, self.budget.seconds - (time.perf_counter() - self.started))
         return Budget(None if self.budget.rows is None else self.budget.rows - self.view.n_calls, seconds)
 
+    def _unruled(self) -> tuple[str, ...]:
+        """Return what to know of changes that no rule binds, where changes are asked for."""
+        bound = any(rule != FREE for rule in self.changes.rules) or self.changes.schema.rules
+        return () if bound or self.method == "minimize" else (LAWLESS,)  # minimize asks less and changes nothing
+
     def record(self, settings: Mapping[str, Any] | None = None, caveats: Sequence[str] = ()) -> RunRecord:
         """Return the record of the answer, complete for replay."""
         return RunRecord(
@@ -91,8 +96,14 @@ class Case:
             data=self.table.fingerprint(),
             duration=time.perf_counter() - self.started,
             n_calls=self.view.n_calls,
-            caveats=tuple(caveats),
+            caveats=tuple(dict.fromkeys((*self._unruled(), *caveats))),
         )
+
+
+LAWLESS = (
+    "no rules were given: every column but text counts as one that a person can change, such as age or origin; say which may change by "
+    "rules (--rules)"
+)
 
 
 def ask(

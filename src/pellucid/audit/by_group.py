@@ -92,6 +92,8 @@ def by_group(
     [1.0, 1.0]
     """
     started = time.perf_counter()
+    if not isinstance(table, Table):
+        raise RequestError("this is not a table with a target", got=type(table).__name__, do="wrap it: pld.read_table(frame, target=...)")
     if table.target is None:
         raise RequestError("groups are compared by how answers meet the target", do="pass target= when reading the table")
     if by not in table.columns:

@@ -61,6 +61,8 @@ def act(
         typer.echo(made.to_json())
     elif not quiet:
         say(f"Written: {out} ({_words(made)})")
+        for caveat in made.record.caveats:
+            say(f"  {caveat}")
 
 
 def _lines(made: Any) -> Any:

@@ -6,7 +6,7 @@ Each is asked within its time. What cannot be answered is said in words.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -124,15 +124,19 @@ def _learning(ask: Changed) -> LearningCurve | None:
     s = ask.subject
     assert s is not None
     models: list[Any] = ["linear", "hist_gb"]
-    if s.ours and s.name not in models and FITS * float(s.model.record_.get("seconds", np.inf)) < ask.seconds:
+    own = s.ours and s.name not in models
+    slow = own and FITS * float(s.model.record_.get("seconds", np.inf)) >= ask.seconds
+    if own and not slow:
         models.insert(0, (s.name, s.model))
     n = int((~s.train.missing(s.target)).sum())
     sizes = sorted({round(v) for v in np.geomspace(min(max(100, n // SMALLEST), n), n, SIZES)})
     if sizes[0] < 100:
         return None  # too few rows to tell what fewer would do
-    return learning_curve(
+    curve = learning_curve(
         s.train, models, sizes=sizes, repeats=2 if n <= FEW else 1, test=s.test, budget=ask.seconds, random_state=ask.seed
     )
+    left_out = f" {s.name} is not among them: there was no time to train it again at every size, so what more rows bring it is not known."
+    return replace(curve, words=curve.words + left_out) if slow else curve
 
 
 def _shift(ask: Changed) -> Shift:

@@ -21,7 +21,8 @@ def compare(
         list[float] | None, typer.Option("--window", help="Only dated columns of so many months before the latest. Repeatable.")
     ] = None,
     sets: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=COLUMN", help="A set of columns: labs=egfr_*. Repeatable, also for one set.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=COLUMN", help="A set of columns: labs=egfr_*,age. Repeatable, also for one set."),
     ] = None,
     by: Annotated[
         str | None, typer.Option("--by", help="Errors and calibration for the groups of this column.", show_default=False)
@@ -50,7 +51,11 @@ def compare(
     if out is not None:
         check_writable(out, FRAMES)
     table = read(data, target=target, schema=schema, types=types, missing=missing, units=units)
-    made = feature_sets(table, several("set", sets) or None, windows=tuple(windows or ()), model=backbone, by=by, random_state=seed)
+    chosen = {
+        name: [p for text in texts for p in ([text] if text in table.columns else text.split(","))]
+        for name, texts in several("set", sets).items()
+    }
+    made = feature_sets(table, chosen or None, windows=tuple(windows or ()), model=backbone, by=by, random_state=seed)
     frame = made.to_frame()
     if out is not None:
         write_frame(out, frame)

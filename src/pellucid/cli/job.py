@@ -183,10 +183,10 @@ def _plan(say: Any, job: Job) -> None:
     fit = min(job.time_limit or FIT_SECONDS, 4 + n * 0.0035) if not job.quick else 3 + n * 2e-4
     if job.model is not None:
         fit = 0.1
-    seconds = {"looking for faults": 2 + n * 3e-4, "what changed": 2 + n * 1e-4}
+    seconds = {"looking for faults": 2 + n * 3e-4, "groups, more rows, changes": 2 + n * 1e-4}
     if job.table.target is not None or job.model is not None:
         seconds |= {"fitting": fit, "comparing models": 4 + n * 4e-4, "explaining": b.main / 2, "explaining in other ways": b.other * 1.5}
-        seconds |= {"asking further": 3 * b.further, "what changed": 3 + n * 1e-4 + b.learning}
+        seconds |= {"asking further": 3 * b.further, "groups, more rows, changes": 3 + n * 1e-4 + b.learning}
         seconds |= {"looking from above": 4.0 if job.quick else 40.0}
         seconds |= {"trying the explanations": b.trials * 3, "how certain": 4.0}
     say.plan.update(seconds | {"writing the page": 2.0})
@@ -233,7 +233,7 @@ class Job:
         """Return everything the page shows."""
         findings = stage("looking for faults", self._findings)
         if self.model is None and self.table.target is None:
-            told, untold = stage("what changed", lambda: self._changed(None))
+            told, untold = stage("groups, more rows, changes", lambda: self._changed(None))
             seen, unseen = stage("looking from above", lambda: look(self.table, None, findings, None, True, self.seed, self.quick))
             return self._assembled(stage, findings, {"seen": seen, "unknown": (*untold, *unseen)} | dict(told))
         subject = self._subject(stage, folder)
@@ -251,7 +251,7 @@ class Job:
         if maps is not None:
             further = dict(further) | {"attention": maps.with_trials(trials)}
         certain = stage("how certain", lambda: subject.certainty(rows, self.seed))
-        told, untold = stage("what changed", lambda: self._changed(subject))
+        told, untold = stage("groups, more rows, changes", lambda: self._changed(subject))
         seen, unseen = stage(
             "looking from above", lambda: look(self.table, subject, findings, rows, self.test is None, self.seed, self.quick)
         )

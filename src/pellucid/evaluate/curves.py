@@ -161,6 +161,10 @@ def _compared(lines: Sequence[dict[str, Any]], name: str, share: float) -> list[
     return [line for line in lines if line["model"] == name and line["noise"] == share and np.isfinite(line["gain"])]
 
 
+def _signed(value: float) -> str:
+    return f"{value + 0.0:+.3f}" if abs(value) >= 0.0005 else "0.000"
+
+
 def _words(lines: Sequence[dict[str, Any]], overtakes: dict[tuple[str, float], int | None], metric: str, reference: str) -> str:
     unit = "AUC" if metric == "roc_auc" else "R²"
     text = []
@@ -170,7 +174,7 @@ def _words(lines: Sequence[dict[str, Any]], overtakes: dict[tuple[str, float], i
         if not mine:
             continue
         last = max(mine, key=lambda line: line["rows"])
-        gain = f"{last['gain']:+.3f} [{last['gain_low']:+.3f}, {last['gain_high']:+.3f}] {unit} at {last['rows']:,} rows"
+        gain = f"{_signed(last['gain'])} [{_signed(last['gain_low'])}, {_signed(last['gain_high'])}] {unit} at {last['rows']:,} rows"
         said = f"overtakes {reference} from {size:,} rows on" if size is not None else f"is not shown to overtake {reference}"
         text.append(f"{name} {said}{noise} ({gain}).")
     return " ".join(text) or (

@@ -16,12 +16,14 @@ from pellucid.evaluate.scores import LOWER_IS_BETTER, Scores, main_metric, score
 from pellucid.protocols import FloatArray
 from pellucid.random import as_seed, integer, stream
 from pellucid.results import Leaderboard, RunRecord
+from pellucid.results.text import number
 from pellucid.table import ColumnType, Table, make_plan, read_table
 from pellucid.training.calibration_metrics import ece, top_events
 
 __all__ = ["run", "shared_rows", "task_of"]
 
 LEAST_TEST = 20
+LABELS = {"roc_auc": "ROC AUC", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log loss"}
 SIMPLE = ("linear", "tree")
 """Models a person can read; where one of them is as good, the comparison says so first."""
 
@@ -203,7 +205,9 @@ def run(
         "time_limit": time_limit,
     }
     record = RunRecord("compare", settings, seed, ground.train.fingerprint(), time.perf_counter() - started, caveats=tuple(caveats))
-    return Leaderboard(tuple(rows), metric, entrants[0].name, words(rows, metric, entrants[0].name, len(ground.test)), record)
+    unit = ground.test.schema[str(ground.test.target)].unit
+    said = words(rows, metric, entrants[0].name, len(ground.test), unit)
+    return Leaderboard(tuple(rows), metric, entrants[0].name, said, record)
 
 
 def _size(model: Any, ground: _Ground, n: int, seed: int) -> dict[str, float]:
@@ -227,26 +231,29 @@ def _rows(scores: Mapping[str, Scores], facts: Mapping[str, Mapping[str, float]]
     return out
 
 
-def words(rows: Sequence[Mapping[str, Any]], metric: str, reference: str, n: int) -> str:
-    """Return what the comparison says: the reference's score, then per model better, worse or as good; simple models first."""
+def words(rows: Sequence[Mapping[str, Any]], metric: str, reference: str, n: int, unit: str = "") -> str:
+    """Return what the comparison says: the reference's score, then per model better, worse or as good; simple models first.
+
+    unit : of the target, where it is a number; scores in it are told with it.
+    """
     first = next(r for r in rows if r["model"] == reference)
-    unit = metric.replace("_", " ")
-    lead = (
-        f"{reference}: {unit} {first['score']:.4g} ({first['low']:.4g} to {first['high']:.4g}, smaller is better"
-        if metric in LOWER_IS_BETTER
-        else (f"{reference}: {unit} {first['score']:.4g} ({first['low']:.4g} to {first['high']:.4g}")
-    )
-    text = [f"{lead}) on {n:,} test rows."]
+    unit = unit if metric in ("rmse", "mae") else ""
+    half = (first["high"] - first["low"]) / 2
+    ends = [f"{number(first['low'], half)} to {number(first['high'], half)}"] * bool(np.isfinite(half))
+    ends += ["smaller is better"] * (metric in LOWER_IS_BETTER)
+    lead = f"{reference}: {LABELS.get(metric, metric)} {number(first['score'], half, unit)}" + (f" ({', '.join(ends)})" if ends else "")
+    text = [f"{lead} on {n:,} test rows."]
     others = sorted((r for r in rows if r["model"] != reference), key=lambda r: (r["model"] not in SIMPLE, -r["difference"]))
     for r in others:
-        span = f"{r['difference_low']:+.2g} to {r['difference_high']:+.2g}"
-        simple = r["model"] in SIMPLE
-        if r["difference_low"] > 0:
+        low, high = r["difference_low"], r["difference_high"]
+        simple, step = r["model"] in SIMPLE, (high - low) / 2
+        by, least, most = (number(abs(v), step, u) for v, u in ((r["difference"], unit), (low, ""), (high, "")))
+        if low > 0:
             end = ": the simple model wins, use it." if simple else "."
-            text.append(f"{r['model']} is better by {r['difference']:.2g} ({span}){end}")
-        elif r["difference_high"] < 0:
-            text.append(f"{r['model']} is worse by {-r['difference']:.2g} ({span}).")
+            text.append(f"{r['model']} is better by {by} ({least} to {most}){end}")
+        elif high < 0:
+            text.append(f"{r['model']} is worse by {by} ({most} to {least}).")
         else:
             end = f": the simple model is as good, and {reference} is not shown to be worth more." if simple else "."
-            text.append(f"{r['model']} is as good within the interval (difference {span}){end}")
+            text.append(f"{r['model']} is as good within the interval (from {least} worse to {most} better){end}")
     return " ".join(text)

@@ -6,14 +6,16 @@ Letters: N test rows, O classes or targets, B resamples.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.evaluate.ends import area, explained, mean_loss, root_mean_square
 from pellucid.evaluate.figures import Figure
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
+from pellucid.training.calibration_metrics import wilson
 
 __all__ = ["LOWER_IS_BETTER", "Scores", "main_metric", "roc_auc", "score"]
 
@@ -30,21 +32,23 @@ class Scores:
     ----------
     point : score by metric name.
     draws : (B,) scores on the resamples, by metric name. With one seed, resample b holds the same rows for every model.
+    ends : 95 % interval by metric name, in closed form: that of a few resamples ends at 1 where few rows are all but right.
     """
 
     point: dict[str, float]
     draws: dict[str, FloatArray]
+    ends: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def figure(self, metric: str) -> Figure:
-        """Return a score with its percentile interval."""
-        low, high = _quantiles(self.draws[metric])
+        """Return a score with its interval: in closed form, or by percentiles of the resamples where there is none."""
+        low, high = self.ends.get(metric) or _quantiles(self.draws[metric])
         return Figure(self.point[metric], low, high)
 
     def gain(self, other: Scores, metric: str) -> Figure:
         """Return how much better this model is than another, row by row on the same resamples; positive is better."""
         sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
         low, high = _quantiles(sign * (self.draws[metric] - other.draws[metric]))
-        return Figure(sign * (self.point[metric] - other.point[metric]), low, high)
+        return Figure(sign * (self.point[metric] - other.point[metric]) + 0.0, low + 0.0, high + 0.0)  # no -0
 
 
 def _quantiles(draws: FloatArray) -> tuple[float, float]:
@@ -90,7 +94,25 @@ def score(task: str, truth: npt.NDArray[np.generic], answers: FloatArray, *, n_b
         for w in _weights(len(truth), n_boot, seed)
     ]
     every = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-    return Scores({k: float(v[0]) for k, v in every.items()}, {k: v[1:] for k, v in every.items()})
+    ends = (_number_ends if task == "regression" else _class_ends)(truth, answers)
+    return Scores({k: float(v[0]) for k, v in every.items()}, {k: v[1:] for k, v in every.items()}, ends)
+
+
+def _number_ends(truth: npt.NDArray[np.generic], answers: FloatArray) -> dict[str, tuple[float, float]]:
+    y = np.asarray(truth, np.float64)
+    miss = np.asarray(answers, np.float64).reshape(len(y)) - y
+    return {"rmse": root_mean_square(miss)[1:], "mae": mean_loss(np.abs(miss))[1:], "r2": explained(y, miss)[1:]}
+
+
+def _class_ends(truth: npt.NDArray[np.generic], answers: FloatArray) -> dict[str, tuple[float, float]]:
+    y = np.asarray(truth, np.int64)
+    n, size = answers.shape
+    low, high = wilson(int((answers.argmax(1) == y).sum()), n)
+    losses = -np.log(np.clip(answers[np.arange(n), y], TINY, None))
+    out = {"accuracy": (float(low), float(high)), "log_loss": mean_loss(losses)[1:]}
+    if size == 2:
+        out["roc_auc"] = area(y == 1, answers[:, 1])[1:]
+    return out
 
 
 def _regression(truth: npt.NDArray[np.generic], answers: FloatArray, w: FloatArray) -> dict[str, FloatArray]:

@@ -49,11 +49,17 @@ def methods_of(data: ReportData) -> dict[str, str]:
     return {m: badge([t for t in data.trials if t.subject == m]) for m in known}
 
 
+def no_reasons(data: ReportData) -> str:
+    """Return what is missing where no method became the page's explanation; others may have come through."""
+    known = list(methods_of(data))
+    return f"no reasons of single rows were computed in time, only {join(known)}." if known else "no explanation was computed."
+
+
 def why(data: ReportData) -> Line:
     """Return the first question: can the explanations be believed?"""
     main = data.explanation
     if main is None:
-        return Line("Why?", "untested", "No explanation was computed.")
+        return Line("Why?", "untested", capital(no_reasons(data)))
     methods = methods_of(data)
     trials = [t for t in data.trials if t.subject == main.record.method]
     count = {v: sum(t.verdict == v for t in trials) for v in ("pass", "fail", "not testable")}
@@ -80,12 +86,14 @@ def certain(data: ReportData) -> Line:
     parts: list[tuple[str, str]] = []
     if cover is not None and math.isfinite(cover.value):
         known = math.isfinite(cover.low) and math.isfinite(cover.high)
-        state = "untested" if not known else "fail" if cover.high < cover.null else "pass"
+        short = known and cover.high < cover.null
+        excuse = _excuse(data, cover.null) if short else ""
+        state = "untested" if not known else "caution" if excuse else "fail" if short else "pass"
         what = "Sets" if data.task == "classification" else "Intervals"
         held = f"{what} promised {percent(cover.null, 0)} hold the truth in {percent(cover.value)} of {cover.n:,} {clean(cover.of)}"
         ends = f" (95 % interval {100 * cover.low:.1f} to {percent(cover.high)})" if known else ""
         more = ", more than promised: wider than they need be" if known and cover.low > cover.null else ""
-        parts.append((state, f"{held}{ends}{more}."))
+        parts.append((state, f"{held}{ends}{more}{excuse}."))
     if curve is not None and math.isfinite(curve.error) and math.isfinite(curve.null_error_high):
         good = curve.error <= curve.null_error_high
         verb = "are consistent with calibrated ones" if good else "are off"
@@ -98,6 +106,18 @@ def certain(data: ReportData) -> Line:
     worst = min((s for s, _ in parts), key=STATUSES.index)
     ordered = sorted(parts, key=lambda p: STATUSES.index(p[0]))
     return Line("How certain?", worst, ordered[0][1], tuple(w for _, w in ordered[1:]))
+
+
+def _excuse(data: ReportData, level: float) -> str:
+    """Return why a share below the level breaks no promise, or nothing where it does: chapter 2 judges by what was promised."""
+    lines = None if data.promise is None else data.promise.table
+    if lines is None:
+        return ""
+    own = lines[(lines["group"] == "all rows") & ((lines["level"] - level).abs() < 1e-9)]
+    if not len(own) or own["verdict"].iloc[0] != "kept":
+        return ""
+    folds = not math.isfinite(own["expected_low"].iloc[0])
+    return f": short of it, within what {'folds' if folds else 'so few held-out rows'} leave open (chapter 2 says what is promised)"
 
 
 def trusted(data: ReportData) -> Line:

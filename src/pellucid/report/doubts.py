@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pellucid.report.answers import certain, finding_words
+from pellucid.report.answers import certain, finding_words, no_reasons
 from pellucid.report.facts import ReportData, Score
 from pellucid.report.rivals import beats_null, best_trees, paired, rival_words
 from pellucid.report.words import capital, clean, join, label, number, percent, ranged, score_text
@@ -118,7 +118,7 @@ def unknowns(data: ReportData) -> tuple[str, ...]:
     if data.model and data.coverage is None:
         out.append("Whether the sets or intervals keep their promise: no test row with a known answer was set aside for it.")
     if data.model and data.explanation is None:
-        out.append("Why the model answers as it does: no explanation was computed.")
+        out.append(f"Why the model answers as it does: {no_reasons(data)}")
     if data.model:
         out.append("Whether changing a cell would change the outcome in the world: contributions describe the model, not causes.")
         out.append("How the model does on rows from another source or a later time than this table.")

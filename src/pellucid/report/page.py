@@ -364,6 +364,12 @@ def _caveats(data: ReportData) -> list[str]:
     return list(dict.fromkeys([w.clean(c, 400) for c in data.caveats] + [w.clean(c, 400) for r in records for c in r.caveats]))
 
 
+def _doubt_caveats(data: ReportData) -> list[str]:
+    """Return what the reader of the two kinds of doubt must know beside them: of which part of the answer no members speak."""
+    caveats = () if data.prediction is None else data.prediction.record.caveats
+    return [f"{w.capital(w.clean(c, 400))}." for c in caveats if "additive model" in c]
+
+
 def context(data: ReportData) -> dict[str, Any]:
     """Return everything that the templates print, as texts and plain numbers."""
     plots = plots_of(data)
@@ -385,6 +391,7 @@ def context(data: ReportData) -> dict[str, Any]:
         "coverage": None if data.coverage is None else _score_line(data.coverage),
         "set_size": None if data.set_size is None else _score_line(data.set_size),
         "guarantee": [] if data.prediction is None else [w.clean(g, 300) for g in data.prediction.guarantee],
+        "doubt_caveats": _doubt_caveats(data),
         "silence": "" if data.silence is None else w.capital(w.clean(data.silence.words, 500)),
         "calibration": _calibration(data),
         "board": board_of(data),

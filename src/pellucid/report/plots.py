@@ -12,7 +12,7 @@ import pandas as pd
 
 from pellucid.report import words as w
 from pellucid.report.charts import chart
-from pellucid.report.charts.certainty import intervals
+from pellucid.report.charts.certainty import doubt, intervals
 from pellucid.report.charts.changes import SAID, fill_effects
 from pellucid.report.charts.data import missing_cells
 from pellucid.report.charts.local import ranks
@@ -180,7 +180,7 @@ def _certain_plots(data: ReportData) -> dict[str, Plot]:
         alt = f"Histogram: half of the answers have a probability of {w.number(float(np.median(top)))} or more."
         out["probabilities"] = _plot("probabilities", chart(p, "probabilities"), alt)
     if p.aleatoric is not None and p.epistemic is not None:
-        out["doubt"] = _plot("doubt", chart(p, "doubt"), "One point per row: noise in the target across, lack of knowledge up.")
+        out["doubt"] = _plot("doubt", doubt(p, data.target_unit), "One point per row: noise in the target across, lack of knowledge up.")
     if p.familiarity is not None:
         low = float(np.mean(np.asarray(p.familiarity) < 5))
         out["familiarity"] = _plot(
@@ -189,12 +189,17 @@ def _certain_plots(data: ReportData) -> dict[str, Plot]:
     return out
 
 
+def _kept(verdict: str, level: float, high: float) -> str:
+    """Return the verdict; a share that is short of the level is not called kept alone, where less than the level was promised."""
+    return f"short of {w.percent(level, 0)}, within what was promised" if verdict == "kept" and high < level else verdict
+
+
 def _promise_plots(data: ReportData) -> dict[str, Plot]:
     out: dict[str, Plot] = {}
     if data.promise is not None and len(data.promise) > 1:
         head = ("rows", "promised", "held", "count", "verdict")
         rows = [
-            (w.clean(g), w.percent(v, 0), w.ranged(s, lo, hi, brackets=""), f"{int(n):,}", k)
+            (w.clean(g), w.percent(v, 0), w.ranged(s, lo, hi, brackets=""), f"{int(n):,}", _kept(k, v, hi))
             for g, v, s, lo, hi, n, k in data.promise.table[["group", "level", "share", "low", "high", "n", "verdict"]].itertuples(
                 index=False
             )
@@ -257,7 +262,9 @@ def _group_plots(data: ReportData) -> dict[str, Plot]:
 
 def _rate(rate: Rate) -> str:
     told = w.ranged(rate.value, rate.low, rate.high, brackets="")
-    return told if rate.told else f"{told}; cannot tell, {rate.rows:,} rows"
+    if rate.told:
+        return told
+    return f"{told}; cannot tell, {rate.rows:,} row{'s' * (rate.rows > 1)}" if rate.rows else "no rows to tell from"
 
 
 def _shift_plots(data: ReportData) -> dict[str, Plot]:

@@ -67,8 +67,9 @@ def _body(data: ReportData, verdict: Verdict) -> Iterator[str]:
         yield from ("", "What the answers give away", *(f"  {clean(s, 600)}" for s in data.parted))
     yield from ("", f"Findings ({len(data.findings)})")
     for f in gravest(data):
-        rows = f"; rows {position_list(f.rows, 8)}" if len(f.rows) else ""
-        yield f"  [{f.severity}] {clean(f.kind)}: {', '.join(clean(c, 40) for c in f.columns[:6])}{rows}"
-        yield f"    {clean(f.evidence, 400)} -> {clean(f.remedy, 400)}"
+        columns, rows = ", ".join(clean(c, 40) for c in f.columns[:6]), f"rows {position_list(f.rows, 8)}" if len(f.rows) else ""
+        where = [w for w in (columns, rows) if w]
+        yield f"  [{f.severity}] {clean(f.kind)}" + (f": {'; '.join(where)}" if where else "")
+        yield f"    {clean(f.evidence, 600)} -> {clean(f.remedy, 400)}"
     if data.command:
         yield from ("", f"Replay: {clean(data.command, 1000)}")

@@ -78,6 +78,10 @@ class Plan:
         """Return the plan as a plain sentence."""
         return self.words
 
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{name}={len(getattr(self, name)):,} rows" for name in ("train", "stop", "certify"))
+        return f"Plan({parts}, rule={self.rule!r}: {self.words})"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Plan) and self.to_dict() == other.to_dict()
 

@@ -125,16 +125,20 @@ def probabilities(result: Prediction) -> go.Figure:
     return figure
 
 
-def doubt(result: Prediction) -> go.Figure:
-    """Return each row's doubt split in two: noise in the target (aleatoric) across, lack of knowledge (epistemic) up."""
+def doubt(result: Prediction, unit: str = "") -> go.Figure:
+    """Return each row's doubt split in two: noise in the target (aleatoric) across, lack of knowledge (epistemic) up.
+
+    unit : the target's, where it is a number with one.
+    """
     if result.aleatoric is None or result.epistemic is None:
         raise RequestError(
             "the doubt of these predictions is not split", do="fit with members, so that noise and lack of knowledge can be told apart"
         )
-    unit = "nats" if result.probabilities is not None else "squared units"
+    unit = "nats" if result.probabilities is not None else f"{safe(unit, 30)}²" if unit else "squared units of the target"
     noise, lack = np.asarray(result.aleatoric, float), np.asarray(result.epistemic, float)
     share = float(np.nansum(lack) / max(np.nansum(lack) + np.nansum(noise), 1e-300))
-    title = f"Two kinds of doubt, {len(noise)} rows: {percent(share, 0)} of all doubt is lack of knowledge"
+    size = "under 1 %" if 0 < share < 0.01 else percent(share, 0)
+    title = f"Two kinds of doubt, {len(noise):,} rows: {size} of all doubt is lack of knowledge"
     figure = blank(
         title, f"noise in the target, aleatoric ({unit})", f"not known, epistemic ({unit})", legend=result.probabilities is not None
     )

@@ -218,7 +218,8 @@
     }
     if (row.aleatoric != null && row.epistemic != null && row.aleatoric + row.epistemic > 0) {
       const lack = row.epistemic / (row.aleatoric + row.epistemic);
-      say.append("Of its doubt, " + share(1 - lack) + " is noise in the target and " + share(lack) + " lack of knowledge. ");
+      const little = lack < 0.0005;
+      say.append("Of its doubt, " + (little ? "more than 99.9 %" : share(1 - lack)) + " is noise in the target and " + (little ? "less than 0.1 %" : share(lack)) + " lack of knowledge. ");
     }
     if (row.familiarity != null) say.append((row.familiarity < 1 ? "Fewer than 1" : row.familiarity.toFixed(0)) + " % of the training rows set aside are as unusual as this one. ");
     if (say.childNodes.length) parts.push(say);
