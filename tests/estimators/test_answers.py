@@ -97,8 +97,11 @@ def test_eval_set_serves_stopping_only(frame: pd.DataFrame) -> None:
     model = TabularClassifier(**QUICK).fit(frame[FEATURES], frame["label"], eval_set=(other[FEATURES], other["label"]))
     assert len(model.plan_.stop) == 120
     table = mixed(2300, 1)
-    long = TabularClassifier(**QUICK).fit(table[FEATURES], table["label"], eval_set=(other[FEATURES], other["label"]))
+    pair = (other[FEATURES], other["label"])
+    long = TabularClassifier(**QUICK).fit(table[FEATURES], table["label"], eval_set=[pair])  # the form of boosted trees
     assert len(long.plan_.stop) == 120
+    with pytest.raises(pld.RequestError, match="eval_set of 2 pairs"):
+        TabularClassifier(**QUICK).fit(table[FEATURES], table["label"], eval_set=[pair, pair])
     assert len(long.plan_.train) + len(long.plan_.certify) == 2300
 
 

@@ -167,7 +167,7 @@ class TabularEstimator(BaseEstimator):
         X : Table, frame (pandas, polars, pyarrow) or array of N rows. A Table brings its target, weights, groups and order.
         y : (N,) labels or numbers, (N, O) numbers; None where X has a target.
         sample_weight : (N,) not negative; rows of weight 0 are left out.
-        eval_set : ``(X, y)`` or a Table; serves early stopping only.
+        eval_set : ``(X, y)``, ``[(X, y)]`` or a Table; serves early stopping only.
         groups : (N,) rows of one group stay in one part.
         target : name of the target column of X.
         resume : folder for the state of an unfinished fit; a fit that was interrupted goes on from there to the same result.

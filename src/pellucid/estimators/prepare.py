@@ -402,6 +402,10 @@ def new_table(estimator: Any, X: Any) -> Table:
 def stopping_data(estimator: Any, eval_set: Any, training: Training) -> Training:
     """Return the rows of ``eval_set`` under the training schema, labels numbered as in training; rows of other classes are left out."""
     task = training.target.task
+    if isinstance(eval_set, list) and eval_set and all(isinstance(pair, tuple) for pair in eval_set):  # as boosted trees take them
+        if len(eval_set) > 1:
+            raise RequestError("a fit stops by one set of rows", expected="one pair (X, y)", got=f"eval_set of {len(eval_set)} pairs")
+        eval_set = eval_set[0]
     if isinstance(eval_set, tuple | list):
         if len(eval_set) != 2:
             raise RequestError("eval_set cannot be used", expected="(X, y) or a Table", got=f"{len(eval_set)} parts")
