@@ -108,6 +108,8 @@ def test_numbers_and_models_are_compared_too():
     assert made.gaps["bias"].beyond_chance
     assert "days" in made.words
     assert set(made.to_frame()["group"]) == {"a", "b"}
+    scored = pld.by_group(off, t.with_units(y="points"), by="g")  # a unit of that name is no percentage
+    assert scored.words == made.words.replace("days", "points")
 
 
 def test_certainty_by_group():

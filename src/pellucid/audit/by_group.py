@@ -270,7 +270,7 @@ def _share_gap(k: IntArray, m: IntArray, names: list[str], seed: int) -> Gap | N
     spread = drawn.max(1) - drawn.min(1)
     values = np.zeros(int(m.sum()), np.int64)
     values[: int(k.sum())] = 1
-    return _gap(value, m, spread, gap_null(m, values, seed, DRAWS), [names[g] for g in told], "points", left_out)
+    return _gap(value, m, spread, gap_null(m, values, seed, DRAWS), [names[g] for g in told], "points", left_out, shares=True)
 
 
 def _evidence(value: FloatArray, sizes: IntArray) -> FloatArray:
@@ -280,7 +280,8 @@ def _evidence(value: FloatArray, sizes: IntArray) -> FloatArray:
 
 
 def _gap(
-    value: FloatArray, sizes: IntArray, spread: FloatArray, dealt: FloatArray, names: list[str], unit: str, left_out: dict[str, int]
+    value: FloatArray, sizes: IntArray, spread: FloatArray, dealt: FloatArray, names: list[str], unit: str, left_out: dict[str, int],
+    shares: bool = False,
 ) -> Gap:  # fmt: skip
     gap, null = float(np.ptp(value)), np.ptp(dealt, axis=1)
     # resampled gaps are biased upward like the gap itself: the interval is that of their spread around their own mean
@@ -289,7 +290,7 @@ def _gap(
     ends = max(gap - float(off[1]), 0.0), gap - float(off[0])
     return Gap(
         gap, *ends, float(null.mean()), float(np.quantile(null, 0.95)), p, names[int(value.argmax())], names[int(value.argmin())], unit,
-        left_out,
+        left_out, shares,
     )  # fmt: skip
 
 
@@ -361,7 +362,7 @@ def _words(by: str, event: str, rows: Mapping[str, int], rates: Mapping[str, Map
     named = SAID | ({"width": "mean number of classes in the set"} if event else {})
     told = {m: g for m, g in gaps.items() if m in rates and m not in ("prevalence", "fnr")}
     said = [f"{named[m]}: {_gap_words(g, rates[m])}" for m, g in told.items() if g.beyond_chance]
-    alike = [named[m] for m, g in told.items() if not g.beyond_chance and g.unit == "points" and g.high <= ALIKE]
+    alike = [named[m] for m, g in told.items() if not g.beyond_chance and g.shares and g.high <= ALIKE]
     # what these rows do not part may still be far apart: few rows are no proof that groups are treated alike
     open_ = [f"{named[m]} ({_size_words(g)})" for m, g in told.items() if not g.beyond_chance and named[m] not in alike]
     small = [f"'{g}' ({n})" for g, n in rows.items() if n < FEWEST]
@@ -391,7 +392,7 @@ def _gap_words(gap: Gap, of: Mapping[str, Rate]) -> str:
     top, low = of[gap.highest], of[gap.lowest]
     also = [g for g in _ties(gap.lowest, of) if g != gap.highest]
     tied = f"; {' and '.join(repr(g) for g in also)} may be as low" if also else ""
-    if gap.unit == "points":
+    if gap.shares:
         ends = f"{100 * top.value:.1f} % of '{gap.highest}' and {100 * low.value:.1f} % of '{gap.lowest}'"
     else:
         unit = f" {gap.unit}" if gap.unit else ""
@@ -400,7 +401,7 @@ def _gap_words(gap: Gap, of: Mapping[str, Rate]) -> str:
 
 
 def _size_words(gap: Gap) -> str:
-    if gap.unit == "points":
+    if gap.shares:
         return f"{100 * gap.value:.1f} points [{100 * gap.low:.1f}, {100 * gap.high:.1f}], by chance {100 * gap.by_chance:.1f}"
     return f"a gap of {gap.value:.3g}{' ' + gap.unit if gap.unit else ''} [{gap.low:.3g}, {gap.high:.3g}], by chance {gap.by_chance:.2g}"
 

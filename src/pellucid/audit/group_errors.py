@@ -15,7 +15,8 @@ from pellucid.results import Finding, GroupTable
 __all__ = ["find"]
 
 ROWS = 20_000
-LEAST = {"points": 0.05}
+LEAST = 0.05
+"""Gap of shares, and of means in the spread of the target, below which nothing is said."""
 TOLD = ("tpr", "fpr", "ppv", "accuracy", "mae", "bias")
 
 
@@ -42,7 +43,7 @@ def _unequal(view: View, made: GroupTable, tests: int) -> Iterator[Finding]:
     told = [m for m in TOLD if m in made.gaps]
     beyond = [m for m in told if made.gaps[m].p < ALPHA / (tests * len(told))]
     spread = float(np.nanstd(view.target.values)) if view.target is not None and not view.target.is_classes else 0.0
-    large = [m for m in beyond if made.gaps[m].value >= (LEAST["points"] if made.gaps[m].unit == "points" else 0.05 * spread)]
+    large = [m for m in beyond if made.gaps[m].value >= (LEAST if made.gaps[m].shares else LEAST * spread)]
     if not large:
         return
     remedy = f"compare models and thresholds by pld.by_group(model, table, by='{made.by}') on rows that no model learned from; "

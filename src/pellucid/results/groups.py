@@ -44,6 +44,7 @@ class Gap:
     unit : of the figures.
     left_out : by name the groups that were not compared, with the rows that their figure rests on (of a true-positive rate: those that
         have the event), which are too few.
+    shares : whether the figures are shares, and the gap is told in percentage points; a target's unit may be called points as well.
     """
 
     value: float
@@ -56,6 +57,7 @@ class Gap:
     lowest: str
     unit: str = ""
     left_out: Mapping[str, int] = field(default_factory=dict)
+    shares: bool = False
 
     @property
     def beyond_chance(self) -> bool:
