@@ -41,18 +41,16 @@ def find(view: View) -> list[Finding]:
     # NOTE[DIFF] there the distribution of gaps is compared by a statistic of Kolmogorov and Smirnov; here their mean, whose spread under
     shuffled row numbers is near normal, so that a level of 1 % can be kept with 200 draws.
     """
-    from scipy.stats import norm
-
     names = tuple(n for n in view.features if n != view.table.target)
     rows = view.sample
     rows = rows if len(rows) <= ROWS else np.sort(stream(view.seed, "audit", "order rows").choice(rows, ROWS, replace=False))
     whole = _gaps(view, names, rows)
-    if whole is None or whole[2] > norm.ppf(ALPHA) or whole[0] > (1 - LEAST) * whole[1]:
+    if whole is None or not _alike(whole):
         return []
     # a sorted column is alike in neighbours by itself: whether the rows are is told by the others
     ordered = [n for n in names if view.is_number(n) and _sorted(view, n)]
     others = _gaps(view, tuple(n for n in names if n not in ordered), rows) if ordered else whole
-    alike = others is not None and others[2] <= norm.ppf(ALPHA) and others[0] <= (1 - LEAST) * others[1]
+    alike = others is not None and _alike(others)
     own, usual, z = others if alike and others is not None else whole
     words = f"neighbouring rows are alike: rows with nearly the same cells stand {own * len(view):,.0f} rows apart on average, "
     words += f"where {usual * len(view):,.0f} would be chance ({100 * (1 - own / usual):.0f} % less, z {z:.1f})"
@@ -74,6 +72,14 @@ def _gaps(view: View, names: tuple[str, ...], rows: IntArray) -> tuple[float, fl
     if len(rows) < 100 or points.shape[1] < 1 or len(np.unique(points, axis=0)) < 0.5 * len(rows):
         return None
     return gap_test(nearest(points, NEIGHBOURS)[1], view.seed)
+
+
+def _alike(gaps: tuple[float, float, float]) -> bool:
+    """Return whether like rows stand nearer together than chance would have it, and by enough to matter."""
+    from scipy.stats import norm
+
+    own, usual, z = gaps
+    return bool(z <= norm.ppf(ALPHA) and own <= (1 - LEAST) * usual)
 
 
 def _sorted(view: View, name: str) -> bool:

@@ -162,7 +162,7 @@ def _compared(lines: Sequence[dict[str, Any]], name: str, share: float) -> list[
 
 
 def _signed(value: float) -> str:
-    return f"{value + 0.0:+.3f}" if abs(value) >= 0.0005 else "0.000"
+    return f"{value:+.3f}" if abs(value) >= 0.0005 else "0.000"
 
 
 def _words(lines: Sequence[dict[str, Any]], overtakes: dict[tuple[str, float], int | None], metric: str, reference: str) -> str:

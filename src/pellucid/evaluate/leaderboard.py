@@ -16,14 +16,13 @@ from pellucid.evaluate.scores import LOWER_IS_BETTER, Scores, main_metric, score
 from pellucid.protocols import FloatArray
 from pellucid.random import as_seed, integer, stream
 from pellucid.results import Leaderboard, RunRecord
-from pellucid.results.text import number
+from pellucid.results.text import METRICS, number
 from pellucid.table import ColumnType, Table, make_plan, read_table
 from pellucid.training.calibration_metrics import ece, top_events
 
 __all__ = ["run", "shared_rows", "task_of"]
 
 LEAST_TEST = 20
-LABELS = {"roc_auc": "ROC AUC", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log loss"}
 SIMPLE = ("linear", "tree")
 """Models a person can read; where one of them is as good, the comparison says so first."""
 
@@ -241,7 +240,7 @@ def words(rows: Sequence[Mapping[str, Any]], metric: str, reference: str, n: int
     half = (first["high"] - first["low"]) / 2
     ends = [f"{number(first['low'], half)} to {number(first['high'], half)}"] * bool(np.isfinite(half))
     ends += ["smaller is better"] * (metric in LOWER_IS_BETTER)
-    lead = f"{reference}: {LABELS.get(metric, metric)} {number(first['score'], half, unit)}" + (f" ({', '.join(ends)})" if ends else "")
+    lead = f"{reference}: {METRICS.get(metric, metric)} {number(first['score'], half, unit)}" + (f" ({', '.join(ends)})" if ends else "")
     text = [f"{lead} on {n:,} test rows."]
     others = sorted((r for r in rows if r["model"] != reference), key=lambda r: (r["model"] not in SIMPLE, -r["difference"]))
     for r in others:

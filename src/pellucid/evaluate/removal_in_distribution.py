@@ -18,6 +18,7 @@ import pandas as pd
 from pellucid.evaluate.case import Case, NotTestable
 from pellucid.evaluate.figures import Figure
 from pellucid.execution import to_numpy
+from pellucid.explain.decisions import beta_interval
 from pellucid.probe.masker import Drawer, Neighbours, Players, missing_row, typical_row
 from pellucid.protocols import DifferentiablePredictor, FloatArray, RowModel
 from pellucid.random import stream
@@ -164,7 +165,7 @@ def _shares(usual: FloatArray, own: FloatArray, strange: FloatArray, draw: np.ra
         shares[k], was = ((_rank(border, v[at]) <= STRANGE).mean() for v in (strange, own))
         limits[k] = LIMIT + max(0.0, was - STRANGE)
     low, high = np.quantile(shares, [0.025, 0.975])
-    least, most = _exact(round(beyond * n), n)
+    least, most = beta_interval(round(beyond * n), n)
     share = Figure(beyond, min(float(low), least), max(float(high), most))
     limit = LIMIT + max(0.0, before - STRANGE)
     under, over = np.quantile(shares - limits, [0.025, 0.975])
@@ -174,19 +175,6 @@ def _shares(usual: FloatArray, own: FloatArray, strange: FloatArray, draw: np.ra
 def _rank(usual: FloatArray, points: FloatArray) -> FloatArray:
     """Return the p-value (N,) of each point: the share of untouched rows at least as strange, itself counted."""
     return np.asarray((1 + len(usual) - np.searchsorted(np.sort(usual), points, side="left")) / (1 + len(usual)))
-
-
-def _exact(k: int, n: int) -> tuple[float, float]:
-    """Return the ends of the exact 95 % interval of a share of k in n.
-
-    Examples
-    --------
-    >>> [round(v, 3) for v in _exact(0, 20)], [round(v, 3) for v in _exact(10, 20)]
-    ([0.0, 0.168], [0.272, 0.728])
-    """
-    from scipy.stats import beta
-
-    return float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0, float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
 
 
 def _lead(share: Figure, before: float, fill: str) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from pellucid.report.facts import Score
-from pellucid.results.text import cell, cell_text, clean, join, number, percent, shorten
+from pellucid.results.text import METRICS, cell, cell_text, clean, join, number, percent, shorten
 
 __all__ = [
     "capital",
@@ -47,8 +47,7 @@ def score_text(score: Score) -> str:
 
 def label(metric: str) -> str:
     """Return a metric's name for people: ``roc_auc`` becomes ``ROC AUC``."""
-    known = {"roc_auc": "ROC AUC", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log loss", "ece": "calibration error (ECE)"}
-    return known.get(metric, clean(metric).replace("_", " "))
+    return METRICS.get(metric, clean(metric).replace("_", " "))
 
 
 def capital(text: str) -> str:

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["UNKNOWN", "cell", "cell_text", "clean", "join", "number", "percent", "shorten"]
+__all__ = ["METRICS", "UNKNOWN", "cell", "cell_text", "clean", "join", "number", "percent", "shorten"]
+
+METRICS = {"roc_auc": "ROC AUC", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log loss", "ece": "calibration error (ECE)"}
+"""Names of metrics for people."""
 
 UNKNOWN = "unknown"
 

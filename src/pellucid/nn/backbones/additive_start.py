@@ -389,11 +389,7 @@ def _factor(a: F64, b: F64, mass: F64) -> F64:
 
 def _gram(at: Ints, value: F64, weight: F64, wanted: F64, size: int) -> tuple[F64, F64, float]:
     """Return X'WX (M, M), X'Wz (M,) and the sum of the weights, of a sparse X with ``value`` (N, E) in the columns ``at`` (N, E)."""
-    from scipy.sparse import csr_array
-
-    n, e = at.shape
-    x = csr_array((value.ravel(), at.ravel(), np.arange(0, n * e + 1, e)), shape=(n, size))
-    scaled = csr_array(((value * weight[:, None]).ravel(), at.ravel(), np.arange(0, n * e + 1, e)), shape=(n, size))
+    x, scaled = (_design(at, v, size) for v in (value, value * weight[:, None]))
     return np.asarray((x.T @ scaled).toarray()), np.asarray(scaled.T @ wanted), float(weight.sum())
 
 
