@@ -233,29 +233,34 @@ class Attention(nn.Module):
         for layer in (self.joint, self.out):
             nn.init.zeros_(layer.bias)
 
-    def heads_of(self, x: torch.Tensor, queries: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def heads_of(
+        self, x: torch.Tensor, queries: int, joint: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return queries (N, heads, T', E) of the first T' tokens, and keys and values (N, heads, T, E) of all."""
         d = x.shape[-1]
         if not self.rule.asks:
-            k, v = self.joint(x).chunk(2, -1)
+            k, v = (self.joint(x) if joint is None else joint).chunk(2, -1)
             q = k[:, :0]
         elif queries == x.shape[1]:
-            q, k, v = self.joint(x).chunk(3, -1)
+            q, k, v = (self.joint(x) if joint is None else joint).chunk(3, -1)
         else:
             q = functional.linear(x[:, :queries], self.joint.weight[:d], self.joint.bias[:d])
             k, v = functional.linear(x, self.joint.weight[d:], self.joint.bias[d:]).chunk(2, -1)
         return tuple(t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
 
-    def forward(self, x: torch.Tensor, queries: int, masked: Hidden = None) -> torch.Tensor:
-        """Attend from the first ``queries`` tokens to all tokens but those ``masked`` (N, T)."""
+    def forward(self, x: torch.Tensor, queries: int, masked: Hidden = None, joint: torch.Tensor | None = None) -> torch.Tensor:
+        """Attend from the first ``queries`` tokens to all tokens but those ``masked`` (N, T).
+
+        ``joint``: what :attr:`joint` makes of all tokens, where it is known and all of them ask.
+        """
         hidden = None if masked is None else masked[:, None, None, :]
         scale = self.rule.scale
         if scale is not None and queries == 1 < x.shape[1]:
             return self.out(self._first(x, scale, hidden))  # type: ignore[no-any-return]
         if scale is not None and x.shape[1] <= SMALL and x.device.type == "cpu":
-            heard, _ = attend(self.joint(x), self.heads, hidden, self.dropout if self.training else 0.0, scale)
+            heard, _ = attend(self.joint(x) if joint is None else joint, self.heads, hidden, self.dropout if self.training else 0.0, scale)
             return self.out(heard[:, :queries])  # type: ignore[no-any-return]
-        q, k, v = self.heads_of(x, queries)
+        q, k, v = self.heads_of(x, queries, joint)
         out = self.rule(q, k, v, hidden, self.dropout)[..., :queries, :]
         mixed: torch.Tensor = self.out(out.transpose(1, 2).flatten(2))
         return mixed.expand(-1, queries, -1)  # one mixture for all where the rule asks no queries

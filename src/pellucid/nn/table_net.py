@@ -58,6 +58,7 @@ class TableNet(nn.Module):
     additive : True where the parts of the columns are summed before anything else reads them.
     jumps : where the outputs jump and what slopes of them are, in words; empty for a network without jumps.
     n_members, n_outputs, n_columns, d_token : K, O, C, D.
+    enters : True where parts are more than the tokens.
     part_width : W.
     bank : the training rows that the network keeps and answers by (:class:`Bank`), for backbones that remember; else None.
     done : share of the fit that is done, which training sets.
@@ -73,7 +74,8 @@ class TableNet(nn.Module):
     ``memory`` (a :class:`Memory`) and ``same`` (N, P) as well, and has ``remember``, ``most``, ``sampled`` and ``balanced``;
     ``front``, how many further entries at the front of a token hold the cells as an additive model reads them;
     ``jumps``, words on where its outputs jump (slopes are then told with them);
-    ``additive``, ``stackable``, ``members`` and ``width`` as its own files say.
+    ``additive``, ``stackable``, ``members`` and ``width`` as its own files say. It has ``parts`` and ``from_sum`` where it is additive;
+    where it is not it may have ``parts`` and ``from_parts``, if cells pass some of it before they meet.
     """
 
     def __init__(
@@ -138,6 +140,7 @@ class TableNet(nn.Module):
         own = any(map(callable, (backbone, head, *(embedding or {}).values())))  # a user's own module may do anything
         self.rows_apart = self.plain and self.bank is None and not own and not norms_over_rows(self)
         self.mixes = any(type(r).mix is not Regularizer.mix for r in self.regularizers)
+        self.enters = self.additive or callable(getattr(self.backbone, "from_parts", None))
         self.part_width = self._part_width()
         self.stackable = bool(getattr(self.backbone, "stackable", False))
 
@@ -153,7 +156,7 @@ class TableNet(nn.Module):
 
     def _part_width(self) -> int:
         """Return W as one row through the backbone shows it."""
-        if not self.additive:
+        if not self.enters:
             return self.d_token
         with torch.no_grad():
             return int(self.parts(torch.zeros(1, self.n_columns, self.d_token)).shape[2])
@@ -180,12 +183,14 @@ class TableNet(nn.Module):
 
     def parts(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return one vector per column, (N, C, W), at the furthest point up to which columns do not mix."""
-        return self.backbone.parts(tokens) if self.additive else tokens  # type: ignore[operator]
+        return self.backbone.parts(tokens) if self.enters else tokens  # type: ignore[operator]
 
     def outputs_from_parts(self, parts: torch.Tensor) -> torch.Tensor:
         """Return outputs (N, K, O) from parts (N, C, W), or from their sum over columns (N, W) where ``additive``."""
-        if not self.additive:
+        if not self.enters:
             return self.outputs_from_tokens(parts)
+        if not self.additive:
+            return self._read(*self._run(self.backbone.from_parts(parts)))  # type: ignore[operator]
         total = parts.sum(1) if parts.ndim == 3 else parts
         found = self._in_turn(total, summed=True)
         return self._read(*(self.backbone.from_sum(total) if found is None else found))  # type: ignore[operator]

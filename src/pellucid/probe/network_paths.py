@@ -30,6 +30,7 @@ __all__ = ["PartPath", "SumPath"]
 Ints = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 CACHE = 2**20  # of activations at a time, half of a core's cache
+HALF_WIDTH = 64  # of tokens, from which on a processor gains by half precision
 SEGMENT = 32  # composed rows of one pair evaluated side by side in the additive path
 
 
@@ -127,12 +128,6 @@ class NetPath(Path):
         with torch.inference_mode():
             made = self._products(slopes, of_back, own, other)
         return to_numpy(made[0]), to_numpy(made[1])
-
-    def _mixed(self, z: BoolArray, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        """Return composed rows (n, C, D): those of ``own`` where a column's player is in z (n, P), else those of ``other``."""
-        import torch
-
-        return torch.where(torch.as_tensor(z[:, self.players.of_column], device=own.device)[:, :, None], own, other)
 
     def _read(self, parts: torch.Tensor) -> torch.Tensor:
         """Return what the network reads of the parts (n, P or C, W) of whole rows."""
@@ -268,26 +263,39 @@ class PartPath(NetPath):
     def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int) -> None:
         super().__init__(view, rows, background, players, memory)
         # a block of attention holds about twelve copies of its tokens; one copy should stay near the cache
-        size = 4 * max(1, self._back.size)
+        tokens = self._back.tokens(np.zeros(min(1, len(self._back)), np.int64))
+        size = 4 * max(1, tokens.numel())
         self._step = max(1, min(2048, memory // (12 * size), max(64, 4 * CACHE // size)))
-        self._half_step = 2 * self._step  # half as wide
-        self._half_gains = self._back.device.type != "cpu"  # there attention's copies, softmax and norms take as long as its products
+        self._half_step = self._step
+        # of narrow tokens attention's copies, softmax and norms take as long as its products
+        self._half_gains = self._back.device.type != "cpu" or tokens.shape[-1] >= HALF_WIDTH
 
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
 
         def answer(cut: slice) -> torch.Tensor:
-            return self.view.from_parts(self._mixed(z[cut], self._rows.take(row[cut]), self._back.take(back[cut])))
+            own, of_row = np.unique(row[cut], return_inverse=True)
+            other, of_back = np.unique(back[cut], return_inverse=True)
+            return self.view.from_parts(self._gathered(z[cut], self._rows.take(own), of_row, self._back.take(other), of_back))
 
         return self._in_steps(len(row), self._step, answer)
 
     def _composed(self, lot: Lot, games: slice, some: slice, half: bool) -> torch.Tensor:
+        z = lot.coalitions(len(self.players), games)[:, some]
+        (g, m), (rows, back) = z.shape[:2], self._pools(half)
+        pair = np.repeat(np.arange(g), m)
+        return self._gathered(z.reshape(g * m, -1), rows.take(lot.row[games]), pair, back.take(lot.back[games]), pair)
+
+    def _gathered(self, z: BoolArray, own: torch.Tensor, of_row: Ints, other: torch.Tensor, of_back: Ints) -> torch.Tensor:
+        """Return composed rows (n, C, W): of row ``own[of_row]`` where a column's player is in z (n, P), else of row ``other[of_back]``.
+
+        Whole parts are copied, which is many times as fast as choosing number by number.
+        """
         import torch
 
-        here = lot.coalitions(len(self.players), games)[:, some][:, :, self.players.of_column]
-        z = torch.as_tensor(here, device=self._back.device)[..., None]
-        rows, back = self._pools(half)
-        own, other = rows.take(lot.row[games]), back.take(lot.back[games])
-        return torch.where(z, own[:, None], other[:, None]).flatten(0, 1)
+        line = np.where(z[:, self.players.of_column], of_row[:, None], len(own) + of_back[:, None]) * own.shape[1]
+        line += np.arange(own.shape[1])
+        at = torch.as_tensor(line.ravel(), device=own.device)
+        return torch.cat([own, other]).flatten(0, 1).index_select(0, at).view(*line.shape, -1)
 
     def _products(
         self, at_row: torch.Tensor, at_back: torch.Tensor, own: torch.Tensor, other: torch.Tensor
@@ -359,6 +367,12 @@ class SumPath(NetPath):
         out = np.empty((len(row), len(self.view.outputs)))
         out[order] = self._in_steps(len(order), self._step, answer)
         return out
+
+    def _mixed(self, z: BoolArray, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """Return composed rows (n, C, D): those of ``own`` where a column's player is in z (n, P), else those of ``other``."""
+        import torch
+
+        return torch.where(torch.as_tensor(z[:, self.players.of_column], device=own.device)[:, :, None], own, other)
 
     def _parts_cost_more(self, row: Ints, back: Ints) -> bool:
         """Tell whether parts would be made for so few games that it costs more than to enter the games' own tokens.

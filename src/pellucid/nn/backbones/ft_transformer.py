@@ -50,10 +50,12 @@ class Block(nn.Module):
         self.up = nn.Linear(d_token, 2 * inner) if feed_forward else None
         self.down = nn.Linear(inner, d_token) if feed_forward else None
 
-    def forward(self, x: torch.Tensor, queries: int, masked: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the first ``queries`` tokens, transformed."""
+    def forward(
+        self, x: torch.Tensor, queries: int, masked: torch.Tensor | None = None, joint: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the first ``queries`` tokens, transformed; ``joint`` as the attention reads it."""
         if self.attention is not None:
-            x = self._add(x[:, :queries], self.attention(in_fp32(self.norm_attention, x), queries, masked))
+            x = self._add(x[:, :queries], self.attention(in_fp32(self.norm_attention, x), queries, masked, joint))
         else:
             x = x[:, :queries]
         if self.up is not None and self.down is not None:
@@ -123,11 +125,35 @@ class FTTransformer(nn.Module):
         """Return (hidden (N, 1, H), no parts). Columns ``masked`` (N, C) have exactly no influence."""
         if masked is not None:
             tokens = torch.where(masked[..., None], 0.0, tokens)
-        x, hidden_keys = self._start(tokens, masked)
+        return self._through(*self._start(tokens, masked)), {}
+
+    def _through(self, x: torch.Tensor, masked: torch.Tensor | None = None, joint: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the hidden state (N, 1, H) of the tokens x (N, T, D); ``joint`` as the first block reads it."""
         for i, block in enumerate(self.blocks):
             last = i == len(self.blocks) - 1 and self.pool is None
-            x = block(x, 1 if last else x.shape[1], hidden_keys)
-        return self._end(x, masked), {}
+            x = block(x, 1 if last else x.shape[1], masked, None if i else joint)
+        return self._end(x, masked)
+
+    def parts(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return each token (N, C, D) beside what the first attention makes of it, its query, key and value, (N, C, 4 D).
+
+        No normalisation comes before that product, so it is the cell's own: rows composed of known cells are spared it. The tokens alone
+        where the first block is the last one too, which makes no such product.
+        """
+        return torch.cat([tokens, self.blocks[0].attention.joint(tokens)], -1) if self._early else tokens  # type: ignore[union-attr,operator]
+
+    def from_parts(self, parts: torch.Tensor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        """Return what :meth:`forward` returns, for parts."""
+        if not self._early:
+            return self.forward(parts)
+        if self.pool is None:
+            parts = torch.cat([self.parts(self.cls[None, None]).to(parts.dtype).expand(len(parts), 1, -1), parts], 1)
+        x, joint = parts.tensor_split([self.norm.normalized_shape[0]], -1)
+        return self._through(x, None, joint), {}
+
+    @property
+    def _early(self) -> bool:
+        return len(self.blocks) > (self.pool is None)
 
     def explained(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return the same hidden state, with ``tokens`` (N, T, D) after the last block and ``attention`` (N, L, heads, T, T).
