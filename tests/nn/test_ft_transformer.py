@@ -94,3 +94,20 @@ def test_unusable_settings_are_refused() -> None:
         FTTransformer(4, 10, heads=4)
     with pytest.raises(RequestError, match="unknown pooling"):
         FTTransformer(4, 8, pooling="max")
+
+
+@pytest.mark.parametrize(
+    ("columns", "blocks", "pooling", "attention"),
+    [(4, 2, "cls", "scaled"), (4, 1, "cls", "scaled"), (4, 1, "mean", "scaled"), (66, 2, "cls", "scaled"), (4, 2, "cls", "gaussian")],
+)
+def test_what_the_first_attention_makes_of_cells_can_be_made_beforehand(columns: int, blocks: int, pooling: str, attention: str) -> None:
+    torch.manual_seed(0)
+    net = FTTransformer(columns, 8, blocks=blocks, heads=2, pooling=pooling, attention=attention).eval()
+    own, other, chosen = torch.randn(5, columns, 8), torch.randn(5, columns, 8), torch.rand(5, columns, 1) < 0.5
+    composed = torch.where(chosen, net.parts(own), net.parts(other))
+    early = composed.shape[-1] > 8
+    assert early == (blocks > (pooling == "cls"))
+    torch.testing.assert_close(net.from_parts(composed)[0], net(torch.where(chosen, own, other))[0], rtol=1e-5, atol=1e-6)
+    if early:  # its product is read, not made again
+        changed = torch.cat([composed[..., :8], torch.randn_like(composed[..., 8:])], -1)
+        assert (net.from_parts(changed)[0] - net.from_parts(composed)[0]).abs().max() > 1e-3

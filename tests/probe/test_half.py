@@ -68,11 +68,20 @@ def test_marked_pairs_alone_are_answered_in_half_precision(setting, faster, addi
     half = np.arange(50) % 3 == 0
     (full,), (mixed,) = (engine.play([Lot(row, back, players, local, marks)]) for marks in (None, half))
     assert rounding is not None
-    assert (engine.rounding is None) == (not additive)  # on a processor token networks gain nothing
+    assert (engine.rounding is None) == (not additive)  # on a processor networks of narrow tokens gain nothing
     size = np.sqrt(np.mean([np.square(r).mean() for r in rounding]))
     off = np.abs(mixed - full)[..., 0]
     assert off[~half].max() < 0.01 * size
     assert 0.3 * size < np.sqrt(np.square(off[half]).mean()) < 3 * size
+
+
+def test_networks_of_wide_tokens_are_answered_in_half_precision_on_a_processor(setting, faster, monkeypatch):
+    net, rows, background, _ = setting
+    net = copy.copy(net)
+    net.additive = False
+    for width, so in ((network_paths.HALF_WIDTH, False), (1, True)):
+        monkeypatch.setattr(network_paths, "HALF_WIDTH", width)
+        assert (CoalitionEngine(View(net), rows, background, Players.of(net.columns)).rounding is not None) == so
 
 
 @pytest.mark.parametrize("pairs", [4, 8, 16])

@@ -112,7 +112,7 @@ def strangeness(points: FloatArray, known: FloatArray) -> FloatArray:
 
 
 class _Space:
-    """Where distances are taken: the parts of all columns in the model's first layer, else standardised cells; unit variance per axis."""
+    """Where distances are taken: what a network's first layer reads or adds up, else standardised cells; unit variance per axis."""
 
     def __init__(self, case: Case, known: Table) -> None:
         self._model = case.predictor if isinstance(case.predictor, DifferentiablePredictor) else None
@@ -129,9 +129,9 @@ class _Space:
 
     def _raw(self, table: Table) -> FloatArray:
         if self._model is not None:
-            parts = to_numpy(self._model.parts(self._model.tokens(table)))
-            # where later stages read the sum, they cannot tell rows apart that have the same sum
-            return np.asarray(parts.sum(1) if self._model.additive else parts.reshape(len(parts), -1))
+            tokens = self._model.tokens(table)
+            # where later stages read the sum of parts, they cannot tell rows apart that have the same sum
+            return np.asarray(to_numpy(self._model.parts(tokens).sum(1) if self._model.additive else tokens.flatten(1)))
         return np.concatenate([self._cells(table, name) for name in table.columns], axis=1)
 
     def _cells(self, table: Table, name: str) -> FloatArray:

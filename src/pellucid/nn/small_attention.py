@@ -56,7 +56,8 @@ def attend(
     n, t, extra = *joint.shape[:2], _filling(joint.shape[1], joint.device)
     with torch.autocast(joint.device.type, enabled=False):
         # keys that fill up have no weight even beside keys that are all hidden
-        bias = functional.pad(torch.zeros(1, 1, t, dtype=torch.promote_types(joint.dtype, torch.float32), device=joint.device), (0, extra), value=-torch.inf)
+        dtype = torch.promote_types(joint.dtype, torch.float32)
+        bias = functional.pad(torch.zeros(1, 1, t, dtype=dtype, device=joint.device), (0, extra), value=-torch.inf)
         if hidden is not None:
             low = bias.new_zeros(hidden.shape).masked_fill(hidden, torch.finfo(bias.dtype).min)
             bias = bias + functional.pad(low[(None,) * (4 - low.ndim)], (0, extra))
