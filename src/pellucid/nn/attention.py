@@ -233,9 +233,7 @@ class Attention(nn.Module):
         for layer in (self.joint, self.out):
             nn.init.zeros_(layer.bias)
 
-    def heads_of(
-        self, x: torch.Tensor, queries: int, joint: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def heads_of(self, x: torch.Tensor, queries: int, joint: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return queries (N, heads, T', E) of the first T' tokens, and keys and values (N, heads, T, E) of all."""
         d = x.shape[-1]
         if not self.rule.asks:

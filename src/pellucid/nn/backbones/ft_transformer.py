@@ -50,9 +50,7 @@ class Block(nn.Module):
         self.up = nn.Linear(d_token, 2 * inner) if feed_forward else None
         self.down = nn.Linear(inner, d_token) if feed_forward else None
 
-    def forward(
-        self, x: torch.Tensor, queries: int, masked: torch.Tensor | None = None, joint: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, queries: int, masked: torch.Tensor | None = None, joint: torch.Tensor | None = None) -> torch.Tensor:
         """Return the first ``queries`` tokens, transformed; ``joint`` as the attention reads it."""
         if self.attention is not None:
             x = self._add(x[:, :queries], self.attention(in_fp32(self.norm_attention, x), queries, masked, joint))
