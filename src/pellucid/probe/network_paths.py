@@ -265,7 +265,7 @@ class PartPath(NetPath):
         # a block of attention holds about twelve copies of its tokens; one copy should stay near the cache
         tokens = self._back.tokens(np.zeros(min(1, len(self._back)), np.int64))
         size = 4 * max(1, tokens.numel())
-        self._step = max(1, min(2048, memory // (12 * size), max(64, 4 * CACHE // size)))
+        self._step = max(1, min(2048, memory // (12 * size), max(64, 2 * CACHE // size)))
         self._half_step = self._step
         # of narrow tokens attention's copies, softmax and norms take as long as its products
         self._half_gains = self._back.device.type != "cpu" or tokens.shape[-1] >= HALF_WIDTH
