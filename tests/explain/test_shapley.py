@@ -265,3 +265,21 @@ def test_a_budget_near_the_cost_of_exact_values_is_kept_and_not_refused():
     exact = explain(net, rows, background=background, method="shapley_exact").n_calls
     for budget in (int(1.05 * exact), int(1.08 * exact)):
         assert explain(net, rows, background=background, budget=budget, random_state=0).n_calls <= budget
+
+
+def test_errors_of_the_conditional_fill_tell_what_other_background_rows_would_change():
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(3000, 4)) @ np.linalg.cholesky(0.4 + 0.6 * np.eye(4)).T
+    table = made_table({f"x{j}": x[:, j] for j in range(4)})
+    model = FunctionPredictor(lambda m: np.stack([m[:, 0] + m[:, 1] * m[:, 2], m[:, 3]], 1), table, outputs=("a", "b"))
+    rows, pool = table.take(slice(0, 8)), np.arange(8, 3000)
+    made = [explain(model, rows, background=table.take(draw.choice(pool, 80, False)), fill="conditional") for _ in range(40)]
+    values, errors = (np.stack([getattr(m, what) for m in made]) for what in ("values", "error"))
+    z = (values - values.mean(0)) / errors
+    # 40 backgrounds, each of which moves all values of a row together: as if some 40 x 8 / 2
+    assert 0.90 <= (np.abs(z) < 1.96).mean() <= 0.985
+    assert 0.85 < np.median(np.sqrt(np.square(errors).mean(0)) / values.std(0, ddof=1)) < 1.5
+    for m in made:
+        np.testing.assert_allclose(m.gap, 0, atol=1e-9)
+    large = explain(model, rows, background=table.take(draw.choice(pool, 1500, False)), fill="conditional", method="banzhaf")
+    assert np.median(large.error) < 0.65 * np.median(errors)

@@ -181,21 +181,23 @@ class CoalitionEngine:
         self._values = np.concatenate([rows[1], self.empty])[at]
 
     def mean_over_background(self, row: Ints, z: BoolArray, weights: FloatArray | None = None) -> FloatArray:
-        """Return v(S) (n, O) for n pairs of a row and a coalition: the mean over background rows, or with ``weights`` (n, B)."""
-        size = len(self.empty)
-        out = np.empty((len(row), self.n_outputs))
-        step = max(1, self._memory // (size * (z.shape[1] + 8 * self.n_outputs + 64)))
+        """Return v(S) (n, O) for n pairs of a row and a coalition: the mean over background rows.
+
+        Or with ``weights`` (n, B), or (n, K, B) of K means that share what is evaluated: then (n, K O), mean by mean.
+        """
+        size, means = len(self.empty), 1 if weights is None or weights.ndim == 2 else weights.shape[1]
+        out = np.empty((len(row), means * self.n_outputs))
+        step = max(1, self._memory // (size * (z.shape[1] + 8 * means * self.n_outputs + 64)))
         for s in range(0, len(row), step):
             r, m = row[s : s + step], z[s : s + step]
             if weights is None:
                 values = self.evaluate(np.repeat(r, size), np.tile(np.arange(size), len(r)), np.repeat(m, size, axis=0))
                 out[s : s + step] = values.reshape(len(r), size, -1).mean(1)
             else:
-                w = weights[s : s + step]
-                i, b = np.nonzero(w)
-                values = self.evaluate(r[i], b, m[i]) * w[i, b][:, None]
-                out[s : s + step] = 0.0
-                np.add.at(out[s : s + step], i, values)
+                w = weights[s : s + step].reshape(len(r), means, size)
+                i, b = np.nonzero(w.any(1))  # pair by pair, and each has a background row
+                terms = w[i, :, b][:, :, None] * self.evaluate(r[i], b, m[i])[:, None]
+                out[s : s + step] = np.add.reduceat(terms.reshape(len(i), -1), np.searchsorted(i, np.arange(len(r))), axis=0)
         return out
 
 

@@ -18,6 +18,11 @@ from pellucid.table import ColumnType, Table
 
 __all__ = ["FILLS", "Drawer", "Neighbours", "Players", "missing_row", "reference_rows", "typical_row"]
 
+WIDTH = 0.35
+"""Largest bandwidth of the conditional fill with 100 background rows; with more of them it falls as smoothing in one direction lets it."""
+TINY = 1e-12
+NEAR = 0.8
+"""Times the root of the number of background rows: behind so many rows weights have fallen to 1/e of the nearest one's, or less."""
 FILLS = ("marginal", "baseline", "conditional", "row_model", "missing")
 BoolArray = npt.NDArray[np.bool_]
 
@@ -190,29 +195,50 @@ class Neighbours:
     ----------
     rows, background : tables of the R explained and B background rows.
     players : who comes and goes together.
-    bandwidth : s.
+    bandwidth : s; if None 0.35 (100 / B)**(1/5), or less, so that behind 0.8 B**(1/2) rows no w is above 1/e of the nearest row's.
 
     Notes
     -----
     # NOTE[DIFF] mixed types: numbers and dates enter with their correlations; a level column is a coordinate of its own, 0 where the cells
     agree and scaled to mean square 1 over pairs of rows, so that no column rules by its number of levels. A cell missing on one side is one
     unit away.
+    # NOTE[DIFF] the paper's s = 0.1 was found on thousands of rows of three columns. On seven tables of 6 to 20 columns it left, of the
+    variance of a boosted model's answers, .27 to .93 untold by 100 background rows where this rule leaves .13 to .62 (1,000: .14 to .45,
+    .13 to .35), and on normal columns it was 2 to 5 times as far from the truth.
     """
 
-    def __init__(self, rows: Table, background: Table, players: Players, bandwidth: float = 0.1) -> None:
-        self._players, self._bandwidth = players, bandwidth
+    def __init__(self, rows: Table, background: Table, players: Players, bandwidth: float | None = None) -> None:
+        self._players = players
+        self._bandwidth = bandwidth
         self._delta, self._precision = _differences(rows, background)
 
     def weights(self, row: npt.NDArray[np.int64], z: BoolArray) -> FloatArray:
         """Return (n, B), each line summing to 1: weights for the n pairs of an explained row and a coalition (n, P)."""
-        distance = self._distances(row, z)
-        weight = np.exp(-(distance - distance.min(1, keepdims=True)) / (2 * self._bandwidth**2))
-        weight /= weight.sum(1, keepdims=True)
-        order = np.argsort(-weight, axis=1, kind="stable")
-        sorted_weight = np.take_along_axis(weight, order, 1)
-        small = np.cumsum(sorted_weight, 1) - sorted_weight >= 0.95
-        np.put_along_axis(weight, order, np.where(small, 0.0, sorted_weight), 1)
-        return np.asarray(weight / weight.sum(1, keepdims=True))
+        return self._weights(self._distances(row, z))
+
+    def weights_without(self, row: npt.NDArray[np.int64], z: BoolArray, left_out: BoolArray) -> FloatArray:
+        """Return (n, K, B): the weights where the background rows ``left_out`` (K, B) are not among them, one choice after the other."""
+        distance = self._distances(row, z)[:, None]
+        return self._weights(np.where(left_out, np.inf, distance))
+
+    def _weights(self, distance: FloatArray) -> FloatArray:
+        """Return weights (..., B) from squared distances."""
+        distance = distance - distance.min(-1, keepdims=True)
+        weight = np.exp(-distance / self._scale(distance))
+        weight /= weight.sum(-1, keepdims=True)
+        order = np.argsort(-weight, axis=-1, kind="stable")
+        sorted_weight = np.take_along_axis(weight, order, -1)
+        small = np.cumsum(sorted_weight, -1) - sorted_weight >= 0.95
+        np.put_along_axis(weight, order, np.where(small, 0.0, sorted_weight), -1)
+        return np.asarray(weight / weight.sum(-1, keepdims=True))
+
+    def _scale(self, distance: FloatArray) -> FloatArray | float:
+        """Return 2 s^2, of each line of distances beyond the least (..., B)."""
+        if self._bandwidth is not None:
+            return 2 * self._bandwidth**2
+        widest = 2 * (WIDTH * (100 / distance.shape[-1]) ** 0.2) ** 2
+        k = max(1, int(NEAR * distance.shape[-1] ** 0.5))
+        return np.clip(np.partition(distance, k, axis=-1)[..., k : k + 1], TINY, widest) if distance.shape[-1] > k else widest
 
     def nearest(self, row: npt.NDArray[np.int64], z: BoolArray, k: int) -> npt.NDArray[np.int64]:
         """Return (n, k): the places of the k background rows most like each row in its known cells, equal ones by their place."""
