@@ -129,9 +129,12 @@ class _Space:
 
     def _raw(self, table: Table) -> FloatArray:
         if self._model is not None:
-            parts = to_numpy(self._model.parts(self._model.tokens(table)))
+            from pellucid.nn.coupling import with_pairs
+
+            tokens = self._model.tokens(table)
+            parts = self._model.parts(tokens)
             # where later stages read the sum, they cannot tell rows apart that have the same sum
-            return np.asarray(parts.sum(1) if self._model.additive else parts.reshape(len(parts), -1))
+            return to_numpy(with_pairs(self._model, tokens, parts.sum(1)) if self._model.additive else parts.flatten(1))
         return np.concatenate([self._cells(table, name) for name in table.columns], axis=1)
 
     def _cells(self, table: Table, name: str) -> FloatArray:
