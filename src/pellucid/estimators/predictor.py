@@ -20,10 +20,10 @@ from pellucid.table import Table
 from pellucid.training.calibrators import Identity
 
 if TYPE_CHECKING:
-    from pellucid.nn.coupling import Couplings
     import torch
 
     from pellucid.estimators.network import NetworkEngine
+    from pellucid.nn.coupling import Couplings
 
 __all__ = ["EnginePredictor", "EpistemicView", "NetworkPredictor", "log_odds"]
 

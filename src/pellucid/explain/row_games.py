@@ -43,8 +43,8 @@ MOST_ROWS = 20_000
 """Model rows per explained row at which sampling ends where neither budget nor precision was given; 50 times as many where one was."""
 PRECISION = 0.02
 WIDE = 72e6
-"""Model rows times columns that an explained row costs at most by itself, where guesses of its games allow for fewer: a composed row takes the
-longer the more columns there are. Tables of up to 600 columns play each of 100 games twice."""
+"""Model rows times columns that an explained row costs at most by itself, where guesses of its games allow for fewer: a composed row
+takes the longer the more columns there are. Tables of up to 600 columns play each of 100 games twice."""
 KNOWN_ROWS = 100_000
 """Model rows that games between background rows may take where nothing was asked for."""
 SECONDS_SHARE = 0.2
@@ -196,8 +196,8 @@ class RowGames:
         rows = n * self.worth(self.budget(), 2 * games * each, part)
         if rows < FORETOLD or (seconds := rows * self.pace) < LONG:
             return
-        words = f"{n} row{'s' * (n != 1)} of {p} columns cost up to {rows:,.0f} model rows: about {_minutes(seconds)} at the pace measured here"
-        do = "budget='60s' ends sooner and states the larger errors" if part or games < 2 else "fewer rows as background= cost less in proportion"
+        words = f"{n} row{'s' * (n != 1)} of {p} columns cost up to {rows:,.0f} model rows, about {_minutes(seconds)} at the pace seen here"
+        do = "budget='60s' ends sooner and states the larger errors" if part else "fewer rows as background= cost less in proportion"
         warnings.warn(f"{words}. Explain fewer rows, or set a limit: {do}", PellucidWarning, stacklevel=2)
 
     def rounding(self, rows: Ints, games: Games, guess: Guess) -> tuple[npt.NDArray[np.bool_], FloatArray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -139,16 +139,19 @@ class StackedNet(nn.Module):
 
     def parts(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return the networks' parts side by side, (N, C, G * W)."""
-        # one network after the other: side by side their matrices would be copied into another order at every call
-        values, each = dict(self._state()), self._split(tokens)
-        read = [n for n in values if not n.startswith(self.net.unread)]
-        made = [self._of_one(g, read, values, "parts", each[g]) for g in range(self.n_nets)]
-        return _join(torch.stack(made), 2)
+        return self._in_turn("parts", 2, self._split(tokens))
 
-    def _of_one(self, g: int, read: Sequence[str], values: Mapping[str, torch.Tensor], method: str, *arguments: Any) -> Any:
-        """Call a method of network ``g`` with its weights of the names ``read``."""
-        module = self._method[0].train(self.training)
-        return functional_call(module, {f"net.{n}": values[n][g] for n in read}, (method, *arguments))
+    def _in_turn(self, method: str, axis: int, *arguments: torch.Tensor) -> torch.Tensor:
+        """Return what a method of each network gives, arguments with a leading axis G, side by side along ``axis``.
+
+        One network after the other: side by side their matrices would be copied into another order at every call.
+        """
+        module, unread = self._method[0].train(self.training), self.net.unread
+        values = {f"net.{n}": v for n, v in self._state() if not n.startswith(unread)}
+        each = [
+            functional_call(module, {n: v[g] for n, v in values.items()}, (method, *(a[g] for a in arguments))) for g in range(self.n_nets)
+        ]
+        return _join(torch.stack(each), axis)
 
     def outputs_from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return outputs (N, G * K, O) from tokens (N, C, G * D)."""
@@ -180,7 +183,7 @@ class StackedNet(nn.Module):
 
     def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """Return the networks' pairs' terms side by side, (N, P, G * Q)."""
-        return _join(self._call("coupled", self._split(left), self._split(right), own=True), 2)
+        return self._in_turn("coupled", 2, self._split(left), self._split(right))
 
     def sums(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return what is read of whole rows, (N, G * W); see ``TableNet.sums``."""

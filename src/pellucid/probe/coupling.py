@@ -5,8 +5,8 @@ column takes the row's cell they are
 
     t(b, b) + z_l (t(x, b) - t(b, b)) + z_r (t(b, x) - t(b, b)) + z_l z_r (t(x, x) - t(x, b) - t(b, x) + t(b, b)),
 
-so that a coalition costs three numbers a pair, however wide the bases and many the columns. Letters: N rows, g games, m coalitions, P pairs,
-P' columns in pairs, Q entries of the sum that terms are added to.
+so that a coalition costs three numbers a pair, however wide the bases and many the columns. Letters: N rows, g games, m coalitions,
+P pairs, P' columns in pairs, Q entries of the sum that terms are added to.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ Ints = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 CACHE = 2**20  # of activations at a time, half of a core's cache
 SEGMENT = 32  # composed rows of one pair evaluated side by side in the additive path
+FEW = 4  # composed rows of one pair from which on its parts are made where none are kept
 UNKEPT = 1024  # composed rows evaluated side by side where their parts are made for them alone
 
 
@@ -232,7 +233,6 @@ class _Pool:
 
         return self._bases.index_select(0, torch.as_tensor(rows, device=self.device))
 
-
     @functools.cached_property
     def halved(self) -> _Pool:
         """The same parts in half precision."""
@@ -418,25 +418,38 @@ class SumPath(NetPath):
 
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
         order = np.lexsort((back, row))
+        kept, new = self._rows.kept and self._back.kept, self._new_pairs(row[order], back[order])
+        whole = self._parts_cost_more(row, int(new.sum()))
+        steps = self._cut(new, self._single_step if kept or whole else self._step, len(row) if kept or whole else self._most_games)
 
         def answer(cut: slice) -> torch.Tensor:
             at = order[cut]
-            if self._parts_cost_more(row[at], back[at]):
+            if whole:
                 return self.view.from_tokens(self._mixed(z[at], self._rows.tokens(row[at]), self._back.tokens(back[at])))
             return self.view.from_parts(self._hidden(row[at], back[at], z[at]))
 
         out = np.empty((len(row), len(self.view.outputs)))
-        out[order] = self._in_steps(len(order), self._single_step, answer)
+        out[order] = np.concatenate(self._side_by_side(answer, steps))
         return out
 
-    def _parts_cost_more(self, row: Ints, back: Ints) -> bool:
-        """Tell whether parts would be made for so few games that it costs more than to enter the games' own tokens.
+    @staticmethod
+    def _new_pairs(row: Ints, back: Ints) -> BoolArray:
+        """Return where in sorted pairs (n,) another one begins."""
+        return np.append(True, (np.diff(row) != 0) | (np.diff(back) != 0))
 
-        Parts are many times as wide as tokens. Where they do not fit the memory they are made for each lot of games.
+    @staticmethod
+    def _cut(new: BoolArray, step: int, most: int) -> list[slice]:
+        """Return pieces of at most ``step`` composed rows and about ``most`` pairs, which begin where ``new`` (n,)."""
+        key = np.arange(len(new)) // step, (np.cumsum(new) - 1) // most
+        starts = np.flatnonzero(np.append(True, (np.diff(key[0]) != 0) | (np.diff(key[1]) != 0)))
+        return [slice(int(a), int(b)) for a, b in zip(starts, np.append(starts[1:], len(new)))]
+
+    def _parts_cost_more(self, row: Ints, pairs: int) -> bool:
+        """Tell whether parts would be made for so few composed rows that it costs more than to enter these rows' own tokens.
+
+        Parts are many times as wide as tokens. Where they do not fit the memory they are made for each lot of pairs.
         """
-        if self._rows.kept or self._back.kept:
-            return False
-        return len(row) <= 2 * (len(np.unique(row)) + len(np.unique(back)))
+        return not (self._rows.kept or self._back.kept) and len(row) < FEW * pairs
 
     def _hidden(self, row: Ints, back: Ints, z: BoolArray) -> torch.Tensor:
         """Return the sums of parts (n, W); the rows come sorted by pair, and segments of one pair share a matrix product."""
@@ -453,7 +466,7 @@ class SumPath(NetPath):
             return self._paired(sums, row, back, z)
         starts = np.concatenate([[0], change])
         place = np.arange(n) - np.repeat(starts, np.diff(np.append(starts, n)))  # number of the row within its pair
-        long = min(SEGMENT, int(place.max()) + 1)
+        long = min(SEGMENT if self._rows.kept and self._back.kept else self._step, int(place.max()) + 1)
         head = np.flatnonzero(place % long == 0)
         segment = np.repeat(np.arange(len(head)), np.diff(np.append(head, n)))
         padded = torch.zeros(len(head), long, z.shape[1], dtype=self._back.dtype)

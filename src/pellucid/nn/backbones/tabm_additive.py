@@ -56,7 +56,7 @@ class TabMAdditive(nn.Module):
     quiet : whether it would be, known once the additive model is fitted.
     apart : while True only the members are computed: in training, which has no use for terms that stay, and where they have no share.
 
-    Cost: that of both. In parts the additive model adds O entries; its pairs stand beside them, as :class:`~pellucid.nn.coupling.Couplings`.
+    Cost: that of both. In parts the additive model adds O entries; its pairs stand beside them (``nn.coupling``).
     """
 
     additive = True
@@ -73,9 +73,7 @@ class TabMAdditive(nn.Module):
         del n_pairs  # read by the screen
         self.free_dropout, self.quiet = free_dropout, False
         self.deep = TabM(n_tokens, d_token, members, width, blocks, dropout)
-        total, least, most = KNOTS
-        knots = int(np.clip(total // max(len(sizes.bins), 1), least, most))
-        fewer = replace(sizes, bins=tuple(coarser(edges, knots) for edges in sizes.bins))
+        fewer = _fewer(sizes)
         self.own = Additive(n_tokens, self.front, fewer, n_outputs, pair_bins, pairs).requires_grad_(False).eval()
         self.own.doubt = HeightDraws(fewer, n_outputs, MOST_LEVELS, self.front - 1, self.own.pairs, self.own.edges)
         self.members, self.width, self.n_outputs, self.apart = members, width, n_outputs, False
@@ -86,6 +84,8 @@ class TabMAdditive(nn.Module):
         options: Mapping[str, Any],
     ) -> dict[str, Any]:  # fmt: skip
         """Return what the training rows decide of the additive model: its pairs, and how finely they are cut."""
+        if options.get("pairs") is None and not Additive.startable(_fewer(sizes), answers.shape[1]):
+            return {"pairs": ()}  # the additive model is not fitted, and has no share
         most = options.get("n_pairs", PAIRS[len(answers) >= FEW_ROWS])
         found = Additive.from_rows(cells, sizes, answers, weights, {**options, "n_pairs": most})
         return {name: found[name] for name in ("pair_bins", "pairs") if name in found}
@@ -189,3 +189,10 @@ class TabMAdditive(nn.Module):
     def _split(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         front = tokens.shape[-1] - self.deep.first.d_token  # 0 where the embedding leaves them out
         return tokens[..., :front], tokens[..., front:]
+
+
+def _fewer(sizes: CellSizes) -> CellSizes:
+    """Return the sizes with the additive model's knots in place of the bins."""
+    total, least, most = KNOTS
+    knots = int(np.clip(total // max(len(sizes.bins), 1), least, most))
+    return replace(sizes, bins=tuple(coarser(edges, knots) for edges in sizes.bins))
