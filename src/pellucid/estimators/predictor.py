@@ -227,6 +227,11 @@ class NetworkPredictor(EnginePredictor):
         return parts
 
     @property
+    def linear(self) -> bool:
+        """Whether parts are linear in tokens, and a constant."""
+        return bool(self.engine.core.linear)
+
+    @property
     def couplings(self) -> Couplings | None:
         """Which pairs of columns add what no part holds (:class:`~pellucid.protocols.DifferentiablePredictor`); None where none do."""
         found: Couplings | None = self.engine.net.couplings

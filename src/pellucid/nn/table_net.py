@@ -171,6 +171,11 @@ class TableNet(nn.Module):
             self.set_apart(not bool(share.any()))
 
     @property
+    def linear(self) -> bool:
+        """Whether parts are linear in tokens, and a constant."""
+        return self.additive and bool(getattr(self.backbone, "linear", False))
+
+    @property
     def unread(self) -> tuple[str, ...]:
         """Beginnings of the names of weights that no answer reads at present."""
         found: tuple[str, ...] = tuple(f"backbone.{n}" for n in getattr(self.backbone, "unread", ()))

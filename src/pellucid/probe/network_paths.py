@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,15 +101,18 @@ class NetPath(Path):
     def _pools(self, half: bool) -> tuple[_Pool, _Pool]:
         return (self._rows.halved, self._back.halved) if half else (self._rows, self._back)
 
-    def _slopes(self, points: torch.Tensor) -> torch.Tensor | None:
-        """Return the gradients (n, O, ...) of the outputs by what the network reads (n, ...); None where it has none."""
+    def _slopes(self, points: torch.Tensor, ask: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor | None:
+        """Return the gradients (n, O, ...) of the outputs by what the network reads (n, ...); None where it has none.
+
+        ``ask`` : from what is read to outputs; the entrance of parts where none is given.
+        """
         import torch
 
-        out = []
-        for some in points.split(1024):
+        out, step = [], min(1024, max(1, self.memory // (256 * max(1, points[:1].numel()))))
+        for some in points.split(step):
             with torch.inference_mode(False), torch.enable_grad():
                 x = some.clone().requires_grad_()
-                answers = self.view.from_parts(x)
+                answers = (ask or self.view.from_parts)(x)
                 if not answers.requires_grad:
                     return None
                 o = range(answers.shape[1])
@@ -152,6 +155,20 @@ class NetPath(Path):
         """Return n rows in pieces whose parts stay within the memory bound."""
         step = max(1, self.memory // (16 * max(1, self._back.size)))
         return [slice(s, min(s + step, n)) for s in range(0, n, step)]
+
+    def _by_column(
+        self, at_row: torch.Tensor, at_back: torch.Tensor, own: torch.Tensor, other: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return slopes by columns' vectors (r, O, C, D), (b, O, C, D) times differences of these (r, C, D), (b, C, D): (r, b, P, O) twice."""
+        import torch
+
+        by_row = torch.einsum("rocw,rcw->rco", at_row, own)[:, None] - torch.einsum("rocw,bcw->rbco", at_row, other)
+        by_back = torch.einsum("bocw,rcw->rbco", at_back, own) - torch.einsum("bocw,bcw->bco", at_back, other)
+        if len(self.players) == own.shape[1]:
+            return by_row, by_back
+        of = torch.as_tensor(self.players.of_column, device=own.device)
+        zero = by_row.new_zeros(*by_row.shape[:2], len(self.players), by_row.shape[3])
+        return zero.index_add(2, of, by_row), zero.index_add(2, of, by_back)
 
     def _mixed(self, z: BoolArray, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Return composed rows (n, C, D): those of ``own`` where a column's player is in z (n, P), else those of ``other``."""
@@ -356,15 +373,7 @@ class PartPath(NetPath):
     def _products(
         self, at_row: torch.Tensor, at_back: torch.Tensor, own: torch.Tensor, other: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        import torch
-
-        by_row = torch.einsum("rocw,rcw->rco", at_row, own)[:, None] - torch.einsum("rocw,bcw->rbco", at_row, other)
-        by_back = torch.einsum("bocw,rcw->rbco", at_back, own) - torch.einsum("bocw,bcw->bco", at_back, other)
-        if len(self.players) == own.shape[1]:
-            return by_row, by_back
-        of = torch.as_tensor(self.players.of_column, device=own.device)
-        zero = by_row.new_zeros(*by_row.shape[:2], len(self.players), by_row.shape[3])
-        return zero.index_add(2, of, by_row), zero.index_add(2, of, by_back)
+        return self._by_column(at_row, at_back, own, other)
 
 
 class _Bank:
@@ -411,10 +420,28 @@ class SumPath(NetPath):
         self._step = max(SEGMENT, min(4096, memory // (4 * 8 * width), CACHE // (4 * width)))
         self._half_step = 8 * self._step  # products are so fast in it that calling them counts more than the cache
         self._single_step = self._step
+        self._by_tokens = view.linear and not self._rows.kept and not self._back.kept
         if not (self._rows.kept and self._back.kept):  # a pair's parts are made for it: for many coalitions at once
             self._step = max(self._step, min(UNKEPT, memory // (4 * 8 * width)))
             self._half_step = max(self._half_step, self._step)
             self._most_games = max(1, memory // (32 * self._back.size))
+
+    def rises(self, rows: Ints, back: Ints) -> tuple[FloatArray, FloatArray] | None:
+        if not self._by_tokens:
+            return super().rises(rows, back)
+        import torch
+
+        with torch.inference_mode():  # parts are products of tokens: the same slopes, on far narrower vectors
+            own, ask = self._rows.tokens(rows), self.view.from_tokens
+            slopes = self._slopes(own, ask)
+            if slopes is None:
+                return None
+            with self._once:
+                if self._slopes_of_back is None:
+                    self._slopes_of_back = self._slopes(self._back.tokens(np.arange(len(self._back))), ask)
+            of_back = self._slopes_of_back[torch.as_tensor(back, device=self._back.device)]  # type: ignore[index]
+            made = self._by_column(slopes, of_back, own, self._back.tokens(back))
+        return to_numpy(made[0]), to_numpy(made[1])
 
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
         order = np.lexsort((back, row))

@@ -157,6 +157,11 @@ class View:
         return self.network.parts(tokens)
 
     @property
+    def linear(self) -> bool:
+        """Whether parts are linear in tokens."""
+        return self.additive and bool(getattr(self.network, "linear", False))
+
+    @property
     def couplings(self) -> Any:
         """Which pairs of columns add what no part holds to the sums of an additive network; None where none do."""
         return getattr(self.network, "couplings", None) if self.additive else None

@@ -21,11 +21,12 @@ class FlatBackbone(nn.Module):
 
     Attributes
     ----------
-    additive : True; what follows the first stage reads only the sum of the columns' parts.
+    additive : True; what follows the first stage reads only the sum of the columns' parts. linear : True; these are linear in the tokens.
     members, width : K, H.
     """
 
     additive = True
+    linear = True
     stackable = True
 
     def __init__(self, first: FirstStage, blocks: Iterable[nn.Module], dropout: float) -> None:

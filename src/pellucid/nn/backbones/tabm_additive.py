@@ -109,6 +109,11 @@ class TabMAdditive(nn.Module):
         return started
 
     @property
+    def linear(self) -> bool:
+        """Whether parts are linear in tokens, and a constant: those of the members are, those of curves are not."""
+        return self.apart
+
+    @property
     def unread(self) -> tuple[str, ...]:
         """Beginnings of the names of weights that answers do not read: draws serve doubt alone."""
         return ("own.",) if self.apart else ("own.doubt.",)
