@@ -154,3 +154,33 @@ def test_wide_rows_are_answered_from_part_of_their_games_and_say_so(wide, monkey
     assert any("precision=" in c for c in few.record.caveats)
     off = np.abs(few.values - usual.values) / np.sqrt(few.error**2 + usual.error**2 + 1e-12)
     assert np.quantile(off, 0.9) < 3
+
+
+def test_seconds_that_are_far_from_enough_are_refused_at_once(wide, monkeypatch):
+    model, frame = wide
+    monkeypatch.setattr(row_games, "FORETOLD", 0)
+    monkeypatch.setattr(row_games, "FIRST", 10**9)
+    monkeypatch.setattr(row_games.RowGames, "pace", 1.0)
+    with pytest.raises(pld.PellucidError, match=r"expected about \d+ s for 2 rows of 40 columns, got 1 s"):
+        model.explain(frame.head(2), budget="1s", random_state=0)
+
+
+def test_what_users_of_other_libraries_look_for_is_named():
+    model = pld.TabularRegressor()
+    assert not hasattr(model, "feature_importances_")
+    with pytest.raises(pld.NotOfferedError, match="permutation_importance"):
+        _ = model.feature_importances_
+    with pytest.raises(AttributeError, match="no attribute 'importance'"):
+        _ = model.importance
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_slopes_do_not_depend_on_what_is_kept(fitted, share):
+    model, frame = fitted
+    net = with_share(model, share)
+    table, players = net.read(frame.head(9)), Players.of(net.columns, {"g": ["a", "d"]})
+    engines = [CoalitionEngine(View(net), table.take([0, 1]), table.take(range(2, 9)), players, m) for m in (256 * 2**20, 4 * 2**10)]
+    kept, made = (engine.rises(np.arange(2), np.arange(7)) for engine in engines)
+    for one, other in zip(kept, made):
+        np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(one).max())
+    with_share(model, 0.5)

@@ -227,9 +227,9 @@ class NetworkPredictor(EnginePredictor):
         return parts
 
     @property
-    def linear(self) -> bool:
+    def linear_parts(self) -> bool:
         """Whether parts are linear in tokens, and a constant."""
-        return bool(self.engine.core.linear)
+        return bool(self.engine.core.linear_parts)
 
     @property
     def couplings(self) -> Couplings | None:

@@ -170,6 +170,19 @@ class RowGames:
             return max(min(budget, self.paid()), part)
         return max(budget, min(passes, max(WIDE / len(self.q.players), part)))
 
+    def _enough_seconds(self, least: float) -> None:
+        """Refuse a budget of seconds within which even ``least`` model rows, those without which there is no answer, cannot be asked."""
+        if least < FORETOLD:
+            return
+        left = self.q.view.until - time.perf_counter()
+        if (needed := least * self.pace) > left:
+            raise RequestError(
+                "the time budget does not reach for an answer",
+                expected=f"about {needed:.0f} s for {len(self.q.table)} rows of {len(self.q.players)} columns",
+                got=f"{self.q.budget.seconds:g} s",
+                do="explain fewer rows, put columns into groups=, or ask a network for method='expected_gradients'",
+            )
+
     @functools.cached_property
     def pace(self) -> float:
         """Seconds that a composed row takes where many of one game are asked at once, measured on some random ones."""
@@ -187,12 +200,15 @@ class RowGames:
         return max(0.0, 0.9 * (self.deadline - time.perf_counter()) / self.pace / len(self.q.table))
 
     def foretell(self, solver: Solver) -> None:
-        """Warn of a long wait before it begins: how long, and what makes it shorter. Nothing where the user has set a budget."""
+        """Warn of a long wait before it begins: how long, and what makes it shorter. Refuse seconds that give no answer at all."""
         n, p, games = len(self.q.table), len(self.q.players), len(self.back)
-        if self.q.budget.rows is not None or self.q.budget.seconds is not None or p <= LARGEST:
+        if self.q.budget.rows is not None or p <= LARGEST:
             return
         each = float(solver.pass_cost(p)) * self.cost
         part = 2 * FIRST * each if solver.guessed and self.engine.slopes and games >= 2 * FIRST and self.neighbours is None else 0.0
+        if self.q.budget.seconds is not None:
+            self._enough_seconds(n * (part or 2 * games * each))
+            return
         rows = n * self.worth(self.budget(), 2 * games * each, part)
         if rows < FORETOLD or (seconds := rows * self.pace) < LONG:
             return

@@ -171,9 +171,9 @@ class TableNet(nn.Module):
             self.set_apart(not bool(share.any()))
 
     @property
-    def linear(self) -> bool:
+    def linear_parts(self) -> bool:
         """Whether parts are linear in tokens, and a constant."""
-        return self.additive and bool(getattr(self.backbone, "linear", False))
+        return self.additive and bool(getattr(self.backbone, "linear_parts", False))
 
     @property
     def unread(self) -> tuple[str, ...]:

@@ -159,7 +159,7 @@ class NetPath(Path):
     def _by_column(
         self, at_row: torch.Tensor, at_back: torch.Tensor, own: torch.Tensor, other: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return slopes by columns' vectors (r, O, C, D), (b, O, C, D) times differences of these (r, C, D), (b, C, D): (r, b, P, O) twice."""
+        """Return slopes by columns' vectors (r, O, C, D), (b, O, C, D) times differences of these vectors, (r, b, P, O) twice."""
         import torch
 
         by_row = torch.einsum("rocw,rcw->rco", at_row, own)[:, None] - torch.einsum("rocw,bcw->rbco", at_row, other)
@@ -420,7 +420,7 @@ class SumPath(NetPath):
         self._step = max(SEGMENT, min(4096, memory // (4 * 8 * width), CACHE // (4 * width)))
         self._half_step = 8 * self._step  # products are so fast in it that calling them counts more than the cache
         self._single_step = self._step
-        self._by_tokens = view.linear and not self._rows.kept and not self._back.kept
+        self._by_tokens = view.linear_parts and not self._rows.kept and not self._back.kept
         if not (self._rows.kept and self._back.kept):  # a pair's parts are made for it: for many coalitions at once
             self._step = max(self._step, min(UNKEPT, memory // (4 * 8 * width)))
             self._half_step = max(self._half_step, self._step)

@@ -157,9 +157,9 @@ class View:
         return self.network.parts(tokens)
 
     @property
-    def linear(self) -> bool:
+    def linear_parts(self) -> bool:
         """Whether parts are linear in tokens."""
-        return self.additive and bool(getattr(self.network, "linear", False))
+        return self.additive and bool(getattr(self.network, "linear_parts", False))
 
     @property
     def couplings(self) -> Any:

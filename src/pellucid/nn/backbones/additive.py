@@ -225,7 +225,9 @@ class Additive(nn.Module):
     def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """Return the pairs' terms (N, P, O) where left columns have the bases ``left`` and right ones ``right``, (N, P', B) each."""
         # by columns: whole blocks are copied, several times as fast as entries of every row
-        by_pair = (side.transpose(0, 1).index_select(0, at).transpose(0, 1) for side, at in ((left, self.place_left), (right, self.place_right)))
+        by_pair = (
+            side.transpose(0, 1).index_select(0, at).transpose(0, 1) for side, at in ((left, self.place_left), (right, self.place_right))
+        )
         return self._pair_terms(*by_pair)
 
     def _penalty(self) -> torch.Tensor:

@@ -109,7 +109,7 @@ class TabMAdditive(nn.Module):
         return started
 
     @property
-    def linear(self) -> bool:
+    def linear_parts(self) -> bool:
         """Whether parts are linear in tokens, and a constant: those of the members are, those of curves are not."""
         return self.apart
 
