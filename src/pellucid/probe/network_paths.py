@@ -142,8 +142,10 @@ class NetPath(Path):
                     for out, values in zip(made, found):
                         out[r, b] = to_numpy(values)
             if self._pairs is not None:
-                by_bases = self._by_bases(slopes, self._rows, rows), self._slopes_of_pairs[at]  # type: ignore[index]
-                more = self._pairs.rises(*by_bases, self._rows.bases(rows), self._back.bases(back), len(self.players))
+                mine, theirs = self._by_bases(slopes, self._rows, rows), self._slopes_of_pairs
+                assert mine is not None
+                assert theirs is not None
+                more = self._pairs.rises(mine, theirs[at], self._rows.bases(rows), self._back.bases(back), len(self.players))
                 made[0][:], made[1][:] = made[0] + to_numpy(more[0]), made[1] + to_numpy(more[1])
         return made[0], made[1]
 

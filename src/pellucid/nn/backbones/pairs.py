@@ -75,7 +75,7 @@ def pair_gains(
 def _ridge(z: npt.NDArray[np.float32], zw: npt.NDArray[np.float32], w: F64, answers: F64) -> F64:
     """Return the ridge regression (C * cells, O) of answers (N, O) on indicators z, weighted zw; the smaller solve of two."""
     if len(z) >= z.shape[1] or (w <= 0).any():
-        return np.linalg.solve((z.T @ zw).astype(np.float64) + np.eye(z.shape[1]), zw.T.astype(np.float64) @ answers)
+        return np.asarray(np.linalg.solve((z.T @ zw).astype(np.float64) + np.eye(z.shape[1]), zw.T.astype(np.float64) @ answers))
     return np.asarray(z.T @ np.linalg.solve((z @ z.T).astype(np.float64) + np.diag(1 / w), answers))
 
 
