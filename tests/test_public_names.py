@@ -18,7 +18,7 @@ PUBLIC = {
     *("by_group", "learning_curve", "prove", "reweigh", "shift"),
     *("fill", "scale", "reduce", "repair", "trace_repairs"),
     *("PellucidError", "PellucidWarning", "DataError", "SourceError", "EmptyTableError", "ColumnError", "CellError", "TargetError"),
-    *("RequestError", "MissingExtraError", "ArgumentError", "NotFittedError", "ModelFileError"),
+    *("RequestError", "MissingExtraError", "ArgumentError", "NotFittedError", "NotOfferedError", "ModelFileError"),
     "__version__",
 }
 

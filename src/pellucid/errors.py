@@ -10,7 +10,8 @@
     │   ├── CellError                       single cells: infinite, complex, nested, not a number
     │   └── TargetError                     the target is absent, constant, missing or does not fit
     ├── RequestError (ValueError)           the call asks for what cannot be done
-    │   └── MissingExtraError (ImportError) an optional package is needed; the message has the install command
+    │   ├── MissingExtraError (ImportError) an optional package is needed; the message has the install command
+    │   └── NotOfferedError (AttributeError) an attribute that models of other libraries have; the message names what to call
     ├── ArgumentError (TypeError)           an argument of the wrong kind
     ├── NotFittedError (ValueError, AttributeError)   asked before ``fit``
     └── ModelFileError (ValueError)         a model folder that is damaged, foreign or too new
@@ -32,6 +33,7 @@ __all__ = [
     "MissingExtraError",
     "ModelFileError",
     "NotFittedError",
+    "NotOfferedError",
     "PellucidError",
     "PellucidWarning",
     "RequestError",
@@ -112,6 +114,10 @@ class MissingExtraError(RequestError, ImportError):
     def of(cls, package: str, extra: str, what: str) -> MissingExtraError:
         """Return the error for ``package``, which extra ``extra`` installs and ``what`` needs."""
         return cls(f"{what} needs the package {package!r}, which is not installed", do=f'run: pip install "pellucid[{extra}]"')
+
+
+class NotOfferedError(RequestError, AttributeError):
+    """An attribute that models of other libraries have and ours do not; ``hasattr`` is False."""
 
 
 class ArgumentError(PellucidError, TypeError):

@@ -80,6 +80,12 @@ class DifferentiablePredictor(Predictor, Protocol):
     -----
     A network whose answer jumps may say so in an attribute ``jumps``: words on where, and on what its slopes are. Every method that reads
     slopes then tells them as a caveat.
+
+    An additive network may have pairs of columns whose terms no part holds. It says so in an attribute ``couplings``, a tuple of tensors:
+    the numbers of the P' coupled columns, the places among these of each pair's left column and of its right one (P,), and the entries of
+    the sum (Q,) that the terms are added to; None where it has none. ``bases(tokens) -> (N, P', V)`` is what terms read of those columns,
+    and ``coupled(left, right) -> (N, P, Q)`` the terms where left columns have the bases ``left`` and right ones ``right``. What
+    ``from_parts`` reads of such a network is the sum with these terms.
     """
 
     additive: bool

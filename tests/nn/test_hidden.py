@@ -51,6 +51,11 @@ def test_what_stands_beside_the_hidden_state_is_a_layer_too():
     with torch.no_grad():
         made.head.share.fill_(1.0)  # all of the answer is the additive model's
         assert torch.allclose(layer_state(made, cells, "additive")[:, None].expand(-1, made.n_members, -1), made(cells), atol=1e-5)
+        made.head.share.fill_(0.0)
+        made.leave_out_silent()
+        assert "additive" not in layer_names(made)
+        with pytest.raises(RequestError, match="no layer 'additive'"):
+            layer_state(made, cells, "additive")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from sklearn.utils import Tags
 
 from pellucid import registry
 from pellucid.encode.filling import TableFill
-from pellucid.errors import NotFittedError, RequestError
+from pellucid.errors import NotFittedError, NotOfferedError, RequestError
 from pellucid.estimators.arguments import check_arguments
 from pellucid.estimators.certainty import Certainty
 from pellucid.estimators.engines import Engine, make_engine
@@ -37,6 +37,12 @@ from pellucid.table import Plan, Schema, Table
 from pellucid.training.rules import Rule
 
 __all__ = ["TabularEstimator"]
+
+ELSEWHERE = {
+    "feature_importances_": "importances are asked for, and come with their errors",
+    "coef_": "a network has no single coefficient per column",
+}
+"""What users of other libraries look for, and why it is not there."""
 
 
 class _NotFitted(NotFittedError, _SklearnNotFitted):
@@ -438,6 +444,16 @@ class TabularEstimator(BaseEstimator):
 
         self._check_fitted()
         return export(self, path, force=force)
+
+    if not TYPE_CHECKING:  # a type checker would take every name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            if name in ELSEWHERE:
+                raise NotOfferedError(
+                    f"there is no {name!r}: {ELSEWHERE[name]}",
+                    do="call model.explain(X, y=y, method='permutation_importance') on held-out rows, or model.explain(X).mean_abs()",
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __getstate__(self) -> dict[str, Any]:
         if self.__sklearn_is_fitted__():

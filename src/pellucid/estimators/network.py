@@ -87,6 +87,7 @@ class NetworkEngine:
             n_folds,
         )
         self.n_samples, self.heads, self.masks, self.seed = n_samples, heads, masks, seed
+        self.core.leave_out_silent()
         self.history: list[dict[str, Any]] = []
         self.record: dict[str, Any] = {}
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from pellucid.estimators.network import NetworkEngine
+    from pellucid.nn.coupling import Couplings
 
 __all__ = ["EnginePredictor", "EpistemicView", "NetworkPredictor", "log_odds"]
 
@@ -224,6 +225,27 @@ class NetworkPredictor(EnginePredictor):
         """Return the part of each column, (N, C, W)."""
         parts: torch.Tensor = self.engine.net.parts(tokens)
         return parts
+
+    @property
+    def linear_parts(self) -> bool:
+        """Whether parts are linear in tokens, and a constant."""
+        return bool(self.engine.core.linear_parts)
+
+    @property
+    def couplings(self) -> Couplings | None:
+        """Which pairs of columns add what no part holds (:class:`~pellucid.protocols.DifferentiablePredictor`); None where none do."""
+        found: Couplings | None = self.engine.net.couplings
+        return found
+
+    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return what the pairs' terms read of the coupled columns, (N, P', V)."""
+        bases: torch.Tensor = self.engine.net.bases(tokens)
+        return bases
+
+    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Return the pairs' terms (N, P, Q)."""
+        terms: torch.Tensor = self.engine.net.coupled(left, right)
+        return terms
 
     def from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return outputs (N, O) on ``scale`` from tokens (N, C, D)."""

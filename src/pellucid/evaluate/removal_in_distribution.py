@@ -129,9 +129,13 @@ class _Space:
 
     def _raw(self, table: Table) -> FloatArray:
         if self._model is not None:
+            from pellucid.nn.coupling import with_pairs
+
             tokens = self._model.tokens(table)
-            # where later stages read the sum of parts, they cannot tell rows apart that have the same sum
-            return np.asarray(to_numpy(self._model.parts(tokens).sum(1) if self._model.additive else tokens.flatten(1)))
+            if not self._model.additive:
+                return to_numpy(tokens.flatten(1))
+            # where later stages read the sum, they cannot tell rows apart that have the same sum
+            return to_numpy(with_pairs(self._model, tokens, self._model.parts(tokens).sum(1)))
         return np.concatenate([self._cells(table, name) for name in table.columns], axis=1)
 
     def _cells(self, table: Table, name: str) -> FloatArray:

@@ -74,6 +74,19 @@ class ScaledNetwork(_Face):
         """Return the part of each column (N, C, W)."""
         return self.network.parts(tokens)
 
+    @property
+    def couplings(self) -> Any:
+        """Which pairs of columns add what no part holds; None where none do."""
+        return getattr(self.network, "couplings", None)
+
+    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return what the pairs' terms read of the coupled columns (N, P', V)."""
+        return self.network.bases(tokens)  # type: ignore[attr-defined,no-any-return]
+
+    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Return the pairs' terms (N, P, Q)."""
+        return self.network.coupled(left, right)  # type: ignore[attr-defined,no-any-return]
+
     def from_parts(self, parts: torch.Tensor) -> torch.Tensor:
         """Return outputs (N, O) from parts."""
         return self.network.from_parts(parts)

@@ -66,16 +66,19 @@ def playing(
     return play
 
 
-def known_between(question: Question, back: Ints, solver: Solver, most: float) -> Known:
+def known_between(question: Question, back: Ints, solver: Solver, most: float, fewer: bool = False) -> Known:
     """Return what games between some of the background rows ``back`` (B,) tell; nothing where that may cost above ``most`` model rows.
+
+    ``fewer`` : with less to spend fewer games are played, ``LEAST`` at least.
 
     Cost: two passes of ``PAIRS`` games, 4 (d - 1) model rows each, and each of the rows four times, for answers and slopes at both ends.
     """
     players, rows = len(question.players.names), question.background.take(back[:PAIRS])
-    if len(rows) < LEAST or 2 * PAIRS * float(solver.pass_cost(players)) + 4 * len(rows) > most:
+    pairs = int(min(PAIRS, max(0.0, most - 4 * len(rows)) // (2 * float(solver.pass_cost(players)))))
+    if len(rows) < LEAST or pairs < (LEAST if fewer else PAIRS):
         return UNKNOWN
     engine = replace(question, table=rows).engine(rows)
-    one, other = _pairs(engine.row_keys)
+    one, other = (side[:pairs] for side in _pairs(engine.row_keys))
     games = pair_games(engine, one, other, name_hashes(question.players.names))
     which = np.flatnonzero(games.sizes > 2)
     ends = engine.rises(np.arange(len(rows)), np.arange(len(rows)))

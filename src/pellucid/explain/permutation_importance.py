@@ -22,6 +22,8 @@ __all__ = ["explain", "row_losses", "shuffling_error"]
 
 REPEATS = 5
 FOLDS = 10
+AT_ONCE = 2**24
+"""Cells of the coalitions that are asked at once: players times rows times players."""
 TINY = 1e-12
 
 
@@ -39,16 +41,19 @@ def explain(question: Question) -> Importance:
     engine = CoalitionEngine(question.view, question.table, question.table, question.players)
     before = loss(engine.full)
     rise, lent, square = np.zeros((p, n)), np.zeros((p, n)), np.zeros(p)
-    rows = np.arange(n)
+    rows, together = np.arange(n), max(1, AT_ONCE // (n * p))
     draw = stream(question.seed, "permutation_importance")
     for _ in range(repeats):
         other = draw.permutation(n)
-        for j in range(p):
-            z = np.broadcast_to(np.arange(p) != j, (n, p))
-            change = loss(engine.evaluate(rows, other, z)) - before
-            rise[j] += change / repeats
-            lent[j, other] += change / repeats
-            square[j] += np.square(change).mean() / repeats
+        for some in np.array_split(np.arange(p), -(-p // together)):
+            # several players at a time: a wide network makes the parts of a pair of rows once for all of them
+            z = np.repeat(np.arange(p) != some[:, None], n, axis=0)
+            answers = engine.evaluate(np.tile(rows, len(some)), np.tile(other, len(some)), z).reshape(len(some), n, -1)
+            for j, answer in zip(some, answers):
+                change = loss(answer) - before
+                rise[j] += change / repeats
+                lent[j, other] += change / repeats
+                square[j] += np.square(change).mean() / repeats
         engine.forget()
     values = rise.mean(1)
     half = 1.96 * shuffling_error(rise, lent, square, repeats)

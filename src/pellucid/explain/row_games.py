@@ -7,8 +7,10 @@ sampled, each with draws of its own; errors of different pairs are independent a
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -16,20 +18,22 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import RequestError
+from pellucid.errors import PellucidWarning, RequestError
 from pellucid.execution import Threads, limit_threads
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
 from pellucid.explain.pairs import known_between, pair_games, playing
-from pellucid.explain.partial import UNKNOWN, Guess, Known, guess_of
+from pellucid.explain.partial import FIRST, UNKNOWN, Guess, Known, guess_of
 from pellucid.explain.question import Question
 from pellucid.explain.sampling import Plan, Sampler, Solver, widening
 from pellucid.probe.budget import too_small
+from pellucid.probe.composing import Lot
 from pellucid.probe.hashing import name_hashes
 from pellucid.probe.masker import Neighbours
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.results import Explanation
+from pellucid.results.text import percent
 
 __all__ = ["BLOCK", "EXACT_ROWS", "LARGEST", "MOST_ROWS", "PRECISION", "RowGames", "afford", "answer"]
 
@@ -38,6 +42,15 @@ EXACT_ROWS = 4096
 MOST_ROWS = 20_000
 """Model rows per explained row at which sampling ends where neither budget nor precision was given; 50 times as many where one was."""
 PRECISION = 0.02
+WIDE = 72e6
+"""Model rows times columns that an explained row costs at most by itself, where guesses of its games allow for fewer: a composed row
+takes the longer the more columns there are. Tables of up to 600 columns play each of 100 games twice."""
+KNOWN_ROWS = 100_000
+"""Model rows that games between background rows may take where nothing was asked for."""
+SECONDS_SHARE = 0.2
+"""The same, as a share of a budget of seconds."""
+LONG = 60.0
+"""Seconds from which on a wait is told beforehand."""
 LITTLE = 0.05
 """Share of a budget that games between background rows may take."""
 HALF_SHARE = 0.25
@@ -49,6 +62,8 @@ LARGEST = 20
 BLOCK = 512
 GROUPS = 10
 """Groups of background rows that are left out one at a time, to tell what other ones would change where few of them lend cells."""
+FORETOLD = 200_000
+"""Model rows from which on a wait may be worth telling."""
 PILOT = 256
 """Coalitions on which a model is timed where the budget is in seconds."""
 
@@ -138,9 +153,72 @@ class RowGames:
         """Return what games between background rows tell of all others; played once, and not where a budget would feel it."""
         with self._lock:
             if self._known is None:
-                most = np.inf if self.q.budget.rows is None else LITTLE * self.q.budget.rows
-                self._known = known_between(self.q, self.back, solver, most)
+                asked, seconds = self.q.budget.rows, self.q.budget.seconds
+                most = KNOWN_ROWS if asked is None and self.q.precision is None else np.inf if asked is None else LITTLE * asked
+                if seconds is not None:
+                    most = SECONDS_SHARE * (self.deadline - time.perf_counter()) / self.pace
+                self._known = known_between(self.q, self.back, solver, most, fewer=asked is None)
             return self._known
+
+    def worth(self, budget: float, passes: float, part: float) -> float:
+        """Return the model rows that one row may cost by itself where no budget of rows was set.
+
+        Parameters
+        ----------
+        budget : what it may cost however few it needs. passes : what two passes of all its games cost. part : what the fewest games cost
+            that say something about the others; 0 where all have to be played.
+        """
+        if not part or self.q.precision is not None:
+            return max(budget, passes)
+        if self.q.budget.seconds is not None:
+            return max(min(budget, self.paid()), part)
+        return max(budget, min(passes, max(WIDE / len(self.q.players), part)))
+
+    def _enough_seconds(self, least: float) -> None:
+        """Refuse a budget of seconds within which even ``least`` model rows, those without which there is no answer, cannot be asked."""
+        if least < FORETOLD:
+            return
+        left = self.q.view.until - time.perf_counter()
+        if (needed := least * self.pace) > left:
+            raise RequestError(
+                "the time budget does not reach for an answer",
+                expected=f"about {needed:.0f} s for {len(self.q.table)} rows of {len(self.q.players)} columns",
+                got=f"{self.q.budget.seconds:g} s",
+                do="explain fewer rows, put columns into groups=, or ask a network for method='expected_gradients'",
+            )
+
+    @functools.cached_property
+    def pace(self) -> float:
+        """Seconds that a composed row takes where many of one game are asked at once, measured on some random ones."""
+        n, p, began = PILOT, len(self.q.players), 0.0
+        lot = Lot(np.zeros(1, np.int64), self.back[:1], np.arange(p)[None], np.random.default_rng(0).random((n, p)) < 0.5)
+        for _ in range(2):  # the first call may load and compile
+            began = time.perf_counter()
+            self.engine.play([lot])
+            self.engine.view.uncount(n)
+            self.engine.forget()
+        return max(time.perf_counter() - began, 1e-9) / n
+
+    def paid(self) -> float:
+        """Return the model rows that each explained row may cost in what is left of the seconds asked for."""
+        return max(0.0, 0.9 * (self.deadline - time.perf_counter()) / self.pace / len(self.q.table))
+
+    def foretell(self, solver: Solver) -> None:
+        """Warn of a long wait before it begins: how long, and what makes it shorter. Refuse seconds that give no answer at all."""
+        n, p, games = len(self.q.table), len(self.q.players), len(self.back)
+        if self.q.budget.rows is not None or p <= LARGEST:
+            return
+        each = float(solver.pass_cost(p)) * self.cost
+        part = 2 * FIRST * each if solver.guessed and self.engine.slopes and games >= 2 * FIRST and self.neighbours is None else 0.0
+        if self.q.budget.seconds is not None:
+            self._enough_seconds(n * (part or 2 * games * each))
+            return
+        rows = n * self.worth(self.budget(), 2 * games * each, part)
+        if rows < FORETOLD or (seconds := rows * self.pace) < LONG:
+            return
+        words = f"{n} row{'s' * (n != 1)} of {p} columns cost up to {rows:,.0f} model rows, about {_minutes(seconds)} at the pace seen here"
+        do = "budget='60s' ends sooner and states the larger errors" if part else "fewer rows as background= cost less in proportion"
+        warnings.warn(f"{words}. Explain fewer rows, or set a limit: {do}", PellucidWarning, stacklevel=2)
 
     def rounding(self, rows: Ints, games: Games, guess: Guess) -> tuple[npt.NDArray[np.bool_], FloatArray]:
         """Return which of some rows half precision may answer (n,), and the variances (n, O) that it adds to each of their values.
@@ -211,6 +289,15 @@ class RowGames:
         """Return whether the seconds asked for are over."""
         return time.perf_counter() > self.deadline
 
+    def shortfall(self, short: int, error: FloatArray, values: FloatArray) -> str:
+        """Return the caveat about rows that ended before their precision."""
+        n, q = len(self.q.table), self.q
+        if q.precision is not None or q.budget.rows is not None or q.budget.seconds is not None:
+            return f"{short} of {n} rows stopped at the budget before the asked precision"
+        seen = float(np.sqrt(np.square(error).mean()) / max(np.abs(values).mean(), 1e-300))
+        words = f"{short} of {n} rows have errors above {percent(self.precision)} of a value's mean size ({percent(seen)} over all rows)"
+        return f"{words}: more columns than that precision is affordable for; precision={self.precision:g} asks for it all the same"
+
     def lateness(self) -> list[str]:
         """Return the caveat about seconds: every row needs its first passes, so they are a wish where rows are many."""
         late = time.perf_counter() - self.deadline
@@ -238,6 +325,8 @@ def _jackknife(values: FloatArray, n_outputs: int) -> tuple[FloatArray, FloatArr
         return each[:, :, 0], np.zeros_like(each[:, :, 0])
     off = each[:, :, 1:] - each[:, :, 1:].mean(2, keepdims=True)
     return each[:, :, 0], np.asarray(np.square(off).sum(2) * ((groups - 1) / groups) * widening(np.array(groups - 1.0)))
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"
 
 
 def afford(question: Question, rows: RowGames, per_row: float, what: str) -> None:
@@ -261,12 +350,14 @@ def answer(
     make those smaller, enumeration does not. It asks about twice the model rows.
     """
     rows = RowGames(question, apart=True)
+    if way != "exact":
+        rows.foretell(solver)
     n, p, o = len(question.table), len(question.players), rows.engine.n_outputs
     values, variance, short, sampled = np.zeros((n, p, o)), np.zeros((n, p, o)), np.zeros(n, bool), False
     for block, found in zip(rows.blocks(), rows.by_block(lambda block: _solve(rows, block, solver, way))):
         values[block], variance[block], short[block], any_sampled = found
         sampled |= any_sampled
-    caveats = [f"{int(short.sum())} of {n} rows stopped at the budget before the asked precision"] if short.any() else []
+    caveats = [rows.shortfall(int(short.sum()), np.sqrt(variance), values)] if short.any() else []
     told = {"way": "sampled" if sampled else "exact", "precision": (rows.precision or None) if sampled else None, **(settings or {})}
     stated = sampled or len(rows.left_out) > 1
     if len(rows.left_out) > 1:
@@ -324,7 +415,8 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     plan = Plan(budget, rows.precision, rows.deadline, rows.q.budget.rows, n, besides)
     if rows.q.budget.rows is None and len(left):  # two passes show an error: they are never refused where no budget was set
         first = np.bincount(owner[left], solver.pass_cost(games.sizes[left]) * rows.cost, len(block))
-        plan.rows = max(budget, 2 * float(first.max()))
+        most = float(solver.pass_cost(games.sizes[left].max())) * rows.cost
+        plan.rows = rows.worth(budget, 2 * float(first.max()), 0.0 if guess is None else 2 * FIRST * most)
     if len(left) and way == "kernel":
         sampler.regress(left, plan)
     elif len(left):

@@ -71,6 +71,19 @@ class Narrowed(nn.Module):
         """Return the backbone's parts of the columns (N, C, W)."""
         return self.inner.parts(tokens)  # type: ignore[operator,no-any-return]
 
+    @property
+    def couplings(self) -> Any:
+        """Those of the backbone, whose ``bases`` and ``coupled`` serve them."""
+        return getattr(self.inner, "couplings", None)
+
+    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return what the pairs' terms read of the coupled columns, (N, P', V)."""
+        return self.inner.bases(tokens)  # type: ignore[operator,no-any-return]
+
+    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Return the pairs' terms (N, P, Q)."""
+        return self.inner.coupled(left, right)  # type: ignore[operator,no-any-return]
+
     def from_sum(self, total: torch.Tensor) -> Any:
         """Return the hidden state of the sum (N, W) of the columns' parts, and the named parts."""
         return self._narrow(self.inner.from_sum(total))  # type: ignore[operator]

@@ -14,6 +14,7 @@ from torch import nn
 from pellucid import random
 from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells
+from pellucid.nn.coupling import Couplings
 from pellucid.nn.draws import MaskSet, sharing
 from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
@@ -58,7 +59,7 @@ class DropoutNet(nn.Module):
         self.net, self.draws, self.seed = net, draws, seed
         self.n_nets = net.n_nets if isinstance(net, StackedNet) else 1
         self.n_members, self.n_outputs, self.n_columns = draws * net.n_members, net.n_outputs, net.n_columns
-        self.d_token, self.part_width, self.additive, self.stackable = net.d_token, net.part_width, net.additive, net.stackable
+        self.additive, self.stackable = net.additive, net.stackable
         self.jumps = net.jumps
         self._masks = [MaskSet(random.integer(seed, "mask", s)) for s in range(draws)]
 
@@ -94,6 +95,33 @@ class DropoutNet(nn.Module):
     def parts(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return one part per column (N, C, W); nothing drops out before them."""
         return self.net.parts(tokens)
+
+    @property
+    def d_token(self) -> int:
+        """D."""
+        return self.net.d_token
+
+    @property
+    def part_width(self) -> int:
+        """W."""
+        return self.net.part_width
+
+    @property
+    def couplings(self) -> Couplings | None:
+        """Those of the network without dropout; nothing drops out in them."""
+        return self.net.couplings
+
+    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return what the pairs' terms read of the coupled columns, (N, P', V)."""
+        return self.net.bases(tokens)
+
+    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Return the pairs' terms (N, P, Q)."""
+        return self.net.coupled(left, right)
+
+    def sums(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return what is read of whole rows, (N, W)."""
+        return self.net.sums(tokens)
 
     def outputs_from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return outputs (N, S * K, O), differentiable in the tokens."""

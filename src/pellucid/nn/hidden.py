@@ -23,13 +23,18 @@ def layer_names(net: TableNet) -> tuple[str, ...]:
     """Return the names of the layers, input side first: ``"tokens"``, the backbone's stages, ``"last"`` (the hidden state that the head
     reads).
 
-    Where the head reads a second thing, the output of an additive model beside the hidden state, that is a layer too: ``"additive"``.
+    Where the head reads a second thing, the output of an additive model beside the hidden state, that is a layer too: ``"additive"``. A
+    model without a share in the answer is not evaluated, and no layer.
     """
     device = next(net.parameters()).device
     with torch.no_grad():
         seen = _watched(net, lambda: net.outputs_from_tokens(torch.zeros(2, net.n_columns, net.d_token, device=device)), 2)
-    beside = (BESIDE,) if isinstance(net.head, BlendHead) else ()
+    beside = (BESIDE,) if _has_beside(net) else ()
     return (FIRST, *seen, *beside, LAST)
+
+
+def _has_beside(net: TableNet) -> bool:
+    return isinstance(net.head, BlendHead) and not net.embedding.apart
 
 
 def layer_state(net: TableNet, cells: Cells, layer: str) -> torch.Tensor:
@@ -38,7 +43,7 @@ def layer_state(net: TableNet, cells: Cells, layer: str) -> torch.Tensor:
         return net.tokens(cells).flatten(1)
     if layer == LAST:
         return net.hidden(cells).flatten(1)
-    if layer == BESIDE and isinstance(net.head, BlendHead):
+    if layer == BESIDE and _has_beside(net):
         return net.named_parts(cells)[BESIDE].flatten(1)
     seen = _watched(net, lambda: net(cells), cells.n_rows)
     if layer not in seen:

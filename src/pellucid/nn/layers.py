@@ -185,16 +185,31 @@ class FirstStage(nn.Module):
 
     def parts(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return each column's part of the pre-activations, (N, C, K * h): scales are in it, and an equal share of the bias."""
-        matrix, bias = self._stacked()
+        few = self.scale_in is not None and len(tokens) < self.width  # of fewer rows than the matrix has, the rows are scaled
+        matrix, bias = (self.weight, self._bias) if few else self._stacked()
+        given = self._scaled(tokens) if few else tokens
         by_column = matrix.view(-1, self.n_tokens, self.d_token).permute(1, 2, 0)
-        return torch.bmm(tokens.transpose(0, 1), by_column).transpose(0, 1) + bias / self.n_tokens
+        out = torch.bmm(given.transpose(0, 1), by_column).transpose(0, 1)
+        if few:
+            out = out.unflatten(0, (len(tokens), self.members)).transpose(1, 2)  # (N, C, K, h)
+            out = (out if self.scale_out is None else out * self.scale_out).flatten(2)
+        return out + bias / self.n_tokens
+
+    def _scaled(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return each member's tokens of every row, (N * K, C, D)."""
+        assert self.scale_in is not None
+        return (tokens[:, None] * self.scale_in.view(self.members, self.n_tokens, self.d_token)).flatten(0, 1)
+
+    @property
+    def _bias(self) -> torch.Tensor:
+        return self.bias.expand(self.members, -1).flatten()
 
     def _stacked(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the stacked matrix (K * h, C * D) with all scales in it, and the stacked bias (K * h,)."""
         matrix = self.matrix()
         if self.scale_out is not None:
             matrix = matrix * self.scale_out.to(matrix.dtype).flatten()[:, None]
-        return matrix, self.bias.expand(self.members, -1).flatten()
+        return matrix, self._bias
 
     def forward(self, total: torch.Tensor) -> torch.Tensor:
         """Return the pre-activations (N, K, h) from what :meth:`total` gives (N, K * h)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from pellucid import random
 from pellucid.errors import RequestError
 from pellucid.nn.cells import Cells
+from pellucid.nn.coupling import Couplings, with_pairs
 from pellucid.nn.regularizers.base import Learned
 from pellucid.nn.table_net import TableNet
 
@@ -49,7 +50,6 @@ class StackedNet(nn.Module):
         self.n_nets, self.stackable, self.additive, self.jumps = len(nets), first.stackable, first.additive, first.jumps
         self.plain, self.mixes = first.plain, first.mixes
         self.n_members, self.n_outputs, self.n_columns = len(nets) * first.n_members, first.n_outputs, first.n_columns
-        self.d_token, self.part_width = len(nets) * first.d_token, len(nets) * first.part_width
         self._matrices, self._layers, self._each_members = first.matrices(), first.layers(), first.n_members
         self.net = copy.deepcopy(first)
         params, buffers = stack_module_state(list(nets))
@@ -70,7 +70,8 @@ class StackedNet(nn.Module):
         """Call a method of all networks; ``own``: every argument has a leading axis G, else all networks share it. Results lead with G."""
         if self.net.bank is not None and not self.training and method != "encoded_bank":
             self._remember()
-        values = {f"net.{n}": v for n, v in [*self.net.named_parameters(), *self.net.named_buffers()]}
+        unread = self.net.unread
+        values = {f"net.{n}": v for n, v in self._state() if not n.startswith(unread)}
         module = self._method[0].train(self.training)
 
         def one(state: dict[str, torch.Tensor], *given: Any) -> Any:
@@ -88,6 +89,10 @@ class StackedNet(nn.Module):
         if isinstance(results[0], Learned):
             return Learned(*(torch.stack(values) for values in zip(*results)))
         return {k: torch.stack([r[k] for r in results]) for k in results[0]}
+
+    def _state(self) -> Iterator[tuple[str, torch.Tensor]]:
+        yield from self.net.named_parameters()
+        yield from self.net.named_buffers()
 
     def _remember(self) -> None:
         """Encode the rows that the networks keep, where weights or rows have changed."""
@@ -134,14 +139,58 @@ class StackedNet(nn.Module):
 
     def parts(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return the networks' parts side by side, (N, C, G * W)."""
-        return _join(self._call("parts", self._split(tokens), own=True), 2)
+        return self._in_turn("parts", 2, self._split(tokens))
+
+    def _in_turn(self, method: str, axis: int, *arguments: torch.Tensor) -> torch.Tensor:
+        """Return what a method of each network gives, arguments with a leading axis G, side by side along ``axis``.
+
+        One network after the other: side by side their matrices would be copied into another order at every call.
+        """
+        module, unread = self._method[0].train(self.training), self.net.unread
+        values = {f"net.{n}": v for n, v in self._state() if not n.startswith(unread)}
+        each = [
+            functional_call(module, {n: v[g] for n, v in values.items()}, (method, *(a[g] for a in arguments))) for g in range(self.n_nets)
+        ]
+        return _join(torch.stack(each), axis)
 
     def outputs_from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return outputs (N, G * K, O) from tokens (N, C, G * D)."""
         return _join(self._call("outputs_from_tokens", self._split(tokens), own=True), 1)
 
+    @property
+    def d_token(self) -> int:
+        """G * D."""
+        return self.n_nets * self.net.d_token
+
+    @property
+    def part_width(self) -> int:
+        """G * W."""
+        return self.n_nets * self.net.part_width
+
+    @property
+    def couplings(self) -> Couplings | None:
+        """The networks' couplings side by side: of one build, they couple the same columns."""
+        one = self.net.couplings
+        if one is None:
+            return None
+        columns, left, right = (t if t.ndim == 1 else t[0] for t in one[:3])  # a stack has one copy a network
+        slots = one.slots + self.net.part_width * torch.arange(self.n_nets, device=one.slots.device)[:, None]
+        return Couplings(columns, left, right, slots.flatten())
+
+    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the networks' bases side by side, (N, P', G * V)."""
+        return _join(self._call("bases", self._split(tokens), own=True), 2)
+
+    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Return the networks' pairs' terms side by side, (N, P, G * Q)."""
+        return self._in_turn("coupled", 2, self._split(left), self._split(right))
+
+    def sums(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return what is read of whole rows, (N, G * W); see ``TableNet.sums``."""
+        return with_pairs(self, tokens, self.parts(tokens).sum(1))
+
     def outputs_from_parts(self, parts: torch.Tensor) -> torch.Tensor:
-        """Return outputs (N, G * K, O) from parts (N, C, G * W), or from their sum (N, G * W) where ``additive``."""
+        """Return outputs (N, G * K, O) from parts (N, C, G * W), or from :meth:`sums` (N, G * W) where ``additive``."""
         return _join(self._call("outputs_from_parts", self._split(parts), own=True), 1)
 
     def named_parts(self, cells: Cells) -> dict[str, torch.Tensor]:
@@ -178,6 +227,7 @@ class StackedNet(nn.Module):
         """Return network ``g`` alone, a copy."""
         net = self.net.fresh(0)
         net.load_state_dict({name: value[g] for name, value in self.net.state_dict().items()})
+        net.leave_out_silent()
         return net.train(self.training)
 
 

@@ -14,6 +14,7 @@ from pellucid.nn.bank import Bank, Memory
 from pellucid.nn.bayes import drawn_head, mean_field
 from pellucid.nn.bayes import penalty as spread_penalty
 from pellucid.nn.cells import Cells, CellSizes
+from pellucid.nn.coupling import Couplings, with_pairs
 from pellucid.nn.decompose import NARROW, Decomposition, Narrowed
 from pellucid.nn.embeddings import CellEmbedding
 from pellucid.nn.folding import InTurn, unwatched
@@ -103,7 +104,8 @@ class TableNet(nn.Module):
         }  # fmt: skip
         factory = registry.resolve(registry.get("backbone", backbone)) if isinstance(backbone, str) else backbone
         front = int(getattr(factory, "front", 0))
-        self.sizes, self.n_columns, self.d_token, self.n_outputs = sizes, sizes.n_columns, d_token + front, n_outputs
+        self.sizes, self.n_columns, self.n_outputs = sizes, sizes.n_columns, n_outputs
+        self._d_token, self._front, self._parts_of_front = d_token, front, n_outputs - extra if front else 0
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(random.integer(seed, "weights"))
             self.embedding = CellEmbedding(sizes, d_token, **(embedding or {}), front=front)
@@ -141,7 +143,7 @@ class TableNet(nn.Module):
         self.rows_apart = self.plain and self.bank is None and not own and not norms_over_rows(self)
         self.mixes = any(type(r).mix is not Regularizer.mix for r in self.regularizers)
         self.enters = self.additive or callable(getattr(self.backbone, "from_parts", None))
-        self.part_width = self._part_width()
+        self._part_width = self._width_of_parts()
         self.stackable = bool(getattr(self.backbone, "stackable", False))
 
     def _shape(self) -> tuple[int, int]:
@@ -154,7 +156,7 @@ class TableNet(nn.Module):
         self.backbone.train(was)
         return int(hidden.shape[1]), int(hidden.shape[2])
 
-    def _part_width(self) -> int:
+    def _width_of_parts(self) -> int:
         """Return W as one row through the backbone shows it."""
         if not self.enters:
             return self.d_token
@@ -164,6 +166,35 @@ class TableNet(nn.Module):
     def set_apart(self, apart: bool) -> None:
         """Compute only what is trained, or all again; for backbones with a ``front``."""
         self.embedding.apart = self.backbone.apart = apart
+
+    def leave_out_silent(self) -> None:
+        """Compute no half of the answer whose share is 0; tokens and parts are then those of the other half alone."""
+        share = getattr(self.head, "share", None)
+        if share is not None and hasattr(self.backbone, "apart"):
+            self.set_apart(not bool(share.any()))
+
+    @property
+    def linear_parts(self) -> bool:
+        """Whether parts are linear in tokens, and a constant."""
+        return self.additive and bool(getattr(self.backbone, "linear_parts", False))
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Beginnings of the names of weights that no answer reads at present."""
+        found: tuple[str, ...] = tuple(f"backbone.{n}" for n in getattr(self.backbone, "unread", ()))
+        return (*found, "embedding.front.") if self.embedding.apart else found
+
+    @property
+    def d_token(self) -> int:
+        """D, as tokens are at present."""
+        return self._d_token + (0 if self.embedding.apart else self._front)
+
+    @property
+    def part_width(self) -> int:
+        """W, as parts are at present."""
+        if not self.additive:
+            return self.d_token
+        return self._part_width - (self._parts_of_front if self.embedding.apart else 0)
 
     @staticmethod
     def _run(out: Any) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
@@ -185,12 +216,32 @@ class TableNet(nn.Module):
         """Return one vector per column, (N, C, W), at the furthest point up to which columns do not mix."""
         return self.backbone.parts(tokens) if self.enters else tokens  # type: ignore[operator]
 
+    @property
+    def couplings(self) -> Couplings | None:
+        """Which pairs of columns add what no part holds to the sum of the parts; None where none do."""
+        return getattr(self.backbone, "couplings", None) if self.additive else None
+
+    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return what the pairs' terms read of the coupled columns, (N, P', V)."""
+        return self.backbone.bases(tokens)  # type: ignore[operator,no-any-return]
+
+    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Return the pairs' terms (N, P, Q); see :class:`Couplings`."""
+        return self.backbone.coupled(left, right)  # type: ignore[operator,no-any-return]
+
+    def sums(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return what is read of whole rows of an additive network: the sum of their parts and of their pairs' terms, (N, W)."""
+        return with_pairs(self, tokens, self.parts(tokens).sum(1))
+
     def outputs_from_parts(self, parts: torch.Tensor) -> torch.Tensor:
-        """Return outputs (N, K, O) from parts (N, C, W), or from their sum over columns (N, W) where ``additive``."""
+        """Return outputs (N, K, O) from parts (N, C, W), or from :meth:`sums` (N, W) where ``additive``: from parts then too, where
+        there are no ``couplings``."""
         if not self.enters:
             return self.outputs_from_tokens(parts)
         if not self.additive:
             return self._read(*self._run(self.backbone.from_parts(parts)))  # type: ignore[operator]
+        if parts.ndim == 3 and self.couplings is not None:
+            raise RequestError("pairs of columns add what no part holds", expected="sums (N, W)", do="enter with net.sums(tokens)")
         total = parts.sum(1) if parts.ndim == 3 else parts
         found = self._in_turn(total, summed=True)
         return self._read(*(self.backbone.from_sum(total) if found is None else found))  # type: ignore[operator]

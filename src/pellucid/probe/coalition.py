@@ -140,6 +140,11 @@ class CoalitionEngine:
         """
         return None if self.drawn else self._path.rises(rows, back)
 
+    @property
+    def slopes(self) -> bool:
+        """Whether the model shows slopes, so that :meth:`rises` says something."""
+        return self._path.plays and not self.drawn
+
     @functools.cached_property
     def rounding(self) -> tuple[FloatArray, FloatArray] | None:
         """How far off half precision answers the rows (R, O) and the background rows (B, O); None where it is not the faster one, or fails.

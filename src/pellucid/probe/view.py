@@ -156,6 +156,24 @@ class View:
         """Return the parts of the columns (N, C, W)."""
         return self.network.parts(tokens)
 
+    @property
+    def linear_parts(self) -> bool:
+        """Whether parts are linear in tokens."""
+        return self.additive and bool(getattr(self.network, "linear_parts", False))
+
+    @property
+    def couplings(self) -> Any:
+        """Which pairs of columns add what no part holds to the sums of an additive network; None where none do."""
+        return getattr(self.network, "couplings", None) if self.additive else None
+
+    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return what the pairs' terms read of the coupled columns (N, P', V)."""
+        return self.network.bases(tokens)  # type: ignore[attr-defined,no-any-return]
+
+    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Return the pairs' terms (N, P, Q), of left columns from rows with bases ``left`` and right ones from rows with ``right``."""
+        return self.network.coupled(left, right)  # type: ignore[attr-defined,no-any-return]
+
     def _apply(self, raw: torch.Tensor) -> torch.Tensor:
         if self._as_is:
             return raw
@@ -168,7 +186,7 @@ class View:
         return self._apply(self.network.from_tokens(tokens))
 
     def from_parts(self, parts: torch.Tensor, half: bool = False) -> torch.Tensor:
-        """Return the chosen outputs (N, O) from parts (N, C, W) or, where additive, from their sums (N, W).
+        """Return the chosen outputs (N, O) from parts (N, C, W) or, where additive, from sums (N, W) with the terms of pairs in them.
 
         ``half``: the network's products are made in half precision; parts come in it.
         """

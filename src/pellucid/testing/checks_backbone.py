@@ -124,16 +124,17 @@ def check_state_makes_the_round_trip(backbone: Backbone) -> None:
 
 
 def check_the_entrances_agree(backbone: Backbone) -> None:
-    """Tokens, parts, sums of parts and the cells themselves lead to one output."""
+    """Tokens, parts, sums and the cells themselves lead to one output."""
     net, cells = backbone.net(), some_cells(8, 5)
     with torch.no_grad():
         out, tokens = net(cells), net.tokens(cells)
         parts = net.parts(tokens)
         assert tokens.shape[:2] == parts.shape[:2] == (8, 5), "tokens and parts are not one per row and column"
         assert _apart(out, net.outputs_from_tokens(tokens)) < 1e-5, "entering with tokens gives another output"
-        assert _apart(out, net.outputs_from_parts(parts)) < 1e-5, "entering with parts gives another output"
+        if net.couplings is None:
+            assert _apart(out, net.outputs_from_parts(parts)) < 1e-5, "entering with parts gives another output"
         if net.additive:
-            assert _apart(out, net.outputs_from_parts(parts.sum(1))) < 1e-5, "entering with the sum of parts gives another output"
+            assert _apart(out, net.outputs_from_parts(net.sums(tokens))) < 1e-5, "entering with the sums gives another output"
 
 
 def check_parts_of_columns_do_not_mix(backbone: Backbone) -> None:

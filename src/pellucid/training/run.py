@@ -406,7 +406,7 @@ class Run:
         self._put(self.best)
         self.core.losses = None  # a user's function does not travel with the weights
         if self.blend is not None:
-            self.core.set_apart(False)
+            self.core.leave_out_silent()
         self.net.cpu().eval()
         return self._all_snapshots() if self.snapshots else self.net
 

@@ -34,6 +34,8 @@ CELLS = ((2000, 8), (5000, 12), (float("inf"), 16))
 START_ROWS, START_SIZE, START_OUTPUTS = 50_000, 3000, 20
 """What the start reads at most: rows, heights of all columns together, outputs. Larger fits begin at 0."""
 MOST_LEVELS = 500
+DENSE = 8
+"""Pairs that the paired columns could form, times two, for each pair there is: up to here one matrix holds all tables."""
 AFTER_START = 0.05
 """Length of the steps of training after the start, as a share of what they are without one."""
 MOMENTUM = 0.02
@@ -185,7 +187,11 @@ class Additive(nn.Module):
         return terms
 
     def answers(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the outputs (N, O) alone: no term is kept apart, and only columns that are in pairs get a basis. A third of the time."""
+        """Return the outputs (N, O) alone: no term is kept apart, and only columns that are in pairs get a basis. A third of the time.
+
+        Cost: as for the module; where pairs are most of all that the paired columns could form, one product with the whole matrix of their
+        bases, which is faster than many small ones.
+        """
         with torch.autocast(tokens.device.type, enabled=False):
             tokens = tokens.float()
             read, steps = self.curves.weights()
@@ -194,7 +200,9 @@ class Additive(nn.Module):
                 out = out + self.curves.bins(tokens[:, self.curves.order, 0], steps).sum(1)
             if self.tables is None:
                 return out
-            basis = self._basis_of_pairs(tokens[:, self.paired])
+            basis = self.bases(tokens)
+            if len(self.paired) ** 2 > DENSE * len(self.pairs):
+                return out + self.coupled(basis, basis).sum(1)
             size = len(self.paired) * self.basis_width
             # all pairs' tables in one matrix, added up where a pair is named twice: one product in place of two bases a pair
             whole = basis.new_zeros(len(self.paired), len(self.paired), self.basis_width, self.basis_width * self.width)
@@ -203,17 +211,24 @@ class Additive(nn.Module):
             pairs: torch.Tensor = (folded * basis.flatten(1)[..., None]).sum(1)
             return out + pairs
 
-    def _basis_of_pairs(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the bases (N, P', B) of the columns in pairs, those of numbers first, from their tokens (N, P', D)."""
+    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the bases (N, P', B) of the ``paired`` columns, those of numbers first, from all tokens (N, C, D)."""
+        tokens = tokens.float()[:, self.paired]
         n, wider = self.n_paired_numbers, tokens.shape[-1] > 1
         of_number, of_level = tokens[:, :n], tokens[:, n:]
-        basis = tokens.new_zeros(*tokens.shape[:2], self.basis_width)
         absent = of_number[..., 1:2] if wider else torch.zeros_like(of_number)
-        basis[:, :n, : self.hats.size] = self.hats.of(self.paired[:n], of_number[..., 0]) * (1 - absent)
-        basis[:, :n, self.hats.size] = absent[..., 0]
+        known = torch.cat([self.hats.of(self.paired[:n], of_number[..., 0]) * (1 - absent), absent], -1)
         rest = of_level[..., 1:] if wider else of_level
-        basis[:, n:, : rest.shape[-1]] = rest
-        return basis
+        wide = (functional.pad(t, (0, self.basis_width - t.shape[-1])) for t in (known, rest))
+        return torch.cat(list(wide), 1)
+
+    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Return the pairs' terms (N, P, O) where left columns have the bases ``left`` and right ones ``right``, (N, P', B) each."""
+        # by columns: whole blocks are copied, several times as fast as entries of every row
+        by_pair = (
+            side.transpose(0, 1).index_select(0, at).transpose(0, 1) for side, at in ((left, self.place_left), (right, self.place_right))
+        )
+        return self._pair_terms(*by_pair)
 
     def _penalty(self) -> torch.Tensor:
         total = self.bias.new_zeros(())
@@ -261,9 +276,8 @@ class Additive(nn.Module):
         """
         sizes, levels, numbers = self.sizes, getattr(embedding, "levels", None), getattr(embedding, "numbers", None)
         readable = (levels is None or isinstance(levels, LevelTable)) and (numbers is None or getattr(numbers, "marks", False))
-        heights = sum(len(e) + 1 for e in sizes.bins) + sum(min(k, MOST_LEVELS) for k in sizes.cardinalities)
         width = self.mean_token.shape[1]
-        if not readable or width < 3 or not 0 < heights <= START_SIZE or answers.shape[1] > START_OUTPUTS:
+        if not readable or width < 3 or not self.startable(sizes, answers.shape[1]):
             return False
         some = np.linspace(0, len(answers) - 1, min(len(answers), START_ROWS)).astype(int)
         rows, weights = cells.take(torch.from_numpy(some)), None if weights is None else weights[some]
@@ -283,6 +297,12 @@ class Additive(nn.Module):
             self.doubt.put(fit.moves, dict(zip(usable, fit.pair_moves)), which, together)
         self._put_means(embedding, rows)
         return True
+
+    @staticmethod
+    def startable(sizes: CellSizes, n_outputs: int) -> bool:
+        """Return whether heights and outputs are few enough for a start."""
+        heights = sum(len(e) + 1 for e in sizes.bins) + sum(min(k, MOST_LEVELS) for k in sizes.cardinalities)
+        return 0 < heights <= START_SIZE and n_outputs <= START_OUTPUTS
 
     def _places(
         self, rows: Cells, groups: int

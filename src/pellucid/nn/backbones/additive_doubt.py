@@ -70,9 +70,12 @@ class HeightDraws(nn.Module):
         tables = [(self.knots[i] + 1) * (self.knots[j] + 1) if self._readable(i, j) else 0 for i, j in pairs]
         self.pair_starts = _starts(tables)
         self.with_pairs = bool(pairs) and self.pair_starts[-1] * DRAWS * n_outputs <= MOST_OF_PAIRS
-        for name, every in (("edges", dict(zip(self.slots, sizes.bins))), ("coarse", {c: coarse[c] for c in self.slots})):
-            for c, own in every.items():
-                self.register_buffer(f"{name}_{c}", torch.tensor(np.asarray(own), dtype=torch.float32), persistent=False)
+        # all columns' knots in one tensor: a stack of networks takes every tensor of each in hand at every call
+        self.edges_at = {c: slice(*ends) for c, *ends in zip(self.slots, *_ends(sizes.bins))}
+        self.coarse_at = {c: slice(*ends) for c, *ends in zip(self.slots, *_ends([coarse[c] for c in self.slots]))}
+        for name, every in (("edges", sizes.bins), ("coarse", [coarse[c] for c in self.slots])):
+            joined = np.concatenate([np.zeros(0), *(np.asarray(own, np.float64) for own in every)])
+            self.register_buffer(name, torch.tensor(joined, dtype=torch.float32), persistent=False)
         self.register_buffer("moves", torch.zeros(self.starts[-1] + 1, DRAWS * n_outputs))
         shape = (self.pair_starts[-1] if self.with_pairs else 0, DRAWS * n_outputs)
         self.register_buffer("pair_moves", torch.zeros(shape, dtype=torch.float16))
@@ -119,7 +122,7 @@ class HeightDraws(nn.Module):
         """Return where rows stand on the knots or levels of a column."""
         if column not in self.slots:
             return [(levels[self.offsets[self.codes[column]] + cells.codes[:, self.codes[column]].long()], None)]
-        edges, slot = getattr(self, f"{name}_{column}"), self.slots[column]
+        edges, slot = getattr(self, name)[getattr(self, f"{name}_at")[column]], self.slots[column]
         x, missing, last = cells.numbers[:, slot].float().contiguous(), cells.missing[:, slot].bool(), len(edges) - 1
         at = (torch.searchsorted(edges, x, right=True) - 1).clamp(0, last - 1)
         share = ((x - edges[at]) / (edges[at + 1] - edges[at])).clamp(0, 1).masked_fill(missing, 0)
@@ -142,6 +145,12 @@ def beside(outputs: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
 
 def _starts(sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.cumsum([0, *sizes]))
+
+
+def _ends(knots: Sequence[F64]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return where each column's knots begin and end in all of them together."""
+    starts = _starts([len(k) for k in knots])
+    return starts[:-1], starts[1:]
 
 
 def _centred(moves: F64, together: int) -> npt.NDArray[np.float32]:

@@ -152,7 +152,7 @@ class Hats(nn.Module):
         """Return the weights (N, P, S) of some columns' knots at x (N, P)."""
         up, up_shift, down, down_shift = (t[columns] for t in (self.up, self.up_shift, self.down, self.down_shift))
         x = x[..., None]
-        return torch.minimum(torch.addcmul(up_shift, up, x), torch.addcmul(down_shift, down, x)).clamp_(0, 1)
+        return torch.minimum(torch.addcmul(up_shift, up, x), torch.addcmul(down_shift, down, x)).clamp(0, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x[..., None]

@@ -21,11 +21,13 @@ class FlatBackbone(nn.Module):
 
     Attributes
     ----------
-    additive : True; what follows the first stage reads only the sum of the columns' parts.
+    additive : True; what follows the first stage reads only the sum of the columns' parts. linear_parts : True;
+        these are linear in the tokens.
     members, width : K, H.
     """
 
     additive = True
+    linear_parts = True
     stackable = True
 
     def __init__(self, first: FirstStage, blocks: Iterable[nn.Module], dropout: float) -> None:

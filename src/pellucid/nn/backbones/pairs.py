@@ -15,6 +15,8 @@ from pellucid.nn.cells import Cells, CellSizes
 __all__ = ["pair_gains", "screen_pairs"]
 
 MOST_ROWS = 40_000
+MOST_TABLES = 4_000_000
+"""Cells of pairs' tables that are held at once."""
 F64 = npt.NDArray[np.float64]
 
 
@@ -43,7 +45,7 @@ def pair_gains(
     """Return (C, C): by how much a table over two columns' coarse codes lowers the squared residual, less what chance would give.
 
     Residuals are those of a ridge regression of the answers on all columns' codes, one indicator each. Sums over all pairs' tables are
-    blocks of Z'rZ, with Z the indicators. Cost: N * (C * cells)**2 multiply-adds.
+    blocks of Z'rZ, with Z the indicators. Cost: N * (C * cells)**2 multiply-adds, and memory for a few million cells of tables.
 
     Parameters
     ----------
@@ -55,18 +57,26 @@ def pair_gains(
     z = np.zeros((n, c * cells), np.float32)
     z[np.arange(n)[:, None], codes + cells * np.arange(c)] = 1
     zw = z * w[:, None].astype(np.float32)
-    count = (z.T @ zw).astype(np.float64)
     gains = np.zeros((c, c))
     centred = answers - np.average(answers, 0, w)
-    fit = np.linalg.solve(count + np.eye(c * cells), zw.T.astype(np.float64) @ centred)
-    for k in range(answers.shape[1]):  # one answer after the other: outputs are few
-        left = centred[:, k] - z @ fit[:, k]
-        noise = max(float(np.average(left**2, weights=w)), 1e-30)
-        total = z.T @ (zw * left[:, None].astype(np.float32))
-        table = total.astype(np.float64) ** 2 / np.maximum(count, 1e-9) / noise - 1  # chance gives each filled cell 1 on average
-        table *= count > 0
-        gains += table.reshape(c, cells, c, cells).sum((1, 3))
+    left = centred - z @ _ridge(z, zw, w, centred)
+    noise = np.maximum(np.average(left**2, axis=0, weights=w), 1e-30)
+    for first in range(0, c, step := max(1, MOST_TABLES // (c * cells**2))):  # tables of all pairs at once would not fit of many columns
+        own = slice(first * cells, (first + step) * cells)
+        count = (z[:, own].T @ zw).astype(np.float64)
+        for k in range(answers.shape[1]):  # one answer after the other: outputs are few
+            total = z[:, own].T @ (zw * left[:, k, None].astype(np.float32))
+            table = total.astype(np.float64) ** 2 / np.maximum(count, 1e-9) / noise[k] - 1  # chance gives each filled cell 1 on average
+            table *= count > 0
+            gains[first : first + step] += table.reshape(-1, cells, c, cells).sum((1, 3))
     return gains
+
+
+def _ridge(z: npt.NDArray[np.float32], zw: npt.NDArray[np.float32], w: F64, answers: F64) -> F64:
+    """Return the ridge regression (C * cells, O) of answers (N, O) on indicators z, weighted zw; the smaller solve of two."""
+    if len(z) >= z.shape[1] or (w <= 0).any():
+        return np.asarray(np.linalg.solve((z.T @ zw).astype(np.float64) + np.eye(z.shape[1]), zw.T.astype(np.float64) @ answers))
+    return np.asarray(z.T @ np.linalg.solve((z @ z.T).astype(np.float64) + np.diag(1 / w), answers))
 
 
 def _codes(cells: Cells, sizes: CellSizes, most: int = 8) -> tuple[npt.NDArray[np.int64], int]:

@@ -22,6 +22,7 @@ from pellucid.nn.backbones.additive_doubt import HeightDraws
 from pellucid.nn.backbones.curves import coarser
 from pellucid.nn.backbones.tabm import TabM
 from pellucid.nn.cells import Cells, CellSizes
+from pellucid.nn.coupling import Couplings
 from pellucid.nn.folding import InTurn, unwatched
 from pellucid.nn.layers import only_answers
 
@@ -53,17 +54,15 @@ class TabMAdditive(nn.Module):
     Attributes
     ----------
     quiet : whether it would be, known once the additive model is fitted.
-    apart : while True only the members are computed: training, which has no use for terms that stay.
+    apart : while True only the members are computed: in training, which has no use for terms that stay, and where they have no share.
 
-    Cost: that of both. In parts the additive model adds O entries and the bases of the columns in its pairs.
+    Cost: that of both. In parts the additive model adds O entries; its pairs stand beside them (``nn.coupling``).
     """
 
     additive = True
     stackable = True
     wants = ("sizes", "n_outputs")
     front = 12
-    place: torch.Tensor
-    slot: torch.Tensor
 
     def __init__(
         self, n_tokens: int, d_token: int, sizes: CellSizes, n_outputs: int, members: int = 4, width: int = 256, blocks: int = 2,
@@ -74,16 +73,10 @@ class TabMAdditive(nn.Module):
         del n_pairs  # read by the screen
         self.free_dropout, self.quiet = free_dropout, False
         self.deep = TabM(n_tokens, d_token, members, width, blocks, dropout)
-        total, least, most = KNOTS
-        knots = int(np.clip(total // max(len(sizes.bins), 1), least, most))
-        fewer = replace(sizes, bins=tuple(coarser(edges, knots) for edges in sizes.bins))
+        fewer = _fewer(sizes)
         self.own = Additive(n_tokens, self.front, fewer, n_outputs, pair_bins, pairs).requires_grad_(False).eval()
         self.own.doubt = HeightDraws(fewer, n_outputs, MOST_LEVELS, self.front - 1, self.own.pairs, self.own.edges)
         self.members, self.width, self.n_outputs, self.apart = members, width, n_outputs, False
-        paired = sorted({c for pair in self.own.pairs for c in pair})
-        self.register_buffer("place", torch.eye(n_tokens)[:, paired], persistent=False)  # (C, P): which place a column's basis has
-        index = [[paired.index(c) for c in pair] for pair in self.own.pairs]
-        self.register_buffer("slot", torch.tensor(index, dtype=torch.int64).reshape(-1, 2).T.contiguous(), persistent=False)
 
     @classmethod
     def from_rows(
@@ -91,6 +84,8 @@ class TabMAdditive(nn.Module):
         options: Mapping[str, Any],
     ) -> dict[str, Any]:  # fmt: skip
         """Return what the training rows decide of the additive model: its pairs, and how finely they are cut."""
+        if options.get("pairs") is None and not Additive.startable(_fewer(sizes), answers.shape[1]):
+            return {"pairs": ()}  # the additive model is not fitted, and has no share
         most = options.get("n_pairs", PAIRS[len(answers) >= FEW_ROWS])
         found = Additive.from_rows(cells, sizes, answers, weights, {**options, "n_pairs": most})
         return {name: found[name] for name in ("pair_bins", "pairs") if name in found}
@@ -114,6 +109,16 @@ class TabMAdditive(nn.Module):
         return started
 
     @property
+    def linear_parts(self) -> bool:
+        """Whether parts are linear in tokens, and a constant: those of the members are, those of curves are not."""
+        return self.apart
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Beginnings of the names of weights that answers do not read: draws serve doubt alone."""
+        return ("own.",) if self.apart else ("own.doubt.",)
+
+    @property
     def drawn(self) -> bool:
         """Whether draws of what the additive model does not know of its terms were made."""
         return self.own.doubt is not None and bool(self.own.doubt.moves.any())
@@ -129,41 +134,53 @@ class TabMAdditive(nn.Module):
         self.deep.dropout = 0.0
 
     def parts(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the columns' parts (N, C, W): of the members' first stage, of the output, and bases of pairs, each in its own place."""
+        """Return the columns' parts (N, C, W): of the members' first stage, and the columns' own terms; see :meth:`couplings`."""
         mine, rest = self._split(tokens)
         deep = self.deep.parts(rest)
+        if self.apart:
+            return deep
         with torch.autocast(tokens.device.type, enabled=False):
-            mine, encoded, basis = self.own._features(mine, None)
-            pieces = [deep.float(), self.own.curves(mine, encoded)]
-            if basis is not None:
-                pieces.append((basis[:, :, None] * self.place[:, :, None]).flatten(2))
-            return torch.cat(pieces, 2)
+            return torch.cat([deep.float(), self.own.curves(mine.float())], 2)
+
+    @property
+    def couplings(self) -> Couplings | None:
+        """Which pairs of columns add something to the sum of the parts that no part holds."""
+        if self.apart or self.own.tables is None:
+            return None
+        slots = self.members * self.deep.width + torch.arange(self.n_outputs)
+        return Couplings(self.own.paired, self.own.place_left, self.own.place_right, slots)
+
+    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return what the pairs' terms read of the coupled columns, (N, P', B)."""
+        with torch.autocast(tokens.device.type, enabled=False):
+            return self.own.bases(self._split(tokens)[0])
+
+    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Return the pairs' terms (N, P, O); see :meth:`Additive.coupled`."""
+        with torch.autocast(left.device.type, enabled=False):
+            return self.own.coupled(left, right)
 
     def from_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-        """Return (hidden (N, K, h), parts) from the summed parts (N, W)."""
-        deep, own = self._of_sum(total)
-        return self.deep.from_sum(deep)[0], {"additive": own}
+        """Return (hidden (N, K, h), parts) from the summed parts (N, W), the couplings added."""
+        deep, parts = self._of_sum(total)
+        return self.deep.from_sum(deep)[0], parts
 
-    def _of_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (the members' sum (N, K * h), the additive model's output (N, O)) from the summed parts (N, W)."""
+    def _of_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        """Return (the members' sum (N, K * h), the part ``additive`` (N, O) unless it is left out) from such a sum (N, W)."""
         k = self.members * self.deep.width
-        out = self.own.bias + total[:, k : k + self.n_outputs]
-        if self.place.shape[1]:
-            bases = total[:, k + self.n_outputs :].unflatten(1, (self.place.shape[1], -1))
-            out = out + self.own._pair_terms(bases[:, self.slot[0]], bases[:, self.slot[1]]).sum(1)
-        return total[:, :k], out
+        return total[:, :k], {} if self.apart else {"additive": self.own.bias + total[:, k:]}
 
     def in_turn(self, given: torch.Tensor, summed: bool = False) -> tuple[InTurn, Mapping[str, torch.Tensor]] | None:
         """Return (the members' hidden states one after the other, parts); see :meth:`FlatBackbone.in_turn`."""
-        if self.apart or not unwatched(self) or not only_answers(self, given):
+        if not unwatched(self) or not only_answers(self, given):
             return None
         if summed:
-            deep, own = self._of_sum(given)
+            deep, parts = self._of_sum(given)
             found = self.deep.in_turn(deep, summed)
-            return None if found is None else (found[0], {"additive": own})
+            return None if found is None else (found[0], parts)
         mine, rest = self._split(given)
         found = self.deep.in_turn(rest)
-        return None if found is None else (found[0], {"additive": self.own.answers(mine)})
+        return None if found is None else (found[0], {} if self.apart else {"additive": self.own.answers(mine)})
 
     def forward(self, tokens: torch.Tensor, masked: torch.Tensor | None = None) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return (hidden (N, K, h), parts); parts hold the output of the additive model, ``additive`` (N, O), unless it is left out."""
@@ -177,3 +194,10 @@ class TabMAdditive(nn.Module):
     def _split(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         front = tokens.shape[-1] - self.deep.first.d_token  # 0 where the embedding leaves them out
         return tokens[..., :front], tokens[..., front:]
+
+
+def _fewer(sizes: CellSizes) -> CellSizes:
+    """Return the sizes with the additive model's knots in place of the bins."""
+    total, least, most = KNOTS
+    knots = int(np.clip(total // max(len(sizes.bins), 1), least, most))
+    return replace(sizes, bins=tuple(coarser(edges, knots) for edges in sizes.bins))

@@ -1,0 +1,43 @@
+"""What pairs of columns add to a network's sum of parts: a sum over columns that is not quite one.
+
+A term of two columns depends on both cells, so no column's part can hold it. Held as each column's basis in a place of its own, which the
+sum keeps apart, it would make every part as wide as the bases of all columns together. Beside the parts it costs what the pairs cost.
+Letters: N rows, C columns, P pairs, P' columns in pairs, W width of a part, Q entries of the sum that the terms are added to.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+
+__all__ = ["Couplings", "with_pairs"]
+
+
+class Couplings(NamedTuple):
+    """Which columns are coupled, and where their terms go.
+
+    A network that has them offers ``bases(tokens (N, C, D)) -> (N, P', V)``, what the terms read of each coupled column, and
+    ``coupled(left, right) -> (N, P, Q)``, the terms where the left columns come from rows with the bases ``left`` (N, P', V) and the right
+    ones from rows with ``right``.
+
+    Attributes
+    ----------
+    columns : (P',) numbers of the coupled columns. left, right : (P,) places among these of each pair's columns.
+    slots : (Q,) the entries of the sum (N, W) that the terms, added up over pairs, are added to.
+    """
+
+    columns: torch.Tensor
+    left: torch.Tensor
+    right: torch.Tensor
+    slots: torch.Tensor
+
+
+def with_pairs(network: Any, tokens: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+    """Return the summed parts (N, W) of rows with their pairs' terms added, in place; what ``outputs_from_parts`` reads of whole rows."""
+    couplings = network.couplings
+    if couplings is None:
+        return total
+    bases = network.bases(tokens)
+    terms = network.coupled(bases, bases).sum(1).to(total.dtype)
+    return total.index_add_(1, couplings.slots.to(total.device), terms)
