@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.audit.view import FloatArray, IntArray, Target, View
+from pellucid.encode.reach import without_empty
 from pellucid.execution import few_threads
 from pellucid.random import integer, stream
 from pellucid.table import ColumnType
@@ -147,7 +148,7 @@ def fit_out_of_fold(
             out[held] = np.eye(o)[int(seen[0])] if len(seen) else 1 / o
             continue
         with few_threads(matrix.size):
-            model = kind(categorical_features=is_level, **options).fit(matrix[taught], answer[taught])
+            model = kind(categorical_features=is_level, **options).fit(without_empty(matrix[taught]), answer[taught])
             told = model.predict_proba(matrix[held]) if classes else model.predict(matrix[held])
         if classes:
             out[held] = 0.0

@@ -37,6 +37,13 @@ SERIAL = re.compile(r"(^| )(date|dates|datum|dob|birthday)( |$)")
 DAYS = (20_000, 60_000)
 """Days since 1899-12-30, as spreadsheets count: from 1954 to 2064."""
 FACTORS = ((1000.0, "1,000"), (100.0, "100"), (2.20462, "2.2046 (pounds and kilograms)"), (2.54, "2.54 (inches and centimetres)"))
+OF_FACTOR = {
+    2.20462: re.compile(r"(^| )(weight|mass|wt|lb|lbs|pound|pounds|kg|kilo|kilos|kilograms)( |$)"),
+    2.54: re.compile(r"(^| )(height|length|width|depth|size|diameter|in|inch|inches|cm|ft|foot|feet|mm|m)( |$)"),
+}
+"""What a column's name or unit says where a factor other than a power of ten is likely."""
+BULK = 10
+"""Cells of another unit are told beside at least so many different numbers: small counts lie apart by themselves."""
 RARE_SHARE = 0.005
 TIMES = 20
 MOST_LEVELS = 2_000
@@ -114,7 +121,7 @@ def unit_slip(x: FloatArray, alpha: float = ALPHA) -> tuple[IntArray, float, str
     """Return (positions, factor, its words) of a small cluster of positive numbers that a known factor would bring home, or None.
 
     The cluster must be cut off by an empty stretch, hold 3 distinct values and 0.1 % to 20 % of the rows, and lie inside the bulk of the
-    others once divided. By itself a tail like that of the others has such a stretch with chance ``alpha`` at most: numbers that pass
+    others once divided, which is narrower than the factor. By itself a tail like that of the others has such a stretch with chance ``alpha`` at most: numbers that pass
     through 0 lie ever wider apart on the scale of factors, and so do the largest of a heavy tail. Small whole numbers, whose logarithms
     lie apart anyway, are left alone.
     """
@@ -136,6 +143,9 @@ def unit_slip(x: FloatArray, alpha: float = ALPHA) -> tuple[IntArray, float, str
         if widest_step_chance(x[order] if upper else 1 / x[order], len(few), least, most) > alpha / 2:
             continue
         for factor, words in FACTORS:
+            # where the bulk is wider than the factor, cells of another unit would mostly lie inside it, and those apart are its tail
+            if high - low >= np.log10(factor) or len(np.unique(many)) < BULK:
+                continue
             shifted = few - np.log10(factor) * (1 if upper else -1)
             inside = ((shifted >= many.min()) & (shifted <= many.max())).mean() > 0.9
             if inside and abs(np.median(shifted) - np.median(many)) < 0.5 * max(high - low, 0.02):
@@ -157,8 +167,11 @@ def _slip(view: View, name: str) -> Iterator[Finding]:
     ends = f"{amount(float(x[rows].min()))} to {amount(float(x[rows].max()), unit)}"
     words = f"'{name}' has {share(len(rows), len(x))} apart from the others, at {ends}; "
     words += f"{verb} by {times} they fall among the rest (90 % of which lie at {usual})"
-    remedy = "probably another unit: convert these cells at the source"
-    yield view.finding("values: unit slip", "medium", (name,), words, remedy, rows=np.sort(rows), figures={"factor": factor})
+    of = OF_FACTOR.get(max(factor, 1 / factor))
+    named = of is None or of.search(f"{_plain_name(name)} {_plain_name(unit)}")
+    remedy = "probably another unit: convert these cells at the source" if named else "another unit, or a group of its own: look at these rows"
+    figures = {"factor": factor}
+    yield view.finding("values: unit slip", "medium" if named else "low", (name,), words, remedy, rows=np.sort(rows), figures=figures)
 
 
 def _serial(view: View, name: str) -> Iterator[Finding]:

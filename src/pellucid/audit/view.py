@@ -15,6 +15,7 @@ import pandas as pd
 from pellucid.errors import CellError
 from pellucid.random import stream
 from pellucid.results import Finding, RunRecord
+from pellucid.results.text import spelt
 from pellucid.table import ColumnType, Role, Table
 
 __all__ = ["ALPHA", "SAMPLE", "Target", "View", "amount", "listed", "more", "share"]
@@ -64,7 +65,8 @@ def more(names: Sequence[object], shown: int) -> str:
 
 def listed(names: Sequence[object], most: int = 5) -> str:
     """Return ``'a', 'b' and 3 more``."""
-    texts = [f"'{n}'" if len(str(n)) <= 60 else f"'{str(n)[:57]}...'" for n in names]
+    shown = [spelt(n) for n in names]
+    texts = [f"'{n}'" if len(n) <= 60 else f"'{n[:57]}...'" for n in shown]
     if len(texts) > most:
         return ", ".join(texts[:most]) + f" and {len(texts) - most} more"
     return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
