@@ -20,7 +20,7 @@ NEARLY = 0.995
 TWINS = 0.995
 NUMBERED = re.compile(r"(no|nr|num|id)\.?$")
 FEW_ROWS, FEW_VALUES = 20, 5
-"""Of fewer rows, columns go one to one by chance unless they hold so many different values."""
+"""Of fewer rows, columns go one to one by chance unless they hold so many different values, or are a line of each other."""
 
 
 def find(view: View) -> list[Finding]:
@@ -113,12 +113,13 @@ def same_twice(view: View) -> list[list[str]]:
         if codes.min() == codes.max() or name == view.table.target:
             continue
         count = int(codes.max()) + 1
-        if len(codes) < FEW_ROWS and count < FEW_VALUES:
+        few = len(codes) < FEW_ROWS and count < FEW_VALUES
+        if few and count < 3:
             continue
-        if count > len(codes) / 5:  # nearly all distinct: any two such columns go one to one, so only the same order counts
+        if few or count > len(codes) / 5:  # nearly all distinct: any two such columns go one to one, so only the same order counts
             key = codes
             # what rises, or falls, down the table has the order of all else that does, as years and a population: there only a line counts
-            if view.is_number(name) and _is_sorted(codes[codes >= 0]):
+            if view.is_number(name) and (few or _is_sorted(codes[codes >= 0])):
                 x = within_reach(view.numbers(name)[:, None])[:, 0]
                 key = np.nan_to_num(np.round((x - np.nanmin(x)) / np.ptp(x[codes >= 0]) * 1e9), nan=-1.0)
         else:
