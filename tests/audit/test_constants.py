@@ -77,7 +77,8 @@ def test_columns_that_rise_down_the_table_are_no_twins_and_no_names_of_rows():
     years = np.arange(1900, 1960)
     people = 3_000_000 + np.cumsum(np.random.default_rng(0).integers(10_000, 90_000, 60))
     t = pd.DataFrame({"year": years, "people": people, "since": years - 1900, "x": np.random.default_rng(1).normal(size=60)})
-    assert kinds(t, None) == {("constants: doubled column", ("year", "since"))}  # a line of each other: that the order of the rows cannot make
+    # a line of each other: that the order of the rows cannot make
+    assert kinds(t, None) == {("constants: doubled column", ("year", "since"))}
     assert kinds(pd.DataFrame({"a": [1.0, 2.0, 5.0, 9.0], "b": [3.0, 4.0, 5.0, 8.0]}), None) == set()  # one in 24 orders is the same
     ids = pd.DataFrame({"docno": 78001 + np.cumsum(np.random.default_rng(2).integers(1, 9, 60)), "x": t["x"]})
     assert kinds(ids, None) == {("constants: looks like an identifier", ("docno",))}

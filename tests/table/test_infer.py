@@ -72,6 +72,14 @@ CASES = {
     "recorded": (lambda: pd.Series(pd.date_range("2020-01-31", periods=60).strftime("%Y%m%d").astype(int)), "date"),
     "amounts": (lambda: pd.Series(range(20200101, 20200129)), "number"),  # all are dates, and so are few enough by chance
     "moment": (lambda: pd.Series(pd.date_range("2020-01-01", periods=N, freq="h", tz="UTC")), "date"),
+    "year of it": (lambda: pd.Series(range(1850, 1850 + N)), "number"),  # a number for each row, and no name of it
+    "rank": (lambda: pd.Series(range(1, N + 1)), "number"),
+    "obs": (lambda: pd.Series(range(1, N + 1)), "identifier"),
+    "since": (lambda: words(*(f"{m}/{y}" for y in (98, 99) for m in range(1, 13))), "date"),
+    "until": (lambda: words(*(f"{m}/{y}" for y in (1998, 2004) for m in range(1, 13))), "date"),
+    "genes": (lambda: words(*(f"{a}/{b}" for a in range(1, 9) for b in range(1, 9))), "category"),
+    "date": (lambda: pd.Series(pd.date_range("1980-01-31", periods=60).strftime("%y%m%d").astype(int)), "date"),
+    "station": (lambda: pd.Series([str(v) for v in rng().integers(100, 180, N - 40)] + ["c118", "c168", "c204", "c266"] * 10), "category"),
     "note": (lambda: pd.Series([f"the patient number {i} felt {'well' if i % 2 else 'ill'} today" for i in range(N)]), "text"),
     "tags": (lambda: pd.Series([";".join(rng().choice(list("abcdefgh"), 3)) + f";{'xyzuvw'[i % 6]};{i % 11}" for i in range(N)]), None),
     "country": (lambda: words("NA", "DE", "US", "ZA"), "category"),
@@ -229,6 +237,16 @@ def test_the_target():
     assert str(infer_schema(frame, target="name")["name"].type) == "category"
     with pytest.raises(TargetError, match="'z'"):
         infer_schema(frame, target="z")
+
+
+def test_whole_numbers_that_number_the_rows_again_in_another_order_are_ranks():
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"Unnamed: 0": range(1, 87), "site": range(11, 97), "wealth": draw.permutation(86), "crime": draw.permutation(86)})
+    schema = infer_schema(frame)
+    assert schema.identifiers == ("Unnamed: 0", "site")
+    assert "in another order than those of 'Unnamed: 0': ranks" in schema["crime"].evidence
+    again = infer_schema(frame.sample(frac=1, random_state=0))
+    assert [c.type for c in again] == [c.type for c in schema]
 
 
 def test_arrays_are_quantities():

@@ -121,9 +121,9 @@ def unit_slip(x: FloatArray, alpha: float = ALPHA) -> tuple[IntArray, float, str
     """Return (positions, factor, its words) of a small cluster of positive numbers that a known factor would bring home, or None.
 
     The cluster must be cut off by an empty stretch, hold 3 distinct values and 0.1 % to 20 % of the rows, and lie inside the bulk of the
-    others once divided, which is narrower than the factor. By itself a tail like that of the others has such a stretch with chance ``alpha`` at most: numbers that pass
-    through 0 lie ever wider apart on the scale of factors, and so do the largest of a heavy tail. Small whole numbers, whose logarithms
-    lie apart anyway, are left alone.
+    others once divided, which is narrower than the factor. By itself a tail like that of the others has such a stretch with chance
+    ``alpha`` at most: numbers that pass through 0 lie ever wider apart on the scale of factors, and so do the largest of a heavy tail.
+    Small whole numbers, whose logarithms lie apart anyway, are left alone.
     """
     at = np.flatnonzero(x > 0)
     if len(at) < 50 or len(at) < 0.9 * int(np.isfinite(x).sum()):
@@ -169,7 +169,9 @@ def _slip(view: View, name: str) -> Iterator[Finding]:
     words += f"{verb} by {times} they fall among the rest (90 % of which lie at {usual})"
     of = OF_FACTOR.get(max(factor, 1 / factor))
     named = of is None or of.search(f"{_plain_name(name)} {_plain_name(unit)}")
-    remedy = "probably another unit: convert these cells at the source" if named else "another unit, or a group of its own: look at these rows"
+    remedy = "probably another unit: convert these cells at the source"
+    if not named:
+        remedy = "another unit, or a group of its own: look at these rows"
     figures = {"factor": factor}
     yield view.finding("values: unit slip", "medium" if named else "low", (name,), words, remedy, rows=np.sort(rows), figures=figures)
 

@@ -167,8 +167,12 @@ def integer_code(name: str, values: np.ndarray, n: int) -> str:
 
 
 def text_code(name: str, texts: Sequence[str]) -> str:
-    """Return why digits written as text are codes (leading zeros, fixed width with a hinting name, too many digits for a number), or ""."""
+    """Return why digits written as text are codes (leading zeros, fixed width with a hinting name, too many digits for a number, digits
+    behind a letter among them), or ""."""
     digits = [t for t in texts if t.isdigit()]
+    lettered = [m for t in texts if (m := re.fullmatch(r"([^\W\d_]{1,2})\d+", t))]
+    if len(lettered) >= 3 and len(lettered) + len(digits) == len(texts) and len({m[1] for m in lettered}) == 1:
+        return f"whole numbers, and such as {lettered[0][0]!r}"
     if len(digits) < 0.95 * len(texts):
         shape = sum(bool(re.fullmatch(r"\d{5}-\d{4}|\d{3}-\d{2}-\d{4}|\+?\d[\d -]{7,}\d", t)) for t in texts)
         return "digits with hyphens, as codes have" if shape > 0.95 * len(texts) else ""
@@ -197,6 +201,11 @@ def epoch(values: np.ndarray, name: str) -> tuple[str, str] | None:
     if low >= 1e12 and high <= 2e12:
         return "epoch_ms", "whole numbers between 1e12 and 2e12: milliseconds since 1970"
     named = bool(words & _TIME)
+    if words & {"date", "dates"} and len(values) > 31 and low >= 100_000 and high <= 991_231:
+        years = values[:5000] // 10_000
+        bad = to_seconds(pd.Series([str(int(v)) for v in values[:5000]], dtype=object), "%y%m%d")[1]
+        if not bad.any() and not ((years > 40) & (years < 69)).any():
+            return "%y%m%d", f"six digits that are dates, all {len(values):,} of them, and its name says date"
     # one number in 27 of this range is a date, and no month has 32 days: more than 31 numbers that all are dates are so on purpose
     if (named or len(values) > 31) and values.min() >= 16000101 and high <= 22001231:
         bad = to_seconds(pd.Series([str(int(v)) for v in values[:5000]], dtype=object), "%Y%m%d")[1]
