@@ -368,3 +368,11 @@ def test_numbers_are_read_without_their_unit_and_no_other_unit_is_taken_for_it()
         apply_schema(pd.DataFrame({"w": ["150 lb"]}), told).numbers("w")
     whole = read_table(pd.DataFrame({"w": ["69 kg", "71 kg", None] * 9}))
     assert pld.fill(whole, "median").table.frame["w"].iloc[2] == "70 kg"
+
+
+def test_none_is_an_amount_unless_another_column_writes_its_gaps_so():
+    frame = pd.DataFrame({"relief": ["None", "Some", "Marked"] * 10, "dose": [1, 2, 3] * 10})
+    assert propose_missing(read_table(frame)) == {}
+    told = read_table(frame.assign(dose=["None", "2", "3"] * 10))
+    assert [code for code, _ in propose_missing(told)["relief"]] == ["None"]
+    assert propose_missing(read_table(pd.DataFrame({"temp": [0, -21, -30, 0, -9, -11, -24, -26, -20]}))) == {}

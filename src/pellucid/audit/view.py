@@ -26,6 +26,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 SAMPLE = 50_000
 """Fits and comparisons of pairs use at most so many rows, drawn once."""
+OFTEN = 0.8
+"""Share of different cells below which an identifier repeats: rows are then several of one thing."""
 ALPHA = 0.01
 """Chance that one audit that tests hypotheses speaks up on a table without a fault; divided by the number of its tests."""
 
@@ -242,6 +244,18 @@ class View:
         out = codes.copy()
         out[bad] = codes.max(initial=-1) + 1 + pd.factorize(self.table.frame[name][bad].astype(str))[0]
         return out
+
+    @cached_property
+    def things(self) -> IntArray | None:
+        """Which thing each row is about (N,), by the group column or an identifier that repeats; None where no column says so."""
+        group = self.table.schema.role(Role.GROUP)
+        names = [group] if group else [n for n in self.table.schema.identifiers if n in self.inputs and n != self.table.target]
+        for codes in map(self.codes, names):
+            alone = codes < 0
+            known = codes[~alone]
+            if len(known) and len(np.unique(known)) < OFTEN * len(known):
+                return np.asarray(np.where(alone, codes.max() + 1 + np.arange(len(codes)), codes))
+        return None
 
     def row_codes(self, names: Sequence[str]) -> IntArray:
         """Return equal numbers 0.. for rows with equal cells in all of ``names``; of cells that cannot be read the texts are compared."""
