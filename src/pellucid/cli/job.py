@@ -23,6 +23,7 @@ from pellucid.cli.models import estimator_for, task_of, work_folder
 from pellucid.cli.output import check_writable
 from pellucid.cli.replay import line
 from pellucid.cli.seen import look
+from pellucid.cli.spoken import spoken_findings
 from pellucid.cli.subject import Subject, fitted_subject, foreign_subject
 from pellucid.errors import PellucidError, RequestError, TargetError, quote
 from pellucid.random import integer
@@ -412,7 +413,7 @@ class Job:
             "n_columns": len(table.schema),
             "columns": column_facts(table),
             "fingerprint": table.fingerprint(),
-            "findings": tuple(findings),
+            "findings": tuple(spoken_findings(findings)),
             "missing": missing_pattern(table),
             "versions": versions(),
             "seeds": {"seed": self.seed},
