@@ -251,9 +251,11 @@ def _is_order(x: FloatArray, y: FloatArray, most: float, least: float) -> bool:
         return False
     if not _has_edge(gap):
         return False
-    x, y = x[there], y[there]
+    sizes = there & (x > 0) & (y > 0)
+    if sizes.sum() < 0.5 * there.sum():
+        return True
     # of sizes that grow with the row, the largest are far apart as numbers and near as shares: an edge stands on both scales
-    return bool(min(x.min(), y.min()) <= 0 or _has_edge(np.log(y) - np.log(x)))
+    return _has_edge(np.log(y[sizes]) - np.log(x[sizes]))
 
 
 def _has_edge(gap: FloatArray) -> bool:

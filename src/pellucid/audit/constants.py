@@ -19,7 +19,7 @@ __all__ = ["find"]
 NEARLY = 0.995
 TWINS = 0.995
 NUMBERED = re.compile(r"(no|nr|num|id)\.?$")
-FEW_ROWS, FEW_VALUES = 20, 5
+FEW_ROWS, FEW_VALUES = 20, 8
 """Of fewer rows, columns go one to one by chance unless they hold so many different values, or are a line of each other."""
 
 
@@ -157,11 +157,13 @@ def nearly_same(view: View) -> list[tuple[str, str, float]]:
     with np.errstate(divide="ignore", invalid="ignore"):
         r = (x @ x.T) / (norm * norm.T)
     both = there.astype(float) @ there.T.astype(float)
-    found = []
+    found, doubled = [], same_twice(view)
     for i, j in np.argwhere(np.triu((np.abs(r) > TWINS) & (both >= 30), 1)):
         a, b = names[i], names[j]
+        if any(a in group and b in group for group in doubled):
+            continue  # already told
         if np.array_equal(np.unique(view.codes(a), return_inverse=True)[1], np.unique(view.codes(b), return_inverse=True)[1]):
-            continue  # already told as doubled
+            continue  # rows sorted by both: that years go with a population makes no twins of them
         found.append((a, b, float(r[i, j])))
     return found
 

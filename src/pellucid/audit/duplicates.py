@@ -17,6 +17,8 @@ __all__ = ["find", "parts_of"]
 
 FINE = 0.99
 """Share of different cells from which on it is told of a single column that a few repeat."""
+TOGETHER = 3.0
+"""So many times as many pairs as independent columns would bring together are no sign yet that a thing was recorded twice."""
 HANDFUL = 6
 """So many rows with a copy are no grave matter, however short the table."""
 
@@ -44,7 +46,8 @@ def _copies(view: View, counts: list[IntArray], whole: IntArray, chance: bool) -
     words = f"{share(len(rows), len(view))} have an exact copy{kinds}; {extra:,} would go if each were kept once"
     if len(counts) > 1:
         words += f"; about {pairs:,.0f} pairs, where {expected:,.1f} would meet by chance" + (": few columns, few values" if chance else "")
-    usual = len(counts) == 1 or pairs <= expected + 3 * expected**0.5
+    # one column's cells repeat as often as they repeat; columns that go together meet more often than these chances say
+    usual = len(counts) == 1 or pairs <= TOGETHER * expected + 3 * expected**0.5
     grave = not chance and not usual and len(rows) > max(0.01 * len(view), HANDFUL)
     remedy = (
         "none: so few different rows are possible that equal ones meet by chance"
