@@ -312,6 +312,10 @@ def test_proposed_codes_are_found_and_nothing_else(tables):
         (["A", "B", "C"], "product", None),
         (["Mr", "Mrs", "Dr"], "title", None),
         (["11th", "5th-6th", "1st-4th"], "education", ["1st-4th", "5th-6th", "11th"]),
+        (["Agree", "StronglyAgree", "Disagree"], "", ["Disagree", "Agree", "StronglyAgree"]),
+        (["Average", "Fairly High", "Very Low"], "", ["Very Low", "Average", "Fairly High"]),
+        (["1:Sm", "3:Lg", "2:Med"], "city", ["1:Sm", "2:Med", "3:Lg"]),
+        (["0-39g/day", "120+", "40-79"], "", ["0-39g/day", "40-79", "120+"]),
     ],
 )
 def test_scales(levels, name, want):
