@@ -24,6 +24,8 @@ AUDIT = ("missing", "type", "unit", "schema", "target")
         ("set with_types(docno='identifier') unless it measures", AUDIT, "set --type docno=identifier unless it measures"),
         ("use method='shapley', or leave budget out", ("method", "budget"), "use --method shapley, or leave budget out"),
         ("Raise budget=, or pass fewer as background=.", (), "Raise budget=, or pass fewer as background=."),
+        ("Raise budget=, or ask about fewer columns.", ("target",), "Ask about fewer columns."),
+        ("try what leaving them out changes (pld.trial)", AUDIT, "try what leaving them out changes (pellucid audit --prove)"),
         ("pass background=, some rows of the training data", ("out",), "pass background=, some rows of the training data"),
     ],
 )

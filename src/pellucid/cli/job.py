@@ -23,7 +23,7 @@ from pellucid.cli.models import estimator_for, task_of, work_folder
 from pellucid.cli.output import check_writable
 from pellucid.cli.replay import line
 from pellucid.cli.seen import look
-from pellucid.cli.spoken import spoken_findings
+from pellucid.cli.spoken import spoken, spoken_findings
 from pellucid.cli.subject import Subject, fitted_subject, foreign_subject
 from pellucid.errors import EmptyTableError, PellucidError, RequestError, TargetError, quote
 from pellucid.random import integer
@@ -431,7 +431,8 @@ class Job:
             "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
         facts |= parts
-        facts["caveats"] = (*self.caveats, *parts.get("caveats", ()))
+        facts["caveats"] = tuple(map(spoken, (*self.caveats, *parts.get("caveats", ()))))
+        facts["unknown"] = tuple(map(spoken, parts.get("unknown", ())))
         return ReportData(**facts)
 
 

@@ -66,6 +66,7 @@ def spoken(text: str, options: Collection[str] | None = None) -> str:
     if "schema" in options:
         swapped = _ROLE.sub(lambda m: f"role {m['role']!r} {SCHEMA}", swapped, count=1)
         swapped = _ROLE.sub(lambda m: f"role {m['role']!r} there", swapped)
+    swapped = swapped.replace("pld.trial", "pellucid audit --prove")
     swapped = _VALUE.sub(lambda m: _option(m["key"], options, f" {m['value']}") or m[0], swapped)
     return " ".join(_sentence(s, options) for s in re.split(r"(?<=[.;:]) ", swapped))
 
@@ -102,10 +103,11 @@ def _sentence(text: str, options: Collection[str]) -> str:
     """Return one sentence with bare keywords as options, less the clauses with keywords that the command lacks."""
     keys: Callable[[str], list[str]] = lambda part: [m["key"] for m in _BARE.finditer(part)]  # noqa: E731
     lacking = [k for k in keys(text) if not _option(k, options)]
-    if lacking:
+    if lacking and " or " in text:
         end = text[-1:] if text[-1:] in ".;:" else ""
         parts = _CLAUSE.split(text.removesuffix(end) if end else text)
         kept = [p for p in parts if not any(k in lacking for k in keys(p))]
-        if kept and kept[0] == parts[0]:
+        if kept:
+            kept[0] = kept[0][:1].upper() + kept[0][1:] if parts[0][:1].isupper() else kept[0]
             text = " or ".join(p for p in (", ".join(kept[:-1]), kept[-1]) if p) + end
     return _BARE.sub(lambda m: _option(m["key"], options) or m[0], text)
