@@ -49,7 +49,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         ``y`` None: the target column of X.
         """
         y = true_answers(self, X) if y is None else y
-        gone = pd.DataFrame(cells_of(y)).isna().to_numpy().any(1)
+        gone = np.asarray(pd.DataFrame(cells_of(y)).isna().any(axis=1), np.bool_)
         if not gone.any():
             return float(super().score(X, y, sample_weight))
         if gone.all():
