@@ -154,3 +154,11 @@ def test_the_tail_of_a_wide_column_is_no_other_unit():
     draw = np.random.default_rng(0)
     wide = np.append(draw.uniform(300, 1300, 220).round(), [2200.0, 2350.0, 2400.0, 2450.0, 2600.0])
     assert unit_slip(wide) is None
+
+
+def test_codes_that_differ_by_a_letter_are_no_slips_of_each_other():
+    genes = [f"{a}{b}{c}{n}" for a in "AC" for b in "BO" for c in "CGQ" for n in (2, 5)]
+    assert rare_spellings((*genes, "ABD2"), np.array([60] * len(genes) + [1])) == []
+    towns = ("Groningen", "Leeuwarden", "Assen", "Zwolle", "Arnhem", "Utrecht", "Haarlem", "Middelburg", "Maastricht", "Lelystad", "Breda")
+    towns += ("Tilburg", "Eindhoven", "Almere", "Nijmegen", "Apeldoorn", "Enschede", "Amersfoort", "Zaandam", "Leiden", "Dordrecht")
+    assert rare_spellings((*towns, "Lelystat"), np.array([60] * len(towns) + [1])) == [(len(towns), 9)]

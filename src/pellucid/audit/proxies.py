@@ -12,6 +12,7 @@ from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, listed, more
 from pellucid.random import stream
 from pellucid.results import Finding
 from pellucid.table import ColumnType
+from pellucid.table.hints import is_key_name
 
 __all__ = ["find"]
 
@@ -42,6 +43,7 @@ def _of(view: View, name: str) -> Iterator[Finding]:
     few = [f"'{groups[i]}' ({count[i]})" for i in np.flatnonzero((count > 0) & (count < FEWEST))]
     rows = rows[np.isin(codes[rows], large)]
     others = tuple(n for n in view.features if n not in (name, view.table.target) and view.kind(n) is not ColumnType.TEXT)
+    others = tuple(n for n in others if not is_key_name(n))  # that a person's number tells the person says nothing of people
     if not 2 <= len(large) <= MOST_GROUPS or not others:
         return
     group = np.searchsorted(large, codes[rows])

@@ -17,6 +17,7 @@ from pellucid.audit.totals import totals
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, amount, listed, more, share
 from pellucid.results import Finding
 from pellucid.table import ColumnType
+from pellucid.table.hints import is_identifier_name
 
 __all__ = ["edit_distance", "find", "fold", "may_be_slip", "range_of", "rare_spellings", "slips", "unit_slip"]
 
@@ -46,6 +47,8 @@ BULK = 10
 """Cells of another unit are told beside at least so many different numbers: small counts lie apart by themselves."""
 RARE_SHARE = 0.005
 TIMES = 20
+NAMES, ALIKE = 20, 0.2
+"""Among so many frequent levels, a larger share of which lies within two slips of another, spelling tells nothing."""
 MOST_LEVELS = 2_000
 
 
@@ -154,7 +157,7 @@ def unit_slip(x: FloatArray, alpha: float = ALPHA) -> tuple[IntArray, float, str
 
 
 def _slip(view: View, name: str) -> Iterator[Finding]:
-    if view.kind(name) is not ColumnType.NUMBER:
+    if view.kind(name) is not ColumnType.NUMBER or is_identifier_name(name):
         return
     found = unit_slip(view.numbers(name), ALPHA / sum(view.kind(n) is ColumnType.NUMBER for n in view.table.columns))
     if found is None:
@@ -293,6 +296,8 @@ def rare_spellings(levels: tuple[str, ...], count: IntArray) -> list[tuple[int, 
     rare = [i for i in range(len(levels)) if 0 < count[i] <= max(3, RARE_SHARE * n)][:MOST_LEVELS]
     frequent = [i for i in np.argsort(-count, kind="stable") if count[i] >= TIMES][:200]
     pairs, text = [], {int(i): fold(levels[i]) for i in (*rare, *frequent)}
+    if rare and _alike_by_nature([text[int(j)] for j in frequent], len(levels)):
+        return []
     for i in rare:
         others = [j for j in frequent if count[j] >= TIMES * count[i] and may_be_slip(text[i], text[j], len(levels))]
         near = [(slips(text[i], text[j]), -int(count[j]), j) for j in others]
@@ -300,6 +305,14 @@ def rare_spellings(levels: tuple[str, ...], count: IntArray) -> list[tuple[int, 
         if near:
             pairs.append((i, int(min(near)[2])))
     return pairs
+
+
+def _alike_by_nature(frequent: list[str], n_levels: int) -> bool:
+    """Return whether many frequent levels look like slips of each other, as codes of genes do: that a rare one does is then no sign."""
+    if len(frequent) < NAMES:
+        return False
+    near = [any(a != b and may_be_slip(a, b, n_levels) and slips(a, b) <= 2 for b in frequent) for a in frequent]
+    return sum(near) > ALIKE * len(near)
 
 
 def fold(text: str) -> str:

@@ -17,6 +17,7 @@ from pellucid.random import stream
 from pellucid.results import Finding, RunRecord
 from pellucid.results.text import spelt
 from pellucid.table import ColumnType, Role, Table
+from pellucid.table.hints import is_key_name
 
 __all__ = ["ALPHA", "SAMPLE", "Target", "View", "amount", "listed", "more", "share"]
 
@@ -249,7 +250,7 @@ class View:
     def things(self) -> IntArray | None:
         """Which thing each row is about (N,), by the group column or an identifier that repeats; None where no column says so."""
         group = self.table.schema.role(Role.GROUP)
-        names = [group] if group else [n for n in self.table.schema.identifiers if n in self.inputs and n != self.table.target]
+        names = [group] if group else [n for n in self.inputs if self.kind(n) is ColumnType.IDENTIFIER or is_key_name(n)]
         for codes in map(self.codes, names):
             alone = codes < 0
             known = codes[~alone]
