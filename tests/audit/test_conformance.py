@@ -157,3 +157,13 @@ def test_rules_planted_into_public_tables_are_found_and_the_tables_alone_are_sil
         score = judge(planted, np.unique(np.concatenate([f.rows for f in findings])))
         assert score.precision >= LEAST
         assert score.recall >= LEAST
+
+
+def test_the_largest_of_sizes_that_follow_each_other_break_no_order():
+    draw = np.random.default_rng(0)
+    people = np.exp(draw.normal(10, 1.5, 400)).round()
+    adults = (people * np.exp(draw.normal(-0.4, 0.08, 400))).round()
+    adults[people.argmax()] = (people.max() * 1.03).round()
+    assert not [
+        r for r in learned(View(read_table(pd.DataFrame({"adults": adults, "people": people})))) if r.kind == "order" and len(r.rows)
+    ]

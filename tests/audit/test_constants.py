@@ -1,6 +1,7 @@
 """Columns that say nothing or the same twice."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pellucid.audit.constants import find
@@ -59,6 +60,25 @@ def test_correlations_of_numbers_beyond_squares(clean):
     t["huge"] = t["pressure"] * 1e298
     t["huge_twin"] = t["huge"] * 0.5 + np.random.default_rng(0).normal(0, 1e296, 600)
     t["small"] = np.random.default_rng(1).normal(size=600) * 1e-300
-    pairs = {columns for kind, columns in kinds(t) if kind == "constants: nearly doubled"}
-    assert {("huge", "huge_twin"), ("pressure", "huge_twin")} <= pairs
-    assert not any("small" in columns for columns in pairs)
+    groups = [set(columns) for kind, columns in kinds(t) if kind == "constants: nearly doubled"]
+    assert groups == [{"pressure", "huge", "huge_twin"}]
+
+
+def test_columns_that_hang_together_are_one_finding():
+    draw = np.random.default_rng(0)
+    strip = draw.normal(size=400)
+    t = pd.DataFrame({f"v{i}": strip + draw.normal(0, 0.03, 400) for i in range(8)} | {"other": draw.normal(size=400)})
+    told = [f for f in find(View(read_table(t))) if f.kind == "constants: nearly doubled"]
+    assert [f.columns for f in told] == [tuple(f"v{i}" for i in range(8))]
+    assert "(28 pairs, correlation 0.99" in told[0].evidence
+
+
+def test_columns_that_rise_down_the_table_are_no_twins_and_no_names_of_rows():
+    years = np.arange(1900, 1960)
+    people = 3_000_000 + np.cumsum(np.random.default_rng(0).integers(10_000, 90_000, 60))
+    t = pd.DataFrame({"year": years, "people": people, "since": years - 1900, "x": np.random.default_rng(1).normal(size=60)})
+    # a line of each other: that the order of the rows cannot make
+    assert kinds(t, None) == {("constants: doubled column", ("year", "since"))}
+    assert kinds(pd.DataFrame({"a": [1.0, 2.0, 5.0, 9.0], "b": [3.0, 4.0, 5.0, 8.0]}), None) == set()  # one in 24 orders is the same
+    ids = pd.DataFrame({"docno": 78001 + np.cumsum(np.random.default_rng(2).integers(1, 9, 60)), "x": t["x"]})
+    assert kinds(ids, None) == {("constants: looks like an identifier", ("docno",))}

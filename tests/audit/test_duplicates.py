@@ -87,3 +87,7 @@ def test_a_pair_that_did_not_meet_by_chance_is_not_said_to_have():
     assert "0.0 would meet by chance" in found.evidence
     assert "few values" not in found.evidence
     assert (found.severity, "the split keeps copies in one part" in found.remedy) == ("low", True)
+
+
+def test_repeats_of_one_column_are_no_copies():
+    assert not by_kind(pd.DataFrame({"flow": np.random.default_rng(0).integers(0, 60, 300)}))

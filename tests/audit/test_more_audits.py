@@ -128,3 +128,26 @@ def test_a_linear_model_is_nearly_unbiased_and_a_network_leans_on_what_is_easily
         network.append(bias(lambda x, m=two: m.predict(x) == 1, made))
     assert abs(np.mean(linear)) < 0.05
     assert np.mean(network) > 0.2 if availability > 1 else abs(np.mean(network)) < 0.15
+
+
+def test_to_know_a_person_again_is_no_knowledge_of_people():
+    draw = np.random.default_rng(0)
+    each = np.repeat(np.arange(60), 6)
+    frame = pd.DataFrame(
+        {"id": each, "age": draw.integers(18, 80, 60)[each], "sex": draw.choice(["F", "M"], 60)[each], "x": draw.normal(size=360)}
+    )
+    assert not proxies.find(View(read_table(frame)))  # each person's age names the person, and so the sex, in the other five rows
+    told = frame.assign(height=(165 + 12 * (frame["sex"] == "M") + draw.normal(0, 6, 60)[each]).round())
+    assert proxies.find(View(read_table(told)))[0].columns[:2] == ("sex", "height")
+
+
+def test_two_things_of_two_names_are_no_copies():
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(draw.normal(size=(80, 4)), columns=list("abcd"))
+    copies = pd.concat([frame, frame[:12] + 1e-4 * draw.normal(size=(12, 4))], ignore_index=True)
+    assert [f.severity for f in near_duplicates.find(View(read_table(copies)))] == ["medium"]
+    assert [f.severity for f in near_duplicates.find(View(read_table(copies[:82])))] == ["low"]  # a pair or two are no grave matter
+    names = [f"the {i}th flake of oat and {'honey' if i % 2 else 'corn'}" for i in range(92)]
+    assert not near_duplicates.find(View(read_table(copies.assign(name=names))))
+    counts = pd.DataFrame({"age": draw.integers(1, 200, 81), "number": draw.integers(2, 10, 81), "start": draw.integers(1, 19, 81)})
+    assert not near_duplicates.find(View(read_table(counts)))

@@ -135,3 +135,16 @@ def test_a_zero_among_large_counts_is_named_but_not_where_a_level_goes_with_it()
     made = found(lost)
     assert made["slips: a size of 0", "rooms"].rows.tolist() == [10, 200, 640]
     assert ("slips: a size of 0", "rooms") not in found(lost.assign(kind=frame["kind"].where(lost["rooms"] > 0, "office")))
+
+
+def test_a_zero_that_ends_a_scale_or_follows_from_another_column_is_none():
+    draw = np.random.default_rng(0)
+    years = np.round(draw.normal(11, 3.2, 2000)).clip(0, 20)
+    years[:12] = [0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4]
+    school = pd.DataFrame({"father": years, "mother": (years + np.round(draw.normal(0, 1, 2000))).clip(1, 20), "x": draw.normal(size=2000)})
+    assert ("slips: a size of 0", "father") not in found(school)
+    pupils = draw.integers(200, 2000, 400)
+    computers = np.round(pupils * draw.uniform(0.08, 0.2, 400))
+    pupils[:6], computers[:6] = [12, 20, 31, 40, 44, 60], 0
+    rate = pd.DataFrame({"pupils": pupils, "computers": computers, "each": computers / pupils})
+    assert ("slips: a size of 0", "each") not in found(rate)

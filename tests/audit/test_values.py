@@ -127,3 +127,38 @@ def test_a_first_row_taken_for_names_is_told(tmp_path):
     assert not [f for f in find(View(read_table(years))) if f.kind == "values: names"]
     beside = rows.rename(columns={"c": "yes"})
     assert not [f for f in find(View(read_table(beside))) if f.kind == "values: names"]
+
+
+def test_the_mean_of_a_balanced_design_or_of_filled_cells_is_no_row_of_totals():
+    draw = np.random.default_rng(0)
+    t = pd.DataFrame({"a": np.tile([3.0, 4.0, 5.0], 6), "b": np.tile([1.0, 4.0, 7.0], 6), "x": draw.normal(size=18)})
+    t = pd.concat([t, pd.DataFrame({"a": [4.0], "b": [4.0], "x": [0.3]})], ignore_index=True)
+    assert ("values: totals") not in {f.kind for f in find(View(read_table(t)))}
+    own = pd.DataFrame(draw.normal(9, 1, (20, 3)).round(2), columns=list("abc"))
+    own.loc[20] = own.mean()
+    assert "values: totals" in {f.kind for f in find(View(read_table(own)))}
+
+
+def test_edges_of_classes_over_counts_are_names():
+    counts = pd.DataFrame(np.random.default_rng(0).integers(0, 20, (9, 4)), columns=["16.5", "16.75", "17.25", "17.75"])
+    assert "values: names" not in {f.kind for f in find(View(read_table(counts)))}
+
+
+def test_a_hidden_character_is_spelt_out():
+    t = pd.DataFrame({"net": [f"{v}.5" for v in range(50)] + ["6.2\x1a"]})
+    [f] = [f for f in find(View(read_table(t))) if f.kind == "values: unreadable"]
+    assert "'6.2\\x1a'" in f.evidence
+
+
+def test_the_tail_of_a_wide_column_is_no_other_unit():
+    draw = np.random.default_rng(0)
+    wide = np.append(draw.uniform(300, 1300, 220).round(), [2200.0, 2350.0, 2400.0, 2450.0, 2600.0])
+    assert unit_slip(wide) is None
+
+
+def test_codes_that_differ_by_a_letter_are_no_slips_of_each_other():
+    genes = [f"{a}{b}{c}{n}" for a in "AC" for b in "BO" for c in "CGQ" for n in (2, 5)]
+    assert rare_spellings((*genes, "ABD2"), np.array([60] * len(genes) + [1])) == []
+    towns = ("Groningen", "Leeuwarden", "Assen", "Zwolle", "Arnhem", "Utrecht", "Haarlem", "Middelburg", "Maastricht", "Lelystad", "Breda")
+    towns += ("Tilburg", "Eindhoven", "Almere", "Nijmegen", "Apeldoorn", "Enschede", "Amersfoort", "Zaandam", "Leiden", "Dordrecht")
+    assert rare_spellings((*towns, "Lelystat"), np.array([60] * len(towns) + [1])) == [(len(towns), 9)]

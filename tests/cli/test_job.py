@@ -185,6 +185,21 @@ def test_the_held_out_rows_are_a_fifth_and_copies_stay_together():
     assert not set(frame["x"][train]) & set(frame["x"][test])
 
 
+def test_a_short_table_holds_out_enough_rows_to_tell_models_apart():
+    draw = np.random.default_rng(0)
+    for n in (50, 86, 99):
+        table = read_table(pd.DataFrame({"x": draw.normal(size=n), "y": draw.normal(size=n)}), target="y")
+        assert 20 <= len(hold_out(table, 0)[1]) <= 0.5 * n
+
+
+@pytest.mark.long
+def test_a_table_too_short_to_compare_models_has_its_page_and_says_so(tmp_path):
+    frame = pd.DataFrame({"height": np.arange(58, 73) + 0.5, "weight": np.arange(15) ** 1.1 + 115})
+    data = report(frame, target="weight", out=tmp_path / "page.html", quick=True)
+    assert data.leaderboard is None
+    assert any("too few test rows to compare models" in u for u in data.unknown)
+
+
 def test_a_model_of_an_absent_target_is_refused(linear_model, people_csv, tmp_path):
     from pellucid.estimators import load
 

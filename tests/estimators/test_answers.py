@@ -285,3 +285,29 @@ def test_rows_given_as_mappings_are_read_by_name() -> None:
     rows = frame.iloc[[3, 50]]
     for given in (rows[["c", "a"]].to_dict("records"), rows.to_dict("list")):
         np.testing.assert_array_equal(model.predict_proba(given), model.predict_proba(rows))
+
+
+def test_score_reads_the_target_column_and_leaves_out_rows_without_an_answer() -> None:
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": draw.normal(size=120), "b": draw.choice(["u", "v"], 120)})
+    number, label = 2 * frame["a"] + (frame["b"] == "u"), pd.Series(np.where(frame["a"] > 0, "hi", "lo"), dtype=object)
+    for kind, y in ((TabularRegressor, number), (TabularClassifier, label)):
+        model = kind(backbone="linear", **QUICK).fit(frame.assign(y=y), target="y")
+        assert model.score(frame.assign(y=y)) == model.score(frame, y)
+        some = y.where(y.index > 9, None)
+        assert model.score(frame.assign(y=some)) == pytest.approx(model.score(frame[10:], y[10:]))
+        with pytest.raises(pld.PellucidError, match="true answers of these rows are not known"):
+            model.score(frame)
+
+
+def test_a_target_of_one_row_a_class_is_refused_with_a_way_out() -> None:
+    frame = pd.DataFrame({"a": range(40), "day": pd.date_range("1870-01-01", periods=40)})
+    with pytest.raises(pld.PellucidError, match=r"each class of the target stands in one row.*'day'.*days since the first"):
+        TabularClassifier(backbone="linear", **QUICK).fit(frame, target="day")
+
+
+def test_a_column_whose_few_cells_are_all_held_out_stops_no_trees() -> None:
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": draw.normal(size=200), "rare": np.nan, "y": draw.choice(["u", "v"], 200)})
+    frame.loc[[150, 151], "rare"] = [1.0, 2.0]
+    assert np.isfinite(TabularClassifier(backbone="hist_gb", **QUICK).fit(frame, target="y").predict_proba(frame)).all()

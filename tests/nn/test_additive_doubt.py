@@ -201,3 +201,14 @@ def test_dropout_as_a_source_has_the_draws_as_well() -> None:
     own, masks = model.uncertainty(new), model.uncertainty(new, source="mc_dropout")
     np.testing.assert_array_equal(masks.point, own.point)
     np.testing.assert_allclose(masks.epistemic, own.epistemic, rtol=1e-4)
+
+
+def test_draws_beyond_half_precision_stay_finite() -> None:
+    cells = some_cells(50, 5)
+    net = TableNet(some_sizes(5), "tabm_additive", 1, d_token=8, head="blend", options={"members": 2, "width": 8}).eval()
+    doubt, draw = net.backbone.own.doubt, np.random.default_rng(0)
+    size = doubt.pair_starts[1]
+    doubt.put(np.zeros((len(doubt.moves), 1, DRAWS)), {0: 1e7 * draw.standard_normal((size, 1, DRAWS))}, {}, 1)
+    assert np.isfinite(doubt.pair_moves.numpy()).all()
+    with torch.no_grad():
+        assert torch.isfinite(net.moves(cells)).all()

@@ -72,6 +72,14 @@ CASES = {
     "recorded": (lambda: pd.Series(pd.date_range("2020-01-31", periods=60).strftime("%Y%m%d").astype(int)), "date"),
     "amounts": (lambda: pd.Series(range(20200101, 20200129)), "number"),  # all are dates, and so are few enough by chance
     "moment": (lambda: pd.Series(pd.date_range("2020-01-01", periods=N, freq="h", tz="UTC")), "date"),
+    "year of it": (lambda: pd.Series(range(1850, 1850 + N)), "number"),  # a number for each row, and no name of it
+    "rank": (lambda: pd.Series(range(1, N + 1)), "number"),
+    "obs": (lambda: pd.Series(range(1, N + 1)), "identifier"),
+    "since": (lambda: words(*(f"{m}/{y}" for y in (98, 99) for m in range(1, 13))), "date"),
+    "until": (lambda: words(*(f"{m}/{y}" for y in (1998, 2004) for m in range(1, 13))), "date"),
+    "genes": (lambda: words(*(f"{a}/{b}" for a in range(1, 9) for b in range(1, 9))), "category"),
+    "date": (lambda: pd.Series(pd.date_range("1980-01-31", periods=60).strftime("%y%m%d").astype(int)), "date"),
+    "station": (lambda: pd.Series([str(v) for v in rng().integers(100, 180, N - 40)] + ["c118", "c168", "c204", "c266"] * 10), "category"),
     "note": (lambda: pd.Series([f"the patient number {i} felt {'well' if i % 2 else 'ill'} today" for i in range(N)]), "text"),
     "tags": (lambda: pd.Series([";".join(rng().choice(list("abcdefgh"), 3)) + f";{'xyzuvw'[i % 6]};{i % 11}" for i in range(N)]), None),
     "country": (lambda: words("NA", "DE", "US", "ZA"), "category"),
@@ -231,6 +239,16 @@ def test_the_target():
         infer_schema(frame, target="z")
 
 
+def test_whole_numbers_that_number_the_rows_again_in_another_order_are_ranks():
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"Unnamed: 0": range(1, 87), "site": range(11, 97), "wealth": draw.permutation(86), "crime": draw.permutation(86)})
+    schema = infer_schema(frame)
+    assert schema.identifiers == ("Unnamed: 0", "site")
+    assert "in another order than those of 'Unnamed: 0': ranks" in schema["crime"].evidence
+    again = infer_schema(frame.sample(frac=1, random_state=0))
+    assert [c.type for c in again] == [c.type for c in schema]
+
+
 def test_arrays_are_quantities():
     schema = infer_schema(np.column_stack([np.arange(100), np.arange(100) % 2, np.ones(100)]))
     assert [str(c.type) for c in schema] == ["number", "number", "constant"]
@@ -294,6 +312,10 @@ def test_proposed_codes_are_found_and_nothing_else(tables):
         (["A", "B", "C"], "product", None),
         (["Mr", "Mrs", "Dr"], "title", None),
         (["11th", "5th-6th", "1st-4th"], "education", ["1st-4th", "5th-6th", "11th"]),
+        (["Agree", "StronglyAgree", "Disagree"], "", ["Disagree", "Agree", "StronglyAgree"]),
+        (["Average", "Fairly High", "Very Low"], "", ["Very Low", "Average", "Fairly High"]),
+        (["1:Sm", "3:Lg", "2:Med"], "city", ["1:Sm", "2:Med", "3:Lg"]),
+        (["0-39g/day", "120+", "40-79"], "", ["0-39g/day", "40-79", "120+"]),
     ],
 )
 def test_scales(levels, name, want):
@@ -350,3 +372,11 @@ def test_numbers_are_read_without_their_unit_and_no_other_unit_is_taken_for_it()
         apply_schema(pd.DataFrame({"w": ["150 lb"]}), told).numbers("w")
     whole = read_table(pd.DataFrame({"w": ["69 kg", "71 kg", None] * 9}))
     assert pld.fill(whole, "median").table.frame["w"].iloc[2] == "70 kg"
+
+
+def test_none_is_an_amount_unless_another_column_writes_its_gaps_so():
+    frame = pd.DataFrame({"relief": ["None", "Some", "Marked"] * 10, "dose": [1, 2, 3] * 10})
+    assert propose_missing(read_table(frame)) == {}
+    told = read_table(frame.assign(dose=["None", "2", "3"] * 10))
+    assert [code for code, _ in propose_missing(told)["relief"]] == ["None"]
+    assert propose_missing(read_table(pd.DataFrame({"temp": [0, -21, -30, 0, -9, -11, -24, -26, -20]}))) == {}

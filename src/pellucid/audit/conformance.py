@@ -249,6 +249,17 @@ def _is_order(x: FloatArray, y: FloatArray, most: float, least: float) -> bool:
     chance = 1 - np.searchsorted(np.sort(x[there]), y[there], side="right").mean() / len(gap)
     if chance < least or (gap < 0).mean() > chance / 5:
         return False
+    if not _has_edge(gap):
+        return False
+    sizes = there & (x > 0) & (y > 0)
+    if sizes.sum() < 0.5 * there.sum():
+        return True
+    # of sizes that grow with the row, the largest are far apart as numbers and near as shares: an edge stands on both scales
+    return _has_edge(np.log(y[sizes]) - np.log(x[sizes]))
+
+
+def _has_edge(gap: FloatArray) -> bool:
+    """Return whether few gaps (n,) below 0 lie beyond an edge, and are not the end of a tail."""
     beyond = -gap[gap < 0]
     if not len(beyond):
         return True

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
 
 from pellucid.audit.forms import several_forms
-from pellucid.audit.view import View, amount, listed, share
+from pellucid.audit.view import IntArray, View, amount, listed, share
 from pellucid.encode.reach import within_reach
 from pellucid.results import Finding
 from pellucid.table import ColumnType, Role
+from pellucid.table.hints import is_identifier_name, is_order_name
 
 __all__ = ["find"]
 
 NEARLY = 0.995
 TWINS = 0.995
+NUMBERED = re.compile(r"(no|nr|num|id)\.?$")
+FEW_ROWS, FEW_VALUES = 20, 8
+"""Of fewer rows, columns go one to one by chance unless they hold so many different values, or are a line of each other."""
 
 
 def find(view: View) -> list[Finding]:
@@ -92,7 +97,12 @@ def _counts_rows(view: View, name: str) -> bool:
     if view.kind(name) is not ColumnType.NUMBER:
         return False
     x = view.numbers(name)
-    return not np.isnan(x).any() and bool(np.all(x == np.round(x))) and bool((np.diff(x) > 0).all() or (np.diff(x) < 0).all())
+    if np.isnan(x).any() or is_order_name(name):
+        return False
+    steps = np.abs(np.diff(x))
+    # a table sorted by a quantity has steps of every size; numbers given out one after the other mostly have one
+    regular = is_identifier_name(name) or NUMBERED.search(name.lower()) is not None or bool((steps == np.median(steps)).mean() >= 0.5)
+    return regular and bool(np.all(x == np.round(x))) and bool((np.diff(x) > 0).all() or (np.diff(x) < 0).all())
 
 
 def same_twice(view: View) -> list[list[str]]:
@@ -103,13 +113,25 @@ def same_twice(view: View) -> list[list[str]]:
         if codes.min() == codes.max() or name == view.table.target:
             continue
         count = int(codes.max()) + 1
-        if count > len(codes) / 5:  # nearly all distinct: any two such columns go one to one, so only the same order counts
+        few = len(codes) < FEW_ROWS and count < FEW_VALUES
+        if few and count < 3:
+            continue
+        if few or count > len(codes) / 5:  # nearly all distinct: any two such columns go one to one, so only the same order counts
             key = codes
+            # what rises, or falls, down the table has the order of all else that does, as years and a population: there only a line counts
+            if view.is_number(name) and (few or _is_sorted(codes[codes >= 0])):
+                x = within_reach(view.numbers(name)[:, None])[:, 0]
+                key = np.nan_to_num(np.round((x - np.nanmin(x)) / np.ptp(x[codes >= 0]) * 1e9), nan=-1.0)
         else:
             first = np.unique(codes, return_index=True, return_inverse=True)
             key = first[1][first[2].reshape(-1)]  # each cell's first row: equal for columns that are renamings of each other
         seen.setdefault(key.astype(np.int64).tobytes() + (codes < 0).tobytes(), []).append(name)
     return [names for names in seen.values() if len(names) > 1]
+
+
+def _is_sorted(codes: IntArray) -> bool:
+    steps = np.diff(codes)
+    return bool((steps >= 0).all() or (steps <= 0).all())
 
 
 def _same_twice(view: View) -> Iterator[Finding]:
@@ -135,18 +157,34 @@ def nearly_same(view: View) -> list[tuple[str, str, float]]:
     with np.errstate(divide="ignore", invalid="ignore"):
         r = (x @ x.T) / (norm * norm.T)
     both = there.astype(float) @ there.T.astype(float)
-    found = []
+    found, doubled = [], same_twice(view)
     for i, j in np.argwhere(np.triu((np.abs(r) > TWINS) & (both >= 30), 1)):
         a, b = names[i], names[j]
+        if any(a in group and b in group for group in doubled):
+            continue  # already told
         if np.array_equal(np.unique(view.codes(a), return_inverse=True)[1], np.unique(view.codes(b), return_inverse=True)[1]):
-            continue  # already told as doubled
+            continue  # rows sorted by both: that years go with a population makes no twins of them
         found.append((a, b, float(r[i, j])))
     return found
 
 
 def _nearly_the_same(view: View) -> Iterator[Finding]:
-    """Tell pairs of number columns that are almost a straight line of each other."""
-    for a, b, r in nearly_same(view):
-        words = f"'{a}' and '{b}' are nearly a straight line of each other (correlation {r:.4f})"
+    """Tell number columns that are almost a straight line of each other, those that hang together in one finding."""
+    pairs = nearly_same(view)
+    for names in _together(pairs):
+        r = [c for a, _, c in pairs if a in names]
+        words = f"'{names[0]}' and '{names[1]}' are nearly a straight line of each other (correlation {r[0]:.4f})"
+        if len(names) > 2:
+            ends = " to ".join(f"{v:.4f}" for v in (min(map(abs, r)), max(map(abs, r))))
+            words = f"each of {listed(names)} is nearly a straight line of another of them ({len(r):,} pairs, correlation {ends})"
         remedy = "consider keeping one; importance is shared out between twins at random"
-        yield view.finding("constants: nearly doubled", "low", (a, b), words, remedy, figures={"correlation": r}, sampled=True)
+        yield view.finding("constants: nearly doubled", "low", names, words, remedy, figures={"correlation": max(r, key=abs)}, sampled=True)
+
+
+def _together(pairs: list[tuple[str, str, float]]) -> list[list[str]]:
+    """Return the columns of pairs in groups that no pair connects, in order."""
+    groups: list[list[str]] = []
+    for a, b, _ in pairs:
+        mine = [g for g in groups if a in g or b in g]
+        groups = [g for g in groups if g not in mine] + [list(dict.fromkeys([*(n for g in mine for n in g), a, b]))]
+    return groups

@@ -15,6 +15,10 @@ from pellucid.table import by_chance, pairs_by_chance
 
 __all__ = ["find", "parts_of"]
 
+FINE = 0.99
+"""Share of different cells from which on it is told of a single column that a few repeat."""
+TOGETHER = 3.0
+"""So many times as many pairs as independent columns would bring together are no sign yet that a thing was recorded twice."""
 HANDFUL = 6
 """So many rows with a copy are no grave matter, however short the table."""
 
@@ -34,17 +38,16 @@ def find(view: View) -> list[Finding]:
 def _copies(view: View, counts: list[IntArray], whole: IntArray, chance: bool) -> Iterator[Finding]:
     count = np.bincount(whole)
     rows = np.flatnonzero(count[whole] > 1)
-    if not len(rows):
+    if not len(rows) or (len(counts) == 1 and len(count) < FINE * len(whole)):  # of one column alone: that its values repeat
         return
     extra, pairs = len(whole) - len(count), float((count * (count - 1.0)).sum() / 2)
     expected = pairs_by_chance(len(view), counts)
     kinds = " (identifiers left aside)" if view.table.schema.identifiers else ""
     words = f"{share(len(rows), len(view))} have an exact copy{kinds}; {extra:,} would go if each were kept once"
-    if len(counts) == 1:
-        words += "; of one column alone this says no more than that its values repeat"
-    else:
+    if len(counts) > 1:
         words += f"; about {pairs:,.0f} pairs, where {expected:,.1f} would meet by chance" + (": few columns, few values" if chance else "")
-    usual = len(counts) == 1 or pairs <= expected + 3 * expected**0.5  # one column's cells repeat as often as they repeat
+    # one column's cells repeat as often as they repeat; columns that go together meet more often than these chances say
+    usual = len(counts) == 1 or pairs <= TOGETHER * expected + 3 * expected**0.5
     grave = not chance and not usual and len(rows) > max(0.01 * len(view), HANDFUL)
     remedy = (
         "none: so few different rows are possible that equal ones meet by chance"

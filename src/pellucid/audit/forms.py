@@ -12,6 +12,7 @@ from pellucid.audit.view import View, listed, share
 from pellucid.results import Finding
 from pellucid.results.text import percent
 from pellucid.table import ColumnType
+from pellucid.table.hints import text_code
 from pellucid.table.parse import date_forms, is_null_word, to_numbers
 
 __all__ = ["several_forms"]
@@ -20,6 +21,7 @@ MOST, FEWEST = 2000, 20
 MOSTLY, LEAST = 0.9, 0.5
 """Share of the cells that are dates of some form, and that are numbers, from which on the column is meant so."""
 FEW = 5
+LETTERED = re.compile(r"\d+[^\W\d_]")
 NEARLY = 0.95
 CLOCK = re.compile(r"(?:[01]?\d|2[0-4]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
 PART = r"(?:0|[1-9]\d{0,4})(?:[.,]\d{1,4})?"
@@ -92,6 +94,8 @@ def _numbers(view: View, name: str, codes: np.ndarray, texts: tuple[str, ...]) -
     others = pd.Series(np.asarray(texts, object)[codes[word]]).value_counts()
     if len(others) > FEWEST:
         return  # words of many kinds: no column of numbers with remarks, but names that may be numbers
+    if text_code(name, texts) or all(LETTERED.fullmatch(t.strip()) for t in others.index):
+        return  # codes, some with a letter: none is larger
     first = [f"{text} ({count:,})" for text, count in others.head(5).items()]
     words = f"'{name}' holds numbers in {share(int(number.sum()), len(view))} and words in {int(word.sum()):,}: {listed(first)}; it was "
     words += f"read as {view.kind(name).value}, so that no model knows which number is larger"

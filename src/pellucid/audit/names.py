@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pellucid.audit.view import View, listed
@@ -51,6 +52,12 @@ def title_as_names(view: View) -> Iterator[Finding]:
     )
 
 
+def _like_cells(x: npt.NDArray[np.float64]) -> str:
+    """Return ``"sure"``, but ``""`` for a fraction over whole numbers: an edge of a class, with counts below it."""
+    known = x[np.isfinite(x)]
+    return "" if len(known) and bool((known == np.round(known)).all()) else "sure"
+
+
 def _fits(view: View, name: str) -> str | None:
     """Return ``"sure"`` or ``"maybe"`` where a name could be a cell of its column, ``""`` where not, None where any text could."""
     kind = view.kind(name)
@@ -64,5 +71,5 @@ def _fits(view: View, name: str) -> str | None:
     if kind is ColumnType.NUMBER:
         value, bad = to_numbers(text, column.decimal)
         # whole numbers are years, bins or places more often than cells
-        return "" if bad.any() or value[0] != value[0] else "maybe" if value[0] == int(value[0]) else "sure"
+        return "" if bad.any() or value[0] != value[0] else "maybe" if value[0] == int(value[0]) else _like_cells(view.numbers(name))
     return None

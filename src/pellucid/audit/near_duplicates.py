@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pellucid.audit.duplicates import parts_of
+from pellucid.audit.duplicates import HANDFUL, parts_of
 from pellucid.audit.neighbours import coordinates, nearest
-from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, listed, share
+from pellucid.audit.view import ALPHA, BoolArray, FloatArray, IntArray, View, listed, share
 from pellucid.random import stream
 from pellucid.results import Finding
+from pellucid.table import ColumnType
 
 __all__ = ["find"]
 
@@ -18,6 +19,8 @@ CLOSE = 0.05
 """Near copies lie closer than this share of the usual distance between neighbours."""
 ROWS = 10_000
 LEAST_NUMBERS = 3
+FINE = 0.2
+"""Share of different values from which on a column of numbers brings rows together by its differences, and not by equal cells."""
 
 
 def find(view: View) -> list[Finding]:
@@ -32,7 +35,7 @@ def find(view: View) -> list[Finding]:
     names = tuple(n for n in view.features if n != view.table.target)
     numbers = [n for n in names if view.is_number(n) and np.nanstd(view.numbers(n)) > 0]
     # of a column with few values, two rows agree exactly or not at all: it brings nothing nearer
-    fine = sum(len(np.unique(view.numbers(n))) > 0.05 * len(view) for n in numbers)
+    fine = sum(len(np.unique(view.numbers(n))) > FINE * len(view) for n in numbers)
     rows = view.sample
     rows = rows if len(rows) <= ROWS else np.sort(stream(view.seed, "audit", "near").choice(rows, ROWS, replace=False))
     points = coordinates(view, names, rows)
@@ -47,11 +50,17 @@ def find(view: View) -> list[Finding]:
     return list(_near(view, rows, distance[:, 0], at[:, 0], fine, names))
 
 
+def _of_other_names(view: View, a: IntArray, b: IntArray) -> BoolArray:
+    """Return which pairs of rows (n,) differ in a text: two things of two names, however alike their numbers."""
+    texts = [view.codes(n) for n in view.features if view.kind(n) is ColumnType.TEXT]
+    return np.any([c[a] != c[b] for c in texts], axis=0) if texts else np.zeros(len(a), np.bool_)
+
+
 def _near(view: View, rows: IntArray, distance: FloatArray, at: IntArray, fine: int, names: tuple[str, ...]) -> Iterator[Finding]:
     from scipy.stats import poisson
 
     usual = float(np.median(distance))
-    near = distance < CLOSE * usual
+    near = (distance < CLOSE * usual) & ~_of_other_names(view, rows, rows[at])
     expected = len(rows) * np.log(2) * CLOSE**fine
     if usual <= 0 or not near.any() or near.sum() <= poisson.isf(ALPHA, max(expected, 1e-9)) + 1:
         return
@@ -64,7 +73,7 @@ def _near(view: View, rows: IntArray, distance: FloatArray, at: IntArray, fine: 
     )
     words += f"where {expected:.1f} would by chance; the copies differ a little in {listed(differing)}{few}"
     remedy = "find out whether they are the same thing recorded twice; keep the copies of one thing in one part (with_roles(group=...))"
-    severity = "medium" if len(concerned) > 0.01 * len(view) else "low"
+    severity = "medium" if len(concerned) > max(0.01 * len(view), HANDFUL) else "low"
     yield view.finding(
         "near duplicates", severity, differing, words, remedy, rows=concerned, figures={"pairs": len(pairs), "by chance": expected}
     )

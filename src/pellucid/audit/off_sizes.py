@@ -11,6 +11,7 @@ from pellucid.audit.row_sizes import SPREAD, SPREADS, RowSizes, robust_weights, 
 from pellucid.audit.steps import step_chance
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, amount, share
 from pellucid.results import Finding
+from pellucid.table import ColumnType
 
 __all__ = ["OffSizes", "off_cells", "off_sizes"]
 
@@ -24,6 +25,10 @@ LONE = 5.0
 MANY = 20.0
 """Where the row says so many, a count is hardly ever 0: by Poisson's law in 2 of a thousand million rows."""
 FEW, ROWS = 5, 4_000
+LEAST, RUN, FREQUENT = 6, 6.0, 5.0
+"""A 0 ends a scale where it is as near to the next number as two pairs of the least six, which lie within a factor of six, and at most so
+many times as frequent."""
+SHARED = 0.9
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ def off_sizes(view: View, told: Mapping[str, IntArray] | None = None) -> list[Fi
     ``told`` : by column the rows that are named already.
     """
     found, tests = off_cells(view), len(sized_columns(view))
+    wrong = {cells.column for cells in found if cells.zero}
+    found = [cells for cells in found if not cells.zero or not _shared(view, cells.rows, wrong)]
     zeros = {int(r) for cells in found if cells.zero for r in cells.rows}
     by_row: dict[int, list[str]] = {}
     for cells in (c for c in found if not c.zero):
@@ -120,7 +127,7 @@ def _column(view: View, name: str, told: RowSizes) -> list[OffSizes]:
     out = []
     steps = max(1, min(int((np.abs(off) >= least).sum()), int(MOST * len(off))))
     no_count = _is_size(x) or bool(zero.any() and (expected[zero] * told.sign >= MANY).mean() > 0.9 and not _of_a_level(view, x == 0))
-    if zero.any() and no_count and bool((-off[zero] >= max(least, APART * usual)).mean() > 0.9):
+    if zero.any() and no_count and not _is_next(x) and bool((-off[zero] >= max(least, APART * usual)).mean() > 0.9):
         rows = np.flatnonzero(x == 0)
         others = np.append(np.abs(off[~zero & ~named]), np.maximum(-off[zero], 0.0))
         told_of = np.full(len(x), np.nan)
@@ -155,6 +162,24 @@ def _is_size(x: FloatArray) -> bool:
     """Return whether a 0 in the column can be no count: numbers with decimals, or whole ones that all lie far from 0."""
     known = np.abs(x[~np.isnan(x) & (x != 0)])
     return bool(np.any(known != np.round(known)) or known.min() > np.median(known) / LONE)
+
+
+def _is_next(x: FloatArray) -> bool:
+    """Return whether 0 is the next step below the least numbers, and not much more frequent: the end of a scale, as of years at school."""
+    values, count = np.unique(np.abs(x[~np.isnan(x)]), return_counts=True)
+    least, times = values[1 : 1 + LEAST], count[1 : 1 + LEAST]
+    if len(least) < LEAST or least[-1] > RUN * least[0]:
+        return False
+    return bool(least[0] <= np.sort(np.diff(least))[-2] and count[0] <= FREQUENT * times.mean())
+
+
+def _shared(view: View, rows: IntArray, wrong: set[str]) -> bool:
+    """Return whether a column that is not ``wrong`` is 0 in most of these rows and in few others: no computer, so none for each pupil."""
+    for other in (n for n in view.features if n not in wrong and view.kind(n) is ColumnType.NUMBER):
+        own = np.flatnonzero(view.numbers(other) == 0)
+        if len(np.intersect1d(own, rows)) > SHARED * max(len(own), len(rows)):
+            return True
+    return False
 
 
 def _of_a_level(view: View, zero: np.ndarray) -> bool:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from pellucid.audit.groups import groups_of, watched_columns
-from pellucid.audit.scores import auc_error, bins_of, design, fit_out_of_fold, folds_of, out_of_fold, score
+from pellucid.audit.scores import auc_error, bins_of, design, fit_out_of_fold, folds_of, out_of_fold, score, units_of
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, listed, more
 from pellucid.random import stream
 from pellucid.results import Finding
 from pellucid.table import ColumnType
+from pellucid.table.hints import is_key_name
 
 __all__ = ["find"]
 
@@ -42,14 +43,17 @@ def _of(view: View, name: str) -> Iterator[Finding]:
     few = [f"'{groups[i]}' ({count[i]})" for i in np.flatnonzero((count > 0) & (count < FEWEST))]
     rows = rows[np.isin(codes[rows], large)]
     others = tuple(n for n in view.features if n not in (name, view.table.target) and view.kind(n) is not ColumnType.TEXT)
+    others = tuple(n for n in others if not is_key_name(n))  # that a person's number tells the person says nothing of people
     if not 2 <= len(large) <= MOST_GROUPS or not others:
         return
     group = np.searchsorted(large, codes[rows])
     truth = (group[:, None] == np.arange(len(large))).astype(float)
     fold = folds_of(view, rows, others)
     alone = {n: score(truth, out_of_fold(bins_of(view, n, rows), fold, truth), True) for n in others}
-    most = int(truth.sum(0).max())
-    limit = max(TELLS, 0.5 + float(norm.isf(ALPHA / len(others))) * auc_error(0.5, len(rows) - most, most))
+    # rows of one person tell once
+    once = len(np.unique(units_of(view, rows))) / len(rows)
+    most, n = int(once * truth.sum(0).max()), int(once * len(rows))
+    limit = max(TELLS, 0.5 + float(norm.isf(ALPHA / len(others))) * auc_error(0.5, n - most, most))
     told = sorted((n for n in others if alone[n] > limit), key=lambda n: -alone[n])
     if not told:
         return
@@ -58,7 +62,7 @@ def _of(view: View, name: str) -> Iterator[Finding]:
     unread = [n for n in view.features if view.kind(n) is ColumnType.TEXT and n != name]
     words = f"'{name}' can be told from {each}; all {len(others)} other columns {'that are no text ' if unread else ''}together tell it "
     words += f"with AUC {together:.2f} (0.5 is chance)" + (f"; what {listed(unread)} would tell was not read" if unread else "")
-    if together < alone[told[0]] - 2 * auc_error(together, len(rows) - most, most):
+    if together < alone[told[0]] - 2 * auc_error(together, n - most, most):
         distinct = len(np.unique(view.row_codes(others)[rows]))
         words += (
             f": less than '{told[0]}' alone, which is no contradiction: trees of all columns learned from few cases, "

@@ -50,7 +50,7 @@ def repair(table: Any, *, row_model: RowModel | None = None, target: str | None 
     Examples
     --------
     >>> import pandas as pd
-    >>> frame = pd.DataFrame({"town": ["Bern", "Basel", "Geneva"] * 40 + ["Genexa"], "size": range(121)})
+    >>> frame = pd.DataFrame({"town": ["Bern", "Basel", "Geneva"] * 40 + ["Genexa"], "id": range(121)})
     >>> found = repair(frame)
     >>> found.to_frame()[["row", "column", "old", "new", "rule", "confidence"]].values.tolist()
     [[120, 'town', 'Genexa', 'Geneva', 'spelling', 0.97]]

@@ -6,15 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.audit.view import FloatArray, IntArray, Target, View
+from pellucid.encode.reach import without_empty
 from pellucid.execution import few_threads
 from pellucid.random import integer, stream
 from pellucid.table import ColumnType
 
-__all__ = ["auc", "auc_error", "bins_of", "design", "folds_of", "joint_score", "out_of_fold", "score", "score_words"]
+__all__ = ["auc", "auc_error", "bins_of", "design", "folds_of", "joint_score", "out_of_fold", "score", "score_words", "units_of"]
 
 FOLDS = 5
 BINS = 64
 PRIOR = 2.0  # rows of the overall mean that each bin starts from
+UNITS = 5  # so many things a fold at least; fewer are groups that rows fall into, and no things
 LEVELS = 250  # histogram trees take at most 255
 JOINT_ROWS = 20_000
 
@@ -55,10 +57,17 @@ def score_words(value: float, classes: bool) -> str:
 
 
 def folds_of(view: View, rows: IntArray, names: tuple[str, ...], k: int = FOLDS) -> IntArray:
-    """Return a fold number for each of ``rows``; copies (equal cells in ``names``) share one: memory is not knowledge."""
-    codes = view.row_codes(names)[rows]
+    """Return a fold number for each of ``rows``; copies (equal cells in ``names``) share one, and so do the rows of one thing where an
+    identifier repeats: to know a person again is no knowledge of people."""
+    codes = units_of(view, rows) if view.things is not None else None
+    codes = view.row_codes(names)[rows] if codes is None or len(np.unique(codes)) < UNITS * k else codes
     fold = stream(view.seed, "audit", "folds").integers(0, k, int(codes.max()) + 1 if len(codes) else 0)
     return np.asarray(fold[codes])
+
+
+def units_of(view: View, rows: IntArray) -> IntArray:
+    """Return by number which of its things each of ``rows`` is about (``View.things``); each row is one of its own where none are told."""
+    return np.arange(len(rows)) if view.things is None else np.unique(view.things[rows], return_inverse=True)[1].reshape(-1)
 
 
 def bins_of(view: View, name: str, rows: IntArray) -> IntArray:
@@ -147,7 +156,7 @@ def fit_out_of_fold(
             out[held] = np.eye(o)[int(seen[0])] if len(seen) else 1 / o
             continue
         with few_threads(matrix.size):
-            model = kind(categorical_features=is_level, **options).fit(matrix[taught], answer[taught])
+            model = kind(categorical_features=is_level, **options).fit(without_empty(matrix[taught]), answer[taught])
             told = model.predict_proba(matrix[held]) if classes else model.predict(matrix[held])
         if classes:
             out[held] = 0.0

@@ -12,6 +12,7 @@ import numpy as np
 
 from pellucid.audit.scores import BINS, bins_of, design, folds_of, out_of_fold, score, score_words
 from pellucid.audit.view import FloatArray, IntArray, Target, View
+from pellucid.encode.reach import without_empty
 from pellucid.execution import few_threads
 from pellucid.random import integer, stream
 from pellucid.results import Finding
@@ -108,7 +109,7 @@ def _trees(view: View, target: Target, names: tuple[str, ...], rows: IntArray) -
     else:
         answer, ask = target.values[rows], model.predict
     with few_threads(matrix.size):
-        model.fit(matrix[half], answer[half])
+        model.fit(without_empty(matrix[half]), answer[half])
     held, order = matrix[~half], stream(view.seed, "audit", "shortcut order").permutation(int((~half).sum()))
     changed = []
     for j in range(len(names)):

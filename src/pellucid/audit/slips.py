@@ -27,6 +27,8 @@ SPREAD = 0.12
 """Most spread (a robust standard deviation, in powers of ten) of what the other columns leave open: one power is then eight of them."""
 NEAR = 0.3
 """A cell hits its size once the powers are taken off where it lies within a factor of two."""
+FEW, SAME = 5, 3
+"""Among so many cells or more, those that mostly repeat are a level or a floor, as log(1 + 1) is, and no slips of the hand."""
 VALLEY = 0.25
 """Most cells half-way to a power of ten, as a share of those at one on the same side: where there are more, sizes merely vary."""
 
@@ -101,7 +103,7 @@ def _column(told: RowSizes, name: str, alpha: float) -> Iterator[PointSlip]:
         return
     home = size[hit] - power[hit]
     inside = (home >= size[~hit].min()) & (home <= size[~hit].max())
-    if inside.mean() < 0.9:
+    if inside.mean() < 0.9 or (hit.sum() >= FEW and len(np.unique(size[hit])) <= hit.sum() / SAME):
         return
     yield PointSlip(name, rows[hit], power[hit].astype(np.int64), told.sign * 10 ** (expected[hit] + middle), spread)
 

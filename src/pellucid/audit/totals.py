@@ -35,7 +35,8 @@ def totals(view: View) -> Iterator[Finding]:
         # a sum of rounded cells is theirs to the rounding of one more cell; sizes that all sum up to 0 tell nothing
         if np.isclose(own, above.sum(), rtol=1e-6, atol=1e-9) and abs(own) > np.abs(above).max():
             sums.append(name)
-        elif np.ptp(above) > 0 and np.isclose(own, above.mean(), rtol=1e-4, atol=0.0):
+        # a mean that other rows hold too is a cell like theirs: of a balanced design, or filled in
+        elif np.ptp(above) > 0 and np.isclose(own, above.mean(), rtol=1e-4, atol=0.0) and not (above == own).any():
             means.append(name)
     said = _says(view, last)
     for found, what in ((sums, "sum"), (means, "mean")):

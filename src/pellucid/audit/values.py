@@ -17,6 +17,7 @@ from pellucid.audit.totals import totals
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, amount, listed, more, share
 from pellucid.results import Finding
 from pellucid.table import ColumnType
+from pellucid.table.hints import is_identifier_name
 
 __all__ = ["edit_distance", "find", "fold", "may_be_slip", "range_of", "rare_spellings", "slips", "unit_slip"]
 
@@ -37,8 +38,17 @@ SERIAL = re.compile(r"(^| )(date|dates|datum|dob|birthday)( |$)")
 DAYS = (20_000, 60_000)
 """Days since 1899-12-30, as spreadsheets count: from 1954 to 2064."""
 FACTORS = ((1000.0, "1,000"), (100.0, "100"), (2.20462, "2.2046 (pounds and kilograms)"), (2.54, "2.54 (inches and centimetres)"))
+OF_FACTOR = {
+    2.20462: re.compile(r"(^| )(weight|mass|wt|lb|lbs|pound|pounds|kg|kilo|kilos|kilograms)( |$)"),
+    2.54: re.compile(r"(^| )(height|length|width|depth|size|diameter|in|inch|inches|cm|ft|foot|feet|mm|m)( |$)"),
+}
+"""What a column's name or unit says where a factor other than a power of ten is likely."""
+BULK = 10
+"""Cells of another unit are told beside at least so many different numbers: small counts lie apart by themselves."""
 RARE_SHARE = 0.005
 TIMES = 20
+NAMES, ALIKE = 20, 0.2
+"""Among so many frequent levels, a larger share of which lies within two slips of another, spelling tells nothing."""
 MOST_LEVELS = 2_000
 
 
@@ -114,9 +124,9 @@ def unit_slip(x: FloatArray, alpha: float = ALPHA) -> tuple[IntArray, float, str
     """Return (positions, factor, its words) of a small cluster of positive numbers that a known factor would bring home, or None.
 
     The cluster must be cut off by an empty stretch, hold 3 distinct values and 0.1 % to 20 % of the rows, and lie inside the bulk of the
-    others once divided. By itself a tail like that of the others has such a stretch with chance ``alpha`` at most: numbers that pass
-    through 0 lie ever wider apart on the scale of factors, and so do the largest of a heavy tail. Small whole numbers, whose logarithms
-    lie apart anyway, are left alone.
+    others once divided, which is narrower than the factor. By itself a tail like that of the others has such a stretch with chance
+    ``alpha`` at most: numbers that pass through 0 lie ever wider apart on the scale of factors, and so do the largest of a heavy tail.
+    Small whole numbers, whose logarithms lie apart anyway, are left alone.
     """
     at = np.flatnonzero(x > 0)
     if len(at) < 50 or len(at) < 0.9 * int(np.isfinite(x).sum()):
@@ -136,6 +146,9 @@ def unit_slip(x: FloatArray, alpha: float = ALPHA) -> tuple[IntArray, float, str
         if widest_step_chance(x[order] if upper else 1 / x[order], len(few), least, most) > alpha / 2:
             continue
         for factor, words in FACTORS:
+            # where the bulk is wider than the factor, cells of another unit would mostly lie inside it, and those apart are its tail
+            if high - low >= np.log10(factor) or len(np.unique(many)) < BULK:
+                continue
             shifted = few - np.log10(factor) * (1 if upper else -1)
             inside = ((shifted >= many.min()) & (shifted <= many.max())).mean() > 0.9
             if inside and abs(np.median(shifted) - np.median(many)) < 0.5 * max(high - low, 0.02):
@@ -144,7 +157,7 @@ def unit_slip(x: FloatArray, alpha: float = ALPHA) -> tuple[IntArray, float, str
 
 
 def _slip(view: View, name: str) -> Iterator[Finding]:
-    if view.kind(name) is not ColumnType.NUMBER:
+    if view.kind(name) is not ColumnType.NUMBER or is_identifier_name(name):
         return
     found = unit_slip(view.numbers(name), ALPHA / sum(view.kind(n) is ColumnType.NUMBER for n in view.table.columns))
     if found is None:
@@ -157,8 +170,13 @@ def _slip(view: View, name: str) -> Iterator[Finding]:
     ends = f"{amount(float(x[rows].min()))} to {amount(float(x[rows].max()), unit)}"
     words = f"'{name}' has {share(len(rows), len(x))} apart from the others, at {ends}; "
     words += f"{verb} by {times} they fall among the rest (90 % of which lie at {usual})"
+    of = OF_FACTOR.get(max(factor, 1 / factor))
+    named = of is None or of.search(f"{_plain_name(name)} {_plain_name(unit)}")
     remedy = "probably another unit: convert these cells at the source"
-    yield view.finding("values: unit slip", "medium", (name,), words, remedy, rows=np.sort(rows), figures={"factor": factor})
+    if not named:
+        remedy = "another unit, or a group of its own: look at these rows"
+    figures = {"factor": factor}
+    yield view.finding("values: unit slip", "medium" if named else "low", (name,), words, remedy, rows=np.sort(rows), figures=figures)
 
 
 def _serial(view: View, name: str) -> Iterator[Finding]:
@@ -278,6 +296,8 @@ def rare_spellings(levels: tuple[str, ...], count: IntArray) -> list[tuple[int, 
     rare = [i for i in range(len(levels)) if 0 < count[i] <= max(3, RARE_SHARE * n)][:MOST_LEVELS]
     frequent = [i for i in np.argsort(-count, kind="stable") if count[i] >= TIMES][:200]
     pairs, text = [], {int(i): fold(levels[i]) for i in (*rare, *frequent)}
+    if rare and _alike_by_nature([text[int(j)] for j in frequent], len(levels)):
+        return []
     for i in rare:
         others = [j for j in frequent if count[j] >= TIMES * count[i] and may_be_slip(text[i], text[j], len(levels))]
         near = [(slips(text[i], text[j]), -int(count[j]), j) for j in others]
@@ -285,6 +305,14 @@ def rare_spellings(levels: tuple[str, ...], count: IntArray) -> list[tuple[int, 
         if near:
             pairs.append((i, int(min(near)[2])))
     return pairs
+
+
+def _alike_by_nature(frequent: list[str], n_levels: int) -> bool:
+    """Return whether many frequent levels look like slips of each other, as codes of genes do: that a rare one does is then no sign."""
+    if len(frequent) < NAMES:
+        return False
+    near = [any(a != b and may_be_slip(a, b, n_levels) and slips(a, b) <= 2 for b in frequent) for a in frequent]
+    return sum(near) > ALIKE * len(near)
 
 
 def fold(text: str) -> str:

@@ -15,7 +15,9 @@ import pandas as pd
 from pellucid.errors import CellError
 from pellucid.random import stream
 from pellucid.results import Finding, RunRecord
+from pellucid.results.text import spelt
 from pellucid.table import ColumnType, Role, Table
+from pellucid.table.hints import is_key_name
 
 __all__ = ["ALPHA", "SAMPLE", "Target", "View", "amount", "listed", "more", "share"]
 
@@ -25,6 +27,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 SAMPLE = 50_000
 """Fits and comparisons of pairs use at most so many rows, drawn once."""
+OFTEN = 0.8
+"""Share of different cells below which an identifier repeats: rows are then several of one thing."""
 ALPHA = 0.01
 """Chance that one audit that tests hypotheses speaks up on a table without a fault; divided by the number of its tests."""
 
@@ -64,7 +68,8 @@ def more(names: Sequence[object], shown: int) -> str:
 
 def listed(names: Sequence[object], most: int = 5) -> str:
     """Return ``'a', 'b' and 3 more``."""
-    texts = [f"'{n}'" if len(str(n)) <= 60 else f"'{str(n)[:57]}...'" for n in names]
+    shown = [spelt(n) for n in names]
+    texts = [f"'{n}'" if len(n) <= 60 else f"'{n[:57]}...'" for n in shown]
     if len(texts) > most:
         return ", ".join(texts[:most]) + f" and {len(texts) - most} more"
     return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
@@ -240,6 +245,18 @@ class View:
         out = codes.copy()
         out[bad] = codes.max(initial=-1) + 1 + pd.factorize(self.table.frame[name][bad].astype(str))[0]
         return out
+
+    @cached_property
+    def things(self) -> IntArray | None:
+        """Which thing each row is about (N,), by the group column or an identifier that repeats; None where no column says so."""
+        group = self.table.schema.role(Role.GROUP)
+        names = [group] if group else [n for n in self.inputs if self.kind(n) is ColumnType.IDENTIFIER or is_key_name(n)]
+        for codes in map(self.codes, names):
+            alone = codes < 0
+            known = codes[~alone]
+            if len(known) and len(np.unique(known)) < OFTEN * len(known):
+                return np.asarray(np.where(alone, codes.max() + 1 + np.arange(len(codes)), codes))
+        return None
 
     def row_codes(self, names: Sequence[str]) -> IntArray:
         """Return equal numbers 0.. for rows with equal cells in all of ``names``; of cells that cannot be read the texts are compared."""

@@ -59,6 +59,7 @@ def audit(
     from pellucid.cli.output import FRAMES, check_writable, write_frame, write_text
     from pellucid.cli.read import read
     from pellucid.cli.screen import Bar, say
+    from pellucid.cli.spoken import spoken_findings
 
     if model is not None and against is None:
         raise RequestError("--model tells what changes cost a model", do="give the older table too: --against old.csv")
@@ -85,6 +86,7 @@ def audit(
             from pellucid.evaluate import prove as proven
 
             findings = proven(findings, table, random_state=seed)
+        findings = spoken_findings(findings)
         proposals = None
         if repairs is not None:
             from pellucid.audit.repair import repair

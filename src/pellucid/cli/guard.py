@@ -12,6 +12,8 @@ from typing import Any, ParamSpec
 
 import typer
 
+from pellucid.cli.spoken import running, spoken
+
 __all__ = ["FINDINGS", "INTERRUPTED", "WRONG", "guarded"]
 
 WRONG, INTERRUPTED, FINDINGS = 1, 3, 4
@@ -25,7 +27,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            with _noted(quiet=bool(kwargs.get("quiet"))):
+            with running(command), _noted(quiet=bool(kwargs.get("quiet"))):
                 command(*args, **kwargs)
         except KeyboardInterrupt as stop:
             kept = f"what was finished is kept in {stop}: the same command with --resume goes on from there"
@@ -36,7 +38,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - it must outlive this function
             raise typer.Exit(0) from None
         except Exception as error:
-            line = _line(error)
+            with running(command):
+                line = _line(error)
             if line is None or os.environ.get("PELLUCID_TRACEBACK"):
                 raise
             _say(f"error: {line}")
@@ -58,7 +61,7 @@ def _noted(*, quiet: bool) -> Iterator[None]:
             if not issubclass(category, PellucidWarning):
                 shown(message, category, *place, **more)
             elif not quiet:
-                _say(f"note: {message}")
+                _say(f"note: {spoken(str(message))}")
 
         warnings.showwarning = show
         yield
@@ -69,7 +72,7 @@ def _line(error: Exception) -> str | None:
     from pellucid.errors import PellucidError
 
     if isinstance(error, PellucidError):
-        return str(error)
+        return spoken(str(error))
     if type(error).__module__.startswith(("typer", "click")):
         return None
     if isinstance(error, OSError) and error.filename is not None:

@@ -23,8 +23,9 @@ from pellucid.cli.models import estimator_for, task_of, work_folder
 from pellucid.cli.output import check_writable
 from pellucid.cli.replay import line
 from pellucid.cli.seen import look
+from pellucid.cli.spoken import spoken, spoken_findings
 from pellucid.cli.subject import Subject, fitted_subject, foreign_subject
-from pellucid.errors import PellucidError, RequestError, TargetError, quote
+from pellucid.errors import EmptyTableError, PellucidError, RequestError, TargetError, quote
 from pellucid.random import integer
 from pellucid.report.facts import ReportData
 from pellucid.results import AttentionMaps, Explanation, Finding, Importance, Leaderboard, Trial
@@ -258,13 +259,19 @@ class Job:
         parts = (
             dict(certain)
             | {
-                "leaderboard": board,
+                "leaderboard": board if isinstance(board, Leaderboard) else None,
                 "explanation": main if isinstance(main, Explanation) else None,
                 "others": tuple(e for e in others if isinstance(e, Explanation)),
                 "importance": next((e for e in others if isinstance(e, Importance)), None),
                 "trials": tuple(trials),
                 "positions": subject.positions(rows),
-                "unknown": (*certain.get("unknown", ()), *(e for e in (main, *others) if isinstance(e, str)), *lost, *untold, *unseen),
+                "unknown": (
+                    *certain.get("unknown", ()),
+                    *(e for e in (board, main, *others) if isinstance(e, str)),
+                    *lost,
+                    *untold,
+                    *unseen,
+                ),
                 "seen": seen,
             }
             | dict(further)
@@ -324,7 +331,8 @@ class Job:
         train, test = hold_out(self.table, self.seed)
         return self.table.take(train), self.table.take(test), test
 
-    def _board(self, subject: Subject) -> Leaderboard | None:
+    def _board(self, subject: Subject) -> Leaderboard | str | None:
+        """Return the models compared on the test rows, or why they are not: in words, or None where the page says so elsewhere."""
         from pellucid.evaluate import compare
 
         if subject.train.target is None:
@@ -337,6 +345,8 @@ class Job:
             )  # fmt: skip
         except TargetError:
             return None  # the held-out rows cannot be scored: the page says that it cannot tell
+        except EmptyTableError as error:
+            return f"How much better or worse other models are: {error}"
 
     def _explained(self, subject: Subject, rows: npt.NDArray[np.int64], method: str, seconds: float) -> Answer:
         """Return the explanation of test rows, or why there is none, in words."""
@@ -412,7 +422,7 @@ class Job:
             "n_columns": len(table.schema),
             "columns": column_facts(table),
             "fingerprint": table.fingerprint(),
-            "findings": tuple(findings),
+            "findings": tuple(spoken_findings(findings)),
             "missing": missing_pattern(table),
             "versions": versions(),
             "seeds": {"seed": self.seed},
@@ -421,15 +431,17 @@ class Job:
             "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
         facts |= parts
-        facts["caveats"] = (*self.caveats, *parts.get("caveats", ()))
+        facts["caveats"] = tuple(map(spoken, (*self.caveats, *parts.get("caveats", ()))))
+        facts["unknown"] = tuple(map(spoken, parts.get("unknown", ())))
         return ReportData(**facts)
 
 
-def hold_out(table: Table, seed: int, share: float = 0.2) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def hold_out(table: Table, seed: int, share: float | None = None) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return positions (training, test) by the one split plan: stratified, grouped or in order, copies kept in one part."""
-    from pellucid.table import make_plan
+    from pellucid.table import held_share, make_plan
 
     task = task_of(table)
+    share = held_share(len(table)) if share is None else share
     assert table.target is not None  # task_of has looked
     values = table.numbers(table.target) if task == "regression" else table.levels(table.target)[0]
     plan = make_plan(

@@ -1,11 +1,14 @@
-"""Numbers brought where their squares, and their form in single precision, neither overflow nor vanish. Letters: N rows, C columns."""
+"""Numbers brought where arithmetic can use them: squares that neither overflow nor vanish, no column of gaps alone.
+
+Letters: N rows, C columns.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["powers", "within_reach"]
+__all__ = ["powers", "within_reach", "without_empty"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -35,3 +38,18 @@ def within_reach(x: FloatArray) -> FloatArray:
     """
     p = powers(x)
     return np.asarray(np.ldexp(x, np.where(np.abs(p) > 50, -p, 0)))
+
+
+def without_empty(x: FloatArray) -> FloatArray:
+    """Return ``x`` (N, C) with columns that are missing in all N rows as zeros, for trees to learn from.
+
+    Histogram trees refuse a column without one number. No tree can split such a column, filled or not, so it stays without a say: it
+    arises where a sparse column's few cells all lie in the rows that are held out.
+
+    Examples
+    --------
+    >>> without_empty(np.array([[1.0, np.nan], [np.nan, np.nan]])).tolist()
+    [[1.0, 0.0], [nan, 0.0]]
+    """
+    empty = np.isnan(x).all(0)
+    return np.where(empty, 0.0, x) if empty.any() else x

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.base import ClassifierMixin
 
 from pellucid.errors import RequestError
 from pellucid.estimators.base import TabularEstimator
-from pellucid.estimators.prepare import right
+from pellucid.estimators.prepare import cells_of, right, true_answers
 from pellucid.protocols import FloatArray
 from pellucid.results import Decision
 
@@ -85,13 +86,16 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         members = self._members(X, precision)  # first: it says so where nothing is fitted
         return np.asarray(self.certainty_.calibrator.apply(members.mean(1)), np.float64)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the share of rows whose class is predicted right; a label that the model has not learned counts as wrong.
 
-        Labels are compared as they are written, so that 1, 1.0 and "1" are one class. Labels of which none was learned are an error.
+        Labels are compared as they are written, so that 1, 1.0 and "1" are one class. Labels of which none was learned are an error. Rows
+        without a label do not count. ``y`` None: the target column of X.
         """
+        y = true_answers(self, X) if y is None else y
         hits = right(self.classes_, self.predict(X), y)
-        return float(np.average(hits, weights=sample_weight))
+        there = ~pd.isna(np.asarray(cells_of(y), object).reshape(len(hits)))
+        return float(np.average(hits[there], weights=None if sample_weight is None else np.asarray(sample_weight)[there]))
 
     def threshold(self, *, cost: Any) -> Decision:
         """Find the cheapest answers where mistakes cost different amounts. ``predict`` stays as it is; :meth:`decide` uses what is found.

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.encode.reach import without_empty
 from pellucid.encode.table_encoder import TableEncoder
 from pellucid.errors import ModelFileError, RequestError
 from pellucid.estimators.design import Design
@@ -325,7 +326,7 @@ class HistGBEngine(PeerEngine):
             model = kind(categorical_features=self.design.categorical, **options)
             extra = {"X_val": held[0], "y_val": held[1] if self.task == "classification" else held[1][:, j]} if early else {}
             with few_threads(x.size):
-                self.models.append(model.fit(x, column, sample_weight=weights, **extra))
+                self.models.append(model.fit(without_empty(x), column, sample_weight=weights, **extra))
 
     def _answer(self, x: FloatArray) -> FloatArray:
         if self.task == "classification":

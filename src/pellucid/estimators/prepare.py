@@ -23,10 +23,12 @@ from pellucid.estimators.decomposed import no_inputs
 from pellucid.export import level_text
 from pellucid.table import Column, ColumnType, Role, Schema, Table, apply_schema, read_table
 
-__all__ = ["Target", "Training", "cells_of", "is_array", "new_table", "right", "stopping_data", "training_data"]
+__all__ = ["Target", "Training", "cells_of", "is_array", "new_table", "right", "stopping_data", "training_data", "true_answers"]
 
 FloatArray = npt.NDArray[np.float64]
 
+LONELY = 10
+"""So many classes of one row each, and no other, are names of rows."""
 SQUARED = (1e-150, 1e150)
 """Numbers whose squares are neither 0 nor infinite."""
 
@@ -298,6 +300,13 @@ def _checked(target: Target) -> Target:
             got=f"Unknown label type: continuous, {len(target.classes)} distinct numbers",
             do="use TabularRegressor",
         )
+    if len(target.classes) >= LONELY and np.bincount(target.values[target.values >= 0].astype(np.int64).ravel()).max() == 1:
+        raise TargetError(
+            "each class of the target stands in one row, so that nothing can be learned of any",
+            where=f"column {target.names[0]!r}",
+            got=f"{len(target.classes)} classes in {n} rows",
+            do="predict another column, or a number made of this one: of a date the days since the first, say",
+        )
     return target
 
 
@@ -322,6 +331,23 @@ def _numbers_of_y(y: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 def cells_of(y: Any) -> npt.NDArray[Any]:
     """Return targets of any library as an array of the cells as they are written."""
     return np.asarray(y.to_pandas().to_numpy() if hasattr(y, "to_pylist") else y.to_numpy() if hasattr(y, "to_numpy") else _unmasked(y))
+
+
+def true_answers(model: Any, X: Any) -> Any:
+    """Return the cells (N,) of the target column of X, numbers where the model answers with numbers.
+
+    Errors: NotFittedError; RequestError where X has no such column, or the model several targets.
+    """
+    if not hasattr(model, "target_"):
+        model.predict(X)  # says that nothing is fitted
+    names = model.target_.names
+    frame = X.frame if isinstance(X, Table) else X
+    if len(names) != 1 or names[0] not in map(str, getattr(frame, "column_names", getattr(frame, "columns", []))):
+        raise RequestError("the true answers of these rows are not known", expected="y, or a table with the target column")
+    if model._task == "classification":
+        return frame[names[0]]
+    column = X if isinstance(X, Table) else read_table(X)
+    return column.numbers(names[0]) if column.schema[names[0]].type is ColumnType.NUMBER else frame[names[0]]
 
 
 def right(classes: npt.NDArray[Any], answers: npt.NDArray[Any], y: Any) -> npt.NDArray[np.bool_]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import Tags
 
+from pellucid.errors import TargetError
 from pellucid.estimators.base import TabularEstimator
+from pellucid.estimators.prepare import cells_of, true_answers
 from pellucid.protocols import FloatArray
 
 __all__ = ["TabularRegressor"]
@@ -38,6 +42,20 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return R², of several numbers their mean; rows without a true number do not count.
+
+        ``y`` None: the target column of X.
+        """
+        y = true_answers(self, X) if y is None else y
+        gone = np.asarray(pd.DataFrame(cells_of(y)).isna().any(axis=1), np.bool_)
+        if not gone.any():
+            return float(super().score(X, y, sample_weight))
+        if gone.all():
+            raise TargetError("no row has a true answer to score by", got=f"{len(gone)} rows without one", do="pass rows with answers")
+        truth, weight = cells_of(y)[~gone], None if sample_weight is None else np.asarray(sample_weight)[~gone]
+        return float(r2_score(truth, self.predict(X)[~gone], sample_weight=weight))
 
     def predict(self, X: Any, *, precision: str = "fp32") -> FloatArray:
         """Return the predicted numbers in the target's unit, (N,) or (N, O).

@@ -51,7 +51,7 @@ class Short(NotTestable):
     """The time that a trial has does not reach: it is asked once more where the trials after it left some."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the time is short: {reason}; give pellucid.trial a larger budget=")
+        super().__init__(f"the time is short: {reason}; a larger budget for the trials would do")
 
 
 class Again(Protocol):

@@ -17,7 +17,7 @@ from pellucid.protocols import FloatArray
 from pellucid.random import as_seed, integer, stream
 from pellucid.results import Leaderboard, RunRecord
 from pellucid.results.text import METRICS, number
-from pellucid.table import ColumnType, Table, make_plan, read_table
+from pellucid.table import ColumnType, Table, held_share, make_plan, read_table
 from pellucid.training.calibration_metrics import ece, top_events
 
 __all__ = ["run", "shared_rows", "task_of"]
@@ -110,8 +110,9 @@ def shared_rows(table: Any, test: Any, target: str | None, seed: int) -> _Ground
     if test is None:
         values = train.numbers(goal) if task == "regression" else train.levels(goal)[0]
         plan = make_plan(
-            train, values, task=task, seed=integer(seed, "test rows"), stop_given=True, certify_share=0.2, certify_min=1, fold_below=0
-        )
+            train, values, task=task, seed=integer(seed, "test rows"), stop_given=True, certify_share=held_share(len(train)),
+            certify_min=1, fold_below=0,
+        )  # fmt: skip
         train, held = train.take(plan.train), train.take(plan.certify)
     else:
         held = test if isinstance(test, Table) else read_table(test, schema=train.schema)
@@ -119,7 +120,10 @@ def shared_rows(table: Any, test: Any, target: str | None, seed: int) -> _Ground
     held = held.take(~held.missing(goal))
     if len(held) < LEAST_TEST:
         raise EmptyTableError(
-            "there are too few test rows to compare models", expected=f"at least {LEAST_TEST} with a target", got=str(len(held))
+            "there are too few test rows to compare models",
+            expected=f"at least {LEAST_TEST} with a target",
+            got=str(len(held)),
+            do="add rows to the table, or give test rows apart",
         )
     texts = sorted({*train.levels(goal)[1], *held.levels(goal)[1]}) if task == "classification" else []
     return _Ground(train, held, task, tuple(texts))

@@ -21,7 +21,7 @@ __all__ = ["UNTESTED", "explain", "explain_heads", "explain_relations", "rollout
 
 UNTESTED = (
     "this shows where the network looks, not what moves its answer: a column whose values are all zero can draw all attention. Believe it "
-    "no further than its trials go (pellucid.trial)"
+    "no further than its trials go"
 )
 HOW = ("map", "rollout", "gradient")
 

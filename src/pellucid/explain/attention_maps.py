@@ -13,8 +13,8 @@ from pellucid.results.inside import ANSWER
 __all__ = ["ANSWER", "explain"]
 
 UNTESTED = (
-    "attention shows where the network looks, not what moves its answer; pellucid.trial(maps, model, rows, refit=True) tries a map, and "
-    "maps.with_trials(trials) keeps the verdicts with it"
+    "attention shows where the network looks, not what moves its answer: believe it no further than the trials of a map go, in which "
+    "the model is trained again"
 )
 EVEN = "every token looks at all tokens almost alike in every layer, head and row: the order in such a map says next to nothing"
 NEARLY_EVEN = 0.05

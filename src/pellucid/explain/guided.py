@@ -12,7 +12,7 @@ __all__ = ["explain"]
 
 CAVEAT = (
     "guided gradients may stay the same when the trained weights are replaced, so they need not explain this model: "
-    "they are offered as a control, and pellucid.trial(..., names=['weight_randomisation']) shows it"
+    "they are offered as a control, and the trial 'weight_randomisation' shows it"
 )
 
 

@@ -13,9 +13,7 @@ from pellucid.results import Explanation
 
 __all__ = ["UNTESTED", "explain"]
 
-UNTESTED = (
-    "masks say which columns the network opened, not what moves its answer: believe them no further than their trials go (pellucid.trial)"
-)
+UNTESTED = "masks say which columns the network opened, not what moves its answer: believe them no further than their trials go"
 
 
 def explain(question: Question) -> Explanation:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["METRICS", "UNKNOWN", "cell", "cell_text", "clean", "join", "number", "percent", "shorten"]
+__all__ = ["METRICS", "UNKNOWN", "cell", "cell_text", "clean", "join", "number", "percent", "shorten", "spelt"]
 
 METRICS = {"roc_auc": "ROC AUC", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log loss", "ece": "calibration error (ECE)"}
 """Names of metrics for people."""
@@ -26,6 +26,17 @@ def clean(value: Any, most: int = 200) -> str:
     """Return text from data in one visible line: hidden characters become ``·``, and what is longer than ``most`` ends in ``…``."""
     text = _HIDDEN.sub("·", str(value))
     return shorten(text, most)
+
+
+def spelt(value: Any) -> str:
+    """Return text from data with hidden characters spelt out: what cannot be seen may be what is wrong with a cell.
+
+    Examples
+    --------
+    >>> spelt("6.2\\x1a")
+    '6.2\\\\x1a'
+    """
+    return _HIDDEN.sub(lambda c: c[0].encode("unicode_escape").decode(), str(value))
 
 
 def shorten(text: str, most: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.encode.reach import without_empty
 from pellucid.execution import few_threads
 from pellucid.protocols import FloatArray
 from pellucid.table import ColumnType, Table
@@ -39,7 +40,7 @@ class QuickModel:
         self._model = kind(max_iter=60 if small else 100, max_leaf_nodes=7 if small else 15, random_state=seed, early_stopping=False)
         cells = self._matrix(table)
         with few_threads(cells.size):
-            self._model.fit(cells, y.astype(int) if classes else y)
+            self._model.fit(without_empty(cells), y.astype(int) if classes else y)
 
     def _matrix(self, table: Table) -> FloatArray:
         out = np.empty((len(table), len(self.columns)))

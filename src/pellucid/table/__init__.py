@@ -4,7 +4,7 @@ from pellucid.table.infer import infer_schema, retype
 from pellucid.table.read import apply_schema, iterate_parquet, read_table
 from pellucid.table.schema import Schema
 from pellucid.table.sentinels import propose_missing
-from pellucid.table.splits import Plan, by_chance, copies, make_plan, pairs_by_chance
+from pellucid.table.splits import Plan, by_chance, copies, held_share, make_plan, pairs_by_chance
 from pellucid.table.table import Table
 from pellucid.table.types import Column, ColumnType, Role
 
@@ -18,6 +18,7 @@ __all__ = [
     "apply_schema",
     "by_chance",
     "copies",
+    "held_share",
     "infer_schema",
     "iterate_parquet",
     "make_plan",

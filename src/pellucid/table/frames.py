@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pellucid.errors import ArgumentError, CellError, ColumnError, EmptyTableError, RequestError, quote
+from pellucid.errors import ArgumentError, CellError, ColumnError, EmptyTableError, RequestError
 
-__all__ = ["FrameLike", "from_any", "names_of_array", "to_library", "with_columns"]
+__all__ = ["FrameLike", "from_any", "names_of_array", "refuse_doubled", "to_library", "with_columns"]
 
 FrameLike = Any
 _NESTED = (list, tuple, dict, set, frozenset, np.ndarray, pd.Series, pd.DataFrame)
@@ -184,10 +184,26 @@ def _from_library(data: FrameLike) -> tuple[pd.DataFrame, str]:
 
 def _text_names(columns: pd.Index) -> list[str]:
     names = ["_".join(map(str, c)) if isinstance(c, tuple) else str(c) for c in columns]
+    refuse_doubled(names, do="rename them, or keep the first of each: frame.loc[:, ~frame.columns.duplicated()]")
+    return names
+
+
+def refuse_doubled(names: Sequence[str], *, do: str, where: str | None = None) -> None:
+    """Raise where a name occurs more than once, saying in which columns.
+
+    Examples
+    --------
+    >>> refuse_doubled(["a", "b", "a"], do="rename one")
+    Traceback (most recent call last):
+        ...
+    pellucid.errors.ColumnError: column names are not unique; got 'a' in columns 1 and 3. Rename one.
+    """
     double = [n for n, k in Counter(names).items() if k > 1]
     if double:
-        raise ColumnError("column names are not unique", got=quote(double), do="rename the columns so that each name occurs once")
-    return names
+        places = {n: [str(i) for i, name in enumerate(names, 1) if name == n] for n in double[:3]}
+        told = [f"{n!r} in columns {', '.join(at[:-1])} and {at[-1]}" for n, at in places.items()]
+        more = f" and {len(double) - 3} more names" if len(double) > 3 else ""
+        raise ColumnError("column names are not unique", where=where, got=f"{'; '.join(told)}{more}", do=do)
 
 
 def _nested(name: str) -> CellError:

@@ -13,6 +13,7 @@ from pellucid.table.parse import guess_date_format, to_seconds
 from pellucid.table.scales import name_words, word_set
 
 __all__ = [
+    "EQUAL_STEPS",
     "FLAG_WORDS",
     "boolean_levels",
     "date_format",
@@ -23,6 +24,7 @@ __all__ = [
     "is_country_name",
     "is_identifier_name",
     "is_key_name",
+    "is_order_name",
     "is_place_name",
     "is_sentinel",
     "several_in_a_cell",
@@ -31,6 +33,8 @@ __all__ = [
 
 FLAG_WORDS = (("n", "y"), ("no", "yes"), ("f", "t"), ("false", "true"), ("off", "on"), ("absent", "present"), ("negative", "positive"))
 """What 0 and 1 are called in words, in lower case."""
+EQUAL_STEPS = "in equal steps"
+"""What the evidence says of whole numbers that name rows by nothing but their regularity."""
 _PAIRS = (("0", "1"), *FLAG_WORDS, ("-1", "1"))
 _KEY = word_set(
     """
@@ -39,7 +43,7 @@ _KEY = word_set(
 )
 _NUMBERED = word_set(
     """
-    no nr num number index code row record serial reference ref account ticket invoice ssn
+    no nr num number index code row record serial seq seqno obs observation case reference ref account ticket invoice ssn
     """
 )
 _CODE = word_set(
@@ -61,9 +65,16 @@ _QUANTITY = word_set(
     value days months years hours min max std population pop per by since
     """
 )
+_COUNTS = word_set("n num nb count counts total")
 _TIME = word_set(
     """
     time date timestamp ts epoch at created updated modified day dt datetime dob born birthday
+    """
+)
+_ORDER = _TIME | word_set(
+    """
+    year yr month week quarter season term period wave round visit hour minute second decade century rank ranking order position
+    place step dose temperature temp
     """
 )
 
@@ -118,6 +129,11 @@ def is_identifier_name(name: str) -> bool:
     return is_key_name(name) or bool(_words(name) & _NUMBERED)
 
 
+def is_order_name(name: str) -> bool:
+    """Return whether a name says that each row's own number is a moment, a rank or a quantity: years in a row name no rows."""
+    return bool(_words(name) & (_ORDER | (_QUANTITY - _COUNTS)))
+
+
 def integer_identifier(name: str, values: np.ndarray, n: int) -> str:
     """Return why whole numbers name rows, or "". values (U,) distinct, n cells."""
     u = len(values)
@@ -131,8 +147,8 @@ def integer_identifier(name: str, values: np.ndarray, n: int) -> str:
             return f"its name says identifier, and each value stands in few rows ({n / u:.1f} on average)"
     if name.casefold() in ("unnamed: 0", "unnamed: 0.1") and ratio > 0.9 and u >= 3:  # row numbers that were saved with a table
         return f"a first column without a name, and {u} of {n} cells are distinct"
-    if n > 50 and ratio > 0.95 and even > 0.9:
-        return f"{u} distinct whole numbers in equal steps in {n} cells"
+    if n > 50 and ratio > 0.95 and even > 0.9 and not is_order_name(name):
+        return f"{u} distinct whole numbers {EQUAL_STEPS} in {n} cells"
     if n > 50 and ratio > 0.9 and _words(name) & _NUMBERED and name_words(name)[:1] not in (("num",), ("no",), ("number",)):
         return f"its name says number of a record, and {u} of {n} cells are distinct"
     return ""
@@ -151,8 +167,12 @@ def integer_code(name: str, values: np.ndarray, n: int) -> str:
 
 
 def text_code(name: str, texts: Sequence[str]) -> str:
-    """Return why digits written as text are codes (leading zeros, fixed width with a hinting name, too many digits for a number), or ""."""
+    """Return why digits written as text are codes (leading zeros, fixed width with a hinting name, too many digits for a number, digits
+    behind a letter among them), or ""."""
     digits = [t for t in texts if t.isdigit()]
+    lettered = [m for t in texts if (m := re.fullmatch(r"([^\W\d_]{1,2})\d+", t))]
+    if len(lettered) >= 3 and len(lettered) + len(digits) == len(texts) and len({m[1] for m in lettered}) == 1:
+        return f"whole numbers, and such as {lettered[0][0]!r}"
     if len(digits) < 0.95 * len(texts):
         shape = sum(bool(re.fullmatch(r"\d{5}-\d{4}|\d{3}-\d{2}-\d{4}|\+?\d[\d -]{7,}\d", t)) for t in texts)
         return "digits with hyphens, as codes have" if shape > 0.95 * len(texts) else ""
@@ -181,6 +201,11 @@ def epoch(values: np.ndarray, name: str) -> tuple[str, str] | None:
     if low >= 1e12 and high <= 2e12:
         return "epoch_ms", "whole numbers between 1e12 and 2e12: milliseconds since 1970"
     named = bool(words & _TIME)
+    if words & {"date", "dates"} and len(values) > 31 and low >= 100_000 and high <= 991_231:
+        years = values[:5000] // 10_000
+        bad = to_seconds(pd.Series([str(int(v)) for v in values[:5000]], dtype=object), "%y%m%d")[1]
+        if not bad.any() and not ((years > 40) & (years < 69)).any():
+            return "%y%m%d", f"six digits that are dates, all {len(values):,} of them, and its name says date"
     # one number in 27 of this range is a date, and no month has 32 days: more than 31 numbers that all are dates are so on purpose
     if (named or len(values) > 31) and values.min() >= 16000101 and high <= 22001231:
         bad = to_seconds(pd.Series([str(int(v)) for v in values[:5000]], dtype=object), "%Y%m%d")[1]

@@ -23,6 +23,8 @@ from pellucid.table.units import common_unit, without_unit
 __all__ = ["infer_schema", "retype"]
 
 Kinds = Mapping[str, Any]
+SAME_ORDER = 0.9
+"""Rank correlation from which on two columns number the rows alike."""
 
 
 def infer_schema(
@@ -61,7 +63,7 @@ def infer_schema(
     codes = {n: _declared(n, missing) for n in names}
     array = library == "numpy" and not any(pd.api.types.is_object_dtype(dtype) for dtype in frame.dtypes)
     columns = [decide(frame.iloc[:, i], n, codes[n], is_target=n == target, array=array) for i, n in enumerate(names)]
-    schema = Schema(tuple(_common_decimal(columns, frame)))
+    schema = Schema(tuple(_ranks(_common_decimal(columns, frame), frame)))
     for name, kind in (types or {}).items():
         schema = retype(schema, frame[name], name, kind)
     return schema if target is None else schema.with_roles(target=target)
@@ -96,6 +98,32 @@ def _common_decimal(columns: list[Column], frame: pd.DataFrame) -> list[Column]:
         if not to_numbers(frame.iloc[:, i], ",", columns[i].suffix)[1].any():
             why = columns[i].evidence.split(";")[0] + ", with a decimal comma as in other columns"
             columns[i] = replace(columns[i], decimal=",", type=ColumnType.NUMBER, levels=(), evidence=why)
+    return columns
+
+
+def _ranks(columns: list[Column], frame: pd.DataFrame) -> list[Column]:
+    """Make numbers of columns that would name the rows a second time, in another order: ranks of the rows by something.
+
+    The order that names the rows is that of a column whose name says so, else of the first one.
+    """
+    regular = [
+        i for i, c in enumerate(columns) if hints.EQUAL_STEPS in c.evidence and c.type is ColumnType.IDENTIFIER and not c.date_format
+    ]
+    regular = [i for i in regular if not hints.is_identifier_name(columns[i].name)]
+    named = [
+        i
+        for i, c in enumerate(columns)
+        if c.type is ColumnType.IDENTIFIER and i not in regular and not to_numbers(frame.iloc[:, i], c.decimal)[1].any()
+    ]
+    if len(regular) + len(named) < 2 or not regular:
+        return columns
+    first = (named or regular)[0]
+    order = pd.Series(to_numbers(frame.iloc[:, first], columns[first].decimal)[0])
+    for i in regular:
+        own = pd.Series(to_numbers(frame.iloc[:, i], columns[i].decimal)[0])
+        if i != first and abs(order.corr(own, method="spearman")) < SAME_ORDER:
+            why = f"distinct whole numbers {hints.EQUAL_STEPS}, in another order than those of {columns[first].name!r}: ranks"
+            columns[i] = replace(columns[i], type=ColumnType.NUMBER, evidence=why)
     return columns
 
 

@@ -241,6 +241,8 @@ def guess_date_format(series: pd.Series) -> str | None:
     ('%d/%m/%Y', '%b-%Y')
     """
     texts = [v.strip() for v in distinct_texts(series)[1] if isinstance(v, str) and not is_null_word(v)]
+    if month := _month_form(texts):
+        return month
     # sorted before it is thinned, so that the answer does not hang on the order of the rows
     sample = sorted(texts)[:: max(1, len(texts) // 2000)][:2000] if len(texts) > 2000 else texts
     if not sample or sum(bool(re.search(r"\d[-/.: ]|[-/ ]\d|\d,", t)) and 6 <= len(t) <= 40 for t in sample) < 0.95 * len(sample):
@@ -249,6 +251,20 @@ def guess_date_format(series: pd.Series) -> str | None:
         return "%Y-%m-%d" if all(len(t) == 10 for t in sample) else _one_form(sample) or "ISO8601"
     form = _one_form(sample)
     return form
+
+
+def _month_form(texts: list[str]) -> str | None:
+    """Return the format where every text is a month and a year ("1/86", "12/1990"): six months or more, and years that are no days."""
+    parts = [re.fullmatch(r"(0?[1-9]|1[0-2])/(\d{2}|(?:1[6-9]|20|21)\d{2})", t) for t in texts]
+    if not parts or not all(parts) or len({p[1].lstrip("0") for p in parts if p}) < 6:
+        return None
+    years = {p[2] for p in parts if p}
+    if len({len(y) for y in years}) > 1:
+        return None
+    if len(min(years)) == 4:
+        return "%m/%Y"
+    # two digits: some year is no day of a month, and all are of this century's first half or the last third of the one before
+    return "%m/%y" if max(map(int, years)) >= 69 and not any(40 < int(y) < 69 for y in years) else None
 
 
 def _one_form(sample: list[str]) -> str | None:

@@ -16,8 +16,8 @@ def word_set(words: str) -> frozenset[str]:
 _SCALES: tuple[tuple[str, ...], ...] = tuple(
     tuple(step.strip() for step in line.split("<"))
     for line in (
-        "none|no|zero < negligible|minimal < very low|lowest|extra low < low < medium low|low medium < medium|moderate|mid|"
-        "middle|average|normal < medium high|high medium|elevated < high < very high|highest|extra high < extreme|critical",
+        "none|no|zero < negligible|minimal < very low|lowest|extra low < low < medium low|low medium|fairly low < medium|moderate|mid|"
+        "middle|average|normal < medium high|high medium|fairly high|elevated < high < very high|highest|extra high < extreme|critical",
         "never|not at all < almost never|hardly ever|very rarely < rarely|seldom|rare < occasionally|now and then < sometimes|"
         "some of the time < regularly|often|frequently|frequent < very often|usually|most of the time|almost always|"
         "very frequently < always|all of the time",
@@ -26,13 +26,14 @@ _SCALES: tuple[tuple[str, ...], ...] = tuple(
         "completely agree",
         "very dissatisfied|very unsatisfied < dissatisfied|unsatisfied < neutral < satisfied < very satisfied",
         "very unlikely < unlikely < neutral|possible < likely < very likely < certain",
-        "terrible|awful|very bad|very poor < bad|poor|po < below average < fair|fa|mediocre < average|ok|okay|acceptable|typical|"
-        "ta|typical/average|standard < above average < good|gd < very good < premium|great < excellent|ex|superb < ideal|perfect|"
+        "terrible|awful|very bad|very poor < bad|poor|po < below average < fair|fa|mediocre|indifferent < average|ok|okay|acceptable|"
+        "typical|ta|typical/average|standard < above average < good|gd < very good < premium|great < excellent|ex|superb < ideal|perfect|"
         "outstanding",
         "useless < of little use < useful < very useful",
         "unimportant|not important < slightly important|somewhat important < moderately important < important < very important"
         " < extremely important|essential",
-        "xxs < xs|extra small|very small|tiny < s|small < m|medium < l|large|big < xl|extra large|very large|huge < xxl|2xl < xxxl|3xl",
+        "xxs < xs|extra small|very small|tiny < s|sm|small < m|med|medium < l|lg|large|big < xl|extra large|very large|huge < xxl|2xl"
+        " < xxxl|3xl",
         "none|absent < minimal|trace < mild|slight|minor < moderate|medium < marked|serious|major < severe < very severe|"
         "critical|life threatening|fatal",
         "trivial < minor < moderate|medium < major < critical|blocker",
@@ -118,7 +119,8 @@ def order_of(levels: Iterable[str], name: str = "") -> tuple[list[str], str] | N
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[\s_\-]+", " ", text.casefold()).strip(" .")
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)  # StronglyAgree
+    return re.sub(r"[\s_\-]+", " ", apart.casefold()).strip(" .")
 
 
 def _by_words(texts: list[str], words: frozenset[str]) -> list[tuple] | None:
@@ -132,7 +134,7 @@ def _by_words(texts: list[str], words: frozenset[str]) -> list[tuple] | None:
 
 
 _NUM = r"[$€£]?\s*(\d[\d,]*(?:\.\d+)?)\s*(k|m)?\s*%?"
-_UNIT = r"\s*([a-z]+\.?(?: old)?)?"
+_UNIT = r"\s*([a-z]+(?:/[a-z]+)?\.?(?: old)?)?"
 _RANGE = re.compile(rf"[\[(]?{_NUM}{_UNIT}\s*(?:-|–|—|to|,|:)\s*{_NUM}{_UNIT}[\])]?\Z")
 _BELOW = re.compile(
     rf"(?:<=?|≤|under|below|less than|up to|fewer than|at most)\s*{_NUM}{_UNIT}\Z"

@@ -12,6 +12,10 @@ from pellucid.table.types import ColumnType
 
 __all__ = ["propose_missing"]
 
+AMOUNTS = ("none", "nil")
+"""Words that are an amount among others ("none", "some", "marked") unless another column of the table writes its gaps so."""
+FEWEST = 20
+"""Among fewer cells no number stands off the others."""
 LONE = 0.01
 """Most zeros, as a share of the cells, that may stand for missing where no other size is near 0."""
 
@@ -22,7 +26,7 @@ def propose_missing(table: Table) -> dict[str, list[tuple[str, str]]]:
     A number is proposed where it is the column's lowest or highest value, is one that people use for the purpose (-1, 0, 9, 99, -999,
     ...), fills more than 0.2 % of the cells, and lies further than three interquartile ranges from the rest; and a rare 0 among sizes that
     are all far from it. Words such as "unknown" or
-    "None" are proposed for levels.
+    "not known" are proposed for levels, and "None" where another column writes its missing cells so.
 
     Examples
     --------
@@ -33,12 +37,13 @@ def propose_missing(table: Table) -> dict[str, list[tuple[str, str]]]:
     '-999'
     """
     out: dict[str, list[tuple[str, str]]] = {}
+    read = {code for column in table.schema for code in column.missing}
     for column in table.schema:
         if column.type is ColumnType.NUMBER:
             proposals = _sentinels(table.numbers(column.name))
         elif column.type.is_level:
             codes, levels = table.levels(column.name)
-            proposals = _null_levels(np.bincount(codes[codes >= 0], minlength=len(levels)), levels)
+            proposals = _null_levels(np.bincount(codes[codes >= 0], minlength=len(levels)), levels, read)
         else:
             continue
         if proposals:
@@ -50,6 +55,8 @@ def _sentinels(values: np.ndarray) -> list[tuple[str, str]]:
     values = values[np.isfinite(values)]
     distinct, counts = np.unique(values, return_counts=True)
     out: list[tuple[str, str]] = []
+    if len(values) < FEWEST:
+        return out
     for _ in range(3):  # one code may hide another: -999 and -998
         if len(distinct) < 4:
             break
@@ -85,7 +92,7 @@ def _stands_off(distinct: np.ndarray, counts: np.ndarray, i: int) -> bool:
     return bool(min(abs(distinct[i] - low), abs(distinct[i] - high)) > 3 * spread and gap > max(0.5 * spread, 0.1 * width, 3 * step))
 
 
-def _null_levels(counts: np.ndarray, levels: tuple[str, ...]) -> list[tuple[str, str]]:
+def _null_levels(counts: np.ndarray, levels: tuple[str, ...], read: set[str]) -> list[tuple[str, str]]:
     words = {
         "unknown",
         "unk",
@@ -103,5 +110,5 @@ def _null_levels(counts: np.ndarray, levels: tuple[str, ...]) -> list[tuple[str,
     return [
         (t, f"{t!r} stands in {k} of {int(counts.sum())} cells and reads like a missing value")
         for t, k in zip(levels, counts)
-        if k and (is_null_word(t) or t.casefold() in words)
+        if k and (is_null_word(t) or t.casefold() in words) and (t.casefold() not in AMOUNTS or t in read)
     ]

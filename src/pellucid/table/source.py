@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.errors import ArgumentError, ColumnError, EmptyTableError, MissingExtraError, PellucidWarning, SourceError, quote
+from pellucid.errors import ArgumentError, EmptyTableError, MissingExtraError, PellucidWarning, SourceError, quote
+from pellucid.table.frames import refuse_doubled
 
 __all__ = ["read_file"]
 
@@ -298,14 +299,7 @@ def _header(raw: bytes, delimiter: str, where: Path) -> tuple[list[str], int]:
     record = next(iter(_records(raw[:length].decode("utf-8", "replace").rstrip("\r\n"), delimiter)), [])
     names = [" ".join(n.split()) for n in record]
     names = [n or f"Unnamed: {i}" for i, n in enumerate(names)]
-    double = [n for n, k in Counter(names).items() if k > 1]
-    if double:
-        raise ColumnError(
-            "column names are not unique",
-            where=f"header of {where.name}",
-            got=quote(double),
-            do="rename the columns so that each name occurs once",
-        )
+    refuse_doubled(names, where=f"header of {where.name}", do="rename them in the first line of the file, or leave out all but one of each")
     if not names:
         raise SourceError("the file has no header", where=str(where), expected="column names in the first line")
     return names, length

@@ -18,11 +18,12 @@ from pellucid.table.parse import guess_date_format, to_numbers, to_seconds
 from pellucid.table.table import Table
 from pellucid.table.types import ColumnType, Role
 
-__all__ = ["Plan", "by_chance", "copies", "make_plan", "pairs_by_chance"]
+__all__ = ["Plan", "by_chance", "copies", "held_share", "make_plan", "pairs_by_chance"]
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 STOP_SHARE, STOP_MOST = 0.15, 10_000
+TEST_SHARE, TEST_LEAST, TEST_MOST = 0.2, 24, 0.5
 FOLD_BELOW = 2000
 """Rows below which nothing is cut off a table: all of them train, in folds."""
 COARSE = 20
@@ -201,6 +202,20 @@ def _hashable(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with object columns as category codes: Python objects of mixed kinds do not hash as arrays."""
     mixed = {n: pd.factorize(frame[n])[0] for n in frame.columns if frame[n].dtype.kind == "O"}
     return pd.DataFrame({str(n): mixed.get(n, frame[n]) for n in frame.columns}, index=frame.index) if mixed else frame
+
+
+def held_share(n: int) -> float:
+    """Return which share of n rows to hold out to judge models on: a fifth, and of short tables enough that they can be told apart.
+
+    Tables of fewer than 48 rows cannot spare so many and keep to the fifth.
+
+    Examples
+    --------
+    >>> held_share(1000), held_share(60), held_share(20)
+    (0.2, 0.4, 0.2)
+    """
+    wanted = TEST_LEAST / max(n, 1)
+    return max(TEST_SHARE, wanted) if wanted <= TEST_MOST else TEST_SHARE
 
 
 def make_plan(

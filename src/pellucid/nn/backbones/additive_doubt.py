@@ -26,6 +26,8 @@ FEWEST = 4
 """Draws beside each member that may have no mean of their own; where members are more, only all draws together have none."""
 MOST_OF_PAIRS = 1 << 22
 """Numbers that the draws of all pairs together may be; beyond, pairs are taken as found."""
+LARGEST = 6e4
+"""Largest number that the draws of pairs are kept as; half precision ends at 65,504."""
 Sides = list[tuple[torch.Tensor, torch.Tensor | None]]
 """Where rows stand on a term: heights (N,) and their weights (N,), None for 1."""
 
@@ -99,7 +101,9 @@ class HeightDraws(nn.Module):
         """
         self.moves.copy_(torch.from_numpy(_centred(moves, together)))
         for p, own in pairs.items() if self.with_pairs else ():
-            self.pair_moves[self.pair_starts[p] : self.pair_starts[p + 1]] = torch.from_numpy(_centred(own, together)).half()
+            # far beyond the rows that were learned from, at a code of 999 say, a draw may be larger than half precision holds
+            kept = torch.from_numpy(_centred(own, together)).clamp(-LARGEST, LARGEST)
+            self.pair_moves[self.pair_starts[p] : self.pair_starts[p + 1]] = kept.half()
         for column, rows in places.items():
             first = self.offsets[self.codes[column]]
             for kept, own in zip((self.fine, self.rough), rows):
