@@ -131,7 +131,7 @@ def test_folds_and_peers_tell_sizes_of_errors_too(new, backbone, n):
         out = model.uncertainty(new, level=LEVEL, score=score, familiarity=None)
         assert np.mean((out.low <= y) & (y <= out.high)) >= LEVEL - slack(len(model.certainty_.conformals[0]), 1000)
         said = " ".join(out.guarantee)
-        assert "not proven" in said if n < 2000 else "covers at least 90 %" in said
+        assert "not proven" in said and "at least" not in said if n < 2000 else "covers at least" in said
 
 
 def test_groups_shift_and_coverage(numbers, new):
@@ -162,6 +162,27 @@ def test_groups_shift_and_coverage(numbers, new):
         pld.uncertainty.coverage(numbers, new)
     with pytest.raises(EmptyTableError):
         pld.uncertainty.coverage(numbers, new.head(3), [np.nan] * 3)
+
+
+def test_coverage_judges_by_what_the_model_itself_promises():
+    """Fold models promise less than the level: what lies between is told as short, in words too; without a promise none is called kept."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2400, 2))
+    y = X[:, 0] + rng.normal(size=2400)
+    model = pld.TabularRegressor(backbone="mlp", max_steps=30, random_state=0, verbose=0).fit(X[:400], y[:400])
+    answer = model.uncertainty(X[400:], score="absolute", familiarity=None)
+    assert "covers at least 80 %" in answer.guarantee[0]
+    inside = np.flatnonzero((answer.low <= y[400:]) & (y[400:] <= answer.high))
+    outside = np.setdiff1d(np.arange(2000), inside)
+    rows = 400 + np.concatenate([inside[:170], outside[:30]])  # 85 % of 200
+    found = pld.uncertainty.coverage(model, X[rows], y[rows], levels=(0.9,), score="absolute")
+    assert found.table["verdict"].tolist() == ["short"]
+    assert found.table["promised"].tolist() == [pytest.approx(0.8)]
+    assert "yet one is short of the level (all rows at 90 %, held for 85.0 % of 200 rows" in found.words
+    assert "at least 80 % promised" in found.words
+    sized = pld.uncertainty.coverage(model, X[rows], y[rows], levels=(0.9,), score="normalised")
+    assert "promises" not in sized.words
+    assert "only stated" in sized.words
 
 
 def test_labels_may_stand_in_the_table_or_be_unknown_to_the_model(classes, new):

@@ -307,8 +307,19 @@ class Conformal:
         count = np.bincount(codes, minlength=len(known))
         return tuple(label for label, c in zip(known, count) if conformal_rank(int(c), level) > c)
 
-    def promise(self, level: float, *, by_folds: bool = False) -> str:
-        """Return what is promised at ``level``, in words. ``by_folds``: the question was answered with the fold models (CV+)."""
+    def promised(self, level: float, *, by_folds: bool = False, why_not: str = "") -> float | None:
+        """Return the least share of new rows that is promised at ``level``; None where nothing is, see :meth:`promise`."""
+        if self.fold is None:
+            return level
+        return max(0.0, 2 * level - 1) if by_folds and not why_not else None
+
+    def promise(self, level: float, *, by_folds: bool = False, why_not: str = "") -> str:
+        """Return what is promised at ``level``, in words.
+
+        Parameters
+        ----------
+        by_folds : the question was answered with the fold models (CV+). why_not : why even so nothing is proven; empty where it is.
+        """
         k = conformal_rank(len(self), level)
         if k > len(self):
             least = least_rows(level)
@@ -317,11 +328,11 @@ class Conformal:
             low, high = coverage_range(len(self), level)
             range_ = f"with {len(self)} held-out rows, between {percent(low)} and {percent(high)} in 90 of 100 draws of them"
             return f"covers at least {percent(level, None)} of new rows on average; {range_}"
-        if by_folds:
-            least_share = max(0.0, 2 * level - 1)
+        least_share = self.promised(level, by_folds=by_folds, why_not=why_not)
+        if least_share is not None:
             usual = f"usually about {percent(level, None)} ({len(self)} rows, by fold models)"
             return f"covers at least {percent(least_share, None)} of new rows, {usual}"
-        why = "scores come from fold models, answers from the model of all rows"
+        why = why_not or "scores come from fold models, answers from the model of all rows"
         return f"covers about {percent(level, None)} of new rows, without a promise: {why}"
 
     def state(self) -> dict[str, Any]:
