@@ -146,7 +146,11 @@ def test_groups_shift_and_coverage(numbers, new):
     assert plain(found)["by_group"]
     broken = pld.uncertainty.coverage(numbers, new, 3 * y, levels=(0.9,))
     assert broken.table["verdict"].tolist() == ["broken"]
-    assert "worst: all rows at 90 %" in broken.words
+    assert "The promise is broken: all rows at 90 %" in broken.words
+    harder = np.where(new["town"] == "a", 3.0, 1.0) * (y - y.mean()) + y.mean()
+    over_all = pld.uncertainty.coverage(numbers, new, harder, levels=(0.9,), groups="town", by_group=False)
+    assert over_all.words.startswith("The promise is ")
+    assert "not in each group" in over_all.words
     few = pld.uncertainty.coverage(numbers, new.head(20), y[:20], levels=(0.9,))
     assert few.table["verdict"].tolist() == ["cannot tell"]
     out = numbers.uncertainty(new, shift={"town": {"a": 0.6, "b": 0.4}}, familiarity=None)
@@ -178,7 +182,7 @@ def test_coverage_judges_by_what_the_model_itself_promises():
     found = pld.uncertainty.coverage(model, X[rows], y[rows], levels=(0.9,), score="absolute")
     assert found.table["verdict"].tolist() == ["short"]
     assert found.table["promised"].tolist() == [pytest.approx(0.8)]
-    assert "yet one is short of the level (all rows at 90 %, held for 85.0 % of 200 rows" in found.words
+    assert "The promise is kept, yet it is short of the level (all rows at 90 %, held for 85.0 % of 200 rows" in found.words
     assert "at least 80 % promised" in found.words
     sized = pld.uncertainty.coverage(model, X[rows], y[rows], levels=(0.9,), score="normalised")
     assert "promises" not in sized.words

@@ -149,20 +149,42 @@ def _caveats(labels: Any, by_group: bool) -> list[str]:
 
 def _words(table: pd.DataFrame, over_all: bool) -> str:
     judged = table[table["verdict"] != "cannot tell"]
-    bad = judged[judged["verdict"] == "broken"]
     few = [f"{g} ({n})" for g, n in table.loc[table["verdict"] == "cannot tell", ["group", "n"]].drop_duplicates().itertuples(index=False)]
     rest = f" Not judged, having fewer than {FEWEST} rows: {', '.join(few[:8])}" if few else ""
     rest += (f" and {len(few) - 8} more." if len(few) > 8 else ".") if few else ""
-    stated = bool(judged["promised"].notna().all())
-    name = "promises" if stated else "statements"
-    given = "" if stated else " Nothing is promised of these answers (``guarantee`` says why): the levels are only stated."
-    given += " The promise was made over all rows together, not in each group." if over_all else ""
+    mine = judged[judged["group"] == ALL] if over_all else judged  # what was promised over all rows was promised to no group
     if not len(judged):
         return f"Nothing can be judged.{rest}"
-    if not len(bad):
-        return f"All {len(judged)} {name} that can be judged are kept{_short(judged)}.{given}{rest}"
-    worst = bad.assign(gap=bad["level"] - bad["share"]).sort_values("gap", ascending=False).iloc[0]
-    return f"{len(bad)} of {len(judged)} {name} are broken; worst: {_told(worst)}.{given}{rest}"
+    stated = bool(mine["promised"].notna().all())
+    name = "promises" if stated else "statements"
+    given = "" if stated else " Nothing is promised of these answers (``guarantee`` says why): the levels are only stated."
+    bad, one = mine[mine["verdict"] == "broken"], len(mine) == 1
+    if len(bad):
+        found = f"The {name[:-1]} is broken" if one else f"{len(bad)} of {len(mine)} {name} are broken"
+        found += f"{':' if one else '; worst:'} {_told(_worst(bad))}."
+    elif len(mine):
+        kept = f"The {name[:-1]} is kept" if one else f"All {len(mine)} {name} that can be judged are kept"
+        found = f"{kept}{_short(mine)}."
+    else:
+        found = "The promise itself cannot be judged."
+    return f"{found}{given}{_of_groups(judged[judged['group'] != ALL]) if over_all else ''}{rest}"
+
+
+def _of_groups(lines: pd.DataFrame) -> str:
+    """Return how groups fare under a promise that was made over all rows."""
+    if not len(lines):
+        return ""
+    below = lines[lines["verdict"] == "broken"]
+    if not len(below):
+        return (
+            f" None of {len(lines)} lines of groups lies below the level by more than chance, though it was promised over all rows alone."
+        )
+    found = f"{len(below)} of {len(lines)} lines of groups lie below the level by more than chance; worst: {_told(_worst(below))}"
+    return f" The promise was made over all rows together, not in each group: {found}."
+
+
+def _worst(lines: pd.DataFrame) -> pd.Series:
+    return lines.assign(gap=lines["level"] - lines["share"]).sort_values("gap", ascending=False).iloc[0]
 
 
 def _told(line: pd.Series) -> str:
@@ -175,7 +197,7 @@ def _short(judged: pd.DataFrame) -> str:
     short = judged[judged["verdict"] == "short"]
     if not len(short):
         return ""
-    worst = short.assign(gap=short["level"] - short["share"]).sort_values("gap", ascending=False).iloc[0]
+    worst = _worst(short)
     least = f"at least {percent(worst['promised'], None)} promised" if worst["promised"] < worst["level"] else "as so few rows leave open"
-    many = "one is" if len(short) == 1 else f"{len(short)} are"
+    many = "it is" if len(judged) == 1 else "one is" if len(short) == 1 else f"{len(short)} are"
     return f", yet {many} short of the level ({_told(worst)}; {least if worst['promised'] > 0 else 'no least share promised'})"
