@@ -189,6 +189,25 @@ def test_coverage_judges_by_what_the_model_itself_promises():
     assert "only stated" in sized.words
 
 
+def test_rows_of_groups_that_err_alike_promise_less_and_an_order_is_told():
+    """Ten rows a group whose errors go together: three hundred held-out rows are not three hundred draws."""
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(300), 10)
+    X = rng.normal(size=(3000, 2))
+    y = X[:, 0] + rng.normal(size=300)[group] + 0.3 * rng.normal(size=3000)
+    model = pld.TabularRegressor(backbone="linear", random_state=0, verbose=0).fit(X, y, groups=group)
+    own = model.certainty_.conformals[0]
+    assert own.counts(len(own)) < 0.6 * len(own)
+    said = model.uncertainty(X[:5], score="absolute", familiarity=None).guarantee[0]
+    assert f"tell as much as {own.counts(len(own))} apart" in said
+    assert "at least" not in said
+    lone = pld.TabularRegressor(backbone="linear", random_state=0, verbose=0).fit(X, y, groups=np.arange(3000))
+    assert lone.certainty_.conformals[0].counts(300) == 300
+    table = read_table(pd.DataFrame(X, columns=["a", "b"]).assign(when=np.arange(3000), y=y), target="y").with_roles(order="when")
+    ordered = pld.TabularRegressor(backbone="linear", random_state=0, verbose=0).fit(table)
+    assert "not as they drift" in ordered.uncertainty(table.take(slice(0, 5)), familiarity=None).guarantee[-1]
+
+
 def test_labels_may_stand_in_the_table_or_be_unknown_to_the_model(classes, new):
     y = truth(new, 8, True)
     table = read_table(new.assign(answer=y), target="answer", types={"note": "text"})

@@ -36,6 +36,7 @@ ONE = (
     "aleatoric doubt comes from the network before calibration: use it to rank rows",
     "the model has one member, so lack of knowledge (epistemic) cannot be told",
 )
+LATEST = "the rows have an order, and the latest ones were held out: this holds as long as new rows are like those, and not as they drift"
 OVERLAP = "how far these members spread on known rows is not known, so aleatoric doubt holds that as well: the two add up to too much"
 
 
@@ -96,6 +97,7 @@ def ask(
     fits = conformals_of(certainty, held, score) if certainty.conformals else ()
     guarantee = promises(certainty, level, group, fits, shares, asked.labels, parts.get("classes", ()))
     guarantee += empty_sets(sets, level)
+    guarantee += [LATEST] if certainty.conformals and getattr(getattr(model, "plan_", None), "rule", "") == "ordered" else []
     if parts["epistemic"] is None:
         of_members = [ONE[0], *(shared if alike else ONE[1:])]
     else:

@@ -89,15 +89,16 @@ def measure(
 
 
 def _held_out(fit: Conformal | None, level: float, group: str | None, name: str) -> int:
-    """Return how many held-out rows bound the rows of a group, 0 where that is not one number."""
+    """Return how many held-out rows bound the rows of a group, as many as they count for; 0 where that is not one number."""
     if fit is None:
         return 0
     if group is None:
-        return len(fit)
+        return fit.counts(len(fit))
     codes, known = fit.groups[group]
     if name == ALL:
         return 0  # a mixture of promises, each with rows of its own
-    return int((codes == known.index(name)).sum()) if name in known and name not in fit.fallback(level, group) else len(fit)
+    own = name in known and name not in fit.fallback(level, group)
+    return fit.counts(int((codes == known.index(name)).sum()) if own else len(fit))
 
 
 def expected_range(n_held: int, level: float, n: int, within: float = 0.95) -> tuple[float, float]:
