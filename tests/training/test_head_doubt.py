@@ -108,6 +108,9 @@ def test_answers_do_not_read_the_draws_and_doubt_does(rows: int, tmp_path) -> No
     head.turns.zero_()
     head.sways.zero_()
     without = model.uncertainty(new)
+    left_out = "what the members' last layers do not know is left out"
+    assert left_out in " ".join(without.record.caveats)
+    assert left_out not in " ".join(told.record.caveats)
     for name in ("point", "low", "high"):
         np.testing.assert_array_equal(getattr(without, name), getattr(told, name))
     assert without.epistemic.mean() < told.epistemic.mean()

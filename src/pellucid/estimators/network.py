@@ -147,8 +147,13 @@ class NetworkEngine:
         own: Any = getattr(self.core.backbone, "drawn", False) and self.core.backbone.own
         many = bool(own) and bool(own.pairs) and not own.doubt.with_pairs
         words = ("it takes the additive part's terms of two columns as known: they are too many to be drawn",) if many else ()
-        late = self.record.get("untold")
-        return (*words, f"it is too small, for {late}") if late else words
+        if late := self.record.get("untold"):
+            return (*words, f"it is too small, for {late}")
+        head: Any = self.core.head
+        blended = hasattr(head, "turns") and float(head.share.min()) < 1 and not (self.heads or self.masks or self.settings.bayes)
+        if blended and not head.turned:  # too many outputs, a loss of another kind, or a network of an earlier version
+            words += ("it is too small, for what the members' last layers do not know is left out",)
+        return words
 
     def asked_of(self, source: str | None, draws: int = MASKS) -> NetworkEngine:
         """Return the engine whose members are those of another source of doubt, which needs nothing from the fit: ``"mc_dropout"``."""
@@ -211,7 +216,8 @@ class NetworkEngine:
 
     def doubting(self, cells: Cells) -> torch.Tensor:
         """Return the raw outputs (N, K', O) of the members that doubt is asked of: with draws beside them where there are some."""
-        return self.net.doubting(cells) if self.drawn else self.net(cells)
+        found: torch.Tensor = self.net.doubting(cells) if self.drawn else self.net(cells)
+        return found
 
     def members_and_doubt(self, table: Table, drawn: bool = True) -> tuple[FloatArray, FloatArray | None]:
         """Return the answers (N, K', O) of the members that doubt is asked of and what each says of its own doubt

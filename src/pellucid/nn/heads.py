@@ -17,6 +17,10 @@ from pellucid.nn.layers import only_answers
 __all__ = ["POOLINGS", "BlendHead", "IdentityHead", "LabelPool", "MeanPool", "MemberHead", "MomentPool"]
 
 
+MOST_TURNED = 40
+"""Outputs at most whose weights have draws; beyond, these would be larger than the network."""
+
+
 class MemberHead(nn.Module):
     """One linear head per member: (N, K, H) to (N, K, O).
 
@@ -66,7 +70,7 @@ class BlendHead(MemberHead):
     Attributes
     ----------
     turns : (K, h + 1, D * O) draws of how far the weights, and last the bias, of each member may lie from these, D * K not below R; zeros
-        where none were made. sways : (R,) draws of how far the share may.
+        where none were made, empty where outputs are too many. sways : (R,) draws of how far the share may.
     """
 
     reads_parts = True
@@ -77,7 +81,8 @@ class BlendHead(MemberHead):
     def __init__(self, members: int, width: int, n_outputs: int) -> None:
         super().__init__(members, width, n_outputs)
         self.register_buffer("share", torch.zeros(()))
-        self.register_buffer("turns", torch.zeros(members, width + 1, -(-DRAWS // members) * n_outputs))
+        each = -(-DRAWS // members) if n_outputs <= MOST_TURNED else 0
+        self.register_buffer("turns", torch.zeros(members, width + 1, each * n_outputs))
         self.register_buffer("sways", torch.zeros(DRAWS))
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -96,7 +101,8 @@ class BlendHead(MemberHead):
     def swayed(self, deep: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
         """Return how far the draws of the share move the answers, (N, R, O'), from the members' (N, K, O) and the part's (N, O')."""
         apart = own.float() - deep[..., : own.shape[1]].mean(1)
-        return self.sways[:, None] * apart[:, None]
+        out: torch.Tensor = self.sways[:, None] * apart[:, None]
+        return out
 
     def doubted(self, hidden: torch.Tensor | InTurn, parts: Mapping[str, torch.Tensor], moves: torch.Tensor) -> torch.Tensor:
         """Return the outputs (N, D * K, O) of each member beside draws of its weights, of the share, and ``moves`` (N, R, O') of the part.
@@ -108,7 +114,7 @@ class BlendHead(MemberHead):
         every = (hidden.times(weight) if isinstance(hidden, InTurn) else _ByMember.apply(hidden.float(), weight)) + bias
         deep, turned = every[..., :o], every[..., o:].unflatten(2, (-1, o)).transpose(1, 2)
         own = parts["additive"]
-        wide = (self._blended(deep, own)[:, None] + (1 - self.share) * turned).flatten(1, 2)
+        wide: torch.Tensor = (self._blended(deep, own)[:, None] + (1 - self.share) * turned).flatten(1, 2)
         at = torch.arange(wide.shape[1], device=wide.device) % moves.shape[1]
         wide[..., : own.shape[1]] += (self.share * moves + self.swayed(deep, own))[:, at]
         return wide

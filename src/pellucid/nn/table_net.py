@@ -294,8 +294,8 @@ class TableNet(nn.Module):
         """Whether doubt has draws of what the members have in common or of what their last layers do not know."""
         if not hasattr(self.backbone, "moves"):
             return False
-        part = bool(self.head.share.max() > 0) and bool(self.backbone.drawn)  # type: ignore[union-attr, operator]
-        return part or bool(self.head.sways.any()) or bool(self.head.turned)  # type: ignore[operator, union-attr]
+        head: Any = self.head
+        return bool(head.share.max() > 0 and self.backbone.drawn) or bool(head.sways.any()) or bool(head.turned)
 
     def moves(self, cells: Cells) -> torch.Tensor:
         """Return R draws of how far outputs may lie from what the members have in common answers, (N, R, O'), of the first O' outputs:

@@ -39,7 +39,7 @@ class Halves(NamedTuple):
     Attributes
     ----------
     phi : (N, K, H) what the members' head reads, a 1 for the bias last. deep, additive : (N, K, O), (N, O) raw outputs; in float64 all.
-    weights : (N,), on average 1 over the rows these stand for. target : as the objective prepared it. count : how many rows these are.
+    weights : (N,), on average 1 over the rows these stand for. target : as the objective prepared it. of : how many rows these stand for.
     """
 
     phi: torch.Tensor
@@ -47,7 +47,7 @@ class Halves(NamedTuple):
     additive: torch.Tensor
     weights: torch.Tensor
     target: torch.Tensor
-    count: int
+    of: int
 
 
 @torch.no_grad()
@@ -91,7 +91,7 @@ def weight_draws(learned: Halves, away: Halves | None, objective: Objective, see
     else:
         p = learned.deep.sigmoid()
         told = p * (1 - p) if place == 1 else learned.deep.softmax(2)
-    told = told * (learned.weights * learned.count / len(learned.weights))[:, None, None]
+    told = told * (learned.weights * learned.of / len(learned.weights))[:, None, None]
     each, width = -(-DRAWS // k), learned.phi.shape[2]
     normal = torch.from_numpy(stream(seed, "turns").standard_normal((k, place, width, each)))
     out = torch.zeros(k, width, each, objective.n_outputs)

@@ -418,7 +418,7 @@ class Run:
     def tells(self) -> bool:
         """Whether there are last layers, and a share, whose law is known (``training/head_doubt.py``)."""
         plain = usual(self.objective) and not self.settings.bayes and not self.snapshots and hasattr(self.core.backbone, "moves")
-        return self.blend is not None and plain and self.settings.tells
+        return self.blend is not None and plain and self.settings.tells and self.blend.turns.numel() > 0
 
     def skip_telling(self) -> None:
         """Note that there was no time for :meth:`tell`."""
@@ -440,7 +440,7 @@ class Run:
             (head.turns[g] if several else head.turns).copy_(turns)
             if away is not None:
                 losses.append(share_losses(away, self.objective))
-                counts.append(away.count)
+                counts.append(away.of)
         if self.started and losses:
             head.sways.copy_(share_draws(losses, counts, self.objective, self.net.n_members // len(self.parts), self.seed))
 
