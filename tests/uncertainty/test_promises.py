@@ -131,7 +131,7 @@ def test_folds_and_peers_tell_sizes_of_errors_too(new, backbone, n):
         out = model.uncertainty(new, level=LEVEL, score=score, familiarity=None)
         assert np.mean((out.low <= y) & (y <= out.high)) >= LEVEL - slack(len(model.certainty_.conformals[0]), 1000)
         said = " ".join(out.guarantee)
-        assert "not proven" in said if n < 2000 else "covers at least 90 %" in said
+        assert "not proven" in said and "at least" not in said if n < 2000 else "covers at least" in said
 
 
 def test_groups_shift_and_coverage(numbers, new):
@@ -146,7 +146,11 @@ def test_groups_shift_and_coverage(numbers, new):
     assert plain(found)["by_group"]
     broken = pld.uncertainty.coverage(numbers, new, 3 * y, levels=(0.9,))
     assert broken.table["verdict"].tolist() == ["broken"]
-    assert "worst: all rows at 90 %" in broken.words
+    assert "The promise is broken: all rows at 90 %" in broken.words
+    harder = np.where(new["town"] == "a", 3.0, 1.0) * (y - y.mean()) + y.mean()
+    over_all = pld.uncertainty.coverage(numbers, new, harder, levels=(0.9,), groups="town", by_group=False)
+    assert over_all.words.startswith("The promise is ")
+    assert "not in each group" in over_all.words
     few = pld.uncertainty.coverage(numbers, new.head(20), y[:20], levels=(0.9,))
     assert few.table["verdict"].tolist() == ["cannot tell"]
     out = numbers.uncertainty(new, shift={"town": {"a": 0.6, "b": 0.4}}, familiarity=None)
@@ -162,6 +166,46 @@ def test_groups_shift_and_coverage(numbers, new):
         pld.uncertainty.coverage(numbers, new)
     with pytest.raises(EmptyTableError):
         pld.uncertainty.coverage(numbers, new.head(3), [np.nan] * 3)
+
+
+def test_coverage_judges_by_what_the_model_itself_promises():
+    """Fold models promise less than the level: what lies between is told as short, in words too; without a promise none is called kept."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2400, 2))
+    y = X[:, 0] + rng.normal(size=2400)
+    model = pld.TabularRegressor(backbone="mlp", max_steps=30, random_state=0, verbose=0).fit(X[:400], y[:400])
+    answer = model.uncertainty(X[400:], score="absolute", familiarity=None)
+    assert "covers at least 80 %" in answer.guarantee[0]
+    inside = np.flatnonzero((answer.low <= y[400:]) & (y[400:] <= answer.high))
+    outside = np.setdiff1d(np.arange(2000), inside)
+    rows = 400 + np.concatenate([inside[:170], outside[:30]])  # 85 % of 200
+    found = pld.uncertainty.coverage(model, X[rows], y[rows], levels=(0.9,), score="absolute")
+    assert found.table["verdict"].tolist() == ["short"]
+    assert found.table["promised"].tolist() == [pytest.approx(0.8)]
+    assert "The promise is kept, yet it is short of the level (all rows at 90 %, held for 85.0 % of 200 rows" in found.words
+    assert "at least 80 % promised" in found.words
+    sized = pld.uncertainty.coverage(model, X[rows], y[rows], levels=(0.9,), score="normalised")
+    assert "promises" not in sized.words
+    assert "only stated" in sized.words
+
+
+def test_rows_of_groups_that_err_alike_promise_less_and_an_order_is_told():
+    """Ten rows a group whose errors go together: three hundred held-out rows are not three hundred draws."""
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(300), 10)
+    X = rng.normal(size=(3000, 2))
+    y = X[:, 0] + rng.normal(size=300)[group] + 0.3 * rng.normal(size=3000)
+    model = pld.TabularRegressor(backbone="linear", random_state=0, verbose=0).fit(X, y, groups=group)
+    own = model.certainty_.conformals[0]
+    assert own.counts(len(own)) < 0.6 * len(own)
+    said = model.uncertainty(X[:5], score="absolute", familiarity=None).guarantee[0]
+    assert f"tell as much as {own.counts(len(own))} apart" in said
+    assert "at least" not in said
+    lone = pld.TabularRegressor(backbone="linear", random_state=0, verbose=0).fit(X, y, groups=np.arange(3000))
+    assert lone.certainty_.conformals[0].counts(300) == 300
+    table = read_table(pd.DataFrame(X, columns=["a", "b"]).assign(when=np.arange(3000), y=y), target="y").with_roles(order="when")
+    ordered = pld.TabularRegressor(backbone="linear", random_state=0, verbose=0).fit(table)
+    assert "not as they drift" in ordered.uncertainty(table.take(slice(0, 5)), familiarity=None).guarantee[-1]
 
 
 def test_labels_may_stand_in_the_table_or_be_unknown_to_the_model(classes, new):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pellucid.protocols import FloatArray
 from pellucid.training import calibrators
 from pellucid.training.conformal import Conformal
+from pellucid.training.coverage_law import design_effect
 from pellucid.training.decisions import Held, thin
 
 __all__ = ["Certainty", "certify"]
@@ -74,6 +75,11 @@ class Certainty:
         )
 
 
+def _misses(truth: npt.NDArray[Any], output: FloatArray) -> FloatArray:
+    """Return the scores of held-out rows, in their order."""
+    return np.abs(truth - output) if output.ndim == 1 else 1 - output[np.arange(len(truth)), truth.astype(np.int64)]
+
+
 def certify(
     answers: FloatArray,
     truth: npt.NDArray[Any],
@@ -86,6 +92,7 @@ def certify(
     groups: Mapping[str, npt.NDArray[Any]],
     lean: FloatArray | None = None,
     only: tuple[str, ...] | None = None,
+    together: npt.NDArray[Any] | None = None,
 ) -> Certainty:
     """Return the certainty fitted on answers to rows that the model never learned from.
 
@@ -98,13 +105,15 @@ def certify(
     folds : (n,) which fold model answered each row, or None where rows were held out.
     groups : by name of a category column, (n,) labels: coverage can then be asked in each group.
     lean : (O,) the class weights the network learned with, or None. only : what ``method="auto"`` may choose among, or None for all.
+    together : (n,) the groups whose rows were held out together, or None; rows of one group may err alike.
     """
     if not len(truth):
         return Certainty(None if task == "regression" else calibrators.Identity(), (), by_folds, lean=None)
 
     def conformal(values: npt.NDArray[Any], output: FloatArray) -> Conformal:
         if folds is None:
-            return Conformal.fit_split(values, output, groups=groups)
+            made = Conformal.fit_split(values, output, groups=groups)
+            return made if together is None else replace(made, alike=design_effect(_misses(values, output), together))
         return Conformal.fit_folds(values, output, folds, groups=groups)
 
     if task == "regression":

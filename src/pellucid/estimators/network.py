@@ -16,7 +16,6 @@ from pellucid.encode.table_encoder import EncodedTable, TableEncoder
 from pellucid.errors import RequestError
 from pellucid.estimators.names import name_vectors
 from pellucid.execution import to_numpy
-from pellucid.nn.backbones.additive_doubt import beside
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.dropout_net import DropoutNet
 from pellucid.nn.embeddings.identity import NAMED
@@ -136,7 +135,7 @@ class NetworkEngine:
         """Share of each network's answer that its members have in common, an additive model's, where its ignorance is not known; else
         empty. Networks of earlier versions have no draws of it."""
         share = getattr(self.core.head, "share", None)
-        return () if share is None or self.drawn else tuple(float(s) for s in share.flatten())
+        return () if share is None or getattr(self.core.backbone, "drawn", False) else tuple(float(s) for s in share.flatten())
 
     @property
     def drawn(self) -> bool:
@@ -144,10 +143,18 @@ class NetworkEngine:
         return bool(self.net.drawn)
 
     @property
-    def untold(self) -> bool:
-        """Whether terms of two columns are left out of these draws, for there are too many."""
-        own: Any = self.drawn and self.core.backbone.own
-        return bool(own) and bool(own.pairs) and not own.doubt.with_pairs
+    def untold(self) -> tuple[str, ...]:
+        """What the draws leave out, in words, where they leave out anything."""
+        own: Any = getattr(self.core.backbone, "drawn", False) and self.core.backbone.own
+        many = bool(own) and bool(own.pairs) and not own.doubt.with_pairs
+        words = ("it takes the additive part's terms of two columns as known: they are too many to be drawn",) if many else ()
+        if late := self.record.get("untold"):
+            return (*words, f"it is too small, for {late}")
+        head: Any = self.core.head
+        blended = hasattr(head, "turns") and float(head.share.min()) < 1 and not (self.heads or self.masks or self.settings.bayes)
+        if blended and not head.turned:  # too many outputs, a loss of another kind, or a network of an earlier version
+            words += ("it is too small, for what the members' last layers do not know is left out",)
+        return words
 
     def asked_of(self, source: str | None, draws: int = MASKS) -> NetworkEngine:
         """Return the engine whose members are those of another source of doubt, which needs nothing from the fit: ``"mc_dropout"``."""
@@ -209,13 +216,9 @@ class NetworkEngine:
         return self.apply(table.select(self.encoder.columns), self.objective.answers, precision)
 
     def doubting(self, cells: Cells) -> torch.Tensor:
-        """Return the raw outputs (N, K', O) of the members that doubt is asked of: where they have an additive model in common, with draws
-        of what it does not know (``beside``)."""
-        outputs: torch.Tensor = self.net(cells)
-        if not self.drawn:
-            return outputs
-        moves = self.net.moves(cells)
-        return beside(outputs, moves if moves.ndim == 4 else moves[:, None])
+        """Return the raw outputs (N, K', O) of the members that doubt is asked of: with draws beside them where there are some."""
+        found: torch.Tensor = self.net.doubting(cells) if self.drawn else self.net(cells)
+        return found
 
     def members_and_doubt(self, table: Table, drawn: bool = True) -> tuple[FloatArray, FloatArray | None]:
         """Return the answers (N, K', O) of the members that doubt is asked of and what each says of its own doubt

@@ -283,13 +283,13 @@ class NetworkPredictor(EnginePredictor):
 
     @property
     def drawn(self) -> bool:
-        """Whether :meth:`members_and_doubt` asks other members than :meth:`members_raw`: what these have in common is drawn as well."""
+        """Whether :meth:`members_and_doubt` asks other members than :meth:`members_raw`: with draws beside them."""
         return self._only is None and self.engine.drawn
 
     @property
-    def untold(self) -> bool:
-        """Whether such draws leave terms of two columns out."""
-        return self.drawn and self.engine.untold
+    def untold(self) -> tuple[str, ...]:
+        """What such draws leave out, in words (``NetworkEngine.untold``)."""
+        return self.engine.untold if self._only is None else ()
 
     _only: int | None = None
     checkpoints: tuple[NetworkPredictor, ...] = ()  # the same network earlier in its training, where a refit was asked to keep it

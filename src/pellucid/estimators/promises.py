@@ -127,11 +127,17 @@ def fit_promises(model: TabularEstimator) -> Promises:
     members = fold_members(model.engine_, held.table, folds)
     groups = groupings(held.table)
     if model._task == "classification":
-        return _of_classes(certainty, members.mean(1), held.target.values, folds, groups, seed)
+        return _as_alike(_of_classes(certainty, members.mean(1), held.target.values, folds, groups, seed), certainty)
     local, folds = _local(model, held.table, members, held.target.values, folds, seed)
-    made = _of_numbers(local, held.table, members, held.target.values, folds, groups)
+    made = _as_alike(_of_numbers(local, held.table, members, held.target.values, folds, groups), certainty)
     predictor: Any = model.predictor()
     return replace(made, spread=predictor.members_and_doubt(held.table)[0].var(1).mean(0))
+
+
+def _as_alike(made: Promises, certainty: Any) -> Promises:
+    """Return the promises, whose rows err as much alike as those of the first scores."""
+    found = {name: tuple(replace(f, alike=c.alike) for f, c in zip(fits, certainty.conformals)) for name, fits in made.conformals.items()}
+    return replace(made, conformals=found)
 
 
 def _of_classes(certainty: Any, averaged: FloatArray, truth: Ints, folds: Ints | None, groups: Any, seed: int) -> Promises:

@@ -126,6 +126,7 @@ def certainty(model: TabularEstimator, split: Split, seed: int) -> Certainty:
         groups=groupings(held.table),
         lean=class_weights(split.training, model.class_weight, plan),
         only=calibrators_for(model.engine_),
+        together=held.groups if plan.rule == "grouped" else None,
     )
     if model.reference_ is None or len(model.reference_) < 3:
         return found

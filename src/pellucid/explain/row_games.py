@@ -325,6 +325,8 @@ def _jackknife(values: FloatArray, n_outputs: int) -> tuple[FloatArray, FloatArr
         return each[:, :, 0], np.zeros_like(each[:, :, 0])
     off = each[:, :, 1:] - each[:, :, 1:].mean(2, keepdims=True)
     return each[:, :, 0], np.asarray(np.square(off).sum(2) * ((groups - 1) / groups) * widening(np.array(groups - 1.0)))
+
+
 def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"
 

@@ -21,6 +21,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from pellucid.errors import RequestError
+from pellucid.nn.beside import DRAWS
 from pellucid.nn.draws import draw_normal
 from pellucid.nn.folding import InTurn
 from pellucid.nn.heads import BlendHead, MemberHead
@@ -158,6 +159,8 @@ class _DrawnBlend(BlendHead, DrawnHead):
     def __init__(self, members: int, width: int, n_outputs: int, draws: int = 1) -> None:
         DrawnHead.__init__(self, members, width, n_outputs, draws)
         self.register_buffer("share", torch.zeros(()))
+        self.register_buffer("turns", torch.zeros(0))  # its members are such draws themselves
+        self.register_buffer("sways", torch.zeros(DRAWS))
 
 
 def _linear_head(net: Any, what: str) -> MemberHead:
@@ -176,6 +179,7 @@ def drawn_head(net: Any, draws: int) -> Any:
     made: DrawnHead = (_DrawnBlend if isinstance(old, BlendHead) else DrawnHead)(members, width, n_outputs, draws)
     if isinstance(made, _DrawnBlend) and isinstance(old, BlendHead):
         made.share.copy_(old.share)
+        made.sways.copy_(old.sways)
     net.head, net.n_members = made, members * draws
     net._arguments |= {"bayes": None, "drawn": draws}
     return net

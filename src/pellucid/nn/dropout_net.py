@@ -13,6 +13,7 @@ from torch import nn
 
 from pellucid import random
 from pellucid.errors import RequestError
+from pellucid.nn.beside import beside
 from pellucid.nn.cells import Cells
 from pellucid.nn.coupling import Couplings
 from pellucid.nn.draws import MaskSet, sharing
@@ -84,9 +85,10 @@ class DropoutNet(nn.Module):
         """See ``TableNet.drawn``; nothing drops out in what the members have in common."""
         return self.net.drawn
 
-    def moves(self, cells: Cells) -> torch.Tensor:
-        """Return the draws of the network or stack without dropout."""
-        return self.net.moves(cells)
+    def doubting(self, cells: Cells) -> torch.Tensor:
+        """Return the outputs (N, K', O) with draws of what the members have in common beside them; the masks stand for the last layers."""
+        moves = self.net.moves(cells)
+        return beside(self(cells), moves if moves.ndim == 4 else moves[:, None])
 
     def tokens(self, cells: Cells) -> torch.Tensor:
         """Return the embedded cells (N, C, D)."""

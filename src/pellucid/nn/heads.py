@@ -10,10 +10,15 @@ from torch import nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 
 from pellucid.nn.attention import attention_weights
+from pellucid.nn.beside import DRAWS
 from pellucid.nn.folding import InTurn
 from pellucid.nn.layers import only_answers
 
 __all__ = ["POOLINGS", "BlendHead", "IdentityHead", "LabelPool", "MeanPool", "MemberHead", "MomentPool"]
+
+
+MOST_TURNED = 40
+"""Outputs at most whose weights have draws; beyond, these would be larger than the network."""
 
 
 class MemberHead(nn.Module):
@@ -55,22 +60,66 @@ class BlendHead(MemberHead):
     """Hidden states (N, K, h) and the backbone's part ``additive`` (N, O) to outputs (N, K, O): a mixture of the members and the part.
 
     ``(1 - share) * (W_k x + b_k) + share * a``; the members' answers alone where the part is left out. The share is found on rows that
-    nothing was learned from (``training/blending.py``).
+    nothing was learned from (``training/blending.py``). Doubt asks draws of the weights and of the share as well
+    (``training/head_doubt.py``), which answers do not read.
 
     Parameters
     ----------
     members, width, n_outputs : K, h, O.
+
+    Attributes
+    ----------
+    turns : (K, h + 1, D * O) draws of how far the weights, and last the bias, of each member may lie from these, D * K not below R; zeros
+        where none were made, empty where outputs are too many. sways : (R,) draws of how far the share may.
     """
 
     reads_parts = True
     share: torch.Tensor
+    turns: torch.Tensor
+    sways: torch.Tensor
 
     def __init__(self, members: int, width: int, n_outputs: int) -> None:
         super().__init__(members, width, n_outputs)
         self.register_buffer("share", torch.zeros(()))
+        each = -(-DRAWS // members) if n_outputs <= MOST_TURNED else 0
+        self.register_buffer("turns", torch.zeros(members, width + 1, each * n_outputs))
+        self.register_buffer("sways", torch.zeros(DRAWS))
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        for name in ("turns", "sways"):  # networks of earlier versions had no draws
+            state.setdefault(prefix + name, getattr(self, name))
+        super()._load_from_state_dict(state, prefix, *rest)
+
+    @property
+    def turned(self) -> bool:
+        """Whether draws of the weights were made."""
+        return bool(self.turns.any())
 
     def forward(self, hidden: torch.Tensor | InTurn, parts: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
-        deep, own = self.linear(hidden), (parts or {}).get("additive")
+        return self._blended(self.linear(hidden), (parts or {}).get("additive"))
+
+    def swayed(self, deep: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        """Return how far the draws of the share move the answers, (N, R, O'), from the members' (N, K, O) and the part's (N, O')."""
+        apart = own.float() - deep[..., : own.shape[1]].mean(1)
+        out: torch.Tensor = self.sways[:, None] * apart[:, None]
+        return out
+
+    def doubted(self, hidden: torch.Tensor | InTurn, parts: Mapping[str, torch.Tensor], moves: torch.Tensor) -> torch.Tensor:
+        """Return the outputs (N, D * K, O) of each member beside draws of its weights, of the share, and ``moves`` (N, R, O') of the part.
+
+        Member k is at k, K + k, 2 K + k and so on, as ``nn.beside`` has it.
+        """
+        o = self.weight.shape[2]
+        weight, bias = torch.cat([self.weight, self.turns[:, :-1]], 2), torch.cat([self.bias, self.turns[:, -1]], 1)
+        every = (hidden.times(weight) if isinstance(hidden, InTurn) else _ByMember.apply(hidden.float(), weight)) + bias
+        deep, turned = every[..., :o], every[..., o:].unflatten(2, (-1, o)).transpose(1, 2)
+        own = parts["additive"]
+        wide: torch.Tensor = (self._blended(deep, own)[:, None] + (1 - self.share) * turned).flatten(1, 2)
+        at = torch.arange(wide.shape[1], device=wide.device) % moves.shape[1]
+        wide[..., : own.shape[1]] += (self.share * moves + self.swayed(deep, own))[:, at]
+        return wide
+
+    def _blended(self, deep: torch.Tensor, own: torch.Tensor | None) -> torch.Tensor:
         if own is None:
             return deep
         place = own.shape[1]  # outputs beyond those of the additive model are the members' alone: spreads, distances of quantiles

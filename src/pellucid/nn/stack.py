@@ -129,9 +129,17 @@ class StackedNet(nn.Module):
 
     def moves(self, cells: Cells) -> torch.Tensor:
         """Return each network's draws ``TableNet.moves``, (N, G, R, O')."""
-        values = {f"net.{n}": v for n, v in self.net.named_buffers()}
-        given = ({n: v[g] for n, v in values.items()} for g in range(self.n_nets))
-        return torch.stack([functional_call(self._method[0], one, ("moves", cells)) for one in given], 1)
+        return torch.stack(self._one_by_one("moves", cells), 1)
+
+    def doubting(self, cells: Cells) -> torch.Tensor:
+        """Return the networks' outputs ``TableNet.doubting`` side by side, (N, G * K', O)."""
+        return torch.cat(self._one_by_one("doubting", cells), 1)
+
+    def _one_by_one(self, method: str, cells: Cells) -> list[torch.Tensor]:
+        """Return what a method gives of cells in each network in turn: draws look up knots, which no batch over networks can."""
+        values = {f"net.{n}": v for n, v in [*self.net.named_parameters(), *self.net.named_buffers()]}
+        module = self._method[0].train(self.training)
+        return [functional_call(module, {n: v[g] for n, v in values.items()}, (method, cells)) for g in range(self.n_nets)]
 
     def tokens(self, cells: Cells) -> torch.Tensor:
         """Return the networks' tokens side by side, (N, C, G * D)."""

@@ -13,6 +13,7 @@ from pellucid.errors import RequestError
 from pellucid.nn.bank import Bank, Memory
 from pellucid.nn.bayes import drawn_head, mean_field
 from pellucid.nn.bayes import penalty as spread_penalty
+from pellucid.nn.beside import beside
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.coupling import Couplings, with_pairs
 from pellucid.nn.decompose import NARROW, Decomposition, Narrowed
@@ -252,9 +253,7 @@ class TableNet(nn.Module):
         return self._read(*(self._through(tokens, masked) if found is None else found))
 
     def forward(self, cells: Cells, masked: torch.Tensor | None = None) -> torch.Tensor:
-        tokens = self.embedding(cells)
-        found = self._in_turn(tokens) if masked is None else None
-        return self._read(*(self._through(tokens, masked, cells) if found is None else found))
+        return self._read(*(self._answered(cells) if masked is None else self._through(self.embedding(cells), masked, cells)))
 
     def _in_turn(self, given: torch.Tensor, summed: bool = False) -> tuple[InTurn, Mapping[str, torch.Tensor]] | None:
         """Return the members' hidden states one after the other, and parts, where backbone and head can do without all at once."""
@@ -348,14 +347,35 @@ class TableNet(nn.Module):
 
     @property
     def drawn(self) -> bool:
-        """Whether a part that the members have in common has draws of what it does not know, :meth:`moves`."""
-        share = getattr(self.head, "share", None)
-        return share is not None and bool(share.max() > 0) and bool(getattr(self.backbone, "drawn", False))
+        """Whether doubt has draws of what the members have in common or of what their last layers do not know."""
+        if not hasattr(self.backbone, "moves"):
+            return False
+        head: Any = self.head
+        return bool(head.share.max() > 0 and self.backbone.drawn) or bool(head.sways.any()) or bool(head.turned)
 
     def moves(self, cells: Cells) -> torch.Tensor:
-        """Return R draws of how far outputs may lie from what that part answers, (N, R, O'), of the first O' outputs."""
-        moves: torch.Tensor = self.head.share * self.backbone.moves(cells)  # type: ignore[operator]
-        return moves
+        """Return R draws of how far outputs may lie from what the members have in common answers, (N, R, O'), of the first O' outputs:
+        its own, and those of its share."""
+        head: Any = self.head
+        hidden, parts = self._answered(cells)
+        swayed = head.swayed(head.linear(hidden), parts["additive"])
+        out: torch.Tensor = head.share * self.backbone.moves(cells) + swayed  # type: ignore[operator]
+        return out
+
+    def doubting(self, cells: Cells) -> torch.Tensor:
+        """Return the outputs (N, K', O) of the members that doubt is asked of; all draws there are stand beside them."""
+        head: Any = self.head
+        if not head.turned:
+            return beside(self(cells), self.moves(cells)[:, None])
+        hidden, parts = self._answered(cells)
+        out: torch.Tensor = head.doubted(hidden, parts, self.backbone.moves(cells))  # type: ignore[operator]
+        return out
+
+    def _answered(self, cells: Cells) -> tuple[torch.Tensor | InTurn, Mapping[str, torch.Tensor]]:
+        """Return (hidden (N, K, H) or the members' in turn, parts)."""
+        tokens = self.embedding(cells)
+        found = self._in_turn(tokens)
+        return self._through(tokens, cells=cells) if found is None else found
 
     def hidden(self, cells: Cells) -> torch.Tensor:
         """Return the hidden state (N, K, H)."""

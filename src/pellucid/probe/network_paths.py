@@ -480,7 +480,6 @@ class SumPath(NetPath):
         """Return where in sorted pairs (n,) another one begins."""
         return np.append(True, (np.diff(row) != 0) | (np.diff(back) != 0))
 
-
     @staticmethod
     def _cut(new: BoolArray, step: int, most: int) -> list[slice]:
         """Return pieces of at most ``step`` composed rows and about ``most`` pairs, which begin where ``new`` (n,)."""

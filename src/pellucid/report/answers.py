@@ -114,7 +114,7 @@ def _excuse(data: ReportData, level: float) -> str:
     if lines is None:
         return ""
     own = lines[(lines["group"] == "all rows") & ((lines["level"] - level).abs() < 1e-9)]
-    if not len(own) or own["verdict"].iloc[0] != "kept":
+    if not len(own) or own["verdict"].iloc[0] not in ("kept", "short"):
         return ""
     folds = not math.isfinite(own["expected_low"].iloc[0])
     return f": short of it, within what {'folds' if folds else 'so few held-out rows'} leave open (chapter 2 says what is promised)"

@@ -189,9 +189,7 @@ def _certain_plots(data: ReportData) -> dict[str, Plot]:
     return out
 
 
-def _kept(verdict: str, level: float, high: float) -> str:
-    """Return the verdict; a share that is short of the level is not called kept alone, where less than the level was promised."""
-    return f"short of {w.percent(level, 0)}, within what was promised" if verdict == "kept" and high < level else verdict
+_VERDICT = {"short": "short of {}, within what was promised"}
 
 
 def _promise_plots(data: ReportData) -> dict[str, Plot]:
@@ -199,7 +197,7 @@ def _promise_plots(data: ReportData) -> dict[str, Plot]:
     if data.promise is not None and len(data.promise) > 1:
         head = ("rows", "promised", "held", "count", "verdict")
         rows = [
-            (w.clean(g), w.percent(v, 0), w.ranged(s, lo, hi, brackets=""), f"{int(n):,}", _kept(k, v, hi))
+            (w.clean(g), w.percent(v, 0), w.ranged(s, lo, hi, brackets=""), f"{int(n):,}", _VERDICT.get(k, k).format(w.percent(v, 0)))
             for g, v, s, lo, hi, n, k in data.promise.table[["group", "level", "share", "low", "high", "n", "verdict"]].itertuples(
                 index=False
             )

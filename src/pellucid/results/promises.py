@@ -21,10 +21,11 @@ class Coverage(Result):
 
     Attributes
     ----------
-    table : one line per level and group: level, group (``"all rows"`` or the group's name), n, covered, share, its 95 % Wilson interval
-        low and high, expected_low and expected_high (where 95 of 100 such shares lie if the promise is kept, by the law of the coverage
-        given the number of held-out rows; NaN where unknown), held_out (rows behind the promise), size (mean number of labels, or mean
-        width in the target's unit), verdict (``"kept"``, ``"broken"``, ``"more than promised"``, ``"cannot tell"``).
+    table : one line per level and group: level, group (``"all rows"`` or the group's name), n, covered, share, promised (the least share
+        that the model promises; NaN where it promises none), low and high (the share's 95 % Wilson interval), expected_low and
+        expected_high (where 95 of 100 such shares lie if the promise is kept, by the law of the coverage given the number of held-out rows;
+        NaN where unknown), held_out (rows behind the promise), size (mean number of labels, or mean width in the target's unit), verdict
+        (``"kept"``, ``"broken"``, ``"short"``: below the level and within what is promised, ``"more than promised"``, ``"cannot tell"``).
     grouping : the column of the groups, or empty. by_group : whether the promise was asked in each group.
     score : the score of the promise. unit : of ``size``. words : what was found, in a sentence or two.
     """

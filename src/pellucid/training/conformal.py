@@ -39,6 +39,7 @@ class Conformal:
     scores : (n,) ascending.
     fold : (n,) fold of each score, or None where rows were held out.
     groups : by name of a grouping, (codes (n,), labels): the group of each score.
+    alike : as how many rows one independent row counts, above 1 where rows were held out in groups that err alike.
 
     Notes
     -----
@@ -58,6 +59,7 @@ class Conformal:
     scores: FloatArray
     fold: IntArray | None = None
     groups: Mapping[str, tuple[IntArray, tuple[str, ...]]] = field(default_factory=dict)
+    alike: float = 1.0
 
     @classmethod
     def fit_split(
@@ -136,6 +138,10 @@ class Conformal:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def counts(self, n: int) -> int:
+        """Return as how many independent rows n held-out rows count."""
+        return max(1, round(n / self.alike)) if n else 0
 
     def interval(
         self,
@@ -307,27 +313,45 @@ class Conformal:
         count = np.bincount(codes, minlength=len(known))
         return tuple(label for label, c in zip(known, count) if conformal_rank(int(c), level) > c)
 
-    def promise(self, level: float, *, by_folds: bool = False) -> str:
-        """Return what is promised at ``level``, in words. ``by_folds``: the question was answered with the fold models (CV+)."""
+    def promised(self, level: float, *, by_folds: bool = False, why_not: str = "") -> float | None:
+        """Return the least share of new rows that is promised at ``level``; None where nothing is, see :meth:`promise`."""
+        if self.fold is None:
+            return level
+        return max(0.0, 2 * level - 1) if by_folds and not why_not else None
+
+    def promise(self, level: float, *, by_folds: bool = False, why_not: str = "") -> str:
+        """Return what is promised at ``level``, in words.
+
+        Parameters
+        ----------
+        by_folds : the question was answered with the fold models (CV+). why_not : why even so nothing is proven; empty where it is.
+        """
         k = conformal_rank(len(self), level)
         if k > len(self):
             least = least_rows(level)
             return f"{len(self)} held-out rows are too few for {percent(level, None)}: at least {least} are needed, so nothing is excluded"
         if self.fold is None:
-            low, high = coverage_range(len(self), level)
-            range_ = f"with {len(self)} held-out rows, between {percent(low)} and {percent(high)} in 90 of 100 draws of them"
-            return f"covers at least {percent(level, None)} of new rows on average; {range_}"
-        if by_folds:
-            least_share = max(0.0, 2 * level - 1)
+            count, share = self.counts(len(self)), percent(level, None)
+            if count == len(self):
+                low, high = coverage_range(count, level)
+                range_ = f"with {count} held-out rows, between {percent(low)} and {percent(high)} in 90 of 100 draws of them"
+                return f"covers at least {share} of new rows on average; {range_}"
+            rows = f"{len(self)} held-out rows, of groups that err alike, tell as much as {count} apart"
+            if conformal_rank(count, level) > count:
+                return f"covers about {share} of new rows on average; {rows}, too few to say how much less it may be"
+            low, high = coverage_range(count, level)
+            return f"covers about {share} of new rows on average; {rows}: between {percent(low)} and {percent(high)} in 90 of 100 draws"
+        least_share = self.promised(level, by_folds=by_folds, why_not=why_not)
+        if least_share is not None:
             usual = f"usually about {percent(level, None)} ({len(self)} rows, by fold models)"
             return f"covers at least {percent(least_share, None)} of new rows, {usual}"
-        why = "scores come from fold models, answers from the model of all rows"
+        why = why_not or "scores come from fold models, answers from the model of all rows"
         return f"covers about {percent(level, None)} of new rows, without a promise: {why}"
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`from_state` needs: text and arrays."""
         groups = {name: {"codes": codes, "labels": list(labels)} for name, (codes, labels) in self.groups.items()}
-        return {"kind": self.kind, "scores": self.scores, "fold": self.fold, "groups": groups}
+        return {"kind": self.kind, "scores": self.scores, "fold": self.fold, "groups": groups, "alike": self.alike}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Conformal:
@@ -337,7 +361,7 @@ class Conformal:
                 str(k): (np.asarray(v["codes"], np.int64), tuple(map(str, v["labels"]))) for k, v in (state.get("groups") or {}).items()
             }
             fold = None if state.get("fold") is None else np.asarray(state["fold"], np.int64)
-            return cls(str(state["kind"]), np.asarray(state["scores"], np.float64), fold, groups)
+            return cls(str(state["kind"]), np.asarray(state["scores"], np.float64), fold, groups, float(state.get("alike", 1.0)))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError("the saved conformal scores cannot be read", got=f"{type(error).__name__}: {error}") from error
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pellucid.errors import RequestError
 
-__all__ = ["beta_binomial_cdf", "conformal_rank", "coverage_range", "least_rows", "quantile", "randomised_pit"]
+__all__ = ["beta_binomial_cdf", "conformal_rank", "coverage_range", "design_effect", "least_rows", "quantile", "randomised_pit"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -62,6 +62,26 @@ def coverage_range(n_cal: int, level: float, within: float = 0.9) -> tuple[float
         return 1.0, 1.0
     tail = (1 - within) / 2
     return float(betaincinv(k, n_cal + 1 - k, tail)), float(betaincinv(k, n_cal + 1 - k, 1 - tail))
+
+
+def design_effect(scores: npt.ArrayLike, groups: npt.ArrayLike, level: float = 0.9) -> float:
+    """Return by how much rows of one group make the share of scores (n,) below their quantile vary more than independent rows would.
+
+    The variance of a mean of clusters over that of as many single rows (Kish 1965), from n clusters by n / (n - 1), at least 1; rows count
+    as their number over it.
+
+    Examples
+    --------
+    >>> round(design_effect([1, 1, 2, 2, 3, 3, 4, 4], [0, 0, 1, 1, 2, 2, 3, 3], level=0.5), 3)  # twice 4 / 3
+    2.667
+    """
+    given, codes = np.asarray(scores, np.float64), np.unique(np.asarray(groups).astype(str), return_inverse=True)[1].reshape(-1)
+    inside = (given <= np.quantile(given, level)).astype(np.float64)
+    away = inside - inside.mean()
+    spread, n = float((away**2).sum()), int(codes.max(initial=0)) + 1
+    if n == len(given):
+        return 1.0  # every row its own group
+    return max(1.0, n / max(n - 1, 1) * float((np.bincount(codes, away) ** 2).sum()) / spread) if spread > 0 else 1.0
 
 
 def beta_binomial_cdf(n_cal: int, level: float, n_test: int) -> FloatArray:

@@ -20,6 +20,7 @@ from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
 from pellucid.training.checkpoint import Saver
 from pellucid.training.clock import Clock
+from pellucid.training.head_doubt import MOST_ROWS
 from pellucid.training.objectives import Objective
 from pellucid.training.pretraining import Pretraining
 from pellucid.training.recipe import TrainSettings
@@ -32,6 +33,7 @@ Progress = Callable[[int, int, float, float, float], None]
 MOST_TRIED, TRIED = 20, 0.05  # steps, or share of the time left, after which a fit with a limit is planned first
 START = 0.25  # of the time there is, at most, that finding a good beginning may take
 CLOSE = 0.02  # a plan is left alone where the time there is asks for one that differs by less
+TOLD = 3.0  # a row in the law of the last layers, as a multiple of one that is answered
 SLOWER = 1.5  # answers in chunks of one size, as predictions are, against scores on the stop rows
 
 
@@ -150,9 +152,14 @@ def fit_network(
         run.mark(stages)
         held = sum(len(stop) for _, stop in parts)
         scored = max(run.stop.shape[1], 1)  # rows of each network that a score reads
-        after = SLOWER * (held + answers_after) / scored if run.has_stop else 0.0
+        told = TOLD * sum(min(len(rows), MOST_ROWS) for part in parts for rows in part) if run.tells else 0
+        after = SLOWER * (held + answers_after + told) / scored if run.has_stop else 0.0
         history = _train(run, Clock(started, deadline, after), saver, progress)
         net = run.settle()
+        if run.tells and deadline is not None and time.monotonic() > deadline:
+            run.skip_telling()
+        elif run.tells:
+            run.tell()
         outputs = run.held_out()
         return FittedNetwork(net, history, run.summary() | {"seconds": time.monotonic() - started}, outputs, tuple(run.stages))
 

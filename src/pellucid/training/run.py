@@ -24,6 +24,7 @@ from pellucid.nn.table_net import TableNet
 from pellucid.training.averaging import Average
 from pellucid.training.batches import Batches, stop_rows
 from pellucid.training.blending import best_share
+from pellucid.training.head_doubt import halves, share_draws, share_losses, weight_draws
 from pellucid.training.memory import fill_banks
 from pellucid.training.metrics import Metric, metric
 from pellucid.training.objectives import Objective
@@ -33,7 +34,7 @@ from pellucid.training.predict import predict_in_chunks
 from pellucid.training.pretraining import Pretraining, pretrain
 from pellucid.training.recipe import TrainSettings
 from pellucid.training.schedules import cycle_length, cyclic_cosine, progress, warm_cosine
-from pellucid.training.starts import Solves, begin
+from pellucid.training.starts import Solves, begin, usual
 
 __all__ = ["Part", "Run"]
 
@@ -90,6 +91,9 @@ class Run:
         self.best = {n: p.detach().clone() for n, p in self.state.items()}
         self.best_score, self.best_step, self.wait = [np.inf] * g, [0] * g, [0] * g
         self.record: dict[str, Any] = {"settings": settings.describe(), "seed": seed, "folds": g, "started": self.started}
+        if self.started and self.blend is not None and not getattr(core.backbone, "drawn", True):
+            self.record["untold"] = "the time limit left no time for draws of the additive part"
+        self.late = False
         self.marks: frozenset[int] = frozenset()
         self.stages: list[tuple[int, dict[str, torch.Tensor]]] = []
 
@@ -410,6 +414,36 @@ class Run:
         self.net.cpu().eval()
         return self._all_snapshots() if self.snapshots else self.net
 
+    @property
+    def tells(self) -> bool:
+        """Whether there are last layers, and a share, whose law is known (``training/head_doubt.py``)."""
+        plain = usual(self.objective) and not self.settings.bayes and not self.snapshots and hasattr(self.core.backbone, "moves")
+        return self.blend is not None and plain and self.settings.tells and self.blend.turns.numel() > 0
+
+    def skip_telling(self) -> None:
+        """Note that there was no time for :meth:`tell`."""
+        self.late = True
+        self.record["untold"] = "the time limit left no time for draws of the last layers" + (
+            " and the additive part" if "untold" in self.record else ""
+        )
+
+    def tell(self) -> None:
+        """Make the draws of last layers and share that doubt asks; answers stay as they are. After :meth:`settle`."""
+        head: Any = self.core.head
+        several, losses, counts = isinstance(self.net, StackedNet), [], []
+        for g, (rows, stop) in enumerate(self.parts):
+            net = self.net.single(g) if isinstance(self.net, StackedNet) else self.net
+            given = self.host_cells, self.target.cpu(), self.row_weights
+            learned = halves(net, *given, rows, self.objective)
+            away = halves(net, *given, stop, self.objective) if len(stop) else None
+            turns = weight_draws(learned, away, self.objective, random.integer(self.seed, "turns", g))
+            (head.turns[g] if several else head.turns).copy_(turns)
+            if away is not None:
+                losses.append(share_losses(away, self.objective))
+                counts.append(away.of)
+        if self.started and losses:
+            head.sways.copy_(share_draws(losses, counts, self.objective, self.net.n_members // len(self.parts), self.seed))
+
     @torch.no_grad()
     def _put(self, state: dict[str, torch.Tensor]) -> None:
         for name, value in self.state.items():
@@ -456,6 +490,7 @@ class Run:
             "replay": {
                 **self.first_plan, "replans": tuple(tuple(turn) for turn in self.replans),
                 "starts": tuple(s.done for s in self.solves) if any(s.cut for s in self.solves) else (),
+                "tells": self.settings.tells and not self.late,
                 "max_steps": self.step, "time_limit": None,
                 "precision": self.arithmetic.precision, "compile": self.arithmetic.compiled,
             },

@@ -14,7 +14,7 @@ from pellucid.nn.table_net import TableNet
 from pellucid.random import stream
 from pellucid.training.objectives import Objective
 
-__all__ = ["Solves", "begin"]
+__all__ = ["Solves", "begin", "usual"]
 
 
 class Solves:
@@ -41,6 +41,11 @@ class Solves:
         return more
 
 
+def usual(objective: Objective) -> bool:
+    """Return whether the place of an answer is learned by the usual loss of the task, to which laws of what is not known belong."""
+    return objective.loss_function is None and (objective.named is None or bool(objective.extra))
+
+
 def begin(
     nets: Sequence[TableNet], cells: Cells, target: torch.Tensor, weights: npt.NDArray[np.float64], parts: Sequence[npt.NDArray[np.int64]],
     objective: Objective, solves: Sequence[Solves] | None = None, seed: int = 0,
@@ -55,11 +60,7 @@ def begin(
     parts : each network's training rows. solves : how many solves each network's start may take; None for all it asks for.
     seed : of what starts draw of their own ignorance; the starts themselves have nothing random in them.
     """
-    if (
-        not hasattr(nets[0].backbone, "start_from")
-        or objective.loss_function is not None
-        or (objective.named is not None and not objective.extra)
-    ):
+    if not hasattr(nets[0].backbone, "start_from") or not usual(objective):
         return False
     classes = objective.task == "classification"
     known = objective.kept(target).double().numpy()

@@ -36,7 +36,7 @@ ONE = (
     "aleatoric doubt comes from the network before calibration: use it to rank rows",
     "the model has one member, so lack of knowledge (epistemic) cannot be told",
 )
-PAIRS = "epistemic doubt takes the additive part's terms of two columns as known: they are too many to be drawn"
+LATEST = "the rows have an order, and the latest ones were held out: this holds as long as new rows are like those, and not as they drift"
 OVERLAP = "how far these members spread on known rows is not known, so aleatoric doubt holds that as well: the two add up to too much"
 
 
@@ -97,10 +97,11 @@ def ask(
     fits = conformals_of(certainty, held, score) if certainty.conformals else ()
     guarantee = promises(certainty, level, group, fits, shares, asked.labels, parts.get("classes", ()))
     guarantee += empty_sets(sets, level)
+    guarantee += [LATEST] if certainty.conformals and getattr(getattr(model, "plan_", None), "rule", "") == "ordered" else []
     if parts["epistemic"] is None:
         of_members = [ONE[0], *(shared if alike else ONE[1:])]
     else:
-        of_members = [RAW, *told(members), *shared, *([PAIRS] if getattr(predictor, "untold", False) else [])]
+        of_members = [RAW, *told(members), *shared, *(f"epistemic doubt: {why}" for why in getattr(predictor, "untold", ()))]
     caveats = [*guarantee, *rule, *of_members, *alarms]
     if predictor.task == "regression" and spread is None and said is None and parts["aleatoric"] is not None and members.shape[1] > 1:
         caveats.append(OVERLAP)

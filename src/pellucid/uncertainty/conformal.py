@@ -15,7 +15,9 @@ from pellucid.training.conformal import Conformal, conformal_rank
 from pellucid.training.shifted import effective_rows
 from pellucid.uncertainty.certainty import Certainty
 
-__all__ = ["LEAST_NOISE", "calibrated_folds", "class_sets", "empty_sets", "fold_answers", "intervals", "noise_variance", "promises"]
+__all__ = [
+    "LEAST_NOISE", "calibrated_folds", "class_sets", "empty_sets", "fold_answers", "ground", "intervals", "noise_variance", "promises",
+]  # fmt: skip
 
 BoolArray = npt.NDArray[np.bool_]
 LEAST_NOISE = 0.1
@@ -83,6 +85,14 @@ def noise_variance(certainty: Certainty, spread: FloatArray | None = None) -> Fl
     return residual if spread is None else np.maximum(residual - spread, LEAST_NOISE * residual)
 
 
+def ground(certainty: Certainty, fit: Conformal) -> dict[str, Any]:
+    """Return what the promise of these scores rests on, as ``Conformal.promise`` and ``promised`` take it: ``by_folds``, ``why_not``."""
+    halves = fit.fold is not None and certainty.conformals[0].fold is None  # only the sizes of errors were learned in turn
+    sized = fit.kind in ("normalised", "quantile") and fit.fold is not None and not halves
+    why_not = "the sizes of errors are learned from answers of all fold models, so it is not proven" if sized else ""
+    return {"by_folds": certainty.by_folds or halves, "why_not": why_not}
+
+
 def promises(
     certainty: Certainty,
     level: float,
@@ -100,10 +110,7 @@ def promises(
         return ["no rows were held out, so there are no intervals or sets with a promise"]
     first = fits[0] if fits else certainty.conformals[0]
     what = "set" if first.kind in ("lac", "aps", "raps") else "interval"
-    halves = first.fold is not None and certainty.conformals[0].fold is None  # only the sizes of errors were learned in turn
-    words = [f"{what}: {first.promise(level, by_folds=certainty.by_folds or halves)}"]
-    if first.kind in ("normalised", "quantile") and first.fold is not None and not halves:
-        words.append("the sizes of errors are learned from answers of all fold models: the coverage is the usual one, not proven")
+    words = [f"{what}: {first.promise(level, **ground(certainty, first))}"]
     if group is not None and shares is not None:
         effective = effective_rows(first.shifted(group, [], shares)[0])
         told = ", ".join(f"{k} {v:.3g}" for k, v in shares.items())

@@ -18,6 +18,7 @@ from pellucid.results.text import percent
 from pellucid.training.calibration_metrics import wilson
 from pellucid.training.conformal import Conformal, beta_binomial_cdf
 from pellucid.uncertainty.answer import ask
+from pellucid.uncertainty.conformal import ground
 from pellucid.uncertainty.scores import choose, conformals_of
 from pellucid.uncertainty.truth import group_labels, held_truth, known_truth
 
@@ -42,9 +43,10 @@ def measure(
 
     Returns
     -------
-    Coverage. A promise counts as broken where the share lies below 95 of 100 shares that the law of the coverage gives for so many held-out
-    and so many labelled rows (Beta-binomial; Vovk 2012, arXiv:1209.2673); for models of folds, below what CV+ promises, 1 - 2 (1 - level),
-    by its Wilson interval. Groups of fewer than 30 rows: cannot tell.
+    Coverage. What counts is the promise that the model itself states (``Prediction.guarantee``). It is broken where the share lies below 95
+    of 100 shares that the law of the coverage gives for so many held-out and so many labelled rows (Beta-binomial; Vovk 2012,
+    arXiv:1209.2673); for models of folds, below what CV+ promises, 1 - 2 (1 - level), by its Wilson interval. A promise that is not broken
+    though its Wilson interval lies below the level is told as short of it. Groups of fewer than 30 rows: cannot tell.
 
     Notes
     -----
@@ -74,25 +76,29 @@ def measure(
         for name in [ALL, *([] if labels is None else dict.fromkeys(sorted(labels[known])))]:
             mine = known if name == ALL or labels is None else known & (labels == name)
             held = _held_out(fit, level, asked_in, name)
-            rows.append({"level": level, "group": name} | _line(inside[mine], size[mine], level, held, fit, asked_in))
+            stated = None if fit is None else fit.promised(level, **ground(model.certainty_, fit))
+            rows.append({"level": level, "group": name} | _line(inside[mine], size[mine], level, held, fit, stated))
     table = pd.DataFrame(rows)
     unit = "labels" if task == "classification" else str(model.target_.unit)
     settings = {"levels": list(levels), "groups": groups, "by_group": by_group, "score": chosen}
     caveats = tuple(_caveats(labels, by_group))
     record = RunRecord("coverage", settings, None, "", time.perf_counter() - started, len(levels) * len(truth), caveats)
-    return Coverage(table, groups or "", bool(groups and by_group), chosen, unit, _words(table), record)
+    return Coverage(
+        table, groups or "", bool(groups and by_group), chosen, unit, _words(table, labels is not None and not by_group), record
+    )
 
 
 def _held_out(fit: Conformal | None, level: float, group: str | None, name: str) -> int:
-    """Return how many held-out rows bound the rows of a group, 0 where that is not one number."""
+    """Return how many held-out rows bound the rows of a group, as many as they count for; 0 where that is not one number."""
     if fit is None:
         return 0
     if group is None:
-        return len(fit)
+        return fit.counts(len(fit))
     codes, known = fit.groups[group]
     if name == ALL:
         return 0  # a mixture of promises, each with rows of its own
-    return int((codes == known.index(name)).sum()) if name in known and name not in fit.fallback(level, group) else len(fit)
+    own = name in known and name not in fit.fallback(level, group)
+    return fit.counts(int((codes == known.index(name)).sum()) if own else len(fit))
 
 
 def expected_range(n_held: int, level: float, n: int, within: float = 0.95) -> tuple[float, float]:
@@ -110,25 +116,28 @@ def expected_range(n_held: int, level: float, n: int, within: float = 0.95) -> t
 
 
 def _line(
-    inside: npt.NDArray[np.bool_], size: npt.NDArray[np.float64], level: float, held: int, fit: Conformal | None, group: str | None
+    inside: npt.NDArray[np.bool_], size: npt.NDArray[np.float64], level: float, held: int, fit: Conformal | None, stated: float | None
 ) -> dict[str, Any]:
     n, hits = len(inside), int(inside.sum())
     low, high = (float(v) for v in wilson(hits, n)) if n else (np.nan, np.nan)
     folds = fit is None or fit.fold is not None
     expected = expected_range(held, level, n) if held and n and not folds else (np.nan, np.nan)
     share = hits / n if n else np.nan
+    known = np.isfinite(expected[0])
     floor = max(0.0, 2 * level - 1) if folds else level
     if n < FEWEST:
         verdict = "cannot tell"
-    elif np.isfinite(expected[0]):
-        verdict = "broken" if share < expected[0] else "more than promised" if share > expected[1] else "kept"
+    elif share < expected[0] if known else high < floor:
+        verdict = "broken"
+    elif share > expected[1] if known else low > level:
+        verdict = "more than promised"
     else:
-        verdict = "broken" if high < floor else "kept"
+        verdict = "short" if high < level else "kept"
     finite = size[np.isfinite(size)]
     return {
-        "n": n, "covered": hits, "share": share, "low": low, "high": high, "expected_low": expected[0], "expected_high": expected[1],
-        "held_out": held or (len(fit) if fit is not None else 0), "size": float(finite.mean()) if len(finite) else np.inf,
-        "verdict": verdict,
+        "n": n, "covered": hits, "share": share, "promised": np.nan if stated is None else stated, "low": low, "high": high,
+        "expected_low": expected[0], "expected_high": expected[1], "held_out": held or (len(fit) if fit is not None else 0),
+        "size": float(finite.mean()) if len(finite) else np.inf, "verdict": verdict,
     }  # fmt: skip
 
 
@@ -139,17 +148,57 @@ def _caveats(labels: Any, by_group: bool) -> list[str]:
     return words
 
 
-def _words(table: pd.DataFrame) -> str:
+def _words(table: pd.DataFrame, over_all: bool) -> str:
     judged = table[table["verdict"] != "cannot tell"]
-    bad = judged[judged["verdict"] == "broken"]
     few = [f"{g} ({n})" for g, n in table.loc[table["verdict"] == "cannot tell", ["group", "n"]].drop_duplicates().itertuples(index=False)]
     rest = f" Not judged, having fewer than {FEWEST} rows: {', '.join(few[:8])}" if few else ""
     rest += (f" and {len(few) - 8} more." if len(few) > 8 else ".") if few else ""
-    if not len(bad):
-        return f"All {len(judged)} promises that can be judged are kept.{rest}" if len(judged) else f"Nothing can be judged.{rest}"
-    worst = bad.assign(gap=bad["level"] - bad["share"]).sort_values("gap", ascending=False).iloc[0]
-    return (
-        f"{len(bad)} of {len(judged)} promises are broken; worst: {worst['group']} at {percent(worst['level'], None)}, "
-        f"held for {percent(worst['share'])} "
-        f"of {int(worst['n']):,} rows ({percent(worst['low'])} to {percent(worst['high'])}).{rest}"
-    )
+    mine = judged[judged["group"] == ALL] if over_all else judged  # what was promised over all rows was promised to no group
+    if not len(judged):
+        return f"Nothing can be judged.{rest}"
+    stated = bool(mine["promised"].notna().all())
+    name = "promises" if stated else "statements"
+    given = "" if stated else " Nothing is promised of these answers (``guarantee`` says why): the levels are only stated."
+    bad, one = mine[mine["verdict"] == "broken"], len(mine) == 1
+    if len(bad):
+        found = f"The {name[:-1]} is broken" if one else f"{len(bad)} of {len(mine)} {name} are broken"
+        found += f"{':' if one else '; worst:'} {_told(_worst(bad))}."
+    elif len(mine):
+        kept = f"The {name[:-1]} is kept" if one else f"All {len(mine)} {name} that can be judged are kept"
+        found = f"{kept}{_short(mine)}."
+    else:
+        found = "The promise itself cannot be judged."
+    return f"{found}{given}{_of_groups(judged[judged['group'] != ALL]) if over_all else ''}{rest}"
+
+
+def _of_groups(lines: pd.DataFrame) -> str:
+    """Return how groups fare under a promise that was made over all rows."""
+    if not len(lines):
+        return ""
+    below = lines[lines["verdict"] == "broken"]
+    if not len(below):
+        return (
+            f" None of {len(lines)} lines of groups lies below the level by more than chance, though it was promised over all rows alone."
+        )
+    found = f"{len(below)} of {len(lines)} lines of groups lie below the level by more than chance; worst: {_told(_worst(below))}"
+    return f" The promise was made over all rows together, not in each group: {found}."
+
+
+def _worst(lines: pd.DataFrame) -> pd.Series:
+    return lines.assign(gap=lines["level"] - lines["share"]).sort_values("gap", ascending=False).iloc[0]
+
+
+def _told(line: pd.Series) -> str:
+    share, ends = percent(line["share"]), f"{percent(line['low'])} to {percent(line['high'])}"
+    return f"{line['group']} at {percent(line['level'], None)}, held for {share} of {int(line['n']):,} rows ({ends})"
+
+
+def _short(judged: pd.DataFrame) -> str:
+    """Return which lines are short of their level though nothing is broken, the shortest one told."""
+    short = judged[judged["verdict"] == "short"]
+    if not len(short):
+        return ""
+    worst = _worst(short)
+    least = f"at least {percent(worst['promised'], None)} promised" if worst["promised"] < worst["level"] else "as so few rows leave open"
+    many = "it is" if len(judged) == 1 else "one is" if len(short) == 1 else f"{len(short)} are"
+    return f", yet {many} short of the level ({_told(worst)}; {least if worst['promised'] > 0 else 'no least share promised'})"

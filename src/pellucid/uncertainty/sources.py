@@ -18,7 +18,7 @@ from pellucid.uncertainty.members import split_classes, split_numbers
 
 __all__ = ["asked_members", "chosen", "common", "doubts", "spread_error", "told"]
 
-DO = "fit the model again, or with backbone='tabm', which has members throughout"
+DO = "fit the model again, with more time where it had a limit, or with backbone='tabm', which has members throughout"
 ENOUGH = 0.05  # relative error of a spread above which a caveat says it
 
 

@@ -62,7 +62,7 @@ def watched(
     by_folds = fits[0].fold is not None
     names = [] if labels is None else sorted(set(labels[known].tolist()))
     limit = 2 * (1 + len(names)) / error
-    band = band_of(len(fits[0]), level, by_folds)
+    band = band_of(fits[0].counts(len(fits[0])), level, by_folds)
     below, above = wealth(covered, band)
     broken, since = _alarm(below, above, limit)
     lines = []

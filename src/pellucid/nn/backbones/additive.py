@@ -17,10 +17,11 @@ from torch import nn
 from torch.nn import functional
 
 from pellucid.errors import RequestError
-from pellucid.nn.backbones.additive_doubt import DRAWS, HeightDraws
+from pellucid.nn.backbones.additive_doubt import HeightDraws
 from pellucid.nn.backbones.additive_start import Heights, Places, fitted_sum, level_places, number_places
 from pellucid.nn.backbones.curves import Curves, Hats, coarser, directions
 from pellucid.nn.backbones.pairs import screen_pairs
+from pellucid.nn.beside import DRAWS
 from pellucid.nn.cells import Cells, CellSizes
 from pellucid.nn.embeddings.levels import LevelTable
 

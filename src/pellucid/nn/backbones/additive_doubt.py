@@ -14,16 +14,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from pellucid.nn.beside import DRAWS, centred
 from pellucid.nn.cells import Cells, CellSizes
 
-__all__ = ["DRAWS", "HeightDraws", "beside"]
+__all__ = ["HeightDraws"]
 
 F64 = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
 
-DRAWS = 32
-FEWEST = 4
-"""Draws beside each member that may have no mean of their own; where members are more, only all draws together have none."""
 MOST_OF_PAIRS = 1 << 22
 """Numbers that the draws of all pairs together may be; beyond, pairs are taken as found."""
 LARGEST = 6e4
@@ -99,10 +97,10 @@ class HeightDraws(nn.Module):
 
         Draws have no mean, and none beside each of ``together`` members where these are few: so what members and draws say adds up.
         """
-        self.moves.copy_(torch.from_numpy(_centred(moves, together)))
+        self.moves.copy_(torch.from_numpy(centred(moves, together)))
         for p, own in pairs.items() if self.with_pairs else ():
             # far beyond the rows that were learned from, at a code of 999 say, a draw may be larger than half precision holds
-            kept = torch.from_numpy(_centred(own, together)).clamp(-LARGEST, LARGEST)
+            kept = torch.from_numpy(centred(own, together)).clamp(-LARGEST, LARGEST)
             self.pair_moves[self.pair_starts[p] : self.pair_starts[p + 1]] = kept.half()
         for column, rows in places.items():
             first = self.offsets[self.codes[column]]
@@ -134,19 +132,6 @@ class HeightDraws(nn.Module):
         return [(at, 1 - share), ((at + 1).clamp(max=last + 1), share)]
 
 
-def beside(outputs: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
-    """Return the outputs (N, G * K', O) of K members of G networks with moves (N, G, R, O') of their first O' outputs.
-
-    Draw r stands beside member r mod K; K' is the least multiple of K that is not below R.
-    """
-    each = outputs.unflatten(1, (moves.shape[1], -1))
-    k, r = each.shape[2], moves.shape[2]
-    wide = each.repeat(1, 1, -(-r // k), 1)
-    wide[..., : moves.shape[3]] += moves[:, :, torch.arange(wide.shape[2], device=moves.device) % r]
-    out: torch.Tensor = wide.flatten(1, 2)
-    return out
-
-
 def _starts(sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.cumsum([0, *sizes]))
 
@@ -155,14 +140,6 @@ def _ends(knots: Sequence[F64]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return where each column's knots begin and end in all of them together."""
     starts = _starts([len(k) for k in knots])
     return starts[:-1], starts[1:]
-
-
-def _centred(moves: F64, together: int) -> npt.NDArray[np.float32]:
-    """Return draws (M, O, R) as (M, R * O), less their mean, or that of those beside one member, their variance kept."""
-    k = together if DRAWS % together == 0 and FEWEST * together <= DRAWS else 1
-    each = moves.reshape(*moves.shape[:2], DRAWS // k, k)
-    each = (each - each.mean(2, keepdims=True)) * np.sqrt(DRAWS / (DRAWS - k))
-    return np.asarray(each.reshape(moves.shape).transpose(0, 2, 1).reshape(len(moves), -1), np.float32)
 
 
 def _add(total: torch.Tensor, moves: torch.Tensor, weight: torch.Tensor | None) -> None:

@@ -122,7 +122,8 @@ def fitted_sum(
     ----------
     columns, coarse : places on the knots of the columns' own terms, and on those of their pairs. pairs : indexes into ``coarse``.
     answers : (N, O): 0 and 1 for classes (one column for two classes), or standardised values. weights : (N,) or None.
-    go_on : asked before every solve but the first of each output; where it says no, the sum stays as it is then.
+    go_on : asked before every solve but the first of each output, and before the draws of each; where it says no, the sum stays as it is
+        then, and there are no draws.
     draws : how many draws of the heights to make, and of what; asked for or not, the heights are the same.
 
     Cost: a solve of all columns' heights together (``ROUNDS + CYCLES`` times) and of each pair's (``CYCLES`` times), for each of O; draws
@@ -148,8 +149,8 @@ def fitted_sum(
     shapes = [(coarse[i].size, coarse[j].size, -1) for i, j in pairs]
     heights = [np.stack([fit.pairs[k][p].heights for k in range(answers.shape[1])], -1).reshape(s) for p, s in enumerate(shapes)]
     found = Heights(np.split(fit.heights, fit.starts[1:-1]), heights, fit.bias, fit.noise)
-    if draws is not None:
-        each = [fit.moves_of(k, *draws) for k in range(answers.shape[1])]
+    each = [fit.moves_of(k, *draws) for k in range(answers.shape[1]) if go_on()] if draws is not None else []
+    if draws is not None and len(each) == answers.shape[1]:
         found.moves, found.pair_moves = np.stack([m for m, _ in each], 1), [np.stack(m, 1) for m in zip(*(p for _, p in each))]
     return found
 

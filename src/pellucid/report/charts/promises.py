@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _LOOK = {
     "kept": (BLUE, "circle"),
+    "short": (BLUE, "triangle-down"),
     "broken": (RED, "x"),
     "more than promised": (ORANGE, "triangle-up"),
     "cannot tell": (GREY, "circle-open"),
