@@ -104,17 +104,18 @@ class BlendHead(MemberHead):
         out: torch.Tensor = self.sways[:, None] * apart[:, None]
         return out
 
-    def doubted(self, hidden: torch.Tensor | InTurn, parts: Mapping[str, torch.Tensor], moves: torch.Tensor) -> torch.Tensor:
+    def doubted(self, hidden: torch.Tensor | InTurn, own: torch.Tensor | None, moves: torch.Tensor | None) -> torch.Tensor:
         """Return the outputs (N, D * K, O) of each member beside draws of its weights, of the share, and ``moves`` (N, R, O') of the part.
 
-        Member k is at k, K + k, 2 K + k and so on, as ``nn.beside`` has it.
+        ``own``: the part, (N, O'), None where it is left out. Member k is at k, K + k, 2 K + k and so on, as ``nn.beside`` has it.
         """
         o = self.weight.shape[2]
         weight, bias = torch.cat([self.weight, self.turns[:, :-1]], 2), torch.cat([self.bias, self.turns[:, -1]], 1)
         every = (hidden.times(weight) if isinstance(hidden, InTurn) else _ByMember.apply(hidden.float(), weight)) + bias
         deep, turned = every[..., :o], every[..., o:].unflatten(2, (-1, o)).transpose(1, 2)
-        own = parts["additive"]
         wide: torch.Tensor = (self._blended(deep, own)[:, None] + (1 - self.share) * turned).flatten(1, 2)
+        if own is None or moves is None:
+            return wide
         at = torch.arange(wide.shape[1], device=wide.device) % moves.shape[1]
         wide[..., : own.shape[1]] += (self.share * moves + self.swayed(deep, own))[:, at]
         return wide

@@ -193,7 +193,7 @@ class TableNet(nn.Module):
     @property
     def part_width(self) -> int:
         """W, as parts are at present."""
-        if not self.additive:
+        if not self.enters:
             return self.d_token
         return self._part_width - (self._parts_of_front if self.embedding.apart else 0)
 
@@ -368,7 +368,8 @@ class TableNet(nn.Module):
         if not head.turned:
             return beside(self(cells), self.moves(cells)[:, None])
         hidden, parts = self._answered(cells)
-        out: torch.Tensor = head.doubted(hidden, parts, self.backbone.moves(cells))  # type: ignore[operator]
+        own = parts.get("additive")
+        out: torch.Tensor = head.doubted(hidden, own, None if own is None else self.backbone.moves(cells))  # type: ignore[operator]
         return out
 
     def _answered(self, cells: Cells) -> tuple[torch.Tensor | InTurn, Mapping[str, torch.Tensor]]:

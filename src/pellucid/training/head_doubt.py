@@ -39,12 +39,13 @@ class Halves(NamedTuple):
     Attributes
     ----------
     phi : (N, K, H) what the members' head reads, a 1 for the bias last. deep, additive : (N, K, O), (N, O) raw outputs; in float64 all.
+        ``additive`` is None where that half is left out, because its share is 0.
     weights : (N,), on average 1 over the rows these stand for. target : as the objective prepared it. of : how many rows these stand for.
     """
 
     phi: torch.Tensor
     deep: torch.Tensor
-    additive: torch.Tensor
+    additive: torch.Tensor | None
     weights: torch.Tensor
     target: torch.Tensor
     of: int
@@ -61,8 +62,8 @@ def halves(net: TableNet, cells: Cells, target: torch.Tensor, weights: F64, rows
         hidden, named = net._through(net.embedding(part), cells=part)
         hidden = hidden.float()
         deep: torch.Tensor = net.head.linear(hidden)  # type: ignore[operator]
-        found.append((torch.cat([hidden, torch.ones_like(hidden[..., :1])], 2), deep[..., :place], named["additive"]))
-    phi, deep, additive = (torch.cat(each).double() for each in zip(*found))
+        found.append((torch.cat([hidden, torch.ones_like(hidden[..., :1])], 2), deep[..., :place], named.get("additive")))
+    phi, deep, additive = (None if each[0] is None else torch.cat(each).double() for each in zip(*found))
     known = torch.from_numpy(weights[some] / max(float(weights[rows].mean()), 1e-12))
     return Halves(phi, deep, additive, known, target[some], len(rows))
 

@@ -438,7 +438,7 @@ class Run:
             away = halves(net, *given, stop, self.objective) if len(stop) else None
             turns = weight_draws(learned, away, self.objective, random.integer(self.seed, "turns", g))
             (head.turns[g] if several else head.turns).copy_(turns)
-            if away is not None:
+            if away is not None and away.additive is not None:
                 losses.append(share_losses(away, self.objective))
                 counts.append(away.of)
         if self.started and losses:
