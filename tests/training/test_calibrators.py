@@ -1,12 +1,15 @@
 """Temperature scaling: the known temperature comes back, and a calibrated model is left alone."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 from pellucid.errors import ArgumentError, ModelFileError, PellucidWarning, RequestError
+from pellucid.estimators.certainty import certify
 from pellucid.results import plain
 from pellucid.training.calibration_metrics import log_loss
-from pellucid.training.calibrators import Identity, Temperature, choose, from_state
+from pellucid.training.calibrators import Identity, Temperature, choose, from_state, held_out
 
 
 def softmax(z):
@@ -102,3 +105,22 @@ def test_a_free_map_on_few_rows_says_so():
     p = np.random.default_rng(0).random(300)
     with pytest.warns(PellucidWarning, match="300 rows: it wants 1,000"):
         choose(np.column_stack([1 - p, p]), (p > 0.5).astype(int), method="isotonic")
+
+
+@pytest.mark.parametrize("method", ["vector", "isotonic", "temperature"])
+def test_scores_of_calibrated_answers_promise_no_more_than_new_rows_get(method):
+    """A free map fits the rows it was fitted on too well: sets by their scores held 81 to 88 % of new rows where 90 % were promised."""
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(12):
+        raw = rng.normal(size=(2200, 8))
+        p = np.exp(2 * raw) / np.exp(2 * raw).sum(1, keepdims=True)
+        y = (p.cumsum(1) < rng.random((2200, 1))).sum(1).clip(max=7)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = certify(p[:200], y[:200], None, task="classification", method=method, folds=None, by_folds=False, groups={})
+        sets = found.conformals[0].sets_of(1 - found.calibrator.apply(p[200:]), 0.9)
+        covered.append(sets[np.arange(2000), y[200:]].mean())
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.025)
+    alone = held_out(found.calibrator, p[:200], y[:200])
+    assert alone.shape == (200, 8)
+    np.testing.assert_allclose(alone.sum(1), 1)

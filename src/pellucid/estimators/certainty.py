@@ -121,7 +121,8 @@ def certify(
     offset = None if lean is None else -np.log(lean)
     calibrator = calibrators.choose(answers, truth, weights, method=method, offset=offset, only=only)
     calibrated = calibrator.apply(answers)
+    scored = calibrators.held_out(calibrator, answers, truth, weights, offset=offset)
     taken_back = lean is not None and not isinstance(calibrator, calibrators.Identity)
     return Certainty(
-        calibrator, (conformal(truth, calibrated),), by_folds, held=thin(calibrated, truth, weights), lean=lean if taken_back else None
+        calibrator, (conformal(truth, scored),), by_folds, held=thin(calibrated, truth, weights), lean=lean if taken_back else None
     )

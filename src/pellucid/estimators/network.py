@@ -147,7 +147,9 @@ class NetworkEngine:
         """What the draws leave out, in words, where they leave out anything."""
         own: Any = getattr(self.core.backbone, "drawn", False) and self.core.backbone.own
         many = bool(own) and bool(own.pairs) and not own.doubt.with_pairs
-        words = ("it takes the additive part's terms of two columns as known: they are too many to be drawn",) if many else ()
+        words: tuple[str, ...] = ()
+        if many:
+            words += ("it takes the additive part's terms of two columns as known: they are too many to be drawn",)
         if late := self.record.get("untold"):
             return (*words, f"it is too small, for {late}")
         head: Any = self.core.head

@@ -17,6 +17,7 @@ from pellucid.estimators.sampling import asked
 from pellucid.protocols import FloatArray
 from pellucid.random import integer, stream
 from pellucid.training.adaptive import FREE, PENALTY, own_scores
+from pellucid.training.calibrators import held_out
 from pellucid.training.conformal import Conformal
 from pellucid.training.groupings import groupings
 from pellucid.training.local_error import LocalError
@@ -127,7 +128,7 @@ def fit_promises(model: TabularEstimator) -> Promises:
     members = fold_members(model.engine_, held.table, folds)
     groups = groupings(held.table)
     if model._task == "classification":
-        return _as_alike(_of_classes(certainty, members.mean(1), held.target.values, folds, groups, seed), certainty)
+        return _as_alike(_of_classes(certainty, members.mean(1), held, folds, groups, seed), certainty)
     local, folds = _local(model, held.table, members, held.target.values, folds, seed)
     made = _as_alike(_of_numbers(local, held.table, members, held.target.values, folds, groups), certainty)
     predictor: Any = model.predictor()
@@ -140,8 +141,9 @@ def _as_alike(made: Promises, certainty: Any) -> Promises:
     return replace(made, conformals=found)
 
 
-def _of_classes(certainty: Any, averaged: FloatArray, truth: Ints, folds: Ints | None, groups: Any, seed: int) -> Promises:
-    p = averaged if certainty.calibrator is None else certainty.calibrator.apply(averaged)
+def _of_classes(certainty: Any, averaged: FloatArray, held: Any, folds: Ints | None, groups: Any, seed: int) -> Promises:
+    truth, offset = held.target.values, None if certainty.lean is None else -np.log(certainty.lean)
+    p = averaged if certainty.calibrator is None else held_out(certainty.calibrator, averaged, truth, held.weights, offset=offset)
     uniform = stream(seed, "adaptive").random(len(p))
     made = {
         "aps": Conformal.fit_scores("aps", own_scores(p, truth, uniform), folds=folds, groups=groups),

