@@ -35,7 +35,7 @@ class Couplings(NamedTuple):
 
 def with_pairs(network: Any, tokens: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
     """Return the summed parts (N, W) of rows with their pairs' terms added, in place; what ``outputs_from_parts`` reads of whole rows."""
-    couplings = network.couplings
+    couplings = getattr(network, "couplings", None)  # networks of others need not know the word
     if couplings is None:
         return total
     bases = network.bases(tokens)
