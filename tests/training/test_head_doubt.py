@@ -75,7 +75,7 @@ def test_a_head_puts_its_draws_beside_its_members(k: int) -> None:
     head.turns.normal_()
     head.sways.normal_()
     with torch.no_grad():
-        plain, wide = head(hidden, {"additive": own}), head.doubted(hidden, {"additive": own}, moves)
+        plain, wide = head(hidden, {"additive": own}), head.doubted(hidden, own, moves)
         each = -(-DRAWS // k)
         assert wide.shape == (7, each * k, 2)
         deep = head.linear(hidden)

@@ -146,7 +146,7 @@ class NetworkEngine:
     def untold(self) -> tuple[str, ...]:
         """What the draws leave out, in words, where they leave out anything."""
         own: Any = getattr(self.core.backbone, "drawn", False) and self.core.backbone.own
-        many = bool(own) and bool(own.pairs) and not own.doubt.with_pairs
+        many = bool(own) and bool(own.pairs) and not own.doubt.with_pairs and not self.core.embedding.apart
         words: tuple[str, ...] = ()
         if many:
             words += ("it takes the additive part's terms of two columns as known: they are too many to be drawn",)

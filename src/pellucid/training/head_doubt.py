@@ -63,7 +63,9 @@ def halves(net: TableNet, cells: Cells, target: torch.Tensor, weights: F64, rows
         hidden = hidden.float()
         deep: torch.Tensor = net.head.linear(hidden)  # type: ignore[operator]
         found.append((torch.cat([hidden, torch.ones_like(hidden[..., :1])], 2), deep[..., :place], named.get("additive")))
-    phi, deep, additive = (None if each[0] is None else torch.cat(each).double() for each in zip(*found))
+    phi, deep = (torch.cat(each).double() for each in zip(*((p, d) for p, d, _ in found)))
+    own = [a for _, _, a in found if a is not None]
+    additive = torch.cat(own).double() if own else None
     known = torch.from_numpy(weights[some] / max(float(weights[rows].mean()), 1e-12))
     return Halves(phi, deep, additive, known, target[some], len(rows))
 
@@ -111,6 +113,7 @@ def weight_draws(learned: Halves, away: Halves | None, objective: Objective, see
 @torch.no_grad()
 def share_losses(away: Halves, objective: Objective) -> F64:
     """Return the mean loss (W,) of every share on held-out rows: squared error, or log loss of the averaged members."""
+    assert away.additive is not None
     found = []
     for share in SHARES:
         raw = torch.lerp(away.deep, away.additive[:, None], share)
