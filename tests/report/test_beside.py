@@ -205,3 +205,11 @@ def test_the_page_stays_small_and_holds_the_chapters(html):
 def test_a_failed_trial_is_said_beside_the_figures(html):
     assert "These explanations failed a trial" in to_html(fixture.classification(fail="deletion"))
     assert "These explanations failed a trial" not in html
+
+
+def test_sizes_of_explanations_are_drawn_where_two_models_have_one() -> None:
+    from pellucid.report.plots import _measured
+
+    known, unknown = {"explanation_size": 3.0, "score": 0.5}, {"explanation_size": float("nan"), "score": 0.5}
+    assert _measured([known, known, unknown, {"score": 0.1}]) == 2
+    assert _measured([unknown, unknown, {"explanation_size": None, "score": 0.2}]) == 0

@@ -168,10 +168,10 @@ class RowGames:
         budget : what it may cost however few it needs. passes : what two passes of all its games cost. part : what the fewest games cost
             that say something about the others; 0 where all have to be played.
         """
+        if part and self.q.budget.seconds is not None:
+            return max(min(budget, self.paid()), part)
         if not part or self.q.precision is not None:
             return max(budget, passes)
-        if self.q.budget.seconds is not None:
-            return max(min(budget, self.paid()), part)
         return max(budget, min(passes, max(WIDE / len(self.q.players), part)))
 
     def _enough_seconds(self, least: float) -> None:

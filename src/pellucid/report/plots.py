@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -297,12 +298,17 @@ def _cost(cost: CostOfShift) -> Plot:
     return _plot("cost", chart(cost), f"Bars: {w.clean(cost.words, 300)}", head, lines)
 
 
+def _measured(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many models have a score and a measured size of their explanations; no size is None or NaN."""
+    both = [[r.get(key) for key in ("explanation_size", "score")] for r in rows]
+    return sum(all(v is not None and math.isfinite(v) for v in pair) for pair in both)
+
+
 def _compare_plots(data: ReportData) -> dict[str, Plot]:
     board, out = data.leaderboard, {}
     if board is not None and board.rows:
         out["leaderboard"] = _plot("leaderboard", chart(board), w.clean(board.words, 300))
-        sizes = [r.get("explanation_size") for r in board.rows]
-        if sum(s is not None for s in sizes) > 1:
+        if _measured(board.rows) > 1:
             alt = "Score against the measured number of columns that carry 90 % of a row's contributions."
             out["power"] = _plot("power", chart(board, "power_readability"), alt)
     if len(data.history) > 2:
