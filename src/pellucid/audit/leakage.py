@@ -45,7 +45,8 @@ class _Rest:
     ----------
     joint, without : scores of all ``n_columns`` columns, and of the ``n_others`` that are not strong; NaN where they cannot be told.
     strong : why each strong column is remarkable. own : its score by the trees that judge the others.
-    slack : by how much ``without`` may be larger by chance alone, where both are next to the most there is; 0 for numbers.
+    slack : by how much ``without`` may be larger than the column's score by chance alone, where both are next to the most there is; empty
+        for numbers.
     """
 
     joint: float
@@ -54,11 +55,11 @@ class _Rest:
     n_others: int
     strong: Mapping[str, str]
     own: Mapping[str, float]
-    slack: float = 0.0
+    slack: Mapping[str, float]
 
     def less_than(self, name: str) -> bool:
         """Return whether the others together know less than this column; True where there are none."""
-        slack = self.slack if self.own[name] > ALL else 0.0
+        slack = self.slack.get(name, 0.0) if self.own[name] > ALL else 0.0
         return not self.own[name] < self.without - slack
 
 
@@ -109,12 +110,12 @@ def _without_strong(view: View, target: Target, single: Mapping[str, float], usa
     score_of = joint_score(view, target, others) if strong and others else float("nan")
     # told by the same trees as the rest: bins of equal mass may straddle what a single cut would part
     tried = sorted((n for n in strong if n in usable), key=lambda n: -single[n])[:MOST_FITS] if others else []
-    own = {n: max(single[n], joint_score(view, target, (n,))) for n in tried}
-    slack = 0.0
-    if target.is_classes and np.isfinite(score_of):
-        most = int(np.bincount(target.codes[target.present]).max())
-        slack = auc_error(score_of, int(target.present.sum()) - most, most)
-    return _Rest(joint, score_of, len(usable), len(others), strong, {n: own.get(n, single[n]) for n in strong}, slack)
+    own = {n: single[n] for n in strong} | {n: max(single[n], joint_score(view, target, (n,))) for n in tried}
+    slack = {}
+    if target.is_classes:
+        most, n = int(np.bincount(target.codes[target.present]).max()), int(target.present.sum())
+        slack = {name: 2 * auc_error(value, n - most, most) for name, value in own.items()}
+    return _Rest(joint, score_of, len(usable), len(others), strong, own, slack)
 
 
 def _reasons(view: View, target: Target, name: str, rows: IntArray, alone: float, rest: _Rest) -> Iterator[_Suspect]:
