@@ -69,9 +69,11 @@ def test_cells_of_another_unit_are_no_copies_of_each_other():
 
 
 def test_copies_that_chance_alone_would_make_are_no_fault():
-    made = copies(View(read_table({"temperature": np.random.default_rng(3).normal(20, 5, 400).round(1)})))
-    assert [f.severity for f in made] == ["low"]
-    assert "of one column alone" in made[0].evidence
+    draw = np.random.default_rng(3)
+    assert copies(View(read_table({"temperature": draw.normal(20, 5, 400).round(1)}))) == []  # a column's values repeat
+    two = copies(View(read_table({"temperature": draw.normal(20, 1, 400).round(), "wind": draw.normal(5, 1, 400).round()})))
+    assert [f.severity for f in two] == ["low"]
+    assert "would meet by chance" in two[0].evidence
 
 
 def test_lines_of_two_encodings_read_as_they_were_meant(tmp_path):
