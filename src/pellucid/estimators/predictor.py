@@ -247,6 +247,11 @@ class NetworkPredictor(EnginePredictor):
         terms: torch.Tensor = self.engine.net.coupled(left, right)
         return terms
 
+    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the pairs' terms of whole rows, (N, Q)."""
+        total: torch.Tensor = self.engine.net.coupled_sum(bases)
+        return total
+
     def from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return outputs (N, O) on ``scale`` from tokens (N, C, D)."""
         return self._from_members(self.engine.net.outputs_from_tokens(tokens))
