@@ -85,7 +85,8 @@ class DifferentiablePredictor(Predictor, Protocol):
     the numbers of the P' coupled columns, the places among these of each pair's left column and of its right one (P,), and the entries of
     the sum (Q,) that the terms are added to; None where it has none. ``bases(tokens) -> (N, P', V)`` is what terms read of those columns,
     and ``coupled(left, right) -> (N, P, Q)`` the terms where left columns have the bases ``left`` and right ones ``right``. What
-    ``from_parts`` reads of such a network is the sum with these terms.
+    ``from_parts`` reads of such a network is the sum with these terms. Where ``coupled_sum(bases) -> (N, Q)`` is offered it is asked for
+    the sum of all terms of whole rows.
     """
 
     additive: bool

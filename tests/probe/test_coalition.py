@@ -155,3 +155,19 @@ def test_rises_are_slopes_times_differences(setting, kind, groups):
                 slope = (view.from_parts(point + step) - view.from_parts(point - step)) / 2e-3
                 np.testing.assert_allclose(made, slope.detach().numpy(), atol=2e-2 * float(np.abs(at_row).max()))
     assert CoalitionEngine(View(Box(net)), rows, background, players).rises(np.arange(2), np.arange(2)) is None
+
+
+@pytest.mark.parametrize("kind", [lambda n: n, Tokens])
+def test_rows_that_lend_each_other_cells_are_asked_for_their_slopes_once(setting, kind):
+    net, rows, _ = setting
+    players, ends, calls = Players.of(net.columns, None), [], []
+    for background in (rows, rows.take(np.arange(len(rows)))):
+        view = View(kind(net))
+        engine = CoalitionEngine(view, rows, background, players)
+        before = view.n_calls
+        ends.append(engine.rises(np.array([2, 0]), np.array([1, 3, 4])))
+        engine.rises(np.array([1]), np.array([0]))
+        calls.append(view.n_calls - before)
+    assert calls == [len(rows), len(rows) + 3]
+    for one, other in zip(*ends):
+        np.testing.assert_allclose(one, other, atol=1e-5 * float(np.abs(other).max()))

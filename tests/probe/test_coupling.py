@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import pellucid as pld
 from pellucid.errors import PellucidWarning
 from pellucid.explain import row_games
+from pellucid.nn.backbones import additive
 from pellucid.nn.backbones.additive_start import _solved, _solved_by_rows
+from pellucid.nn.coupling import added_up
 from pellucid.probe.coalition import CoalitionEngine, Lot
 from pellucid.probe.masker import Players
 from pellucid.probe.view import View
@@ -184,3 +187,21 @@ def test_slopes_do_not_depend_on_what_is_kept(fitted, share):
     for one, other in zip(kept, made):
         np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(one).max())
     with_share(model, 0.5)
+
+
+def test_the_sum_of_all_terms_is_that_of_the_terms_whichever_way_it_is_made(fitted):
+    model, frame = fitted
+    net = with_share(model, 0.5)
+    own = model.engine_.core.backbone.own
+    bases = net.bases(net.tokens(net.read(frame.head(20)))).detach()
+    dense = net.coupled_sum(bases)
+    assert len(own.paired) ** 2 <= additive.DENSE * len(own.pairs)  # one matrix holds all tables
+    torch.testing.assert_close(dense, net.coupled(bases, bases).sum(1), atol=1e-5, rtol=1e-5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(additive, "DENSE", 0)
+        torch.testing.assert_close(net.coupled_sum(bases), dense, atol=1e-5, rtol=1e-5)
+
+    class Plain:  # a network of others need not offer the sum
+        coupled = staticmethod(net.coupled)
+
+    torch.testing.assert_close(added_up(Plain(), bases), dense, atol=1e-5, rtol=1e-5)

@@ -9,6 +9,7 @@ from scipy.special import expit, logit
 
 from pellucid.errors import ModelFileError, RequestError
 from pellucid.results import plain
+from pellucid.training import calibration_maps
 from pellucid.training.calibration_maps import LogAffine, Steps, fit_map
 from pellucid.training.calibration_metrics import log_loss
 from pellucid.training.calibrators import METHODS, Identity, Temperature, choose, from_state
@@ -157,3 +158,16 @@ def test_a_class_that_no_row_is_of_keeps_a_chance() -> None:
     assert choose(stated, y).method != "dirichlet"
     told = choose(stated, y, method="dirichlet").apply(stated)[:, 2]
     assert told.mean() > 0.1 / len(y)
+
+
+def test_vector_scaling_is_the_least_loss_of_a_diagonal_matrix_of_many_classes():
+    draw = np.random.default_rng(0)
+    logs = calibration_maps.log_softmax(draw.normal(size=(900, 30)))
+    labels = (1.5 * logs + draw.gumbel(size=logs.shape)).argmax(1)
+    weights = np.full(900, 1 / 900)
+    weight, bias = calibration_maps._vector(logs, labels, weights)
+    assert not weight[~np.eye(30, dtype=bool)].any()
+    # by the whole matrix: nothing along its diagonal or its shifts is left to gain but the pull of one row towards the identity
+    _, slope, level = calibration_maps._multinomial(logs, labels, weights, weight, bias)
+    pulled = np.r_[np.diag(slope) + (np.diag(weight) - 1) / 900, level + bias / 900]
+    assert np.abs(pulled).max() < 1e-4

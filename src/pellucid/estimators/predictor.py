@@ -247,6 +247,11 @@ class NetworkPredictor(EnginePredictor):
         terms: torch.Tensor = self.engine.net.coupled(left, right)
         return terms
 
+    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the pairs' terms of whole rows, (N, Q)."""
+        total: torch.Tensor = self.engine.net.coupled_sum(bases)
+        return total
+
     def from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return outputs (N, O) on ``scale`` from tokens (N, C, D)."""
         return self._from_members(self.engine.net.outputs_from_tokens(tokens))
@@ -342,6 +347,8 @@ class NetworkPredictor(EnginePredictor):
         """Return network outputs (N, K, O') averaged over members, calibrated, on ``scale``; differentiable."""
         import torch
 
+        from pellucid.nn.log_odds import log_odds
+
         if self._only is not None:
             raw = raw[:, self._only : self._only + 1]
         if self.task == "regression":
@@ -353,10 +360,7 @@ class NetworkPredictor(EnginePredictor):
         elif logp.shape[1] == 2:
             out = torch.stack([logp[:, 0] - logp[:, 1], logp[:, 1] - logp[:, 0]], 1)
         else:
-            # the complement of each class is the log-sum of the others: set its own entry to -inf
-            n = logp.shape[1]
-            others = logp[:, None, :].expand(-1, n, -1).masked_fill(torch.eye(n, dtype=torch.bool, device=logp.device), -torch.inf)
-            out = logp - torch.logsumexp(others, -1)
+            out = log_odds(logp)
         kept: torch.Tensor = out[:, 1:] if len(self.classes) == 2 else out
         return kept
 

@@ -87,6 +87,12 @@ class ScaledNetwork(_Face):
         """Return the pairs' terms (N, P, Q)."""
         return self.network.coupled(left, right)  # type: ignore[attr-defined,no-any-return]
 
+    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the pairs' terms of whole rows (N, Q)."""
+        from pellucid.nn.coupling import added_up
+
+        return added_up(self.network, bases)
+
     def from_parts(self, parts: torch.Tensor) -> torch.Tensor:
         """Return outputs (N, O) from parts."""
         return self.network.from_parts(parts)

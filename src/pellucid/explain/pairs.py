@@ -39,6 +39,9 @@ PRIOR = 4.0
 GAMES, PASSES = 26.0, 13.0
 """What is learned here counts as much as so many games of a row, and the share of a row as much as so many passes of a column."""
 
+TOGETHER = 8
+"""Pairs of rows whose slopes are multiplied at a time."""
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -81,11 +84,11 @@ def known_between(question: Question, back: Ints, solver: Solver, most: float, f
     one, other = (side[:pairs] for side in _pairs(engine.row_keys))
     games = pair_games(engine, one, other, name_hashes(question.players.names))
     which = np.flatnonzero(games.sizes > 2)
-    ends = engine.rises(np.arange(len(rows)), np.arange(len(rows)))
+    ends = _rises(engine, one, other)
     nothing = replace(UNKNOWN, cost=4.0 * len(rows))
     if len(which) < LEAST or ends is None:
         return nothing
-    guess = guess_of(games, *(e[one, other] for e in ends))
+    guess = guess_of(games, *ends)
     seed = integer(question.seed, "pairs")
     (first, half), (second, half_too) = (solver.one_pass(games, which, step, seed) for step in range(2))
     passes = _share(np.square(first - second) / 2, (np.square(half) + np.square(half_too)) / 2)
@@ -93,6 +96,22 @@ def known_between(question: Question, back: Ints, solver: Solver, most: float, f
     guesses = _share(np.square((first + second) / 2 - guess.values[which])[told], np.square(guess.doubt[which])[told])
     cost = nothing.cost + 2 * float(solver.pass_cost(games.sizes[which]).sum())
     return replace(UNKNOWN, cost=cost) if passes is None or guesses is None else Known(passes, guesses, cost)
+
+
+def _rises(engine: CoalitionEngine, one: Ints, other: Ints) -> tuple[FloatArray, FloatArray] | None:
+    """Return what :meth:`CoalitionEngine.rises` says of each pair of rows (n,), (n, P, O) twice.
+
+    It says so of some rows by some others; pairs that stand side by side share rows, so that few of these are not asked for.
+    """
+    made = []
+    for some in np.array_split(np.arange(len(one)), -(-len(one) // TOGETHER)):
+        back, at = np.unique(other[some], return_inverse=True)
+        found = engine.rises(one[some], back)
+        if found is None:
+            return None
+        made.append([e[np.arange(len(some)), at] for e in found])
+    at_row, at_back = (np.concatenate(side) for side in zip(*made))
+    return at_row, at_back
 
 
 def _share(seen: FloatArray, expected: FloatArray) -> Share | None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-__all__ = ["Couplings", "with_pairs"]
+__all__ = ["Couplings", "added_up", "with_pairs"]
 
 
 class Couplings(NamedTuple):
@@ -19,7 +19,7 @@ class Couplings(NamedTuple):
 
     A network that has them offers ``bases(tokens (N, C, D)) -> (N, P', V)``, what the terms read of each coupled column, and
     ``coupled(left, right) -> (N, P, Q)``, the terms where the left columns come from rows with the bases ``left`` (N, P', V) and the right
-    ones from rows with ``right``.
+    ones from rows with ``right``. It may offer ``coupled_sum(bases) -> (N, Q)``, the sum of the terms of whole rows, where that costs less.
 
     Attributes
     ----------
@@ -39,5 +39,11 @@ def with_pairs(network: Any, tokens: torch.Tensor, total: torch.Tensor) -> torch
     if couplings is None:
         return total
     bases = network.bases(tokens)
-    terms = network.coupled(bases, bases).sum(1).to(total.dtype)
-    return total.index_add_(1, couplings.slots.to(total.device), terms)
+    return total.index_add_(1, couplings.slots.to(total.device), added_up(network, bases).to(total.dtype))
+
+
+def added_up(network: Any, bases: torch.Tensor) -> torch.Tensor:
+    """Return the sum of the pairs' terms (N, Q) of rows with these bases (N, P', V)."""
+    at_once = getattr(network, "coupled_sum", None)
+    total: torch.Tensor = network.coupled(bases, bases).sum(1) if at_once is None else at_once(bases)
+    return total

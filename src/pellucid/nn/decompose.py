@@ -25,6 +25,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from pellucid.nn.coupling import added_up
+
 __all__ = ["NARROW", "Decomposition", "Narrowed", "cosine"]
 
 
@@ -83,6 +85,10 @@ class Narrowed(nn.Module):
     def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """Return the pairs' terms (N, P, Q)."""
         return self.inner.coupled(left, right)  # type: ignore[operator,no-any-return]
+
+    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the pairs' terms of whole rows, (N, Q)."""
+        return added_up(self.inner, bases)
 
     def from_sum(self, total: torch.Tensor) -> Any:
         """Return the hidden state of the sum (N, W) of the columns' parts, and the named parts."""

@@ -15,7 +15,7 @@ from pellucid import random
 from pellucid.errors import RequestError
 from pellucid.nn.beside import beside
 from pellucid.nn.cells import Cells
-from pellucid.nn.coupling import Couplings
+from pellucid.nn.coupling import Couplings, added_up
 from pellucid.nn.draws import MaskSet, sharing
 from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
@@ -120,6 +120,10 @@ class DropoutNet(nn.Module):
     def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """Return the pairs' terms (N, P, Q)."""
         return self.net.coupled(left, right)
+
+    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the pairs' terms of whole rows, (N, Q)."""
+        return added_up(self.net, bases)
 
     def sums(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return what is read of whole rows, (N, W)."""

@@ -193,6 +193,10 @@ class StackedNet(nn.Module):
         """Return the networks' pairs' terms side by side, (N, P, G * Q)."""
         return self._in_turn("coupled", 2, self._split(left), self._split(right))
 
+    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
+        """Return the sums of the networks' pairs' terms side by side, (N, G * Q)."""
+        return self._in_turn("coupled_sum", 1, self._split(bases))
+
     def sums(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return what is read of whole rows, (N, G * W); see ``TableNet.sums``."""
         return with_pairs(self, tokens, self.parts(tokens).sum(1))

@@ -15,7 +15,7 @@ from pellucid.nn.bayes import drawn_head, mean_field
 from pellucid.nn.bayes import penalty as spread_penalty
 from pellucid.nn.beside import beside
 from pellucid.nn.cells import Cells, CellSizes
-from pellucid.nn.coupling import Couplings, with_pairs
+from pellucid.nn.coupling import Couplings, added_up, with_pairs
 from pellucid.nn.decompose import NARROW, Decomposition, Narrowed
 from pellucid.nn.embeddings import CellEmbedding
 from pellucid.nn.folding import InTurn, unwatched
@@ -229,6 +229,10 @@ class TableNet(nn.Module):
     def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """Return the pairs' terms (N, P, Q); see :class:`Couplings`."""
         return self.backbone.coupled(left, right)  # type: ignore[operator,no-any-return]
+
+    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the pairs' terms of whole rows, (N, Q)."""
+        return added_up(self.backbone, bases)
 
     def sums(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return what is read of whole rows of an additive network: the sum of their parts and of their pairs' terms, (N, W)."""

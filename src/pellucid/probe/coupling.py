@@ -51,7 +51,7 @@ class Coupling:
 
     def terms(self, bases: torch.Tensor) -> torch.Tensor:
         """Return the sum of the pairs' terms (n, Q) of rows with these bases (n, P', V)."""
-        return self.view.coupled(bases, bases).sum(1)
+        return self.view.coupled_sum(bases)
 
     def gains(self, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Return what terms gain over those of the background rows, (g, 3 P, Q), where the left column comes from the row, the right one,

@@ -125,16 +125,9 @@ class NetPath(Path):
         import torch
 
         with torch.inference_mode():
-            slopes = self._slopes(self._whole(self._rows, rows))
-            if slopes is None:
+            if not self._slopes_known():
                 return None
-            with self._once:
-                if self._slopes_of_back is None:
-                    every = np.arange(len(self._back))
-                    self._slopes_of_back = self._slopes(self._whole(self._back, every))
-                    self._slopes_of_pairs = self._by_bases(self._slopes_of_back, self._back, every)
-            at = torch.as_tensor(back, device=self._back.device)
-            of_back = self._slopes_of_back[at]  # type: ignore[index]
+            (slopes, mine), (of_back, theirs) = self._slopes_at(self._rows, rows), self._slopes_at(self._back, back)
             made = tuple(np.empty((len(rows), len(back), len(self.players), len(self.view.outputs))) for _ in range(2))
             for r in self._some_parts(len(rows)):
                 own = self._rows.take(rows[r])
@@ -143,12 +136,33 @@ class NetPath(Path):
                     for out, values in zip(made, found):
                         out[r, b] = to_numpy(values)
             if self._pairs is not None:
-                mine, theirs = self._by_bases(slopes, self._rows, rows), self._slopes_of_pairs
                 assert mine is not None
                 assert theirs is not None
-                more = self._pairs.rises(mine, theirs[at], self._rows.bases(rows), self._back.bases(back), len(self.players))
+                more = self._pairs.rises(mine, theirs, self._rows.bases(rows), self._back.bases(back), len(self.players))
                 made[0][:], made[1][:] = made[0] + to_numpy(more[0]), made[1] + to_numpy(more[1])
         return made[0], made[1]
+
+    def _slopes_known(self) -> bool:
+        """Find the slopes at all background rows, once; False where the network has none."""
+        with self._once:
+            if self._slopes_of_back is None:
+                every = np.arange(len(self._back))
+                self._slopes_of_back = self._slopes(self._whole(self._back, every))
+                self._slopes_of_pairs = self._by_bases(self._slopes_of_back, self._back, every)
+            return self._slopes_of_back is not None
+
+    def _slopes_at(self, pool: _Pool, rows: Ints) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the slopes at some rows of a pool, (n, O, ...), and those by what pairs of columns read; known where rows lend cells."""
+        import torch
+
+        if pool is self._back:
+            at, known = torch.as_tensor(rows, device=pool.device), (self._slopes_of_back, self._slopes_of_pairs)
+            slopes, by_bases = (None if k is None else k[at] for k in known)
+        else:
+            slopes = self._slopes(self._whole(pool, rows))
+            by_bases = self._by_bases(slopes, pool, rows)
+        assert slopes is not None
+        return slopes, by_bases
 
     def _by_bases(self, slopes: torch.Tensor | None, pool: _Pool, rows: Ints) -> torch.Tensor | None:
         """Return the slopes (n, O, P', V) of the outputs by what pairs of columns read of some rows; None where no columns are coupled."""
@@ -443,13 +457,15 @@ class SumPath(NetPath):
 
         with torch.inference_mode():  # parts are products of tokens: the same slopes, on far narrower vectors
             own, ask = self._rows.tokens(rows), self.view.from_tokens
-            slopes = self._slopes(own, ask)
-            if slopes is None:
-                return None
             with self._once:
                 if self._slopes_of_back is None:
                     self._slopes_of_back = self._slopes(self._back.tokens(np.arange(len(self._back))), ask)
-            of_back = self._slopes_of_back[torch.as_tensor(back, device=self._back.device)]  # type: ignore[index]
+            if (known := self._slopes_of_back) is None:
+                return None
+            of_back = known[torch.as_tensor(back, device=self._back.device)]
+            alone = self._rows is self._back
+            slopes = known[torch.as_tensor(rows, device=self._back.device)] if alone else self._slopes(own, ask)
+            assert slopes is not None
             made = self._by_column(slopes, of_back, own, self._back.tokens(back))
         return to_numpy(made[0]), to_numpy(made[1])
 

@@ -174,6 +174,12 @@ class View:
         """Return the pairs' terms (N, P, Q), of left columns from rows with bases ``left`` and right ones from rows with ``right``."""
         return self.network.coupled(left, right)  # type: ignore[attr-defined,no-any-return]
 
+    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the pairs' terms (N, Q) of whole rows with these bases (N, P', V)."""
+        from pellucid.nn.coupling import added_up
+
+        return added_up(self.network, bases)
+
     def _apply(self, raw: torch.Tensor) -> torch.Tensor:
         if self._as_is:
             return raw

@@ -177,11 +177,17 @@ def _minimum(loss: Callable[[FloatArray], tuple[float, FloatArray]], start: Floa
 
 def _multinomial(logs: FloatArray, y: Labels, w: FloatArray, weight: FloatArray, bias: FloatArray) -> tuple[float, FloatArray, FloatArray]:
     """Return (log loss, slope in the weight (O, O), slope in the bias (O,)) of ``softmax(W ln p + b)``."""
-    logq = log_softmax(logs @ weight.T + bias)
+    value, rest = _log_loss(logs @ weight.T + bias, y, w)
+    return value, rest.T @ logs, rest.sum(0)
+
+
+def _log_loss(logits: FloatArray, y: Labels, w: FloatArray) -> tuple[float, FloatArray]:
+    """Return the log loss of logits (N, O) and its slope in them (N, O)."""
+    logq = log_softmax(logits)
     rows = np.arange(len(y))
     rest = np.exp(logq) * w[:, None]
     rest[rows, y] -= w
-    return float(-w @ logq[rows, y]), rest.T @ logs, rest.sum(0)
+    return float(-w @ logq[rows, y]), rest
 
 
 def _vector(logs: FloatArray, y: Labels, w: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -189,9 +195,9 @@ def _vector(logs: FloatArray, y: Labels, w: FloatArray) -> tuple[FloatArray, Flo
     o, pull = logs.shape[1], 1.0 / _effective(w)
 
     def loss(at: FloatArray) -> tuple[float, FloatArray]:
-        value, slope, level = _multinomial(logs, y, w, np.diag(at[:o]), at[o:])
+        value, rest = _log_loss(logs * at[:o] + at[o:], y, w)
         away = at - np.r_[np.ones(o), np.zeros(o)]  # a pull of one row's weight towards the identity: classes of few rows stay finite
-        return value + 0.5 * pull * float(away @ away), np.r_[np.diag(slope), level] + pull * away
+        return value + 0.5 * pull * float(away @ away), np.r_[np.einsum("no,no->o", rest, logs), rest.sum(0)] + pull * away
 
     found = _minimum(loss, np.r_[np.ones(o), np.zeros(o)])
     return np.diag(found[:o]), found[o:]

@@ -190,8 +190,7 @@ class Additive(nn.Module):
     def answers(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return the outputs (N, O) alone: no term is kept apart, and only columns that are in pairs get a basis. A third of the time.
 
-        Cost: as for the module; where pairs are most of all that the paired columns could form, one product with the whole matrix of their
-        bases, which is faster than many small ones.
+        Cost: as for the module; see :meth:`coupled_sum`.
         """
         with torch.autocast(tokens.device.type, enabled=False):
             tokens = tokens.float()
@@ -201,16 +200,23 @@ class Additive(nn.Module):
                 out = out + self.curves.bins(tokens[:, self.curves.order, 0], steps).sum(1)
             if self.tables is None:
                 return out
-            basis = self.bases(tokens)
-            if len(self.paired) ** 2 > DENSE * len(self.pairs):
-                return out + self.coupled(basis, basis).sum(1)
-            size = len(self.paired) * self.basis_width
-            # all pairs' tables in one matrix, added up where a pair is named twice: one product in place of two bases a pair
-            whole = basis.new_zeros(len(self.paired), len(self.paired), self.basis_width, self.basis_width * self.width)
-            whole.index_put_((self.place_left, self.place_right), self.curves.pace * self.tables, accumulate=True)
-            folded = (basis.flatten(1) @ whole.transpose(1, 2).reshape(size, size * self.width)).unflatten(1, (size, self.width))
-            pairs: torch.Tensor = (folded * basis.flatten(1)[..., None]).sum(1)
-            return out + pairs
+            return out + self.coupled_sum(self.bases(tokens))
+
+    def coupled_sum(self, basis: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the pairs' terms (N, O) of rows whose ``paired`` columns have these bases (N, P', B).
+
+        Where pairs are most of all that the paired columns could form, all tables lie in one matrix, added up where a pair is named twice:
+        one product in place of two bases a pair, four to eight times as fast.
+        """
+        if len(self.paired) ** 2 > DENSE * len(self.pairs):
+            return self.coupled(basis, basis).sum(1)
+        assert self.tables is not None
+        size = len(self.paired) * self.basis_width
+        whole = basis.new_zeros(len(self.paired), len(self.paired), self.basis_width, self.basis_width * self.width)
+        whole = whole.index_put((self.place_left, self.place_right), self.curves.pace * self.tables, accumulate=True)
+        folded = (basis.flatten(1) @ whole.transpose(1, 2).reshape(size, size * self.width)).unflatten(1, (size, self.width))
+        total: torch.Tensor = (folded * basis.flatten(1)[..., None]).sum(1)
+        return total
 
     def bases(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return the bases (N, P', B) of the ``paired`` columns, those of numbers first, from all tokens (N, C, D)."""

@@ -160,6 +160,11 @@ class TabMAdditive(nn.Module):
         with torch.autocast(left.device.type, enabled=False):
             return self.own.coupled(left, right)
 
+    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the pairs' terms of whole rows, (N, O); see :meth:`Additive.coupled_sum`."""
+        with torch.autocast(bases.device.type, enabled=False):
+            return self.own.coupled_sum(bases)
+
     def from_sum(self, total: torch.Tensor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Return (hidden (N, K, h), parts) from the summed parts (N, W), the couplings added."""
         deep, parts = self._of_sum(total)
