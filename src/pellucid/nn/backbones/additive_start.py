@@ -446,10 +446,10 @@ class _Solver:
         each = [inverse[block.start :, block] for block in self.blocks]
         return [(pulled[block], np.eye(part.shape[1]) - part.T @ part) for block, part in zip(self.blocks, each)]
 
-    def seen(self, column: int, kernels: Sequence[F64]) -> list[F64]:
+    def seen(self, column: int, kernels: Sequence[F64]) -> tuple[F64, ...]:
         """Return a column's kernels as its entries of :meth:`told` stand to them."""
         back = self.backs[column]
-        return [back.T @ kernel @ back for kernel in kernels]
+        return tuple(back.T @ kernel @ back for kernel in kernels)
 
 
 def _root(kernel: F64) -> tuple[F64, F64]:
@@ -498,27 +498,38 @@ def _add_counted(gram: F64, places: Sequence[Places], starts: Ints, weight: F64)
     for i, a in enumerate(places):
         for j in range(i, len(places)):
             b = places[j]
-            cells, shape = a.low * b.size + b.low, (a.size, b.size)
-            one, left, right, both = (
-                None if v is None else np.bincount(cells, v, a.size * b.size).reshape(shape)
-                for v in (weight, scaled[i], scaled[j], None if shares[i] is None or scaled[j] is None else shares[i] * scaled[j])
-            )
             block = gram[starts[i] : starts[i + 1], starts[j] : starts[j + 1]]
-            block += one
-            # a share moves weight from a cell's lower knot to the one above, which is the next
-            if left is not None:
-                block -= left
-                block[1:] += left[:-1]
-            if right is not None:
-                block -= right
-                block[:, 1:] += right[:, :-1]
-            if both is not None:
-                block += both
-                block[1:] -= both[:-1]
-                block[:, 1:] -= both[:, :-1]
-                block[1:, 1:] += both[:-1, :-1]
+            _add_block(block, a.low * b.size + b.low, weight, scaled[i], scaled[j], shares[i])
             if j > i:
                 gram[starts[j] : starts[j + 1], starts[i] : starts[i + 1]] = block.T
+
+
+def _add_block(block: F64, cells: Ints, weight: F64, left: F64 | None, right: F64 | None, share: F64 | None) -> None:
+    """Add what two columns share, (M, M'), of rows in the ``cells`` (N,) of their lower knots.
+
+    ``left``, ``right`` (N,): the weights times each column's shares, None where it has none; ``share``: the first column's.
+
+    A share moves weight from a cell's lower knot to the one above, which is the next.
+    """
+
+    def summed(value: F64) -> F64:
+        return np.bincount(cells, value, block.size).reshape(block.shape)
+
+    block += summed(weight)
+    if left is not None:
+        up = summed(left)
+        block -= up
+        block[1:] += up[:-1]
+    if right is not None:
+        across = summed(right)
+        block -= across
+        block[:, 1:] += across[:, :-1]
+    if share is not None and right is not None:
+        both = summed(share * right)
+        block += both
+        block[1:] -= both[:-1]
+        block[:, 1:] -= both[:, :-1]
+        block[1:, 1:] += both[:-1, :-1]
 
 
 def _design(at: Ints, value: F64, size: int) -> Any:
