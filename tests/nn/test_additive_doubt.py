@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.linalg import block_diag
 
 import pellucid as pld
 from pellucid.nn.backbones.additive_start import _design, _Fit, fitted_sum, level_places, number_places
@@ -35,7 +36,7 @@ def test_draws_are_of_the_posterior(classes: bool) -> None:
         fit.columns_of(0)
     moves, _ = fit.moves_of(0, 20_000, np.random.default_rng(1))
     prior = np.zeros((x.shape[1],) * 2)
-    prior[:-1, :-1], prior[-1, -1] = fit._prior(0)[0], 1e5  # nearly flat for the bias
+    prior[:-1, :-1], prior[-1, -1] = block_diag(*fit.priors(0)), 1e5  # nearly flat for the bias
     known = x @ prior @ x.T
     told = known - known @ np.linalg.solve(known + np.diag(1 / fit.working(0)[0]), known)
     drawn = np.cov(x @ moves)
@@ -61,9 +62,9 @@ def test_draws_of_columns_and_pairs_are_of_one_posterior() -> None:
         fit.pairs_of(0)
         fit.columns_of(0)
     moves, of_pairs = fit.moves_of(0, 4000, rng)
-    x = np.column_stack([_design(fit.at, fit.value, len(moves) - 1).toarray(), np.ones(n)])
+    x = np.column_stack([fit.x.toarray(), np.ones(n)])
     known, drawn = np.full((n, n), 1e4), x @ moves
-    known += x[:, :-1] @ fit._prior(0)[0] @ x[:, :-1].T
+    known += x[:, :-1] @ block_diag(*fit.priors(0)) @ x[:, :-1].T
     for pair, (i, j), move in zip(fit.pairs[0], pairs, of_pairs):
         at, value, factor = fit.table_of(i, j)
         table = _design(at, value, len(factor)).toarray()

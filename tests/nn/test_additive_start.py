@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import block_diag
 
 from pellucid.nn.backbones import additive_start
-from pellucid.nn.backbones.additive_start import _Fit, fitted_sum, level_places, number_places
+from pellucid.nn.backbones.additive_start import _centred_gram, _Fit, _solved_by_rows, _Solver, fitted_sum, level_places, number_places
 from pellucid.nn.table_net import TableNet
 from pellucid.testing.checks_backbone import some_cells, some_sizes
 
@@ -107,3 +108,55 @@ def test_a_rare_class_that_is_nearly_separate_does_not_run_away(monkeypatch, sla
     rate = y.mean()
     base = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
     assert (fit._loss(fit.bias + fit.own + fit.both) < 0.5 * base) == safe
+
+
+@pytest.mark.parametrize("dense", [0, 1000])
+def test_what_rows_tell_is_the_product_of_the_whole_design(monkeypatch, dense: int) -> None:
+    monkeypatch.setattr(additive_start, "DENSE_KNOTS", dense)
+    monkeypatch.setattr(additive_start, "ROWS_AT_ONCE", 70)
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(2, 200)), rng.exponential(size=200)
+    places = [number_places(c, rng.random(200) < m, np.linspace(-2, 2, t)) for c, m, t in zip(x, (0.2, 0.0), (7, 4))]
+    places += [level_places(rng.integers(0, 3, 200), 4), level_places(rng.integers(0, 5, 200), 5)]
+    gram, mass = _centred_gram(places, np.cumsum([0, *(p.size for p in places)]), weight)
+    whole = np.hstack([(1 - p.share)[:, None] * np.eye(p.size)[p.low] + p.share[:, None] * np.eye(p.size)[p.high] for p in places])
+    told = whole - np.average(whole, 0, weight)
+    np.testing.assert_allclose(mass, whole.T @ weight, atol=1e-10)
+    np.testing.assert_allclose(gram, told.T @ (weight[:, None] * told), atol=1e-10)
+
+
+def test_a_solve_by_heights_and_one_by_rows_are_that_of_the_whole_matrix() -> None:
+    draw = np.random.default_rng(0)
+    x, wanted, blocks = draw.normal(size=(20, 40)), draw.normal(size=20), [slice(i, i + 10) for i in range(0, 40, 10)]
+    kernels = [root @ root.T for root in draw.normal(size=(4, 10, 9))]  # of rank 9: centred kernels have a direction of no variance
+    prior, whole = block_diag(*kernels), x.T @ x
+    both = np.linalg.solve(np.eye(40) + whole @ prior, np.column_stack([x.T @ wanted, whole]))
+    pull, told = _solved_by_rows(x, wanted, kernels, blocks)
+    np.testing.assert_allclose(pull, both[:, 0], atol=1e-10)
+    solver = _Solver(whole, kernels, blocks)
+    pulled, heights = solver.solve(x.T @ wanted)
+    np.testing.assert_allclose(heights, prior @ both[:, 0], atol=1e-10)
+    for i, (block, own, (some, seen)) in enumerate(zip(blocks, told, solver.told(pulled))):
+        expected = both[block, 1:][:, block]
+        np.testing.assert_allclose(own, expected, atol=1e-10)
+        (kernel,) = solver.seen(i, [kernels[i]])
+        np.testing.assert_allclose(some @ kernel @ some, both[block, 0] @ kernels[i] @ both[block, 0])
+        np.testing.assert_allclose((seen * kernel).sum(), (expected * kernels[i]).sum())
+
+
+@pytest.mark.parametrize(("classes", "counts"), [(False, 1), (True, 12)])
+def test_weights_that_stay_are_counted_once(monkeypatch, classes: bool, counts: int) -> None:
+    calls, inner = [], additive_start._centred_gram
+    monkeypatch.setattr(additive_start, "_centred_gram", lambda *given: calls.append(1) or inner(*given))
+    started(1, classes)
+    assert len(calls) == counts
+
+
+def test_time_is_asked_before_the_first_solve_of_every_output_but_one() -> None:
+    rng = np.random.default_rng(0)
+    codes, none = rng.integers(0, 3, 300), [level_places(rng.integers(0, 3, 300), 3)]
+    answers = np.eye(3)[codes]
+    fit = fitted_sum([level_places(codes, 3)], none, [], answers, None, True, lambda: False)
+    assert np.abs(fit.columns[0][:, 0]).max() > 0.1
+    assert not fit.columns[0][:, 1:].any()
+    np.testing.assert_allclose(fit.bias[1:], np.log(answers.mean(0))[1:])

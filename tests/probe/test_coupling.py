@@ -11,7 +11,6 @@ import pellucid as pld
 from pellucid.errors import PellucidWarning
 from pellucid.explain import row_games
 from pellucid.nn.backbones import additive
-from pellucid.nn.backbones.additive_start import _solved, _solved_by_rows
 from pellucid.nn.coupling import added_up
 from pellucid.probe.coalition import CoalitionEngine, Lot
 from pellucid.probe.masker import Players
@@ -109,20 +108,6 @@ def test_reasons_are_those_of_the_model_as_a_black_box(fitted):
     own = model.explain(frame.head(3), background=frame.tail(20), method="shapley_exact")
     foreign = pld.explain(model.predict, frame.head(3), background=frame.tail(20), method="shapley_exact")
     np.testing.assert_allclose(own.values, foreign.values, atol=1e-4)
-
-
-def test_a_solve_by_rows_is_the_solve_by_heights():
-    draw = np.random.default_rng(0)
-    x, wanted, blocks = draw.normal(size=(20, 40)), draw.normal(size=20), [slice(i, i + 10) for i in range(0, 40, 10)]
-    prior = np.zeros((40, 40))
-    for block in blocks:
-        root = draw.normal(size=(10, 10))
-        prior[block, block] = root @ root.T
-    pull, told = _solved(x.T @ x, x.T @ wanted, prior)
-    by_rows, blocks_told = _solved_by_rows(x, wanted, prior, blocks)
-    np.testing.assert_allclose(by_rows, pull, atol=1e-10)
-    for block, own in zip(blocks, blocks_told):
-        np.testing.assert_allclose(own, told[block, block], atol=1e-10)
 
 
 @pytest.fixture(scope="module")

@@ -222,7 +222,7 @@ def test_a_limit_of_doubt_refuses_and_a_limit_of_risk_finds_it(classes, numbers,
     y = truth(new, 8, True)
     out = classes.uncertainty(new, refuse_above=0.2, familiarity=None)
     assert (out.refused >= (1 - out.probabilities.max(1) > 0.2)).all()
-    assert any("the chance of being wrong is above 0.2" in r for r in out.reason)
+    assert any("the chance of being wrong is above 20 %" in r for r in out.reason)
     safe = classes.uncertainty(new, max_risk=0.25, familiarity=None)
     answered = np.array(["limit for a risk" not in r for r in safe.reason])
     wrong = (safe.point != y)[answered]

@@ -14,6 +14,7 @@ from pellucid.training import calibrators
 from pellucid.training.conformal import Conformal
 from pellucid.training.coverage_law import design_effect
 from pellucid.training.decisions import Held, thin
+from pellucid.training.least_value import LeastValue
 
 __all__ = ["Certainty", "certify"]
 
@@ -31,6 +32,7 @@ class Certainty:
     held : calibrated probabilities of rows that were not learned from, with their classes; None for numbers and where there are none.
     lean : (O,) what probabilities are multiplied by before the most probable class is answered: the class weights that the network
         learned with, which calibration takes back out of the probabilities. None where there were none.
+    least : the least value that numbers can have, below which no interval reaches; None where the training rows do not show one.
     """
 
     calibrator: Any
@@ -39,6 +41,7 @@ class Certainty:
     familiarity: Any = None
     held: Held | None = None
     lean: FloatArray | None = None
+    least: LeastValue | None = None
 
     def chosen(self, probabilities: FloatArray) -> npt.NDArray[np.int64]:
         """Return the class number that is answered for each line of calibrated probabilities (N, O)."""
@@ -58,6 +61,7 @@ class Certainty:
             "familiarity": None if self.familiarity is None else self.familiarity.state(),
             "held": None if self.held is None else dict(vars(self.held)),
             "lean": None if self.lean is None else self.lean.tolist(),
+            "least": None if self.least is None else self.least.state(),
         }
 
     @classmethod
@@ -72,6 +76,7 @@ class Certainty:
             None if state["familiarity"] is None else Familiarity.from_state(state["familiarity"]),
             None if state.get("held") is None else Held(**state["held"]),
             None if state.get("lean") is None else np.asarray(state["lean"], np.float64),
+            None if state.get("least") is None else LeastValue.from_state(state["least"]),
         )
 
 

@@ -19,6 +19,7 @@ from pellucid.random import integer, stream
 from pellucid.table import ColumnType, Plan, Table, copies, make_plan
 from pellucid.training.familiarity import Familiarity
 from pellucid.training.groupings import groupings
+from pellucid.training.least_value import LeastValue
 
 if TYPE_CHECKING:
     from pellucid.estimators.base import TabularEstimator
@@ -128,6 +129,8 @@ def certainty(model: TabularEstimator, split: Split, seed: int) -> Certainty:
         only=calibrators_for(model.engine_),
         together=held.groups if plan.rule == "grouped" else None,
     )
+    if model._task == "regression":
+        found = replace(found, least=LeastValue.found(split.training.target.values))
     if model.reference_ is None or len(model.reference_) < 3:
         return found
     if folds is not None or not len(rows):

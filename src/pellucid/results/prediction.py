@@ -23,7 +23,8 @@ class Prediction(Result):
     point : (N,) predicted labels or numbers ((N, O) for several targets).
     probabilities : (N, O) calibrated class probabilities; None for numbers.
     set : N tuples of the labels in the conformal set at ``level``; None for numbers.
-    low, high : (N,) ends of the conformal interval at ``level``; None for classes.
+    low, high : (N,) ends of the conformal interval at ``level``, at 0 the lowest where no training row has a target below 0 and some come
+        near it (``point`` stays what the model answers); None for classes.
     level : promised coverage.
     aleatoric, epistemic : (N,) noise in the target, and lack of knowledge; None where unknown. Classes: nats; numbers: variance in
         squared units.

@@ -32,7 +32,8 @@ class Control:
 
     Attributes
     ----------
-    threshold : answers are withheld where the doubt is above it; -inf where no threshold could be shown to keep the risk.
+    threshold : answers are withheld where the doubt is above it; inf where all may be given, -inf where no threshold could be shown to keep
+        the risk.
     risk, confidence : as asked. answered, wrong : held-out rows that are answered, and those of them that are wrong.
     upper : upper end, at this confidence, of the share of wrong answers at this threshold alone.
     n : held-out rows.
@@ -49,12 +50,13 @@ class Control:
     @property
     def words(self) -> str:
         """What was found, in a sentence."""
-        if not np.isfinite(self.threshold):
-            return f"no threshold of doubt could be shown to keep wrong answers at {self.risk:.3g} or less on {self.n} held-out rows"
+        if self.threshold == -np.inf:
+            kept = f"keep wrong answers at {percent(self.risk, None)} or less"
+            return f"no threshold of doubt could be shown to {kept} on {self.n} held-out rows"
         return (
             f"of {self.n} held-out rows {self.answered} are answered, {self.wrong} of them wrongly; "
             f"with {percent(self.confidence, None)} confidence "
-            f"at most {self.risk:.3g} of the answers given to rows from the same source are wrong"
+            f"at most {percent(self.risk, None)} of the answers given to rows from the same source are wrong"
         )
 
 

@@ -92,7 +92,8 @@ class Run:
         self.best_score, self.best_step, self.wait = [np.inf] * g, [0] * g, [0] * g
         self.record: dict[str, Any] = {"settings": settings.describe(), "seed": seed, "folds": g, "started": self.started}
         if self.started and self.blend is not None and not getattr(core.backbone, "drawn", True):
-            self.record["untold"] = "the time limit left no time for draws of the additive part"
+            solved = min(s.done for s in self.solves)
+            self.record["untold"] = f"the time limit ended the start of the additive part after {1 + solved} solves, without draws of it"
         self.late = False
         self.marks: frozenset[int] = frozenset()
         self.stages: list[tuple[int, dict[str, torch.Tensor]]] = []
@@ -423,9 +424,8 @@ class Run:
     def skip_telling(self) -> None:
         """Note that there was no time for :meth:`tell`."""
         self.late = True
-        self.record["untold"] = "the time limit left no time for draws of the last layers" + (
-            " and the additive part" if "untold" in self.record else ""
-        )
+        earlier = self.record.get("untold")
+        self.record["untold"] = "the time limit left no time for draws of the last layers" + ("" if earlier is None else f"; {earlier}")
 
     def tell(self) -> None:
         """Make the draws of last layers and share that doubt asks; answers stay as they are. After :meth:`settle`."""

@@ -15,6 +15,7 @@ from pellucid.results import Prediction, RunRecord
 from pellucid.table import Table
 from pellucid.training.conformal import conformal_rank
 from pellucid.training.groupings import labels_of
+from pellucid.training.least_value import LeastValue
 from pellucid.training.rules import broken_rules
 from pellucid.uncertainty.adaptive import penalised_sets
 from pellucid.uncertainty.adaptive import sets as adaptive_sets
@@ -86,7 +87,7 @@ def ask(
         parts["epistemic"] = None
     parts["doubt"] = _doubt(predictor.task, certainty, size, parts)
     percent, odd, alarms = _familiar(model, predictor, certainty, familiarity, table)
-    doubtful, rule = refused_by_doubt(held, parts["doubt"], predictor.task, refuse_above, max_risk, tolerance)
+    doubtful, rule = refused_by_doubt(held, parts["doubt"], predictor.task, refuse_above, max_risk, tolerance, _unit(model))
     unbounded = is_unbounded(certainty, level)
     rules = model.rules() if hasattr(model, "rules") else ()
     broken, strict = broken_rules(rules, table, KEPT) if rules else (None, None)
@@ -97,6 +98,8 @@ def ask(
     fits = conformals_of(certainty, held, score) if certainty.conformals else ()
     guarantee = promises(certainty, level, group, fits, shares, asked.labels, parts.get("classes", ()))
     guarantee += empty_sets(sets, level)
+    if (cut := parts.pop("cut", None)) is not None and cut.any() and (least := _least(certainty)) is not None:
+        guarantee.append(least.words(cut, parts["point"]))
     guarantee += [LATEST] if certainty.conformals and getattr(getattr(model, "plan_", None), "rule", "") == "ordered" else []
     if parts["epistemic"] is None:
         of_members = [ONE[0], *(shared if alike else ONE[1:])]
@@ -203,8 +206,10 @@ def _numbers(
         else:
             ends = normalised_intervals if asked.score == "normalised" else quantile_intervals
             out["low"], out["high"] = ends(certainty, held, table, members, asked)
-    flat = members.shape[2] == 1
-    return {k: v[:, 0] if flat else v for k, v in out.items()}
+    flat, cut = members.shape[2] == 1, None
+    if (least := _least(certainty)) is not None and certainty.conformals:
+        out["low"], out["high"], cut = least.cut(out["low"], out["high"])
+    return {k: v[:, 0] if flat else v for k, v in out.items()} | {"cut": cut}
 
 
 def _size(task: str, certainty: Certainty, held: Any, table: Table, members: FloatArray) -> FloatArray | None:
@@ -213,6 +218,16 @@ def _size(task: str, certainty: Certainty, held: Any, table: Table, members: Flo
         return None
     _, sizes = local_answers(certainty, held, table, members, held.conformals["normalised"][0], 0)
     return sizes[0] if sizes.ndim == 2 else np.asarray(sizes[0].mean(axis=1))
+
+
+def _least(certainty: Certainty) -> LeastValue | None:
+    """Return the least values of the targets; None where no end is known, as of models from before it was kept."""
+    return getattr(certainty, "least", None)
+
+
+def _unit(model: Any) -> str:
+    """Return the unit of the target, empty where it is not known."""
+    return str(getattr(getattr(model, "target_", None), "unit", "") or "")
 
 
 def _doubt(task: str, certainty: Certainty, size: FloatArray | None, parts: Mapping[str, Any]) -> FloatArray | None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pellucid.errors import ArgumentError, RequestError
 from pellucid.protocols import FloatArray
+from pellucid.results.text import number, percent
 from pellucid.training.risk_control import Control, control
 
 __all__ = ["abstain_rule", "refused_by_doubt"]
@@ -39,9 +40,18 @@ def abstain_rule(promises: Any, task: str, max_risk: float, tolerance: float | N
 
 
 def refused_by_doubt(
-    promises: Any, doubt: FloatArray | None, task: str, refuse_above: float | None, max_risk: float | None, tolerance: float | None
+    promises: Any,
+    doubt: FloatArray | None,
+    task: str,
+    refuse_above: float | None,
+    max_risk: float | None,
+    tolerance: float | None,
+    unit: str = "",
 ) -> tuple[tuple[BoolArray, str] | None, list[str]]:
-    """Return ((rows beyond the limit (N,), reason), words on the rule), or (None, []) where no limit was set."""
+    """Return ((rows beyond the limit (N,), reason), words on the rule), or (None, []) where no limit was set.
+
+    ``unit``: of numbers; empty where it is not known.
+    """
     if refuse_above is None and max_risk is None:
         if tolerance is not None:
             raise ArgumentError("tolerance goes with max_risk", do="add max_risk=, or leave tolerance out")
@@ -51,10 +61,15 @@ def refused_by_doubt(
     if doubt is None:
         raise RequestError("the doubt of these answers is not known", do="fit one target with held-out rows")
     what = "chance of being wrong" if task == "classification" else "size of the error to expect"
+
+    def amount(limit: float) -> str:
+        return percent(limit, None) if task == "classification" else number(limit, unit=unit or "in the target's unit")
+
     if refuse_above is not None:
-        return (doubt > refuse_above, f"the {what} is above {refuse_above:.3g}"), []
+        return (doubt > refuse_above, f"the {what} is above {amount(refuse_above)}"), []
     assert max_risk is not None
     found = abstain_rule(promises, task, max_risk, tolerance)
     if not np.isfinite(found.threshold) and found.threshold < 0:
-        return (np.ones(len(doubt), bool), f"no limit keeps wrong answers at {max_risk:.3g} or less"), [found.words]
-    return (doubt > found.threshold, f"the {what} is above {found.threshold:.3g}, the limit for a risk of {max_risk:.3g}"), [found.words]
+        return (np.ones(len(doubt), bool), f"no limit keeps wrong answers at {percent(max_risk, None)} or less"), [found.words]
+    limit = f"{amount(found.threshold)}, the limit for a risk of {percent(max_risk, None)}"
+    return (doubt > found.threshold, f"the {what} is above {limit}"), [found.words]

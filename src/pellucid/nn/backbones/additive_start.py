@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,8 @@ TRUST, ROWS = 2.0, 1000
 
 Few rows say too little of many weak pairs: learned alone, each variance falls to 0 (measured on german_credit)."""
 
+DENSE_KNOTS, ROWS_AT_ONCE = 10, 2048
+"""Knots for each column below which products of dense rows, so many at once, are faster than counting (measured)."""
 PARTS, SLACK = (1.0, 0.5, 0.25, 0.1), 0.02
 """Parts of a step that are tried, and by what share the loss may rise: the penalties move too, so it need not fall every time."""
 
@@ -40,7 +43,7 @@ class Places(NamedTuple):
 
     Attributes
     ----------
-    low, high : (N,) the knots on either side. share : (N,) the weight of ``high``; that of ``low`` is 1 - share.
+    low, high : (N,) the knots on either side, ``low + 1`` where ``high`` has any weight. share : (N,) that weight; ``low`` has 1 - share.
     kernels : (M, M) prior covariances of the heights, each of mean variance 1 over the rows.
     """
 
@@ -122,19 +125,20 @@ def fitted_sum(
     ----------
     columns, coarse : places on the knots of the columns' own terms, and on those of their pairs. pairs : indexes into ``coarse``.
     answers : (N, O): 0 and 1 for classes (one column for two classes), or standardised values. weights : (N,) or None.
-    go_on : asked before every solve but the first of each output, and before the draws of each; where it says no, the sum stays as it is
-        then, and there are no draws.
+    go_on : asked before every solve but the very first, and before the draws of each output; where it says no, the sum stays as it is
+        then, an output without a solve at its base rate or mean, and there are no draws.
     draws : how many draws of the heights to make, and of what; asked for or not, the heights are the same.
 
     Cost: a solve of all columns' heights together (``ROUNDS + CYCLES`` times) and of each pair's (``CYCLES`` times), for each of O; draws
-    cost a third of one such solve and ``CYCLES`` of each pair's.
+    cost one such solve and ``CYCLES`` of each pair's. What rows tell of the columns, X'WX, is counted once for numbers, and for classes
+    before each solve. Memory: 60 bytes a row and column, and three matrices of all heights squared.
 
     # NOTE[DIFF] The variances of the priors are taken as found.
     """
     fit = _Fit(columns, answers, np.ones(len(answers)) if weights is None else weights / weights.mean(), classes)
     for k in range(answers.shape[1]):
         for turn in range(ROUNDS if answers.shape[1] == 1 else 2):
-            if turn == 0 or go_on():
+            if k == turn == 0 or go_on():
                 fit.columns_of(k)
     for _ in range(ROUNDS - 2 if answers.shape[1] > 1 else 0):
         for k in range(answers.shape[1]):
@@ -167,7 +171,10 @@ class _Pair:
 
 @dataclass
 class _Fit:
-    """The state of a fit: bias (O,), heights (M, O) of all columns, their terms' sum (N, O), and the pairs of each output."""
+    """The state of a fit: bias (O,), heights (M, O) of all columns, their terms' sum (N, O), and the pairs of each output.
+
+    ``x`` (N, M), sparse, is the design of all columns; ``blocks`` says where each column stands in it.
+    """
 
     places: Sequence[Places]
     answers: F64
@@ -180,8 +187,10 @@ class _Fit:
         n, o = self.answers.shape
         self.starts = np.cumsum([0, *(p.size for p in self.places)])
         self.heights, self.tau = np.zeros((self.starts[-1], o)), [[np.full(len(p.kernels), FIRST) for p in self.places] for _ in range(o)]
-        self.at = np.stack([s + side for p, s in zip(self.places, self.starts) for side in (p.low, p.high)], 1)
-        self.value = np.stack([v for p in self.places for v in (1 - p.share, p.share)], 1)
+        at = np.stack([(s + side).astype(np.int32) for p, s in zip(self.places, self.starts) for side in (p.low, p.high)], 1)
+        self.x = _design(at, np.stack([v for p in self.places for v in (1 - p.share, p.share)], 1), int(self.starts[-1]))
+        self.blocks = [slice(a, b) for a, b in pairwise(self.starts)]
+        self.constant: tuple[F64, F64] | None = None
         self.own, self.both = np.zeros((n, o)), np.zeros((n, o))
         mean = np.clip(np.average(self.answers, 0, self.weights), 1e-4, None if not self.classes else 1 - 1e-4)
         self.bias = np.average(self.answers, 0, self.weights)
@@ -232,34 +241,43 @@ class _Fit:
         """Solve for bias and columns of one output, then move the variances of their priors."""
         weight, wanted = self.working(k)
         wanted = wanted - self.both[:, k]
-        size = int(self.starts[-1])
-        mass = np.bincount(self.at.ravel(), (self.value * weight[:, None]).ravel(), size)
         total = float(weight.sum())
         mean = float(weight @ wanted) / total  # the bias has no prior: it is solved for first
-        prior, blocks = self._prior(k)
-        if len(weight) < size:
-            away = _design(self.at, self.value, size).toarray() - mass / total
-            pull, told = _solved_by_rows(away * np.sqrt(weight)[:, None], (wanted - mean) * np.sqrt(weight), prior, blocks)
+        kernels = self.priors(k)
+        if len(weight) < self.starts[-1]:
+            mass = self.x.T @ weight
+            away = self.x.toarray() - mass / total
+            pull, told = _solved_by_rows(away * np.sqrt(weight)[:, None], (wanted - mean) * np.sqrt(weight), kernels, self.blocks)
+            heights = np.concatenate([kernel @ pull[block] for kernel, block in zip(kernels, self.blocks)])
+            of = [(pull[block], own, place.kernels) for block, own, place in zip(self.blocks, told, self.places)]
         else:
-            gram, right, _ = _gram(self.at, self.value, weight, wanted, size)
-            pull, every = _solved(gram - np.outer(mass, mass) / total, right - mass * mean, prior)
-            told = [every[block, block] for block in blocks]
-        heights = np.concatenate([prior[block, block] @ pull[block] for block in blocks])
+            gram, mass = self.told_by_rows(k, weight)
+            solver = _Solver(gram, kernels, self.blocks)
+            pull, heights = solver.solve(self.x.T @ (weight * (wanted - mean)))
+            of = [(*part, solver.seen(i, place.kernels)) for i, (part, place) in enumerate(zip(solver.told(pull), self.places))]
         self._move(k, heights, mean - float(mass @ heights) / total)
         self.freedom[k] = 0.0
-        for block, own, place, tau in zip(blocks, told, self.places, self.tau[k]):
-            for i, kernel in enumerate(place.kernels):
-                found, expected = float(pull[block] @ kernel @ pull[block]), max(float((own * kernel).sum()), 1e-12)
+        for (pulled, own, seen), tau in zip(of, self.tau[k]):
+            for i, kernel in enumerate(seen):
+                found, expected = float(pulled @ kernel @ pulled), max(float((own * kernel).sum()), 1e-12)
                 self.freedom[k] += tau[i] * expected
                 tau[i] = np.clip(tau[i] * np.clip(found / expected, 0.05, 20), 1e-6, 1e3)
         self._measure_noise(k)
 
-    def _prior(self, k: int) -> tuple[F64, list[slice]]:
-        """Return the prior covariance (M, M) of the heights of one output, and where each column stands in it."""
-        prior, blocks = np.zeros((self.starts[-1], self.starts[-1])), [slice(a, b) for a, b in zip(self.starts[:-1], self.starts[1:])]
-        for block, place, tau in zip(blocks, self.places, self.tau[k]):
-            prior[block, block] = np.tensordot(tau, np.stack(place.kernels), 1)
-        return prior, blocks
+    def priors(self, k: int) -> list[F64]:
+        """Return the prior covariance (M', M') of each column's heights, of one output."""
+        return [np.tensordot(tau, np.stack(place.kernels), 1) for tau, place in zip(self.tau[k], self.places)]
+
+    def told_by_rows(self, k: int, weight: F64) -> tuple[F64, F64]:
+        """Return X'WX (M, M), less what the bias takes of it, and X'W1 (M,), of weights (N,) of output ``k``.
+
+        Of numbers the weights are the rows' own, over the noise: their matrix is made once.
+        """
+        if self.classes:
+            return _centred_gram(self.places, self.starts, weight)
+        if self.constant is None:
+            self.constant = _centred_gram(self.places, self.starts, self.weights)
+        return self.constant[0] / self.noise[k], self.constant[1] / self.noise[k]
 
     def moves_of(self, k: int, n: int, draw: np.random.Generator) -> tuple[F64, list[F64]]:
         """Return n draws of how far heights and bias (M + 1, n), and those of each pair, lie from the solution, given the variances.
@@ -268,14 +286,11 @@ class _Fit:
         misses of the drawn heights is a draw of the posterior (Matheron's rule; Wilson and others 2021, arXiv:2011.04026), so that no
         covariance is made or factored.
         """
-        from scipy.linalg import lu_factor, lu_solve
-
-        prior, blocks = self._prior(k)
-        weight, size = self._information(k), len(prior)
-        x = _design(self.at, self.value, size)
-        gram, mass, total = _gram(self.at, self.value, weight, np.ones_like(weight), size)
-        solver = lu_factor(np.eye(size) + (gram - np.outer(mass, mass) / total) @ prior)
-        before = np.concatenate([_normal(prior[block, block], n, draw) for block in blocks])
+        kernels = self.priors(k)
+        weight, x = self._information(k), self.x
+        gram, mass = self.told_by_rows(k, weight)
+        total, solver = float(weight.sum()), _Solver(gram, kernels, self.blocks)
+        before = np.concatenate([_normal(kernel, n, draw) for kernel in kernels])
         pairs = [_PairDraws(self, pair, *at, weight, n, draw) for pair, at in zip(self.pairs[k] if self.chosen else (), self.chosen)]
         noise = np.sqrt(weight)[:, None] * draw.standard_normal((len(weight), n))
         drawn = x @ before + sum((p.x @ p.before for p in pairs), 0.0)
@@ -285,7 +300,7 @@ class _Fit:
                 both += pair.change(weight[:, None] * (drawn - own - both) + noise)
             left = weight[:, None] * (drawn - both) + noise
             whole = left.sum(0)
-            heights = prior @ lu_solve(solver, x.T @ left - np.outer(mass, whole) / total)
+            heights = solver.solve(x.T @ left - np.outer(mass, whole) / total)[1]
             bias = (whole - mass @ heights) / total
             own = x @ heights + bias
         return np.concatenate([before - heights, -bias[None]]), [p.before - p.heights for p in pairs]
@@ -304,7 +319,7 @@ class _Fit:
 
     def _move(self, k: int, heights: F64, bias: float) -> None:
         """Go to new heights (M,) and bias of one output, or part of the way."""
-        own = (heights[self.at] * self.value).sum(1)
+        own = self.x @ heights
         part = self.part_of(k, own + bias - self.own[:, k] - self.bias[k])
         self.heights[:, k] += part * (heights - self.heights[:, k])
         self.own[:, k] += part * (own - self.own[:, k])
@@ -393,14 +408,132 @@ def _factor(a: F64, b: F64, mass: F64) -> F64:
     return np.asarray(out * np.sqrt(mass.sum() / max(float((out**2).sum(1) @ mass), 1e-9)))
 
 
-def _gram(at: Ints, value: F64, weight: F64, wanted: F64, size: int) -> tuple[F64, F64, float]:
-    """Return X'WX (M, M), X'Wz (M,) and the sum of the weights, of a sparse X with ``value`` (N, E) in the columns ``at`` (N, E)."""
-    x, scaled = (_design(at, v, size) for v in (value, value * weight[:, None]))
-    return np.asarray((x.T @ scaled).toarray()), np.asarray(scaled.T @ wanted), float(weight.sum())
+class _Solver:
+    """The equations of all columns' heights: with A = X'WX and K = LL' their prior, which is 0 between columns, B = I + L'AL = CC'.
+
+    Cost: 2/3 M**3 multiply-adds for M heights, half of it for :meth:`told`; two matrices of M x M.
+    """
+
+    def __init__(self, gram: F64, kernels: Sequence[F64], blocks: Sequence[slice]) -> None:
+        from scipy.linalg import cholesky
+
+        self.roots, self.backs = zip(*map(_root, kernels))
+        self.rows, ends = blocks, np.cumsum([0, *(r.shape[1] for r in self.roots)])
+        self.blocks = [slice(a, b) for a, b in pairwise(ends)]
+        half = np.empty((len(gram), ends[-1]))
+        for root, row, block in zip(self.roots, blocks, self.blocks):
+            half[:, block] = gram[:, row] @ root
+        both = np.empty((ends[-1], ends[-1]), order="F")
+        for root, row, block in zip(self.roots, blocks, self.blocks):
+            both[block] = root.T @ half[row]
+        both[np.diag_indices(len(both))] += 1.0
+        self.lower = cholesky(both, lower=True, overwrite_a=True, check_finite=False)
+
+    def solve(self, right: F64) -> tuple[F64, F64]:
+        """Return B^-1 L'b (R,) or (R, n) of ``right`` b, and the heights (M,) or (M, n), L times that: K (I + AK)^-1 b."""
+        from scipy.linalg import cho_solve
+
+        pulled = np.concatenate([root.T @ right[row] for root, row in zip(self.roots, self.rows)])
+        pulled = cho_solve((self.lower, True), pulled, check_finite=False)
+        return pulled, np.concatenate([root @ pulled[block] for root, block in zip(self.roots, self.blocks)])
+
+    def told(self, pulled: F64) -> list[tuple[F64, F64]]:
+        """Return of each column what its heights are pulled by, and how much the rows tell of it, I - B^-1; uses the factor up."""
+        from scipy.linalg import lapack
+
+        inverse, failed = lapack.dtrtri(self.lower, lower=1, overwrite_c=1)
+        assert not failed
+        each = [inverse[block.start :, block] for block in self.blocks]
+        return [(pulled[block], np.eye(part.shape[1]) - part.T @ part) for block, part in zip(self.blocks, each)]
+
+    def seen(self, column: int, kernels: Sequence[F64]) -> tuple[F64, ...]:
+        """Return a column's kernels as its entries of :meth:`told` stand to them."""
+        back = self.backs[column]
+        return tuple(back.T @ kernel @ back for kernel in kernels)
+
+
+def _root(kernel: F64) -> tuple[F64, F64]:
+    """Return L (M, R) with LL' the kernel, and its inverse on their range, transposed, (M, R)."""
+    values, vectors = np.linalg.eigh(kernel)
+    keep = values > 1e-14 * values[-1]
+    values, vectors = np.sqrt(values[keep]), vectors[:, keep]
+    return vectors * values, vectors / values
+
+
+def _centred_gram(places: Sequence[Places], starts: Ints, weight: F64) -> tuple[F64, F64]:
+    """Return X'WX - mm' / sum(w) (M, M) and m = X'W1 (M,) of all columns' places and weights (N,).
+
+    Two columns share as many cells as their knots have pairs, into which rows are counted with four moments of their shares; where knots
+    are few for each column, products of dense blocks of rows are faster. Cost: 2 N C**2 additions, or N M**2 / 2 multiply-adds; N x C
+    floats of memory, besides M x M.
+    """
+    size = int(starts[-1])
+    gram = np.zeros((size, size))
+    if size < DENSE_KNOTS * len(places):
+        _add_dense(gram, places, starts, weight)
+    else:
+        _add_counted(gram, places, starts, weight)
+    sides = [[np.bincount(at, weight * share, p.size) for at, share in p.sides()] for p in places]
+    mass = np.concatenate([np.sum(s, 0) for s in sides])
+    gram -= np.outer(mass, mass) / weight.sum()
+    return gram, mass
+
+
+def _add_dense(gram: F64, places: Sequence[Places], starts: Ints, weight: F64) -> None:
+    """Add X'WX (M, M), by blocks of rows."""
+    for first in range(0, len(weight), ROWS_AT_ONCE):
+        some = slice(first, first + ROWS_AT_ONCE)
+        root, at = np.sqrt(weight[some]), np.arange(len(weight[some]))
+        x = np.zeros((len(root), len(gram)))
+        for p, s in zip(places, starts):
+            x[at, s + p.low[some]] += root * (1 - p.share[some])
+            x[at, s + p.high[some]] += root * p.share[some]
+        gram += x.T @ x
+
+
+def _add_counted(gram: F64, places: Sequence[Places], starts: Ints, weight: F64) -> None:
+    """Add X'WX (M, M), block by block, from sums over the cells of two columns' lower knots."""
+    shares = [p.share if p.share.any() else None for p in places]
+    scaled = [None if s is None else weight * s for s in shares]
+    for i, a in enumerate(places):
+        for j in range(i, len(places)):
+            b = places[j]
+            block = gram[starts[i] : starts[i + 1], starts[j] : starts[j + 1]]
+            _add_block(block, a.low * b.size + b.low, weight, scaled[i], scaled[j], shares[i])
+            if j > i:
+                gram[starts[j] : starts[j + 1], starts[i] : starts[i + 1]] = block.T
+
+
+def _add_block(block: F64, cells: Ints, weight: F64, left: F64 | None, right: F64 | None, share: F64 | None) -> None:
+    """Add what two columns share, (M, M'), of rows in the ``cells`` (N,) of their lower knots.
+
+    ``left``, ``right`` (N,): the weights times each column's shares, None where it has none; ``share``: the first column's.
+
+    A share moves weight from a cell's lower knot to the one above, which is the next.
+    """
+
+    def summed(value: F64) -> F64:
+        return np.bincount(cells, value, block.size).reshape(block.shape)
+
+    block += summed(weight)
+    if left is not None:
+        up = summed(left)
+        block -= up
+        block[1:] += up[:-1]
+    if right is not None:
+        across = summed(right)
+        block -= across
+        block[:, 1:] += across[:, :-1]
+    if share is not None and right is not None:
+        both = summed(share * right)
+        block += both
+        block[1:] -= both[:-1]
+        block[:, 1:] -= both[:, :-1]
+        block[1:, 1:] += both[:-1, :-1]
 
 
 def _design(at: Ints, value: F64, size: int) -> Any:
-    """Return the sparse X of :func:`_gram`."""
+    """Return the sparse X (N, M) with ``value`` (N, E) in the columns ``at`` (N, E)."""
     from scipy.sparse import csr_array
 
     n, e = at.shape
@@ -408,7 +541,7 @@ def _design(at: Ints, value: F64, size: int) -> Any:
 
 
 def _small_gram(at: Ints, value: F64, weight: F64, wanted: F64, size: int) -> tuple[F64, F64]:
-    """Return what :func:`_gram` returns of few entries a row and few columns, by counting."""
+    """Return X'WX (M, M) and X'Wz (M,) of few entries a row, ``value`` (N, E) in the columns ``at`` (N, E), and few columns M."""
     scaled = value * weight[:, None]
     right = np.bincount(at.ravel(), (scaled * wanted[:, None]).ravel(), size)
     both = at[:, :, None] * size + at[:, None, :]
@@ -416,20 +549,16 @@ def _small_gram(at: Ints, value: F64, weight: F64, wanted: F64, size: int) -> tu
     return gram.reshape(size, size), right
 
 
-def _solved(gram: F64, right: F64, prior: F64) -> tuple[F64, F64]:
-    """Return (I + A K)^-1 of X'Wz and of A = X'WX: what heights the prior K is pulled by, and how much the rows tell."""
-    both = np.linalg.solve(np.eye(len(gram)) + gram @ prior, np.column_stack([right, gram]))
-    return both[:, 0], both[:, 1:]
+def _solved_by_rows(x: F64, wanted: F64, kernels: Sequence[F64], blocks: Sequence[slice]) -> tuple[F64, list[F64]]:
+    """Return (I + AK)^-1 of X'z (M,), what heights of prior K are pulled by, and that of A = X'X, what rows tell of each column: x (N, M).
 
-
-def _solved_by_rows(x: F64, wanted: F64, prior: F64, blocks: Sequence[slice]) -> tuple[F64, list[F64]]:
-    """Return what :func:`_solved` returns of X'X and X'z, the latter's blocks alone, for fewer rows N than heights M: x (N, M).
+    For fewer rows N than heights M:
 
     (I + X'X K)^-1 X' = X' (I + X K X')^-1, a solve of N in place of one of M. Cost: 2 N**2 M + N**3 multiply-adds, not 3 M**3.
     """
     spread = np.eye(len(x))
-    for block in blocks:
-        spread += x[:, block] @ prior[block, block] @ x[:, block].T
+    for block, kernel in zip(blocks, kernels):
+        spread += x[:, block] @ kernel @ x[:, block].T
     both = np.linalg.solve(spread, np.column_stack([wanted, x]))
     pull = x.T @ both[:, 0]
     return pull, [x[:, block].T @ both[:, 1:][:, block] for block in blocks]
