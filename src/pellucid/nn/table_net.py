@@ -352,9 +352,9 @@ class TableNet(nn.Module):
     @property
     def drawn(self) -> bool:
         """Whether doubt has draws of what the members have in common or of what their last layers do not know."""
-        if not hasattr(self.backbone, "moves"):
-            return False
         head: Any = self.head
+        if not hasattr(head, "sways"):
+            return False
         return bool(head.share.max() > 0 and self.backbone.drawn) or bool(head.sways.any()) or bool(head.turned)
 
     def moves(self, cells: Cells) -> torch.Tensor:

@@ -152,7 +152,8 @@ def fit_network(
         run.mark(stages)
         held = sum(len(stop) for _, stop in parts)
         scored = max(run.stop.shape[1], 1)  # rows of each network that a score reads
-        told = TOLD * sum(min(len(rows), MOST_ROWS) for part in parts for rows in part) if run.tells else 0
+        # a score is of all networks at once, and so are these rows counted: of one network
+        told = TOLD * sum(min(len(rows), MOST_ROWS) for part in parts for rows in part) / len(parts) if run.tells else 0
         after = SLOWER * (held + answers_after + told) / scored if run.has_stop else 0.0
         history = _train(run, Clock(started, deadline, after), saver, progress)
         net = run.settle()

@@ -418,7 +418,7 @@ class Run:
     @property
     def tells(self) -> bool:
         """Whether there are last layers, and a share, whose law is known (``training/head_doubt.py``)."""
-        plain = usual(self.objective) and not self.settings.bayes and not self.snapshots and hasattr(self.core.backbone, "moves")
+        plain = usual(self.objective) and not self.settings.bayes and not self.snapshots and hasattr(self.core.head, "sways")
         return self.blend is not None and plain and self.settings.tells and self.blend.turns.numel() > 0
 
     def skip_telling(self) -> None:
