@@ -84,6 +84,11 @@ def test_nothing_heavy_is_imported_before_it_is_used(code):
     assert json.loads(printed) == []
 
 
+def test_models_that_are_no_networks_are_explained_without_the_framework_of_networks():
+    look = "import pellucid.explain.row_games, sys; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], check=True, capture_output=True, text=True, timeout=60).stdout == "False\n"
+
+
 def test_the_package_is_marked_as_typed():
     from importlib.resources import files
 

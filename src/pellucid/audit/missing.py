@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pellucid.audit.scores import auc, auc_error, design, fit_out_of_fold, folds_of, units_of
+from pellucid.audit.scores import apart_of, auc, auc_error, design, fit_out_of_fold, folds_of
 from pellucid.audit.view import ALPHA, BoolArray, Target, View, amount, listed, more, share
 from pellucid.random import stream
 from pellucid.results import Finding
@@ -175,7 +175,7 @@ def _not_at_random(view: View, masks: dict[str, BoolArray], distinct: list[list[
             matrix, is_level, gone.astype(np.int64), folds_of(view, rows, others, 3), view.seed, iterations=25, leaves=8
         )
         area = auc(answers[:, 1], gone)
-        once = len(np.unique(units_of(view, rows))) / len(rows)  # rows of one thing tell once
+        once = apart_of(view, rows)
         k, m = (max(1, int(once * part.sum())) for part in (gone, ~gone))
         if area - 0.5 > z * FOLDS_AGREE * np.sqrt((k + m + 1) / (12 * k * m)) and area > 0.55:
             found.append((names, area, auc_error(area, k, m)))

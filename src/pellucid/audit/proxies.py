@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pellucid.audit.groups import groups_of, watched_columns
-from pellucid.audit.scores import auc_error, bins_of, design, fit_out_of_fold, folds_of, out_of_fold, score, units_of
+from pellucid.audit.scores import apart_of, auc_error, bins_of, design, fit_out_of_fold, folds_of, out_of_fold, score
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, listed, more
 from pellucid.random import stream
 from pellucid.results import Finding
@@ -50,8 +50,7 @@ def _of(view: View, name: str) -> Iterator[Finding]:
     truth = (group[:, None] == np.arange(len(large))).astype(float)
     fold = folds_of(view, rows, others)
     alone = {n: score(truth, out_of_fold(bins_of(view, n, rows), fold, truth), True) for n in others}
-    # rows of one person tell once
-    once = len(np.unique(units_of(view, rows))) / len(rows)
+    once = apart_of(view, rows)
     most, n = int(once * truth.sum(0).max()), int(once * len(rows))
     limit = max(TELLS, 0.5 + float(norm.isf(ALPHA / len(others))) * auc_error(0.5, n - most, most))
     told = sorted((n for n in others if alone[n] > limit), key=lambda n: -alone[n])

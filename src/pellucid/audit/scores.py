@@ -11,7 +11,7 @@ from pellucid.execution import few_threads
 from pellucid.random import integer, stream
 from pellucid.table import ColumnType
 
-__all__ = ["auc", "auc_error", "bins_of", "design", "folds_of", "joint_score", "out_of_fold", "score", "score_words", "units_of"]
+__all__ = ["apart_of", "auc", "auc_error", "bins_of", "design", "folds_of", "joint_score", "out_of_fold", "score", "score_words"]
 
 FOLDS = 5
 BINS = 64
@@ -68,6 +68,11 @@ def folds_of(view: View, rows: IntArray, names: tuple[str, ...], k: int = FOLDS)
 def units_of(view: View, rows: IntArray) -> IntArray:
     """Return by number which of its things each of ``rows`` is about (``View.things``); each row is one of its own where none are told."""
     return np.arange(len(rows)) if view.things is None else np.unique(view.things[rows], return_inverse=True)[1].reshape(-1)
+
+
+def apart_of(view: View, rows: IntArray) -> float:
+    """Return as what share of ``rows`` their things count: rows of one thing tell once."""
+    return len(np.unique(units_of(view, rows))) / len(rows)
 
 
 def bins_of(view: View, name: str, rows: IntArray) -> IntArray:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError
+from pellucid.nn.coupling import CouplingsOf
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.table import Table
 from pellucid.training.calibrators import Identity
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import torch
 
     from pellucid.estimators.network import NetworkEngine
-    from pellucid.nn.coupling import Couplings
 
 __all__ = ["EnginePredictor", "EpistemicView", "NetworkPredictor", "log_odds"]
 
@@ -191,7 +191,7 @@ class EpistemicView:
         return self._whole.read(X)
 
 
-class NetworkPredictor(EnginePredictor):
+class NetworkPredictor(CouplingsOf, EnginePredictor):
     """A fitted network as a :class:`~pellucid.protocols.DifferentiablePredictor`."""
 
     engine: NetworkEngine
@@ -232,25 +232,8 @@ class NetworkPredictor(EnginePredictor):
         return bool(self.engine.core.linear_parts)
 
     @property
-    def couplings(self) -> Couplings | None:
-        """Which pairs of columns add what no part holds (:class:`~pellucid.protocols.DifferentiablePredictor`); None where none do."""
-        found: Couplings | None = self.engine.net.couplings
-        return found
-
-    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return what the pairs' terms read of the coupled columns, (N, P', V)."""
-        bases: torch.Tensor = self.engine.net.bases(tokens)
-        return bases
-
-    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """Return the pairs' terms (N, P, Q)."""
-        terms: torch.Tensor = self.engine.net.coupled(left, right)
-        return terms
-
-    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
-        """Return the sum of the pairs' terms of whole rows, (N, Q)."""
-        total: torch.Tensor = self.engine.net.coupled_sum(bases)
-        return total
+    def _behind(self) -> Any:
+        return self.engine.net
 
     def from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return outputs (N, O) on ``scale`` from tokens (N, C, D)."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.execution import to_numpy
+from pellucid.nn.coupling import CouplingsOf
 from pellucid.probe.view import View
 from pellucid.protocols import DifferentiablePredictor, FloatArray, Predictor
 from pellucid.table import ColumnType, Table
@@ -52,7 +53,7 @@ class ScaledCells(_Face):
         return self.inner.raw(table.with_cells(cells) if cells else table)
 
 
-class ScaledNetwork(_Face):
+class ScaledNetwork(CouplingsOf, _Face):
     """A network whose embedded cells are spread by factors (C,) around each column's mean embedding (C, D): categories too."""
 
     def __init__(self, inner: DifferentiablePredictor, factors: FloatArray, table: Table, tokens: torch.Tensor) -> None:
@@ -75,23 +76,8 @@ class ScaledNetwork(_Face):
         return self.network.parts(tokens)
 
     @property
-    def couplings(self) -> Any:
-        """Which pairs of columns add what no part holds; None where none do."""
-        return getattr(self.network, "couplings", None)
-
-    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return what the pairs' terms read of the coupled columns (N, P', V)."""
-        return self.network.bases(tokens)  # type: ignore[attr-defined,no-any-return]
-
-    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """Return the pairs' terms (N, P, Q)."""
-        return self.network.coupled(left, right)  # type: ignore[attr-defined,no-any-return]
-
-    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
-        """Return the sum of the pairs' terms of whole rows (N, Q)."""
-        from pellucid.nn.coupling import added_up
-
-        return added_up(self.network, bases)
+    def _behind(self) -> DifferentiablePredictor:
+        return self.network
 
     def from_parts(self, parts: torch.Tensor) -> torch.Tensor:
         """Return outputs (N, O) from parts."""

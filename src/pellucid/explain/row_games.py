@@ -108,7 +108,7 @@ class RowGames:
     @property
     def back_cost(self) -> float:
         """Mean number of background rows behind one value of a coalition."""
-        return float(len(self.engine.empty)) if self.neighbours is None else self._neighbour_cost(self.left_out[:1])
+        return float(len(self.engine.empty)) if self.neighbours is None else self.cost
 
     def blocks(self) -> list[Ints]:
         """Return the rows in blocks of about one size, whose intermediate values stay small; two at least where rows are many."""

@@ -7,11 +7,12 @@ Letters: N rows, C columns, P pairs, P' columns in pairs, W width of a part, Q e
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
+if TYPE_CHECKING:  # explainers of any model import this, and need no torch for models that are no networks
+    import torch
 
-__all__ = ["Couplings", "added_up", "with_pairs"]
+__all__ = ["Couplings", "CouplingsOf", "added_up", "with_pairs"]
 
 
 class Couplings(NamedTuple):
@@ -33,9 +34,37 @@ class Couplings(NamedTuple):
     slots: torch.Tensor
 
 
+class CouplingsOf:
+    """The couplings of what stands behind: a class says in ``_behind`` which network it passes them on from."""
+
+    @property
+    def _behind(self) -> Any:
+        raise NotImplementedError  # each class its own
+
+    @property
+    def couplings(self) -> Couplings | None:
+        """Which pairs of columns add what no part holds to the sum of the parts; None where none do."""
+        found: Couplings | None = getattr(self._behind, "couplings", None)  # networks of others need not know the word
+        return found
+
+    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return what the pairs' terms read of the coupled columns, (N, P', V)."""
+        bases: torch.Tensor = self._behind.bases(tokens)
+        return bases
+
+    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Return the pairs' terms (N, P, Q), of left columns from rows with bases ``left`` and right ones from rows with ``right``."""
+        terms: torch.Tensor = self._behind.coupled(left, right)
+        return terms
+
+    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the pairs' terms of whole rows, (N, Q)."""
+        return added_up(self._behind, bases)
+
+
 def with_pairs(network: Any, tokens: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
     """Return the summed parts (N, W) of rows with their pairs' terms added, in place; what ``outputs_from_parts`` reads of whole rows."""
-    couplings = getattr(network, "couplings", None)  # networks of others need not know the word
+    couplings = getattr(network, "couplings", None)
     if couplings is None:
         return total
     bases = network.bases(tokens)

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from pellucid.nn.coupling import added_up
+from pellucid.nn.coupling import CouplingsOf
 
 __all__ = ["NARROW", "Decomposition", "Narrowed", "cosine"]
 
@@ -43,7 +43,7 @@ class Parted(NamedTuple):
     penalty: torch.Tensor
 
 
-class Narrowed(nn.Module):
+class Narrowed(CouplingsOf, nn.Module):
     """A backbone whose hidden state (N, K, H) is narrowed to a few numbers (N, 1, M), the mean of what its members have to say.
 
     Members apart would each keep traces of their own, which tell together what none tells alone. The M numbers move in R directions only,
@@ -74,21 +74,8 @@ class Narrowed(nn.Module):
         return self.inner.parts(tokens)  # type: ignore[operator,no-any-return]
 
     @property
-    def couplings(self) -> Any:
-        """Those of the backbone, whose ``bases`` and ``coupled`` serve them."""
-        return getattr(self.inner, "couplings", None)
-
-    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return what the pairs' terms read of the coupled columns, (N, P', V)."""
-        return self.inner.bases(tokens)  # type: ignore[operator,no-any-return]
-
-    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """Return the pairs' terms (N, P, Q)."""
-        return self.inner.coupled(left, right)  # type: ignore[operator,no-any-return]
-
-    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
-        """Return the sum of the pairs' terms of whole rows, (N, Q)."""
-        return added_up(self.inner, bases)
+    def _behind(self) -> nn.Module:
+        return self.inner
 
     def from_sum(self, total: torch.Tensor) -> Any:
         """Return the hidden state of the sum (N, W) of the columns' parts, and the named parts."""

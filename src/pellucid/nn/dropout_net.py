@@ -15,7 +15,7 @@ from pellucid import random
 from pellucid.errors import RequestError
 from pellucid.nn.beside import beside
 from pellucid.nn.cells import Cells
-from pellucid.nn.coupling import Couplings, added_up
+from pellucid.nn.coupling import CouplingsOf
 from pellucid.nn.draws import MaskSet, sharing
 from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
@@ -30,7 +30,7 @@ def drops_out(net: TableNet | StackedNet) -> bool:
     return any(v > 0 for v in shares)
 
 
-class DropoutNet(nn.Module):
+class DropoutNet(CouplingsOf, nn.Module):
     """A network in evaluation, S times, each time with other entries of its hidden states set to 0: outputs (N, S * K, O).
 
     A mask is drawn once and shared by all rows, so each of the S is one function and rows can be compared. Norms over rows keep their
@@ -109,21 +109,8 @@ class DropoutNet(nn.Module):
         return self.net.part_width
 
     @property
-    def couplings(self) -> Couplings | None:
-        """Those of the network without dropout; nothing drops out in them."""
-        return self.net.couplings
-
-    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return what the pairs' terms read of the coupled columns, (N, P', V)."""
-        return self.net.bases(tokens)
-
-    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """Return the pairs' terms (N, P, Q)."""
-        return self.net.coupled(left, right)
-
-    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
-        """Return the sum of the pairs' terms of whole rows, (N, Q)."""
-        return added_up(self.net, bases)
+    def _behind(self) -> TableNet | StackedNet:
+        return self.net  # nothing drops out in couplings
 
     def sums(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return what is read of whole rows, (N, W)."""

@@ -71,28 +71,31 @@ class StackedNet(nn.Module):
         if self.net.bank is not None and not self.training and method != "encoded_bank":
             self._remember()
         unread = self.net.unread
-        values = {f"net.{n}": v for n, v in self._state() if not n.startswith(unread)}
-        module = self._method[0].train(self.training)
-
-        def one(state: dict[str, torch.Tensor], *given: Any) -> Any:
-            return functional_call(module, state, (method, *given))
-
         if self.stackable:
+            values, module = dict(self._state(unread)), self._method[0].train(self.training)
+
+            def one(state: dict[str, torch.Tensor], *given: Any) -> Any:
+                return functional_call(module, state, (method, *given))
+
             dims = (0, *(0 if own else None for _ in arguments))
             return vmap(one, in_dims=dims, randomness="different")(values, *arguments)
-        results = []
-        for g in range(self.n_nets):
-            given = [_pick(a, g) for a in arguments] if own else arguments
-            results.append(one({n: v[g] for n, v in values.items()}, *given))
+        given = [[_pick(a, g) for a in arguments] if own else arguments for g in range(self.n_nets)]
+        results = [self._of(g, method, *given[g], unread=unread) for g in range(self.n_nets)]
         if isinstance(results[0], torch.Tensor):
             return torch.stack(results)
         if isinstance(results[0], Learned):
             return Learned(*(torch.stack(values) for values in zip(*results)))
         return {k: torch.stack([r[k] for r in results]) for k in results[0]}
 
-    def _state(self) -> Iterator[tuple[str, torch.Tensor]]:
-        yield from self.net.named_parameters()
-        yield from self.net.named_buffers()
+    def _of(self, g: int, method: str, *arguments: Any, unread: tuple[str, ...] = ()) -> Any:
+        """Return what a method of network ``g`` gives; ``unread``: beginnings of the names of weights that it does not read."""
+        values = {name: value[g] for name, value in self._state(unread)}
+        return functional_call(self._method[0].train(self.training), values, (method, *arguments))
+
+    def _state(self, unread: tuple[str, ...]) -> Iterator[tuple[str, torch.Tensor]]:
+        for name, value in (*self.net.named_parameters(), *self.net.named_buffers()):
+            if not name.startswith(unread):
+                yield f"net.{name}", value
 
     def _remember(self) -> None:
         """Encode the rows that the networks keep, where weights or rows have changed."""
@@ -129,17 +132,12 @@ class StackedNet(nn.Module):
 
     def moves(self, cells: Cells) -> torch.Tensor:
         """Return each network's draws ``TableNet.moves``, (N, G, R, O')."""
-        return torch.stack(self._one_by_one("moves", cells), 1)
+        return torch.stack([self._of(g, "moves", cells) for g in range(self.n_nets)], 1)
 
     def doubting(self, cells: Cells) -> torch.Tensor:
-        """Return the networks' outputs ``TableNet.doubting`` side by side, (N, G * K', O)."""
-        return torch.cat(self._one_by_one("doubting", cells), 1)
-
-    def _one_by_one(self, method: str, cells: Cells) -> list[torch.Tensor]:
-        """Return what a method gives of cells in each network in turn: draws look up knots, which no batch over networks can."""
-        values = {f"net.{n}": v for n, v in [*self.net.named_parameters(), *self.net.named_buffers()]}
-        module = self._method[0].train(self.training)
-        return [functional_call(module, {n: v[g] for n, v in values.items()}, (method, cells)) for g in range(self.n_nets)]
+        """Return the networks' outputs ``TableNet.doubting`` side by side, (N, G * K', O), made one network after the other: draws look up
+        knots, which no batch over networks can."""
+        return torch.cat([self._of(g, "doubting", cells) for g in range(self.n_nets)], 1)
 
     def tokens(self, cells: Cells) -> torch.Tensor:
         """Return the networks' tokens side by side, (N, C, G * D)."""
@@ -154,11 +152,8 @@ class StackedNet(nn.Module):
 
         One network after the other: side by side their matrices would be copied into another order at every call.
         """
-        module, unread = self._method[0].train(self.training), self.net.unread
-        values = {f"net.{n}": v for n, v in self._state() if not n.startswith(unread)}
-        each = [
-            functional_call(module, {n: v[g] for n, v in values.items()}, (method, *(a[g] for a in arguments))) for g in range(self.n_nets)
-        ]
+        unread = self.net.unread
+        each = [self._of(g, method, *(a[g] for a in arguments), unread=unread) for g in range(self.n_nets)]
         return _join(torch.stack(each), axis)
 
     def outputs_from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:

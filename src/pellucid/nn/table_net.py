@@ -15,7 +15,7 @@ from pellucid.nn.bayes import drawn_head, mean_field
 from pellucid.nn.bayes import penalty as spread_penalty
 from pellucid.nn.beside import beside
 from pellucid.nn.cells import Cells, CellSizes
-from pellucid.nn.coupling import Couplings, added_up, with_pairs
+from pellucid.nn.coupling import CouplingsOf, with_pairs
 from pellucid.nn.decompose import NARROW, Decomposition, Narrowed
 from pellucid.nn.embeddings import CellEmbedding
 from pellucid.nn.folding import InTurn, unwatched
@@ -30,7 +30,7 @@ HEADS: Mapping[str, type[nn.Module]] = {"linear": MemberHead, "identity": Identi
 Factory = Callable[..., nn.Module]
 
 
-class TableNet(nn.Module):
+class TableNet(CouplingsOf, nn.Module):
     """Encoded rows to the members' raw outputs (N, K, O).
 
     Raw outputs are logits or standardised values; ``training.objectives`` turns them into answers.
@@ -218,21 +218,8 @@ class TableNet(nn.Module):
         return self.backbone.parts(tokens) if self.enters else tokens  # type: ignore[operator]
 
     @property
-    def couplings(self) -> Couplings | None:
-        """Which pairs of columns add what no part holds to the sum of the parts; None where none do."""
-        return getattr(self.backbone, "couplings", None) if self.additive else None
-
-    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return what the pairs' terms read of the coupled columns, (N, P', V)."""
-        return self.backbone.bases(tokens)  # type: ignore[operator,no-any-return]
-
-    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """Return the pairs' terms (N, P, Q); see :class:`Couplings`."""
-        return self.backbone.coupled(left, right)  # type: ignore[operator,no-any-return]
-
-    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
-        """Return the sum of the pairs' terms of whole rows, (N, Q)."""
-        return added_up(self.backbone, bases)
+    def _behind(self) -> nn.Module | None:
+        return self.backbone if self.additive else None
 
     def sums(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return what is read of whole rows of an additive network: the sum of their parts and of their pairs' terms, (N, W)."""

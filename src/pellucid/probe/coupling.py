@@ -11,17 +11,36 @@ P pairs, P' columns in pairs, Q entries of the sum that terms are added to.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import torch
-
+from pellucid.nn.coupling import Couplings, added_up
 from pellucid.probe.masker import Players
 from pellucid.probe.view import View
 
 if TYPE_CHECKING:
-    from pellucid.nn.coupling import Couplings
+    import torch
 
-__all__ = ["Coupling"]
+__all__ = ["Coupling", "rises"]
+
+
+def rises(
+    at_row: torch.Tensor, at_back: torch.Tensor, own: torch.Tensor, other: torch.Tensor, of: torch.Tensor | None, players: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what each player would add by slopes at the rows and by those at background rows, (r, b, players, O) twice.
+
+    Parameters
+    ----------
+    at_row, at_back : slopes by columns' vectors (r, O, C, D), (b, O, C, D). own, other : these vectors, (r, C, D), (b, C, D).
+    of : (C,) the player of each column; None where each is its own.
+    """
+    import torch
+
+    by_row = torch.einsum("rocd,rcd->rco", at_row, own)[:, None] - torch.einsum("rocd,bcd->rbco", at_row, other)
+    by_back = torch.einsum("bocd,rcd->rbco", at_back, own) - torch.einsum("bocd,bcd->bco", at_back, other)
+    if of is None:
+        return by_row, by_back
+    none = by_row.new_zeros(*by_row.shape[:2], players, by_row.shape[3])
+    return none.index_add(2, of, by_row), none.index_add(2, of, by_back)
 
 
 class Coupling:
@@ -33,17 +52,19 @@ class Coupling:
     players : (P',) their players. left, right : (P,) the players of the pairs' columns.
     """
 
-    def __init__(self, view: View, couplings: Couplings, players: Players, device: torch.device) -> None:
+    def __init__(self, network: Any, couplings: Couplings, players: Players, device: torch.device) -> None:
+        import torch
+
         of = torch.as_tensor(players.of_column, device=device)
-        self.view, self.columns, self.slots = view, couplings.columns.to(device), couplings.slots.to(device)
+        self.network, self.columns, self.slots = network, couplings.columns.to(device), couplings.slots.to(device)
         at_left, at_right = (self.columns[t.to(device)] for t in (couplings.left, couplings.right))
         self.players, self.left, self.right = of[self.columns], of[at_left], of[at_right]
 
     @classmethod
     def of(cls, view: View, players: Players, device: torch.device) -> Coupling | None:
         """Return the couplings of a network; None where it has none."""
-        found = view.couplings
-        return None if found is None else cls(view, found, players, device)
+        found = getattr(view.network, "couplings", None) if view.additive else None
+        return None if found is None else cls(view.network, found, players, device)
 
     def into(self, sums: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:
         """Return sums (n, W) with terms (n, Q) added, in place."""
@@ -51,38 +72,30 @@ class Coupling:
 
     def terms(self, bases: torch.Tensor) -> torch.Tensor:
         """Return the sum of the pairs' terms (n, Q) of rows with these bases (n, P', V)."""
-        return self.view.coupled_sum(bases)
+        return added_up(self.network, bases)
 
     def gains(self, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Return what terms gain over those of the background rows, (g, 3 P, Q), where the left column comes from the row, the right one,
         and further where both do; from bases (g, P', V)."""
-        ask = self.view.coupled
+        import torch
+
+        ask = self.network.coupled
         none, both, left, right = ask(other, other), ask(own, own), ask(own, other), ask(other, own)
         return torch.cat([left - none, right - none, both - left - right + none], 1)
 
     def taken(self, z: torch.Tensor) -> torch.Tensor:
         """Return which of these gains a coalition has, (..., 3 P), from its players (..., players)."""
+        import torch
+
         left, right = z[..., self.left], z[..., self.right]
         return torch.cat([left, right, left * right], -1)
 
     def slopes(self, at_sums: torch.Tensor, bases: torch.Tensor) -> torch.Tensor:
         """Return the slopes of the outputs by the bases, (n, O, P', V), from those by the sums (n, O, W) and the bases (n, P', V)."""
+        import torch
+
         with torch.inference_mode(False), torch.enable_grad():
             x = bases.clone().requires_grad_()
             terms, by_terms = self.terms(x), at_sums[..., self.slots].clone()
             o = range(by_terms.shape[1])
             return torch.stack([torch.autograd.grad((terms * by_terms[:, k]).sum(), x, retain_graph=k < o[-1])[0] for k in o], 1)
-
-    def rises(
-        self, at_row: torch.Tensor, at_back: torch.Tensor, own: torch.Tensor, other: torch.Tensor, players: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what each player would add by its pairs, by slopes at the rows and by those at background rows, (r, b, players, O) twice.
-
-        Parameters
-        ----------
-        at_row, at_back : slopes by the bases (r, O, P', V), (b, O, P', V). own, other : bases (r, P', V), (b, P', V).
-        """
-        by_row = torch.einsum("rocv,rcv->rco", at_row, own)[:, None] - torch.einsum("rocv,bcv->rbco", at_row, other)
-        by_back = torch.einsum("bocv,rcv->rbco", at_back, own) - torch.einsum("bocv,bcv->bco", at_back, other)
-        none = by_row.new_zeros(*by_row.shape[:2], players, by_row.shape[3])
-        return none.index_add(2, self.players, by_row), none.index_add(2, self.players, by_back)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pellucid.execution import to_numpy
 from pellucid.probe.composing import Lot, Path
-from pellucid.probe.coupling import Coupling
+from pellucid.probe.coupling import Coupling, rises
 from pellucid.probe.half import pays
 from pellucid.probe.masker import Players
 from pellucid.probe.view import View
@@ -138,7 +138,7 @@ class NetPath(Path):
             if self._pairs is not None:
                 assert mine is not None
                 assert theirs is not None
-                more = self._pairs.rises(mine, theirs, self._rows.bases(rows), self._back.bases(back), len(self.players))
+                more = rises(mine, theirs, self._rows.bases(rows), self._back.bases(back), self._pairs.players, len(self.players))
                 made[0][:], made[1][:] = made[0] + to_numpy(more[0]), made[1] + to_numpy(more[1])
         return made[0], made[1]
 
@@ -179,13 +179,9 @@ class NetPath(Path):
         """Return slopes by columns' vectors (r, O, C, D), (b, O, C, D) times differences of these vectors, (r, b, P, O) twice."""
         import torch
 
-        by_row = torch.einsum("rocw,rcw->rco", at_row, own)[:, None] - torch.einsum("rocw,bcw->rbco", at_row, other)
-        by_back = torch.einsum("bocw,rcw->rbco", at_back, own) - torch.einsum("bocw,bcw->bco", at_back, other)
-        if len(self.players) == own.shape[1]:
-            return by_row, by_back
-        of = torch.as_tensor(self.players.of_column, device=own.device)
-        zero = by_row.new_zeros(*by_row.shape[:2], len(self.players), by_row.shape[3])
-        return zero.index_add(2, of, by_row), zero.index_add(2, of, by_back)
+        alone = len(self.players) == own.shape[1]
+        of = None if alone else torch.as_tensor(self.players.of_column, device=own.device)
+        return rises(at_row, at_back, own, other, of, len(self.players))
 
     def _whole(self, pool: _Pool, rows: Ints) -> torch.Tensor:
         """Return what the network reads of whole rows."""
@@ -253,7 +249,7 @@ class _Pool:
         import torch
 
         assert self.pairs is not None
-        return torch.cat([self._view.bases(t) for t in self._tokens.split(1024)])
+        return torch.cat([self.pairs.network.bases(t) for t in self._tokens.split(1024)])
 
     def bases(self, rows: Ints) -> torch.Tensor:
         """Return what pairs of columns read of some rows, (n, P', V)."""

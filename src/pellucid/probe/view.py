@@ -161,25 +161,6 @@ class View:
         """Whether parts are linear in tokens."""
         return self.additive and bool(getattr(self.network, "linear_parts", False))
 
-    @property
-    def couplings(self) -> Any:
-        """Which pairs of columns add what no part holds to the sums of an additive network; None where none do."""
-        return getattr(self.network, "couplings", None) if self.additive else None
-
-    def bases(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return what the pairs' terms read of the coupled columns (N, P', V)."""
-        return self.network.bases(tokens)  # type: ignore[attr-defined,no-any-return]
-
-    def coupled(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """Return the pairs' terms (N, P, Q), of left columns from rows with bases ``left`` and right ones from rows with ``right``."""
-        return self.network.coupled(left, right)  # type: ignore[attr-defined,no-any-return]
-
-    def coupled_sum(self, bases: torch.Tensor) -> torch.Tensor:
-        """Return the sum of the pairs' terms (N, Q) of whole rows with these bases (N, P', V)."""
-        from pellucid.nn.coupling import added_up
-
-        return added_up(self.network, bases)
-
     def _apply(self, raw: torch.Tensor) -> torch.Tensor:
         if self._as_is:
             return raw
