@@ -15,7 +15,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     for rooms in (
         "errors",
         "registry random execution export",
-        "table",
+        "table trees",
         "protocols results",
         "encode nn",
         "training",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from pellucid.table import Table
+    from pellucid.trees import Forest
 
 __all__ = [
     "BuiltInImportance",
@@ -31,6 +32,7 @@ __all__ = [
     "Predictor",
     "Refit",
     "RowModel",
+    "TreePredictor",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -186,6 +188,19 @@ class PartsPredictor(Predictor, Protocol):
         ``scale``. ``attention`` is (N, L, heads, T, T), T the columns, or an answer token and the columns; ``attending`` (N, C) says which
         of them take part.
         """
+        ...
+
+
+@runtime_checkable
+class TreePredictor(Predictor, Protocol):
+    """A predictor whose answer may be a sum of decision trees, which then can be taken apart without asking it."""
+
+    def trees(self) -> Forest | None:
+        """Return the trees whose answers to :meth:`cells` are ``raw``'s, (N, O) on ``scale``; None where there are none."""
+        ...
+
+    def cells(self, table: Table) -> FloatArray:
+        """Return the cells (N, F) that the trees look at, each made of one column or of several."""
         ...
 
 

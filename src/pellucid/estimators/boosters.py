@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pellucid.estimators.peers import Arrays, FloatArray, PeerEngine
 from pellucid.table import Table
+from pellucid.trees import Grown, read
 
 __all__ = ["CatBoostEngine", "LightGBMEngine", "XGBoostEngine"]
 
@@ -46,6 +47,9 @@ class _Booster(PeerEngine):
     @abstractmethod
     def _gain(self, model: Any) -> FloatArray:
         """Return the gain (F,) of the splits on each matrix column."""
+
+    def _grown(self) -> list[Grown | None]:
+        return [read(model) for model in self.models]
 
     def _size(self) -> int:
         """Number of leaves of all trees."""

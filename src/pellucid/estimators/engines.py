@@ -20,6 +20,7 @@ from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.table import Plan, Table
 from pellucid.training.calibrators import STRAIGHT
+from pellucid.trees import Grown
 
 if TYPE_CHECKING:
     from pellucid.estimators.base import TabularEstimator
@@ -186,6 +187,10 @@ class FoldedPeer:
     def built_in(self, table: Table) -> tuple[str, dict[str, float]] | None:
         """Return (what it is, importance per source column) where the peer has one of its own."""
         return self.peer.built_in(table.select(self.encoder.columns))
+
+    def trees(self) -> Grown | None:
+        """Return the peer's trees and what makes their cells of a table, where it has some."""
+        return self.peer.trees()
 
     def out_of_fold(self, table: Table, folds: npt.NDArray[np.int64]) -> FloatArray:
         """Return for each planned row (N, O) the answer of the fold peer that did not learn from it."""

@@ -20,6 +20,7 @@ from pellucid.estimators.design import Design
 from pellucid.estimators.prepare import Target
 from pellucid.execution import few_threads
 from pellucid.table import Table
+from pellucid.trees import Forest, Grown, join, read
 
 __all__ = ["HistGBEngine", "KnnEngine", "LinearEngine", "PeerEngine", "TreeEngine"]
 
@@ -94,6 +95,24 @@ class PeerEngine(ABC):
             return np.tile(np.eye(self.n_outputs)[self.only], (len(table), 1, 1))
         answer = self._answer(self.design.matrix(self.encoder, table)).reshape(len(table), self.n_outputs)
         return (answer if self.task == "classification" else answer * self.target_scale + self.target_mean)[:, None, :]
+
+    def trees(self) -> Grown | None:
+        """Return the engine's trees and what makes their cells of a table, numbers in the target's unit.
+
+        None where it has none, or only one class was learned.
+        """
+        found = [] if self.only is not None else self._grown()
+        if not found or any(g is None for g in found):
+            return None
+        forest = join([g.forest for g in found if g is not None], columns=True)
+        if self.task == "regression":
+            forest = forest.weighted(np.diag(self.target_scale), self.target_mean)
+        cells = found[0].cells  # type: ignore[union-attr]
+        return Grown(forest, lambda table: cells(self.design.matrix(self.encoder, table)), found[0].says)  # type: ignore[union-attr]
+
+    def _grown(self) -> list[Grown | None]:
+        """Return the trees of each model, one per target for several numbers."""
+        return []
 
     def _spread(self, probabilities: FloatArray, present: npt.NDArray[Any]) -> FloatArray:
         """Return probabilities of all classes where only ``present`` ones were in the training part."""
@@ -277,6 +296,10 @@ class TreeEngine(PeerEngine):
             node[rows] = np.where(down, self.left[at], self.right[at])
         return self.value[node]
 
+    def _grown(self) -> list[Grown | None]:
+        says = "probability" if self.task == "classification" else "value"
+        return [Grown(Forest.of_tree(self.left, self.right, self.feature, self.threshold, self.value), lambda x: x, says)]
+
     def rules(self) -> str:
         """Return the tree as indented if-then lines, numbers in original units."""
 
@@ -332,6 +355,9 @@ class HistGBEngine(PeerEngine):
         if self.task == "classification":
             return self._spread(self.models[0].predict_proba(x), self.models[0].classes_)
         return np.column_stack([m.predict(x) for m in self.models])
+
+    def _grown(self) -> list[Grown | None]:
+        return [read(model) for model in self.models]
 
     def _size(self) -> int:
         """Number of leaves of all trees."""

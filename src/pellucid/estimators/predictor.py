@@ -6,6 +6,7 @@ for two classes (``classes[1]``), one per class for more, one per target for num
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from pellucid.estimators.network import NetworkEngine
+    from pellucid.trees import Forest, Grown
 
 __all__ = ["EnginePredictor", "EpistemicView", "NetworkPredictor", "log_odds"]
 
@@ -128,6 +130,26 @@ class EnginePredictor:
         ask = getattr(self.engine, "built_in", None)
         found = None if ask is None else ask(table.select(self.columns))
         return None if found is None else (found[0], np.array([found[1].get(c, 0.0) for c in self.columns]))
+
+    @functools.cached_property
+    def _grown(self) -> Grown | None:
+        ask = getattr(self.engine, "trees", None)
+        return None if ask is None else ask()  # type: ignore[no-any-return]
+
+    def trees(self) -> Forest | None:
+        """Return the trees whose answers are ``raw``'s on ``scale``; None where the engine has none, or is no sum of them there."""
+        grown = self._grown
+        if grown is None or grown.says == "value":
+            return None if grown is None else grown.forest
+        if grown.says == "probability":  # of one tree: any function of a leaf's value is a value of the leaf
+            return grown.forest.mapped(lambda p: self._scaled(p, self.calibrator)) if len(grown.forest.root) == 1 else None
+        line = self.calibrator.line
+        return None if grown.says != "log-odds" or self.scale != "log-odds" or line is None else grown.forest.scaled(*line)
+
+    def cells(self, table: Table) -> FloatArray:
+        """Return the cells (N, F) that the trees look at."""
+        assert self._grown is not None
+        return self._grown.cells(table.select(self.columns))
 
     def member(self, k: int) -> Predictor:
         """Return member ``k`` alone, uncalibrated, on the same scale."""

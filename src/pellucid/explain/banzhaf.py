@@ -12,6 +12,7 @@ from pellucid.explain.games import Games
 from pellucid.explain.question import Question
 from pellucid.explain.row_games import answer
 from pellucid.explain.sampling import Solver
+from pellucid.explain.tree_values import of_trees
 from pellucid.probe.hashing import uniforms
 from pellucid.protocols import FloatArray
 from pellucid.results import Explanation
@@ -25,10 +26,12 @@ def explain(question: Question) -> Explanation:
     """Return Banzhaf values, exact where affordable, else sampled with standard errors until precise.
 
     Banzhaf 1965; as values of a model Wang and Jia 2023, arXiv:2205.15466. They do not add up to the prediction, and they are the slopes of
-    the least-squares line through all coalitions (Hammer and Holzman 1992, ZOR 36). Cost: 2^d B model rows per row where
+    the least-squares line through all coalitions (Hammer and Holzman 1992, ZOR 36). Of sums of trees they are exact and ask no coalition;
+    otherwise the cost is 2^d B model rows per row where
     exact, else 2 (d + 1) B a pass; d = columns in which two rows differ.
     """
-    return answer(question, BANZHAF, complete=False)
+    found = of_trees(question, lambda joins, stays: 0.5 ** (joins + stays - 1), complete=False)
+    return found or answer(question, BANZHAF, complete=False)
 
 
 @functools.lru_cache(maxsize=32)

@@ -5,9 +5,12 @@ The games themselves, one for each pair of a row and a background row, are made 
 
 from __future__ import annotations
 
+import math
+
 from pellucid.explain.question import Question
 from pellucid.explain.row_games import answer
 from pellucid.explain.sampling import SHAPLEY
+from pellucid.explain.tree_values import of_trees
 from pellucid.results import Explanation
 
 __all__ = ["explain", "explain_exact", "explain_kernel", "explain_permutation"]
@@ -16,15 +19,28 @@ __all__ = ["explain", "explain_exact", "explain_kernel", "explain_permutation"]
 def explain(question: Question) -> Explanation:
     """Return Shapley values, by the cheapest of enumeration and paired permutations that reaches the precision within the budget.
 
-    Cost: at most ``EXACT_ROWS`` or the budget where exact; else about 2 d B model rows per pass, d = columns in which two rows differ.
+    Of sums of trees they are exact and ask no coalition (:mod:`pellucid.explain.tree_values`). Cost otherwise: at most ``EXACT_ROWS`` or the budget where exact; else about 2 d B model rows per pass, d = columns in which two rows differ.
     Source: Shapley 1953; Strumbelj and Kononenko 2014, doi:10.1007/s10115-013-0679-x; Lundberg and Lee 2017, arXiv:1705.07874.
     """
-    return answer(question, SHAPLEY)
+    return of_trees(question, share) or answer(question, SHAPLEY)
+
+
+def share(joins: int, stays: int) -> float:
+    """Return the Shapley value of one of ``joins`` players who must all be there for a worth of 1, while none of ``stays`` others may.
+
+    It is the chance that, of all of them in a random order, this one is the last to join before the others come.
+
+    Examples
+    --------
+    >>> share(1, 0), share(2, 0), share(1, 1)
+    (1.0, 0.5, 0.5)
+    """
+    return 1.0 / (joins * math.comb(joins + stays, joins))
 
 
 def explain_exact(question: Question) -> Explanation:
-    """Return exact Shapley values. Cost: the sum over background rows of 2^d, d = columns in which the rows differ."""
-    return answer(question, SHAPLEY, "exact")
+    """Return exact Shapley values. Cost: the sum over background rows of 2^d, d = columns in which the rows differ; of trees see above."""
+    return of_trees(question, share) or answer(question, SHAPLEY, "exact")
 
 
 def explain_permutation(question: Question) -> Explanation:

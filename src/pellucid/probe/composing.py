@@ -141,26 +141,27 @@ class Path:
 
 
 class FramePath(Path):
-    """Any model: frames composed column by column."""
+    """Any model: frames composed column by column, of the ``pool`` of rows and background rows."""
 
     def __init__(self, view: View, rows: Table, background: Table, players: Players, memory: int) -> None:
         super().__init__(view, rows, background, players, memory)
         self._schema, self._library, self._n_rows = background.schema.select(view.columns), background.library, len(rows)
         both = [rows.frame[list(view.columns)], background.frame[list(view.columns)]]
-        self._pool = pd.concat(both, ignore_index=True)
-        cell = max(16, int(self._pool.head(200).memory_usage(index=False, deep=True).sum() / max(1, min(200, len(self._pool)))))
+        self.pool = Table(pd.concat(both, ignore_index=True), self._schema, self._library)
+        some = self.pool.frame.head(200)
+        cell = max(16, int(some.memory_usage(index=False, deep=True).sum() / max(1, len(some))))
         self._step = max(1, min(200_000, memory // (4 * cell)))
 
+    def table(self, row: Ints, back: Ints, z: BoolArray) -> Table:
+        """Return the composed rows (n,)."""
+        b, cells = back + self._n_rows, {}
+        for j, name in enumerate(self.pool.frame.columns):
+            cells[name] = self.pool.frame[name].array.take(np.where(z[:, self.players.of_column[j]], row, b))
+        return Table(pd.DataFrame(cells, copy=False), self._schema, self._library)
+
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
-        out = []
-        for s in range(0, len(row), self._step):
-            r, b = row[s : s + self._step], back[s : s + self._step] + self._n_rows
-            cells = {}
-            for j, name in enumerate(self._pool.columns):
-                at = np.where(z[s : s + self._step, self.players.of_column[j]], r, b)
-                cells[name] = self._pool[name].array.take(at)
-            out.append(self.view.raw(Table(pd.DataFrame(cells, copy=False), self._schema, self._library)))
-        return np.concatenate(out)
+        cuts = [slice(s, s + self._step) for s in range(0, len(row), self._step)]
+        return np.concatenate([self.view.raw(self.table(row[c], back[c], z[c])) for c in cuts])
 
 
 class DrawnPath(Path):

@@ -6,6 +6,7 @@ levels are the union of those in ``X`` and in the background, integers stay inte
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from pellucid.errors import ArgumentError, CellError, ColumnError, EmptyTableErr
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.table import Column, ColumnType, Schema, Table
 from pellucid.table.frames import from_any
+from pellucid.trees import Forest, Grown
+from pellucid.trees import read as read_trees
 
 __all__ = ["ForeignPredictor", "as_predictor", "read"]
 
@@ -196,6 +199,11 @@ def _sources(names: Sequence[str], columns: tuple[str, ...]) -> list[Any]:
     return out
 
 
+def _log_odds(p: FloatArray) -> FloatArray:
+    p = np.clip(p, 1e-12, 1 - 1e-12)  # a certain model would answer infinity
+    return np.asarray(np.log(p) - np.log1p(-p))
+
+
 class ForeignPredictor:
     """A model from elsewhere behind the common face. See :func:`as_predictor`.
 
@@ -279,15 +287,54 @@ class ForeignPredictor:
         polars_frame: Any = pl.from_arrow(arrow)
         return polars_frame.cast(self._types)
 
+    @property
+    def _steps(self) -> tuple[Any, Any]:
+        """The model itself, and what stands before it: of a pipeline the last step and the others, else None."""
+        if hasattr(self._model, "steps") and hasattr(self._model, "__getitem__"):
+            return self._model[-1], self._model[:-1] if len(self._model.steps) > 1 else None
+        return self._model, None
+
+    @functools.cached_property
+    def _grown(self) -> Grown | None:
+        try:
+            return read_trees(self._steps[0])
+        except (AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError):
+            return None  # a version that keeps its trees elsewhere: the model is asked instead
+
+    def trees(self) -> Forest | None:
+        """Return the trees whose answers are the model's on ``scale``; None where it is no sum of trees there."""
+        grown = self._grown
+        if grown is None:
+            return None
+        forest, says = grown.forest, grown.says
+        if says == "probability" and self._kind == "predict_proba":
+            if forest.n_outputs == 2:
+                forest = forest.weighted(np.array([[0.0], [1.0]]), np.zeros(1))
+            if self.scale == "log-odds":  # only of a single tree: any function of a leaf's value is a value of the leaf
+                return forest.mapped(_log_odds) if len(forest.root) == 1 else None
+            return forest
+        fits = self.scale == "log-odds" if says == "log-odds" else says == "value" and self._kind == "predict"
+        return forest if fits and self._kind in ("predict", "predict_proba") else None
+
+    @property
+    def sums_as_log_odds(self) -> bool:
+        """Whether the model is a sum of trees on the scale of log-odds, and was asked on another."""
+        return self.scale == "probability" and self._grown is not None and self._grown.says == "log-odds"
+
+    def cells(self, table: Table) -> FloatArray:
+        """Return the cells (N, F) that the trees look at, as the steps before them make them."""
+        assert self._grown is not None
+        before, x = self._steps[1], self.native(table)
+        x = x if before is None else before.transform(x)
+        return self._grown.cells(x.toarray() if hasattr(x, "toarray") else x)
+
     def built_in(self, table: Table) -> tuple[str, FloatArray] | None:
         """Return (what it is, the model's own importance of each column (C,)); None where it has none or its columns cannot be matched.
 
         ``feature_importances_``, or the size of ``coef_`` (mean over outputs) times the spread of what it multiplies; of a pipeline
         those of the last step, whose columns are matched by the names that the steps before it give.
         """
-        last, before = self._model, None
-        if hasattr(last, "steps") and hasattr(last, "__getitem__"):
-            last, before = last[-1], last[:-1]
+        last, before = self._steps
         found = getattr(last, "feature_importances_", None)
         words = "feature_importances_"
         try:
@@ -345,6 +392,5 @@ class ForeignPredictor:
         if self._kind == "predict_proba":
             out = out[:, 1:] if out.shape[1] == 2 else out
             if self.scale == "log-odds":
-                p = np.clip(out, 1e-12, 1 - 1e-12)  # a certain model would answer infinity
-                out = np.log(p) - np.log1p(-p)
+                out = _log_odds(out)
         return out

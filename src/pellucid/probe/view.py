@@ -15,11 +15,13 @@ import numpy.typing as npt
 from pellucid.errors import RequestError, quote
 from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.probe.half import halved
-from pellucid.protocols import BuiltInImportance, DifferentiablePredictor, FloatArray, HiddenPredictor, PartsPredictor, Predictor
+from pellucid.protocols import BuiltInImportance, DifferentiablePredictor, FloatArray, HiddenPredictor, PartsPredictor, Predictor, TreePredictor
 from pellucid.table import Table
 
 if TYPE_CHECKING:
     import torch
+
+    from pellucid.trees import Forest
 
 __all__ = ["View"]
 
@@ -204,6 +206,16 @@ class View:
         if isinstance(self.inner, PartsPredictor):
             self._count(len(table))
         return self.inner.built_in(table)
+
+    def trees(self) -> Forest | None:
+        """Return the trees whose answers to :meth:`cells` are the chosen outputs (N, O); None where the model is no sum of trees."""
+        found = self.inner.trees() if isinstance(self.inner, TreePredictor) else None
+        return None if found is None else found.weighted(self._weights, self._shift)
+
+    def cells(self, table: Table) -> FloatArray:
+        """Return the cells (N, F) that the trees look at; no row is asked."""
+        assert isinstance(self.inner, TreePredictor)
+        return self.inner.cells(table)
 
     def linear(self, terms: FloatArray, shift: bool = False) -> FloatArray:
         """Return terms of a sum (..., all outputs) as terms of the chosen outputs (..., O); ``shift`` for the one that holds constants."""

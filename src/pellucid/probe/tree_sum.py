@@ -1,0 +1,113 @@
+"""A model that is a sum of trees, over some rows and background rows: is it what it is read as, and which column stands behind a cell?
+
+Trees are read from a model's inside, whose form its package may change, and a pipeline may make cells of several columns. Nothing of that
+is believed: composed rows are made both ways, cell by cell and by the model itself, and must agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.probe.composing import FramePath
+from pellucid.probe.masker import Players
+from pellucid.probe.tree_games import MOST_PLAYERS, solve
+from pellucid.probe.view import View
+from pellucid.protocols import FloatArray
+from pellucid.table import Table
+from pellucid.trees import Forest
+
+__all__ = ["CHECKED", "TreeSum"]
+
+Ints = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+CHECKED = 200
+"""Composed rows that the model is asked about."""
+ROUNDING = 1e-5
+"""Of answers, where the model adds up in single precision; and that much of a probability behind log-odds, a hundredth part of it."""
+
+
+class TreeSum:
+    """Trees whose cells belong to one player each.
+
+    Attributes
+    ----------
+    x, b : the cells (N, F) of the rows and (B, F) of the background. player : (F,), -1 for cells that are the same in all of them.
+    """
+
+    def __init__(self, forest: Forest, x: FloatArray, b: FloatArray, player: Ints, n_players: int) -> None:
+        self.forest, self.x, self.b, self.player, self._n_players = forest, x, b, player, n_players
+
+    @classmethod
+    def of(cls, view: View, rows: Table, background: Table, players: Players, seed: int = 0) -> TreeSum | None:
+        """Return the model's trees over the rows; None where it has none, or where composed rows tell that it is no such sum.
+
+        Cost: ``CHECKED`` model rows; the cells of all rows some log2(C) times.
+        """
+        forest = view.trees()
+        if forest is None:
+            return None
+        path = FramePath(view, rows, background, players, 2**28)
+        try:
+            cells = view.cells(path.pool)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return None  # cells that only the model itself can read
+        if cells.ndim != 2 or cells.shape[1] <= forest.feature.max(initial=-1):
+            return None
+        source = _sources(view, path.pool, cells)
+        player = np.where(source >= 0, players.of_column[source], -1)
+        own = cls(forest, cells[: len(rows)], cells[len(rows) :], player, len(players))
+        return own if own._fits_players() and own._agrees(view, path, np.random.default_rng(seed)) else None
+
+    def _fits_players(self) -> bool:
+        return self._n_players <= MOST_PLAYERS or self.forest.most_players(self.player) <= MOST_PLAYERS
+
+    def _agrees(self, view: View, path: FramePath, draw: np.random.Generator) -> bool:
+        """Whether composed rows are made of their cells, and answered by the trees as by the model."""
+        n = len(self.x)
+        row, back = np.arange(n), draw.integers(0, len(self.b), n)
+        z = draw.random((n, self._n_players)) < 0.5
+        if not _same(view.cells(path.table(row, back, z)), self._composed(row, back, z)):
+            return False
+        row = draw.integers(0, n, CHECKED)
+        back, z = draw.integers(0, len(self.b), CHECKED), draw.random((CHECKED, self._n_players)) < 0.5
+        ours, theirs = self.forest.answers(self._composed(row, back, z)), path.compose(row, back, z)
+        off = ROUNDING * (1 + np.abs(theirs))
+        if view.scale == "log-odds":
+            off = off + ROUNDING / 25 * (1 + np.cosh(np.minimum(np.abs(theirs), 28.0)))  # from probabilities in single precision
+        return bool((np.abs(ours - theirs) <= off).all())
+
+    def _composed(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
+        own = (self.player >= 0) & z[:, np.maximum(self.player, 0)]
+        return np.where(own, self.x[row], self.b[back])
+
+    def values(self, weigh: Callable[[int, int], float]) -> FloatArray:
+        """Return the values (N, P, O) of the players; see :func:`~pellucid.probe.tree_games.solve`."""
+        out = np.zeros((len(self.x), self._n_players, self.forest.n_outputs))
+        found = solve(self.forest, self.player, self.x, self.b, np.full(len(self.b), 1 / len(self.b)), weigh)
+        out[:, : found.shape[1]] = found
+        return out
+
+
+def _same(a: FloatArray, b: FloatArray) -> bool:
+    return a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
+
+
+def _sources(view: View, pool: Table, cells: FloatArray) -> Ints:
+    """Return the column (F,) that each cell is made of; -1 for cells that are the same in all rows.
+
+    Every column is moved down by one row in some of log2(C) tables, and not in others: a cell that is made of one column moves in its
+    tables, and moves for certain where it is not the same in all rows.
+    """
+    size = len(view.columns)
+    changing = ~np.array([_same(column, np.roll(column, 1)) for column in cells.T])
+    source = np.zeros(cells.shape[1], np.int64)
+    for bit in range(max(1, int(size - 1).bit_length())):
+        moved = [c for j, c in enumerate(view.columns) if j >> bit & 1]
+        if moved:
+            frame = pool.frame.assign(**{c: pool.frame[c].array.take(np.roll(np.arange(len(pool)), 1)) for c in moved})
+            theirs = view.cells(Table(frame, pool.schema, pool.library))
+            source += np.array([not _same(a, b) for a, b in zip(cells.T, theirs.T)]) << bit
+    return np.where(changing & (source < size), source, -1)

@@ -1,0 +1,88 @@
+"""XGBoost's trees, read from the model's own JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pellucid.trees.forest import FloatArray, Forest, Grown, join, numbers_of
+
+__all__ = ["read"]
+
+VALUES = frozenset({"reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror"})
+
+
+def read(model: Any) -> Grown | None:
+    """Return the trees of a booster or an estimator; None for objectives whose answer is another function of the sum, and for ``dart``."""
+    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    told = json.loads(bytes(booster.save_raw(raw_format="json")))["learner"]
+    grown, objective = told["gradient_booster"], told["objective"]["name"]
+    says = "value" if objective in VALUES else "log-odds" if objective == "binary:logistic" else "margins"
+    if grown.get("name") != "gbtree" or (says == "margins" and not objective.startswith("multi:")):
+        return None
+    trees = grown["model"]["trees"]
+    if best := told["attributes"].get("best_iteration") if model is not booster else None:
+        trees = trees[: grown["model"]["iteration_indptr"][int(best) + 1]]
+    if not trees or any(int(t["tree_param"]["size_leaf_vector"]) > 1 for t in trees):
+        return None
+    output = np.array(grown["model"]["tree_info"][: len(trees)])
+    columns = [join([_tree(t) for t, k in zip(trees, output) if k == o]) for o in range(int(output.max()) + 1)]
+    base = np.atleast_1d(np.array(json.loads(told["learner_model_param"]["base_score"]), np.float64))
+    shift = np.log(base / (1 - base)) if says == "log-odds" else base
+    levels = [_levels(e) for e in grown["model"].get("cats", {}).get("enc", [])]
+    coded = [e for e in levels if e is not None]
+    forest = join(columns, columns=True).scaled(1.0, shift)
+    return Grown(forest, lambda X: numbers_of(X, lambda j, column: _codes(column, coded[j] if coded else None)), says)
+
+
+def _levels(told: dict[str, Any]) -> list[Any] | None:
+    """Return the levels of a column in the order of their codes; None for a column of numbers."""
+    offsets, values = told.get("offsets"), told["values"]
+    if not values:
+        return None
+    if offsets is None:
+        return list(values)
+    text = bytes(v % 256 for v in values)
+    return [text[s:e].decode() for s, e in zip(offsets, offsets[1:])]
+
+
+def _codes(column: pd.Series[Any], levels: list[Any] | None) -> FloatArray:
+    """Return the codes of categories as in training, or, of models that did not keep them, as in this column."""
+    codes = (column.cat if levels is None else column.cat.set_categories(levels).cat).codes.to_numpy(np.float64)
+    return np.where(codes < 0, np.nan, codes)
+
+
+def _tree(told: dict[str, Any]) -> Forest:
+    left, right = np.array(told["left_children"], np.int64), np.array(told["right_children"], np.int64)
+    inner = left >= 0
+    condition = np.array(told["split_conditions"], np.float32)
+    sets, levels = _sets(told, len(left))
+    return Forest(
+        left=left,
+        right=right,
+        feature=np.where(inner, told["split_indices"], 0).astype(np.int64),
+        # cells below the condition go left
+        threshold=np.nextafter(condition, np.float32(-np.inf)).astype(np.float64),
+        missing_left=np.array(told["default_left"]) > 0,
+        levels=levels,
+        sets=sets,
+        known=np.ones_like(sets),
+        value=np.where(inner, 0.0, condition.astype(np.float64))[:, None],
+        root=np.zeros(1, np.int64),
+        base=np.zeros(1),
+        single=True,
+    )
+
+
+def _sets(told: dict[str, Any], nodes: int) -> tuple[Any, Any]:
+    """Return (which codes go left by node that looks codes up, the places of the nodes); those listed go right."""
+    places, starts, sizes = told["categories_nodes"], told["categories_segments"], told["categories_sizes"]
+    sets = np.ones((len(places), 1 + max(told["categories"], default=-1)), bool)
+    for k, (s, n) in enumerate(zip(starts, sizes)):
+        sets[k, told["categories"][s : s + n]] = False
+    levels = np.full(nodes, -1)
+    levels[places] = np.arange(len(places))
+    return sets, levels
