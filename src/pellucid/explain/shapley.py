@@ -10,7 +10,7 @@ import math
 from pellucid.explain.question import Question
 from pellucid.explain.row_games import answer
 from pellucid.explain.sampling import SHAPLEY
-from pellucid.explain.tree_values import of_trees
+from pellucid.explain.tree_values import about_scale, of_trees
 from pellucid.results import Explanation
 
 __all__ = ["explain", "explain_exact", "explain_kernel", "explain_permutation"]
@@ -19,10 +19,11 @@ __all__ = ["explain", "explain_exact", "explain_kernel", "explain_permutation"]
 def explain(question: Question) -> Explanation:
     """Return Shapley values, by the cheapest of enumeration and paired permutations that reaches the precision within the budget.
 
-    Of sums of trees they are exact and ask no coalition (:mod:`pellucid.explain.tree_values`). Cost otherwise: at most ``EXACT_ROWS`` or the budget where exact; else about 2 d B model rows per pass, d = columns in which two rows differ.
+    Of sums of trees they are exact and ask no coalition (:mod:`pellucid.explain.tree_values`). Cost otherwise: at most ``EXACT_ROWS`` or
+    the budget where exact; else about 2 d B model rows per pass, d = columns in which two rows differ.
     Source: Shapley 1953; Strumbelj and Kononenko 2014, doi:10.1007/s10115-013-0679-x; Lundberg and Lee 2017, arXiv:1705.07874.
     """
-    return of_trees(question, share) or answer(question, SHAPLEY)
+    return of_trees(question, share) or answer(about_scale(question), SHAPLEY)
 
 
 def share(joins: int, stays: int) -> float:
@@ -39,8 +40,11 @@ def share(joins: int, stays: int) -> float:
 
 
 def explain_exact(question: Question) -> Explanation:
-    """Return exact Shapley values. Cost: the sum over background rows of 2^d, d = columns in which the rows differ; of trees see above."""
-    return of_trees(question, share) or answer(question, SHAPLEY, "exact")
+    """Return exact Shapley values.
+
+    Cost: the sum over background rows of 2^d model rows, d = columns in which the rows differ; of sums of trees none for coalitions.
+    """
+    return of_trees(question, share, most_leaves=math.inf) or answer(question, SHAPLEY, "exact")
 
 
 def explain_permutation(question: Question) -> Explanation:

@@ -2,37 +2,66 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from pellucid.explain.question import Question
 from pellucid.probe.tree_sum import CHECKED, TreeSum
 from pellucid.random import integer
 from pellucid.results import Explanation
 
-__all__ = ["of_trees"]
+__all__ = ["DEEP", "about_scale", "of_trees"]
 
 FIXED = ("marginal", "baseline", "missing")
 """Fills under which an absent column holds the same cells whatever else is known."""
+DEEP = 1500
+"""Mean leaves of a tree above which sampling is quicker: forests whose trees are grown to single rows."""
+PILOT = 16
+"""Rows on which the time of all is told, where the budget is in seconds."""
 
 
 def of_trees(
-    question: Question, weigh: Callable[[int, int], float], *, complete: bool = True, settings: Mapping[str, Any] | None = None
+    question: Question,
+    weigh: Callable[[int, int], float],
+    *,
+    complete: bool = True,
+    most_leaves: float = DEEP,
+    settings: Mapping[str, Any] | None = None,
 ) -> Explanation | None:
     """Return the exact values of the players where the model is a sum of trees on the scale asked; None where it is none.
 
-    ``weigh`` (a, d) is the value of one of ``a`` players who must join for a worth of 1 that none of ``d`` others may join. Cost: N + B +
-    ``CHECKED`` model rows, whatever the number of columns.
+    ``weigh`` (a, d) is the value of one of ``a`` players who must join for a worth of 1 that none of ``d`` others may join. None too where
+    the trees are larger than ``most_leaves`` on average, and where the budget does not reach. Cost: N + B + ``CHECKED`` model rows,
+    whatever the number of columns.
     """
-    n, b = len(question.table), len(question.background)
-    if question.fill not in FIXED or question.drawer is not None:
-        return None
-    if question.budget.rows is not None and question.budget.rows < n + b + CHECKED:
+    n, b, budget = len(question.table), len(question.background), question.budget
+    if question.fill not in FIXED or question.drawer is not None or (budget.rows is not None and budget.rows < n + b + CHECKED):
         return None
     seed = integer(question.seed, "trees")
-    trees = TreeSum.of(question.view, question.table, question.background, question.players, seed)
-    if trees is None:
+    trees = TreeSum.of(question.view, question.table, question.background, question.players, seed, most_leaves)
+    if trees is None or (budget.seconds is not None and not _in_time(question, trees, weigh, budget.seconds)):
         return None
     full, base = question.view.raw(question.table), question.view.raw(question.background).mean(0)
-    values = trees.values(weigh)
-    return question.answer(values, base, full, complete=complete, settings={"way": "trees", "precision": None, **(settings or {})})
+    told = {"way": "trees", "precision": None, **(settings or {})}
+    return question.answer(trees.values(weigh), base, full, complete=complete, settings=told)
+
+
+def _in_time(question: Question, trees: TreeSum, weigh: Callable[[int, int], float], seconds: float) -> bool:
+    """Whether all rows can be answered in what is left of the seconds asked for, by the time that some take."""
+    n, began = len(question.table), time.perf_counter()
+    some = min(n, PILOT)
+    trees.values(weigh, np.arange(some))
+    now = time.perf_counter()
+    return (now - began) * n / some <= question.started + seconds - now
+
+
+def about_scale(question: Question) -> Question:
+    """Return the question with a caveat where the model would be a sum of trees on another scale."""
+    if not getattr(question.view.inner, "sums_as_log_odds", False) or question.fill not in FIXED:
+        return question
+    words = "on scale='log-odds' this model is a sum of trees, whose values are exact and take far less time"
+    return replace(question, caveats=(*question.caveats, words))

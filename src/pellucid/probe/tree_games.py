@@ -162,15 +162,14 @@ class Ways(NamedTuple):
         return np.asarray(there[self.node] & ((self.off & off[self.node]) == 0))
 
     def onwards(self, grove: Grove, x: FloatArray) -> Ways:
-        """Return the rows (of the cells ``x``) one level down, on both sides of the node: on their own, and on the other having turned off."""
+        """Return the rows (of the cells ``x``) one level down: on their own side of the node, and on the other one having turned off."""
         left = grove.forest.goes_left(x, self.row, self.node)
         turned = self.off | grove.bit[self.node]
-        sides = [(grove.forest.left[self.node], np.where(left, self.off, turned)), (grove.forest.right[self.node], np.where(left, turned, self.off))]
         alone = grove.bit[self.node] > 0  # where no player stands behind a node nobody turns off
         out = []
-        for (node, off), own in zip(sides, (left, ~left)):
+        for child, own in ((grove.forest.left, left), (grove.forest.right, ~left)):
             goes = own | alone
-            out.append((node[goes], self.row[goes], off[goes]))
+            out.append((child[self.node[goes]], self.row[goes], np.where(own, self.off, turned)[goes]))
         return Ways(*(np.concatenate(o) for o in zip(*out)))
 
 

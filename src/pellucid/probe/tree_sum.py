@@ -41,13 +41,15 @@ class TreeSum:
         self.forest, self.x, self.b, self.player, self._n_players = forest, x, b, player, n_players
 
     @classmethod
-    def of(cls, view: View, rows: Table, background: Table, players: Players, seed: int = 0) -> TreeSum | None:
+    def of(cls, view: View, rows: Table, background: Table, players: Players, seed: int = 0, most_leaves: float = np.inf) -> TreeSum | None:
         """Return the model's trees over the rows; None where it has none, or where composed rows tell that it is no such sum.
+
+        None too where the trees have more than ``most_leaves`` on average.
 
         Cost: ``CHECKED`` model rows; the cells of all rows some log2(C) times.
         """
         forest = view.trees()
-        if forest is None:
+        if forest is None or (forest.left < 0).sum() > most_leaves * len(forest.root):
             return None
         path = FramePath(view, rows, background, players, 2**28)
         try:
@@ -83,10 +85,11 @@ class TreeSum:
         own = (self.player >= 0) & z[:, np.maximum(self.player, 0)]
         return np.where(own, self.x[row], self.b[back])
 
-    def values(self, weigh: Callable[[int, int], float]) -> FloatArray:
-        """Return the values (N, P, O) of the players; see :func:`~pellucid.probe.tree_games.solve`."""
-        out = np.zeros((len(self.x), self._n_players, self.forest.n_outputs))
-        found = solve(self.forest, self.player, self.x, self.b, np.full(len(self.b), 1 / len(self.b)), weigh)
+    def values(self, weigh: Callable[[int, int], float], rows: Ints | None = None) -> FloatArray:
+        """Return the values (N, P, O) of the players in all rows, or in some; see :func:`~pellucid.probe.tree_games.solve`."""
+        x = self.x if rows is None else self.x[rows]
+        out = np.zeros((len(x), self._n_players, self.forest.n_outputs))
+        found = solve(self.forest, self.player, x, self.b, np.full(len(self.b), 1 / len(self.b)), weigh)
         out[:, : found.shape[1]] = found
         return out
 

@@ -15,7 +15,15 @@ import numpy.typing as npt
 from pellucid.errors import RequestError, quote
 from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.probe.half import halved
-from pellucid.protocols import BuiltInImportance, DifferentiablePredictor, FloatArray, HiddenPredictor, PartsPredictor, Predictor, TreePredictor
+from pellucid.protocols import (
+    BuiltInImportance,
+    DifferentiablePredictor,
+    FloatArray,
+    HiddenPredictor,
+    PartsPredictor,
+    Predictor,
+    TreePredictor,
+)
 from pellucid.table import Table
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ TREES = frozenset({"DecisionTreeRegressor", "DecisionTreeClassifier", "ExtraTree
 
 
 def read(model: Any) -> Grown | None:
-    """Return the trees of a fitted estimator; None for estimators that have none, and for losses whose answer is another function of the sum."""
+    """Return the trees of a fitted estimator; None where it has none, and for losses whose answer is another function of the sum."""
     name = type(model).__name__
     classes = name.endswith("Classifier")
     if name in TREES | FORESTS:

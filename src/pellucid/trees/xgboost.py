@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -28,12 +29,13 @@ def read(model: Any) -> Grown | None:
         trees = trees[: grown["model"]["iteration_indptr"][int(best) + 1]]
     if not trees or any(int(t["tree_param"]["size_leaf_vector"]) > 1 for t in trees):
         return None
-    output = np.array(grown["model"]["tree_info"][: len(trees)])
-    columns = [join([_tree(t) for t, k in zip(trees, output) if k == o]) for o in range(int(output.max()) + 1)]
-    base = np.atleast_1d(np.array(json.loads(told["learner_model_param"]["base_score"]), np.float64))
-    shift = np.log(base / (1 - base)) if says == "log-odds" else base
     levels = [_levels(e) for e in grown["model"].get("cats", {}).get("enc", [])]
     coded = [e for e in levels if e is not None]
+    width = max(1 + max((max(t["categories"], default=-1) for t in trees), default=-1), *(len(e) for e in coded), 0)
+    output = np.array(grown["model"]["tree_info"][: len(trees)])
+    columns = [join([_tree(t, width) for t, k in zip(trees, output) if k == o]) for o in range(int(output.max()) + 1)]
+    base = np.atleast_1d(np.array(json.loads(told["learner_model_param"]["base_score"]), np.float64))
+    shift = np.log(base / (1 - base)) if says == "log-odds" else base
     forest = join(columns, columns=True).scaled(1.0, shift)
     return Grown(forest, lambda X: numbers_of(X, lambda j, column: _codes(column, coded[j] if coded else None)), says)
 
@@ -46,7 +48,7 @@ def _levels(told: dict[str, Any]) -> list[Any] | None:
     if offsets is None:
         return list(values)
     text = bytes(v % 256 for v in values)
-    return [text[s:e].decode() for s, e in zip(offsets, offsets[1:])]
+    return [text[s:e].decode() for s, e in itertools.pairwise(offsets)]
 
 
 def _codes(column: pd.Series[Any], levels: list[Any] | None) -> FloatArray:
@@ -55,11 +57,11 @@ def _codes(column: pd.Series[Any], levels: list[Any] | None) -> FloatArray:
     return np.where(codes < 0, np.nan, codes)
 
 
-def _tree(told: dict[str, Any]) -> Forest:
+def _tree(told: dict[str, Any], width: int) -> Forest:
     left, right = np.array(told["left_children"], np.int64), np.array(told["right_children"], np.int64)
     inner = left >= 0
     condition = np.array(told["split_conditions"], np.float32)
-    sets, levels = _sets(told, len(left))
+    sets, levels = _sets(told, len(left), width)
     return Forest(
         left=left,
         right=right,
@@ -77,10 +79,10 @@ def _tree(told: dict[str, Any]) -> Forest:
     )
 
 
-def _sets(told: dict[str, Any], nodes: int) -> tuple[Any, Any]:
-    """Return (which codes go left by node that looks codes up, the places of the nodes); those listed go right."""
+def _sets(told: dict[str, Any], nodes: int, width: int) -> tuple[Any, Any]:
+    """Return (which of ``width`` codes go left by node that looks codes up, the places of the nodes); those listed go right."""
     places, starts, sizes = told["categories_nodes"], told["categories_segments"], told["categories_sizes"]
-    sets = np.ones((len(places), 1 + max(told["categories"], default=-1)), bool)
+    sets = np.ones((len(places), width), bool)
     for k, (s, n) in enumerate(zip(starts, sizes)):
         sets[k, told["categories"][s : s + n]] = False
     levels = np.full(nodes, -1)

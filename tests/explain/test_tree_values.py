@@ -1,0 +1,130 @@
+"""Models that are sums of trees: exact values on the caller's columns, as all coalitions give them, without asking these."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+import pellucid as pld
+from pellucid.explain import tree_values
+from pellucid.probe.tree_sum import CHECKED, TreeSum
+
+N, BACK = 8, 20
+NAMES = ["forest of numbers", "forest of three", "boosted, log-odds", "own", "own tree", "own tree, log-odds", "own of two"]
+
+
+def frame_of(n=240):
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "age": draw.normal(size=n),
+            "pay": np.where(draw.random(n) < 0.2, np.nan, draw.normal(size=n)),
+            "town": pd.Categorical(draw.choice(["Bern", "Chur", "Thun", "Zug"], n)),
+            "size": draw.integers(0, 5, n),
+        }
+    )
+    worth = frame["age"] * (frame["town"] == "Zug") + frame["pay"].fillna(1) * frame["size"] + (frame["town"] == "Chur")
+    return frame, worth
+
+
+def models():
+    frame, worth = frame_of()
+    steps = make_column_transformer((OneHotEncoder(), ["town"]), (SimpleImputer(add_indicator=True), ["age", "pay", "size"]))
+    high, three = worth > worth.median(), pd.cut(worth, 3, labels=["low", "middle", "high"]).astype(str)
+    boosted = HistGradientBoostingClassifier(max_iter=15, categorical_features="from_dtype", random_state=0).fit(frame, high)
+    return {
+        "forest of numbers": (make_pipeline(steps, RandomForestRegressor(5, max_depth=5, random_state=0)).fit(frame, worth), {}),
+        "forest of three": (make_pipeline(steps, RandomForestClassifier(5, max_depth=5, random_state=0)).fit(frame, three), {}),
+        "boosted, log-odds": (boosted, {"scale": "log-odds"}),
+        "own": (pld.TabularClassifier(backbone="hist_gb", calibration="temperature", random_state=0, verbose=0).fit(frame, high), {}),
+        "own tree": (pld.TabularClassifier(backbone="tree", random_state=0, verbose=0).fit(frame, three), {"scale": "probability"}),
+        "own tree, log-odds": (pld.TabularClassifier(backbone="tree", random_state=0, verbose=0).fit(frame, three), {}),
+        "own of two": (
+            pld.TabularRegressor(backbone="lightgbm", random_state=0, verbose=0).fit(frame, np.column_stack([worth, frame["age"]])),
+            {},
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def asked():
+    return models()
+
+
+def explain(model, rows, monkeypatch=None, **settings):
+    frame, _ = frame_of()
+    if monkeypatch is not None:  # the way of all models
+        monkeypatch.setattr(TreeSum, "of", classmethod(lambda *args, **more: None))
+    return pld.explain(model, rows, background=frame.tail(BACK), random_state=0, **settings)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("method", ["shapley", "banzhaf"])
+def test_values_are_those_of_all_coalitions(asked, monkeypatch, name, method):
+    model, settings = asked[name]
+    rows = frame_of()[0].head(N)
+    fast = explain(model, rows, method=method, **settings)
+    assert fast.record.settings["way"] == "trees"
+    assert fast.error is None
+    assert fast.n_calls <= N + BACK + CHECKED + 1
+    slow = explain(model, rows, monkeypatch, method=method, budget=10**6, **settings)
+    assert slow.record.settings["way"] == "exact"
+    assert fast.values == pytest.approx(slow.values, abs=1e-9)
+    assert fast.base_values == pytest.approx(slow.base_values, abs=1e-12)
+    if method == "shapley":
+        assert np.abs(fast.gap).max() < 1e-9
+
+
+def test_outputs_contrasts_and_groups(asked, monkeypatch):
+    model, _ = asked["forest of three"]
+    rows = frame_of()[0].head(N)
+    questions = [{"output": "high"}, {"output": "high", "versus": "low"}, {"groups": {"where": ["town", "size"]}, "output": "low"}]
+    fast = [explain(model, rows, **q) for q in questions]
+    assert {e.record.settings["way"] for e in fast} == {"trees"}
+    for quick, question in zip(fast, questions):
+        assert quick.values == pytest.approx(explain(model, rows, monkeypatch, budget=10**6, **question).values, abs=1e-9)
+
+
+def test_order_and_number_of_rows_change_nothing(asked):
+    model, settings = asked["boosted, log-odds"]
+    rows = frame_of()[0].head(60)
+    turned = np.random.default_rng(0).permutation(60)
+    whole = explain(model, rows, **settings).values
+    assert explain(model, rows.iloc[turned], **settings).values == pytest.approx(whole[turned], abs=1e-12)
+    assert explain(model, rows.tail(1), **settings).values == pytest.approx(whole[-1:], abs=1e-12)
+
+
+def test_probabilities_of_boosted_trees_are_sampled_and_the_way_out_is_told(asked):
+    model, _ = asked["boosted, log-odds"]
+    sampled = explain(model, frame_of()[0].head(2))
+    assert sampled.scale == "probability"
+    assert sampled.record.settings["way"] != "trees"
+    assert any("scale='log-odds'" in c for c in sampled.record.caveats)
+    assert not any("scale='log-odds'" in c for c in explain(asked["own"][0], frame_of()[0].head(2)).record.caveats)
+
+
+def test_other_fills_small_budgets_and_deep_trees_are_sampled(asked, monkeypatch):
+    model, settings = asked["forest of numbers"]
+    rows = frame_of()[0].head(N)
+    assert explain(model, rows, fill="conditional", **settings).record.settings["way"] != "trees"
+    with pytest.raises(pld.errors.RequestError, match="budget is too small"):
+        explain(model, rows, budget=N + BACK + CHECKED - 1)
+    assert explain(model, rows, budget=N + BACK + CHECKED).record.settings["way"] == "trees"
+    leaves = len(model[-1].estimators_[0].tree_.value) / 2
+    monkeypatch.setitem(tree_values.of_trees.__kwdefaults__, "most_leaves", 0.5 * leaves)
+    assert explain(model, rows).record.settings["way"] != "trees"
+    assert explain(model, rows, method="shapley_exact").record.settings["way"] == "trees"
+
+
+def test_seconds_are_kept(asked, monkeypatch):
+    model, settings = asked["forest of numbers"]
+    rows = frame_of()[0].head(N)
+    assert explain(model, rows, budget="30s", **settings).record.settings["way"] == "trees"
+    monkeypatch.setattr(tree_values, "_in_time", lambda *args: False)
+    assert explain(model, rows, budget="30s", **settings).record.settings["way"] != "trees"
