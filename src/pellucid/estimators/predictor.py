@@ -134,7 +134,7 @@ class EnginePredictor:
     @functools.cached_property
     def _grown(self) -> Grown | None:
         ask = getattr(self.engine, "trees", None)
-        return None if ask is None else ask()  # type: ignore[no-any-return]
+        return None if ask is None else ask()
 
     def trees(self) -> Forest | None:
         """Return the trees whose answers are ``raw``'s on ``scale``; None where the engine has none, or is no sum of them there."""

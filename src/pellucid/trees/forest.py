@@ -72,7 +72,7 @@ class Forest:
     @property
     def n_outputs(self) -> int:
         """O."""
-        return self.value.shape[1]
+        return int(self.value.shape[1])
 
     def parts(self, trees: int, nodes: int) -> Iterator[Forest]:
         """Yield forests of at most so many trees and nodes (one tree at least), without the base."""
