@@ -136,7 +136,7 @@ def test_a_number_needs_a_goal():
 
 @pytest.mark.parametrize("fill", ["conditional", "marginal"])
 def test_the_order_of_the_kept_rows_decides_nothing(fill):
-    """Rows that are alike in what is known, all of them at the start, were drawn from the top of the table: sorted, they settled everything."""
+    """All rows are alike where nothing is known yet; drawn from the top of a sorted table they would settle everything."""
     kept = gaussian(300)
     kept = kept.take(np.argsort(kept.frame["a"].to_numpy(), kind="stable"))
     made = act(

@@ -13,10 +13,11 @@ import pandas as pd
 from pellucid.errors import ArgumentError, RequestError
 from pellucid.explain import asked
 from pellucid.explain.near_equal import scaler
-from pellucid.explain.permutation_importance import row_losses, shuffling_error
+from pellucid.explain.permutation_importance import shuffling_error
 from pellucid.explain.question import Question
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.foreign import as_predictor
+from pellucid.probe.truth import row_losses
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.random import integer, stream
