@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pellucid.errors import ArgumentError, ColumnError, RequestError
+from pellucid.errors import ArgumentError, CellError, ColumnError, RequestError
 from pellucid.probe.foreign import ForeignPredictor, as_predictor
 from pellucid.testing.predictors import LinearPredictor, made_table
 
@@ -145,3 +145,21 @@ def test_column_names_need_not_be_text():
     model = ForeignPredictor(lambda X: X[0] + X[1], frame, frame)
     assert model.columns == ("0", "1")
     np.testing.assert_allclose(model.raw(model.read(frame))[:, 0], [4, 6])
+
+
+@pytest.mark.parametrize(
+    ("made", "asked"),
+    [
+        (np.array([1, 2], np.int8), [300, 1]),
+        (np.array([1, 2]), [30.5, 1.0]),
+        (np.array([1, 2]), [np.nan, 1.0]),
+        (pd.array([1, None], "Int8"), [300, 1]),
+        (pd.Categorical(["u", "v"]), ["w", "u"]),
+    ],
+)
+def test_rows_that_do_not_fit_those_the_model_was_read_with_are_refused(made, asked):
+    kept = pd.DataFrame({"n": made})
+    model = as_predictor(Spy(), kept, kept)
+    assert model.read(pd.DataFrame({"n": asked}).iloc[1:]).frame["n"].dtype == kept["n"].dtype
+    with pytest.raises(CellError, match="model was read with"):
+        model.read(pd.DataFrame({"n": asked}))
