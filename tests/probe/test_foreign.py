@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from pellucid.errors import ArgumentError, CellError, ColumnError, RequestError
 from pellucid.probe.foreign import ForeignPredictor, as_predictor
@@ -163,3 +166,11 @@ def test_rows_that_do_not_fit_those_the_model_was_read_with_are_refused(made, as
     assert model.read(pd.DataFrame({"n": asked}).iloc[1:]).frame["n"].dtype == kept["n"].dtype
     with pytest.raises(CellError, match="model was read with"):
         model.read(pd.DataFrame({"n": asked}))
+
+
+@pytest.mark.parametrize("shape", ["ovo", "ovr"])
+def test_scores_of_pairs_of_classes_do_not_bear_the_names_of_classes(shape):
+    x = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
+    y = np.array(["p", "q", "r"])[np.arange(60) % 3]
+    model = make_pipeline(StandardScaler(), SVC(decision_function_shape=shape)).fit(x, y)
+    assert (as_predictor(model, x, x).outputs == ("p", "q", "r")) == (shape == "ovr")

@@ -260,7 +260,9 @@ class ForeignPredictor:
         self.probed = 1  # model rows asked by now
 
     def _name_outputs(self, size: int) -> tuple[str, ...]:
-        if self.classes and size in (1, len(self.classes)):
+        last = getattr(self._model, "steps", [("", self._model)])[-1][1]
+        pairs = size > 1 and self._kind == "decision_function" and getattr(last, "decision_function_shape", "ovr") == "ovo"
+        if self.classes and size in (1, len(self.classes)) and not pairs:  # three classes have three pairs
             return tuple(map(str, self.classes[-size:]))
         return ("output",) if size == 1 else tuple(f"output_{j}" for j in range(size))
 
