@@ -157,6 +157,7 @@ def test_column_names_need_not_be_text():
         (np.array([1, 2]), [30.5, 1.0]),
         (np.array([1, 2]), [np.nan, 1.0]),
         (pd.array([1, None], "Int8"), [300, 1]),
+        (pd.array([1, None], "int8[pyarrow]"), [300, 1]),
         (pd.Categorical(["u", "v"]), ["w", "u"]),
     ],
 )

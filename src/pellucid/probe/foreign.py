@@ -140,11 +140,12 @@ def _cast(cells: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
     if cells.dtype == dtype or not (number or isinstance(dtype, pd.CategoricalDtype)):
         return cells.astype(dtype)
     if number:
-        told, ends = pd.to_numeric(cells, errors="coerce"), np.iinfo(getattr(dtype, "numpy_dtype", dtype))
-        held = (told % 1 == 0) & told.between(ends.min, ends.max)
+        told: Any = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        ends = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
+        held = (told == np.round(told)) & (told >= ends.min) & (told <= ends.max)
     else:
-        held = cells.isin(dtype.categories)
-    held = held.fillna(False) | (cells.isna() & pd.api.types.is_extension_array_dtype(dtype))
+        held = cells.isin(dtype.categories).to_numpy(bool)
+    held = held | cells.isna().to_numpy(bool) & pd.api.types.is_extension_array_dtype(dtype)
     if not held.all():
         raise CellError(
             "a cell does not fit the rows that the model was read with",
