@@ -128,3 +128,12 @@ def test_integers_stay_integers_for_models_from_elsewhere():
     cells = made.cells(np.arange(3), made.own + 2)
     assert cells.frame["n"].dtype == whole.frame["n"].dtype
     assert cells.frame["n"].tolist() == [2, 3, 4]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "Int8"])
+def test_whole_numbers_that_go_further_than_the_rows_dtype_are_written_in_a_wider_one(dtype):
+    schema = Schema((Column("n", ColumnType.NUMBER),))
+    rows, known = (Table(pd.DataFrame({"n": n}), schema) for n in (pd.array([1, 2, 3], dtype), np.arange(0, 1000, 100)))
+    made = Changes(rows, known, schema)
+    assert made.cells(np.arange(3), made.own + 700).frame["n"].tolist() == [701, 702, 703]
+    assert made.cells(np.arange(3), made.own + 7).frame["n"].dtype == dtype

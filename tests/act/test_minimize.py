@@ -132,3 +132,16 @@ def test_a_number_needs_a_goal():
     with pytest.raises(RequestError, match="want"):
         act(LinearPredictor(WEIGHTS, table), table, method="minimize")
     assert matrix(table, table.columns).shape == (100, 5)
+
+
+@pytest.mark.parametrize("fill", ["conditional", "marginal"])
+def test_the_order_of_the_kept_rows_decides_nothing(fill):
+    """All rows are alike where nothing is known yet; drawn from the top of a sorted table they would settle everything."""
+    kept = gaussian(300)
+    kept = kept.take(np.argsort(kept.frame["a"].to_numpy(), kind="stable"))
+    made = act(
+        LinearPredictor(np.array([3.0, 0.1, 0.1, 0.1, 0.1]), kept), gaussian(60, 1), want=">= 0", method="minimize", random_state=0,
+        options={"fill": fill, "draws": 50},
+    )  # fmt: skip
+    assert (made.n_asked > 0).all()
+    assert made.agreement > 0.9

@@ -120,6 +120,11 @@ def test_certainty_by_group():
     made = pld.by_group(model, t, by="g", level=0.9)
     assert set(made.rates) >= {"coverage", "width", "abstain_rate", "mae"}
     assert 0.8 < made.rates["coverage"]["a"].value <= 1
+    # classes that are written 1.0 and 2.0 are those that the table reads as 1 and 2
+    t = read_table(frame | {"y": np.where(frame["x"] > 0, 2.0, 1.0)}, target="y", types={"y": "category"})
+    model = pld.TabularClassifier(backbone="linear", verbose=0, random_state=0).fit(t.drop(["y"]).frame, t.frame["y"])
+    assert model.classes_.dtype == np.float64
+    assert pld.by_group(model, t, by="g", level=0.9).rates["coverage"]["a"].value > 0.8
 
 
 def test_wrong_requests_are_refused(compas):

@@ -10,8 +10,11 @@ from pellucid.audit import el2n, grand, vog
 from pellucid.audit.row_scores import row_scores
 from pellucid.audit.training_rows import watched
 from pellucid.errors import RequestError
+from pellucid.nn.gradients.row_norms import row_norms
+from pellucid.nn.table_net import TableNet
 from pellucid.table import read_table
 from pellucid.testing.checks_audit import clean_frame
+from pellucid.testing.checks_backbone import some_cells, some_sizes
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,24 @@ def test_row_norms_are_those_of_a_loop(model):
             norms.append(float(sum((g.double() ** 2).sum() for g in grads if g is not None)) ** 0.5)
         loop.append(norms)
     np.testing.assert_allclose(predictor.gradient_norms(table, target), np.mean(loop, 0), rtol=1e-5)
+
+
+def test_row_norms_follow_weights_that_are_single_numbers():
+    cells = some_cells(3, 4)
+    net = TableNet(some_sizes(4), "prototype", 1, d_token=6, options={"width": 16, "d_row": 8}, seed=0).eval()
+    net.set_bank(some_cells(20, 4, 1), torch.randn(20, 1), of_classes=False)
+    assert any(p.ndim == 0 for p in net.parameters())
+    target = torch.randn(3)
+
+    def losses(outputs, goal):
+        return (outputs[:, 0, 0] - goal).square()
+
+    with torch.no_grad():
+        kept = net._remembered()  # rows that are kept stand as they are encoded
+    for i, norm in enumerate(row_norms(net, cells, target, losses)):
+        out = net._read(*net._run(net.backbone(net.embedding(cells.take(slice(i, i + 1))), **kept)))
+        grads = torch.autograd.grad(losses(out, target[i : i + 1]).sum(), list(net.parameters()), allow_unused=True)
+        assert norm == pytest.approx(float(sum(g.double().square().sum() for g in grads if g is not None)) ** 0.5, rel=1e-4)
 
 
 @pytest.mark.parametrize(("score", "times"), [(el2n, 5.0), (grand, 2.0)])

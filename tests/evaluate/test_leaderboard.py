@@ -73,6 +73,16 @@ def test_what_cannot_join_is_named_and_the_rest_goes_on(monkeypatch):
     assert "pip install" in board.record.caveats[0]
 
 
+def test_a_model_of_classes_that_no_row_has_is_named_too():
+    table = oracles.planted("linear", n=120, columns=2, noise=None).table
+    x, y = table.frame[["x1", "x2"]], table.frame["y"].to_numpy(copy=True)
+    y[:5] = "2"
+    models = [LogisticRegression(), ("of three", LogisticRegression().fit(x, y))]
+    board = compare(table.take(slice(0, 80)), models, test=table.take(slice(80, 120)), n_boot=20)
+    assert len(board.rows) == 1
+    assert "'2'" in board.record.caveats[0]
+
+
 def test_wrong_calls_are_refused():
     table = oracles.planted("linear", n=100, columns=3).table
     with pytest.raises(TargetError, match="target"):

@@ -6,7 +6,7 @@ import pytest
 
 import pellucid as pld
 from pellucid.errors import RequestError
-from pellucid.evaluate.curves import _overtakes, _words, wrong_labels
+from pellucid.evaluate.curves import _overtakes, _rows, _words, wrong_labels
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,14 @@ def test_a_share_of_the_rows_in_use_is_made_wrong():
     assert (made[1::2] == 0).all()
     assert abs((made[rows] != 0).mean() - 0.3) < 4 * np.sqrt(0.21 / 500)
     assert set(np.unique(made)) == {0.0, 1.0, 2.0}
+
+
+def test_every_class_is_among_few_rows():
+    truth = np.random.default_rng(0).integers(0, 26, 2000).astype(float)
+    few, more = (_rows(truth, [str(k) for k in range(26)], size, np.random.default_rng(1)) for size in (40, 60))
+    assert set(few) < set(more)
+    assert len(set(truth[few])) == 26
+    assert np.bincount(truth[more].astype(int)).min() == 2
 
 
 def test_wrong_requests_are_refused():

@@ -1,13 +1,16 @@
 """Fewer training rows by score: which rows stay, copies that can be spared, a class that cannot."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pellucid.errors import RequestError, TargetError
+from pellucid.evaluate.effect import probabilities
 from pellucid.evaluate.refit import TableRefit, codes_of
 from pellucid.evaluate.thinning import kept_rows, thinned
 from pellucid.table import read_table
 from pellucid.testing.checks_audit import clean_frame
+from pellucid.testing.predictors import FunctionPredictor, made_table
 
 
 def test_rows_stay_by_their_score():
@@ -54,6 +57,14 @@ def test_what_cannot_be_tried_is_said(rows):
         thinned(refit, held, np.ones(600), seeds=1)
     with pytest.raises(TargetError):
         thinned(refit, held.drop(["ill"]), np.ones(600))
+
+
+def test_classes_of_a_model_are_found_however_they_are_written():
+    """1.0 is the class that the table writes as 1; unread, all probabilities were 0 and every comparison a tie."""
+    table = made_table(pd.DataFrame({"x": [0.0, 2.0]}))
+    for classes in ((1.0, 2.0), (1, 2), ("1", "2")):
+        model = FunctionPredictor(lambda m: m[:, 0] / 2, table, outputs=(str(classes[1]),), classes=classes, scale="probability")
+        assert probabilities(model, table, ("1", "2")).tolist() == [[1, 0], [0, 1]]
 
 
 @pytest.mark.long

@@ -164,7 +164,9 @@ def test_the_layers_of_leurn_add_up_to_its_own_sum(models):
     model, rows = models("leurn")
     whole = explain(model, rows, method="native")
     layers = model.predictor().named_parts(model._table(rows))["rules"].shape[2]
-    each = [explain(model, rows, method="masks", options={"step": k}).values for k in range(layers)]
+    made = [explain(model, rows, method="masks", options={"step": k}) for k in range(layers)]
+    assert {m.says for m in made} == {"moves"}
+    each = [m.values for m in made]
     np.testing.assert_allclose(np.sum(each, 0), whole.values, atol=1e-5)
 
 

@@ -12,6 +12,7 @@ import pellucid as pld
 from pellucid.errors import ArgumentError, EmptyTableError, RequestError
 from pellucid.explain import explain
 from pellucid.explain.layer_probes import variance_share
+from pellucid.explain.reading import predicted
 from pellucid.results import LayerProbes
 from pellucid.testing.predictors import FunctionPredictor, TinyNetwork, made_frame, made_table
 
@@ -89,6 +90,14 @@ def test_readable_is_cross_validated_least_squares_on_the_state(planted):
     told = cross_val_predict(LinearRegression(), state, rank, cv=5)
     r2 = 1 - np.square(rank - told).mean() / rank.var()
     assert made.readable[made.layers.index("first"), _at(made, "b")] == pytest.approx(r2, abs=0.03)
+
+
+def test_a_cell_known_in_one_fold_alone_leaves_nothing_to_learn_from_in_its_turn():
+    x, fold = np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) % 5
+    goal = np.full((50, 1), np.nan)
+    goal[5] = 2.0
+    assert predicted(x, goal, fold)[fold == 0] == pytest.approx(0.0)
+    assert predicted(x, goal, fold)[fold == 1] == pytest.approx(2.0)
 
 
 def test_the_share_of_variance_is_the_definition_and_0_for_chance():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pellucid.errors import RequestError, TargetError
@@ -59,3 +60,42 @@ def test_the_target_is_found_in_the_table_or_asked_for():
     assert explain(model, table, method="permutation_importance", random_state=0).values.shape == (2,)
     with pytest.raises(RequestError, match="Pass y="):
         explain(model, table.select(("x1", "x2")), method="permutation_importance")
+
+
+def softmax_of_three():
+    def three(m):
+        e = np.exp(3 * m)
+        return e / e.sum(1, keepdims=True)
+
+    table = made_table(made_frame(300, 3, ()))
+    return FunctionPredictor(three, table, outputs=("p", "q", "r"), classes=("p", "q", "r"), scale="probability"), table
+
+
+def test_one_class_is_judged_against_all_others():
+    """The loss of output 'q' is that of P(q) for the labels "q or not"; of two classes either one has the same loss."""
+    model, table = softmax_of_three()
+    label = np.array(["p", "q", "r"])[np.argmax(table.frame.to_numpy(), 1)]
+    made = explain(model, table, method="permutation_importance", y=label, output="q", random_state=0)
+    alone = FunctionPredictor(
+        lambda m: model.raw(made_table(pd.DataFrame(m, columns=table.columns)))[:, 1], table, outputs=("q",), classes=("not", "q"),
+        scale="probability",
+    )  # fmt: skip
+    truth = explain(alone, table, method="permutation_importance", y=np.where(label == "q", "q", "not"), random_state=0)
+    assert made.values == pytest.approx(truth.values, rel=1e-9)
+    turned = explain(alone, table, method="permutation_importance", y=np.where(label == "q", "q", "not"), output="not", random_state=0)
+    assert turned.values == pytest.approx(truth.values, rel=1e-9)
+    assert turned.values.min() > 0
+    with pytest.raises(RequestError, match="difference of two"):
+        explain(model, table, method="permutation_importance", y=label, output="q", versus="p")
+
+
+def test_one_number_of_several_is_judged_by_its_own_truth():
+    table = made_table(made_frame(200, 2, ()))
+    model = FunctionPredictor(lambda m: np.column_stack([m[:, 0], 5 * m[:, 1]]), table, outputs=("first", "second"))
+    both = model.raw(table)
+    for y in (both, both[:, 1]):
+        made = explain(model, table, method="permutation_importance", y=y, output="second", random_state=0)
+        assert made.values[0] == 0
+        assert made.values[1] > 1
+    with pytest.raises(TargetError, match="targets"):
+        explain(model, table, method="permutation_importance", y=both[:, 1])

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pellucid.errors import RequestError
 from pellucid.explain import explain
+from pellucid.explain.near_equal import ScaledCells
+from pellucid.explain.rashomon import _partners
+from pellucid.probe.foreign import as_predictor
 from pellucid.testing.predictors import FunctionPredictor, LinearPredictor, fit_network, made_frame, made_table, matrix
 
 
@@ -129,3 +133,17 @@ def test_budgets_are_kept_or_refused():
         explain(model, table, method="rashomon", y=y, budget=2000)
     with pytest.raises(RequestError, match="two columns"):
         explain(model, table, method="rashomon", y=y, options={"columns": ["x1"]})
+
+
+def test_no_row_is_its_own_partner_however_many_shuffles():
+    order = np.random.default_rng(0).permutation(7)
+    for shuffles in (3, 6, 7, 20):
+        assert (_partners(order, shuffles) != np.arange(7)).all()
+
+
+@pytest.mark.parametrize(("dtype", "low", "high"), [("uint8", 0, 255), ("int8", -128, 127)])
+def test_spread_whole_numbers_stop_at_the_ends_of_their_type(dtype, low, high):
+    frame = pd.DataFrame({"u": np.array([low, low + 5, high - 5, high], dtype)})
+    model = as_predictor(lambda f: f["u"].to_numpy(float), frame, frame)
+    made = ScaledCells(model, np.array([3.0]), np.array([(low + high) / 2])).raw(model.read(frame))
+    assert made.ravel().tolist() == [low, low, high, high]

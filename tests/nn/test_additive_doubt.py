@@ -11,6 +11,7 @@ from scipy.linalg import block_diag
 import pellucid as pld
 from pellucid.nn.backbones.additive_start import _design, _Fit, fitted_sum, level_places, number_places
 from pellucid.nn.beside import DRAWS, beside
+from pellucid.nn.dropout_net import DropoutNet
 from pellucid.nn.stack import StackedNet
 from pellucid.nn.table_net import TableNet
 from pellucid.testing.checks_backbone import some_cells, some_sizes
@@ -202,6 +203,20 @@ def test_dropout_as_a_source_has_the_draws_as_well() -> None:
     own, masks = model.uncertainty(new), model.uncertainty(new, source="mc_dropout")
     np.testing.assert_array_equal(masks.point, own.point)
     np.testing.assert_allclose(masks.epistemic, own.epistemic, rtol=1e-4)
+
+
+def test_an_additive_half_without_a_share_has_no_moves() -> None:
+    net = TableNet(some_sizes(4), "tabm_additive", 1, d_token=8, head="blend", seed=0).eval()
+    net.head.turns.normal_()
+    net.head.sways.fill_(0.1)
+    assert DropoutNet(net, 4, 0).drawn
+    net.leave_out_silent()
+    assert net.drawn
+    assert torch.isfinite(net.doubting(some_cells(3, 4))).all()
+    assert not DropoutNet(net, 4, 0).drawn
+    assert not DropoutNet(StackedNet([net, net]), 4, 0).drawn
+    net.head.turns.zero_()
+    assert not net.drawn
 
 
 def test_draws_beyond_half_precision_stay_finite() -> None:

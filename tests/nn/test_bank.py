@@ -134,6 +134,19 @@ def test_a_stack_answers_as_its_networks_alone(sizes, cells) -> None:
     torch.testing.assert_close(stack(cells), torch.ones(23, 2, 1))
 
 
+@pytest.mark.parametrize("backbone", ["prototype", "retrieval"])
+@pytest.mark.parametrize("regularizer", ["tangos", "adversarial"])
+def test_what_else_is_asked_while_learning_reads_the_kept_rows_too(sizes, cells, backbone, regularizer) -> None:
+    nets = [TableNet(sizes, backbone, 1, d_token=6, seed=s, regularizers=((regularizer, ()),)).train() for s in (0, 1)]
+    for net in nets:
+        net.set_bank(cells, torch.randn(23, 1), of_classes=False)
+        net.losses = lambda outputs, target: (outputs[:, 0, 0] - target[:, 0]).square()
+    twice = Cells(*(t.expand(2, *t.shape) for t in cells))
+    for learned in (nets[0].learn(cells, torch.randn(23, 1)), StackedNet(nets).learn(twice, torch.randn(2, 23, 1))):
+        assert torch.isfinite(learned.outputs).all()
+        assert torch.isfinite(learned.penalty).all()
+
+
 def test_unusable_rows_are_refused(sizes, cells) -> None:
     net = _net(sizes)
     with pytest.raises(RequestError, match="rows to keep"):

@@ -22,6 +22,10 @@ def _loop(norm: torch.nn.BatchNorm1d, x: torch.Tensor, ends: list[int]) -> torch
     return torch.cat([norm(x[a:b]) for a, b in zip([0, *ends], ends)])
 
 
+def test_no_group_has_one_row() -> None:
+    assert torch.isfinite(GhostNorm(3, group=2)(torch.randn(5, 3))).all()
+
+
 # a group of 8: whole groups; 4 rows left (half a group: their own); 3 left (they join the last); less than one group; one and a bit
 @pytest.mark.parametrize(
     ("rows", "ends"), [(32, [8, 16, 24, 32]), (8, [8]), (28, [8, 16, 24, 28]), (27, [8, 16, 27]), (5, [5]), (9, [9]), (2, [2])]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
-from pellucid.errors import ArgumentError, ColumnError, RequestError
+from pellucid.errors import ArgumentError, CellError, ColumnError, RequestError
 from pellucid.probe.foreign import ForeignPredictor, as_predictor
 from pellucid.testing.predictors import LinearPredictor, made_table
 
@@ -145,3 +148,30 @@ def test_column_names_need_not_be_text():
     model = ForeignPredictor(lambda X: X[0] + X[1], frame, frame)
     assert model.columns == ("0", "1")
     np.testing.assert_allclose(model.raw(model.read(frame))[:, 0], [4, 6])
+
+
+@pytest.mark.parametrize(
+    ("made", "asked"),
+    [
+        (np.array([1, 2], np.int8), [300, 1]),
+        (np.array([1, 2]), [30.5, 1.0]),
+        (np.array([1, 2]), [np.nan, 1.0]),
+        (pd.array([1, None], "Int8"), [300, 1]),
+        (pd.array([1, None], "int8[pyarrow]"), [300, 1]),
+        (pd.Categorical(["u", "v"]), ["w", "u"]),
+    ],
+)
+def test_rows_that_do_not_fit_those_the_model_was_read_with_are_refused(made, asked):
+    kept = pd.DataFrame({"n": made})
+    model = as_predictor(Spy(), kept, kept)
+    assert model.read(pd.DataFrame({"n": asked}).iloc[1:]).frame["n"].dtype == kept["n"].dtype
+    with pytest.raises(CellError, match="model was read with"):
+        model.read(pd.DataFrame({"n": asked}))
+
+
+@pytest.mark.parametrize("shape", ["ovo", "ovr"])
+def test_scores_of_pairs_of_classes_do_not_bear_the_names_of_classes(shape):
+    x = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
+    y = np.array(["p", "q", "r"])[np.arange(60) % 3]
+    model = make_pipeline(StandardScaler(), SVC(decision_function_shape=shape)).fit(x, y)
+    assert (as_predictor(model, x, x).outputs == ("p", "q", "r")) == (shape == "ovr")

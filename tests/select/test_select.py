@@ -9,7 +9,7 @@ from scipy.stats import false_discovery_control, kstest
 
 import pellucid as pld
 from pellucid import registry
-from pellucid.errors import ArgumentError, RequestError
+from pellucid.errors import ArgumentError, RequestError, TargetError
 from pellucid.protocols import RowModel
 from pellucid.select.betting import bet, payoffs, payoffs_of_draws, two_samples, witness_of_pairs
 from pellucid.select.control import by_e_values, by_p_values, by_symmetry
@@ -280,9 +280,33 @@ def test_models_of_ours_and_from_elsewhere():
     model = LogisticRegression().fit(frame[:300], y[:300])
     made = pld.select(model, X=frame[300:], y=y[300:], background=frame[:300], random_state=0)
     assert set(made.names) == {"a", "b"}
+    # the loss of a class against all others is the same whichever of two is named; labels are read by their canonical text
+    for output in ("no", "yes"):
+        named = pld.select(model, X=frame[300:], y=y[300:], background=frame[:300], output=output, random_state=0)
+        assert named.statistic == pytest.approx(made.statistic)
+    coded = LogisticRegression().fit(frame[:300], (y[:300] == "yes").astype(int))
+    floats = pld.select(coded, X=frame[300:], y=(y[300:] == "yes").astype(float), background=frame[:300], random_state=0)
+    assert floats.statistic == pytest.approx(made.statistic)
     rows = pld.select(model, X=frame[300:330], background=frame[:300], method="irt", random_state=0)
     assert rows.chosen.shape == (30, 4)
     assert rows.index.tolist() == list(range(300, 330))
+
+
+def test_one_of_several_outputs_is_judged_by_its_own_truth():
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+
+    draw = np.random.default_rng(6)
+    frame = pd.DataFrame(draw.standard_normal((300, 3)), columns=list("abc"))
+    y = np.array(["p", "q", "r"])[frame.to_numpy().argmax(1)]
+    model = LogisticRegression().fit(frame, y)
+    made = pld.select(model, X=frame, y=y, background=frame, output="p", random_state=0)
+    assert made.statistic.argmax() == 0
+    assert made.statistic.min() > 0
+    both = np.column_stack([frame["a"], 2 * frame["b"]])
+    numbers = LinearRegression().fit(frame, both)
+    for truth in (both, both[:, 1]):
+        assert pld.select(numbers, X=frame, y=truth, background=frame, output="output_1", random_state=0).names == ("b",)
+    assert pld.select(numbers, X=frame, y=both, background=frame, random_state=0).names == ("a", "b")
 
 
 def test_a_row_model_can_draw():
@@ -304,7 +328,7 @@ def test_a_row_model_can_draw():
         ({"options": {"draws": 3}}, RequestError, "reject nothing"),
         ({"options": {"control": "none"}}, RequestError, "unknown control"),
         ({"sampler": 3}, ArgumentError, "cannot draw"),
-        ({"y": np.zeros(3)}, RequestError, "does not fit"),
+        ({"y": np.zeros(3)}, TargetError, "different lengths"),
         ({"y": None}, RequestError, "Pass y="),
         ({"X": None}, RequestError, "Pass X="),
         ({"method": "skit", "options": {"kind": "global"}}, RequestError, "unknown kind"),

@@ -138,8 +138,7 @@ class Changes:
     def _write(self, j: int, was: pd.Series[Any], column: Any, changed: BoolArray, now: FloatArray) -> Any:
         if self.kinds[j] is ColumnType.NUMBER:
             same = was.dtype.kind in "iufb" if isinstance(was.dtype, np.dtype) else pd.api.types.is_numeric_dtype(was.dtype)
-            whole = not np.isnan(now).any() and (now == np.round(now)).all()
-            keep = same and (whole or not pd.api.types.is_integer_dtype(was.dtype))
+            keep = same and (not pd.api.types.is_integer_dtype(was.dtype) or _held(now, was.dtype))
             return pd.Series(now).astype(was.dtype).array if keep else now
         at = np.searchsorted(self.days[j], now[changed]) if self.kinds[j] is ColumnType.DATE else now[changed].astype(np.int64)
         both = pd.concat([pd.Series(column), pd.Series(self._written[j])], ignore_index=True).array
@@ -310,6 +309,12 @@ class Changes:
         for link in self.links:
             out[str(link.sets)] = f"follows: {link.text}"
         return out | ({"joint": "; ".join(self.schema.rules)} if self.schema.rules else {})
+
+
+def _held(values: FloatArray, dtype: Any) -> bool:
+    """Return whether a dtype of whole numbers holds every value: training rows go further than a byte."""
+    ends = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
+    return bool((values == np.round(values)).all() and ends.min <= values.min() and values.max() <= ends.max)
 
 
 def _scale(values: FloatArray) -> float:

@@ -120,10 +120,13 @@ def act(case: Case) -> Inquiry:
 
 
 def _parts(case: Case, draws: int) -> tuple[_Rest, _Rest | None]:
-    """Return two disjoint parts of the kept rows to draw from: one to choose by, one to check with."""
+    """Return two disjoint parts of the kept rows to draw from: one to choose by, one to check with.
+
+    They stay shuffled: of rows that are alike in what is known, all of them at the start, the first are drawn, and the table may be sorted.
+    """
     places = stream(case.seed, "parts").permutation(len(case.kept))
     half = len(places) // 2 if len(places) >= 2 * FEWEST else len(places)
-    return _rest(case, np.sort(places[:half]), draws), (None if half == len(places) else _rest(case, np.sort(places[half:]), draws))
+    return _rest(case, places[:half], draws), (None if half == len(places) else _rest(case, places[half:], draws))
 
 
 def _rest(case: Case, places: Ints, draws: int) -> _Rest:

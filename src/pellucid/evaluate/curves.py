@@ -107,10 +107,11 @@ def _goal(test: Any, classes: Sequence[str]) -> npt.NDArray[Any]:
 
 
 def _rows(truth: FloatArray, classes: Sequence[str], size: int, draw: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return the first ``size`` rows of a shuffle (larger sizes hold smaller ones), two rows of each class first."""
+    """Return the first ``size`` rows of a shuffle (larger sizes hold smaller ones), one row of each class first, and a second one next."""
     order = draw.permutation(len(truth))
     if classes:
-        first = np.concatenate([order[truth[order] == k][:2] for k in range(len(classes))])
+        each = [order[truth[order] == k] for k in draw.permutation(len(classes))]
+        first = np.concatenate([rows[turn : turn + 1] for turn in (0, 1) for rows in each])
         order = np.concatenate([first, order[~np.isin(order, first)]])
     return np.sort(order[:size])
 

@@ -20,6 +20,7 @@ from pellucid.protocols import FloatArray
 from pellucid.random import as_seed, integer, stream
 from pellucid.results import Leaderboard, RunRecord
 from pellucid.table import ColumnType, Table
+from pellucid.table.cells import level_text
 from pellucid.training.calibration_metrics import check_calibration
 from pellucid.training.scoring import check_pit, crps_mixture, crps_normal, crps_quantiles
 
@@ -110,7 +111,7 @@ def _ask(model: Any, ground: Any, far: Table, source: str | None, seed: int) -> 
     doubt = lack if mine.epistemic is None or mine.aleatoric is None else lack + mine.aleatoric
     if ground.task == "classification":
         p = mine.probabilities
-        at = {str(c): k for k, c in enumerate(predictor.classes)}
+        at = {level_text(c): k for k, c in enumerate(predictor.classes)}
         y = np.array([at[c] for c in ground.classes])[ground.truth]
         loss = -np.log(np.maximum(p[np.arange(len(y)), y], 1e-15))
         return _Answers(loss, loss, doubt, lack, lack_far, check_calibration(p, y, seed=seed), seconds)

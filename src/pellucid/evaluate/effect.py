@@ -23,6 +23,7 @@ from pellucid.protocols import FloatArray
 from pellucid.random import as_seed, integer, stream
 from pellucid.results import Finding, RunRecord, Trial
 from pellucid.table import Table, read_table
+from pellucid.table.cells import level_text
 from pellucid.table.splits import copies
 
 __all__ = ["Ground", "Remedy", "probabilities", "prove", "run"]
@@ -113,12 +114,12 @@ class Ground:
 
 
 def probabilities(model: Any, rows: Table, classes: Sequence[str]) -> FloatArray:
-    """Return a predictor's answers to rows as probabilities (n, O) in the order of ``classes``, or as numbers (n,)."""
+    """Return a predictor's answers to rows as probabilities (n, O) in the order of ``classes``, canonical texts, or as numbers (n,)."""
     raw = np.asarray(model.raw(rows), np.float64)
     if not classes:
         return raw[:, 0]
     p = raw if model.scale == "probability" else 1 / (1 + np.exp(-np.clip(raw, -500, 500)))
-    own = [str(c) for c in model.classes]
+    own = [level_text(c) for c in model.classes]
     p = np.column_stack([1 - p[:, 0], p[:, 0]]) if len(own) == 2 and p.shape[1] == 1 else p
     out = np.zeros((len(rows), len(classes)))
     for k, name in enumerate(own):

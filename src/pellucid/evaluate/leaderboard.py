@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import ArgumentError, EmptyTableError, MissingExtraError, PellucidError, RequestError, TargetError
+from pellucid.errors import ArgumentError, EmptyTableError, MissingExtraError, PellucidError, RequestError, TargetError, quote
 from pellucid.evaluate.readability import BACKGROUND, measured_size, model_size
 from pellucid.evaluate.scores import LOWER_IS_BETTER, Scores, main_metric, score
 from pellucid.protocols import FloatArray
@@ -18,6 +18,7 @@ from pellucid.random import as_seed, integer, stream
 from pellucid.results import Leaderboard, RunRecord
 from pellucid.results.text import METRICS, number
 from pellucid.table import ColumnType, Table, held_share, make_plan, read_table
+from pellucid.table.cells import level_text
 from pellucid.training.calibration_metrics import ece, top_events
 
 __all__ = ["run", "shared_rows", "task_of"]
@@ -155,13 +156,13 @@ def _answers(model: Any, ground: _Ground) -> tuple[FloatArray, float]:
         raise RequestError(
             f"{type(model).__name__} gives no probabilities", expected="predict_proba", do="calibrate it first, or leave it out"
         )
+    texts = [level_text(c) for c in model.classes_]
+    if strange := sorted({*texts} - {*ground.classes}):
+        raise RequestError(f"{type(model).__name__} knows classes of which there is no row", got=quote(strange), do="leave it out")
     given = np.asarray(model.predict_proba(rows), np.float64)
     seconds = time.perf_counter() - started
     out = np.zeros((len(given), len(ground.classes)))
-    at = {text: k for k, text in enumerate(ground.classes)}
-    from pellucid.table.cells import level_text
-
-    out[:, [at[level_text(c)] for c in model.classes_]] = given
+    out[:, [ground.classes.index(text) for text in texts]] = given
     return out, seconds
 
 

@@ -22,6 +22,7 @@ from pellucid.protocols import FloatArray, Predictor
 from pellucid.random import integer, stream
 from pellucid.results import AttentionMaps
 from pellucid.table import Table
+from pellucid.table.cells import level_text
 
 __all__ = ["Ground", "Timer", "first", "ground", "mean_curve", "sizes", "truth_of"]
 
@@ -191,10 +192,11 @@ def truth_of(case: Case, labels: npt.NDArray[Any]) -> FloatArray:
         return np.asarray(flat, np.float64)
     if getattr(case.refit, "target", None) is not None and not isinstance(case.refit, CloneRefit):
         return np.asarray(flat, np.float64)  # an estimator's own refit counts in class numbers
-    place = {str(c): k for k, c in enumerate(case.predictor.classes)}
-    if any(str(v) not in place for v in np.unique(flat)):
+    place = {level_text(c): k for k, c in enumerate(case.predictor.classes)}
+    codes = np.array([place.get(level_text(v), -1) for v in flat.tolist()], np.float64)
+    if (codes < 0).any():
         raise NotTestable("the labels are not the model's classes")
-    return np.array([place[str(v)] for v in flat.tolist()], np.float64)
+    return codes
 
 
 def _with(series: pd.Series[Any], hide: BoolArray, typical: pd.Series[Any]) -> Any:

@@ -118,7 +118,7 @@ def explain_heads(question: Question) -> Heads:
     each = [to_numpy((slope * weights[:, None]).sum((-1, -2))).transpose(0, 2, 1) for weights, slope in layers]
     return Heads(
         values=np.stack(each, 1), outputs=question.view.outputs, scale=question.view.scale, method=question.method,
-        record=question.record(),         index=np.asarray(question.table.frame.index),
+        record=question.record(), index=np.asarray(question.table.frame.index),
     )  # fmt: skip
 
 

@@ -12,9 +12,9 @@ from pellucid.errors import RequestError
 from pellucid.execution import to_numpy
 from pellucid.explain import asked
 from pellucid.explain.attention_maps import ANSWER
-from pellucid.explain.permutation_importance import row_losses
 from pellucid.explain.question import Question
 from pellucid.nn.gradients.mixing import attention_slopes, without_heads
+from pellucid.probe.truth import row_losses
 from pellucid.protocols import FloatArray
 from pellucid.results import HeadImportance
 

@@ -15,11 +15,11 @@ from pellucid import registry
 from pellucid.errors import ArgumentError, TargetError
 from pellucid.explain import asked
 from pellucid.explain.decisions import Decisions
-from pellucid.explain.permutation_importance import row_losses
 from pellucid.explain.question import Question
 from pellucid.explain.surrogate_tree import Tree, fidelity_of
 from pellucid.probe.grouping import propose_groups
 from pellucid.probe.masker import Players
+from pellucid.probe.truth import known_truth, row_losses
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.results import Explanation, Importance, Importances
@@ -186,7 +186,7 @@ def _score(question: Question, which: str, table: Table, y: Any) -> pd.DataFrame
     """Return the loss and the share of a constant answer's loss that is taken away, with 95 % intervals over rows."""
     loss, unit = row_losses(question.view, y, len(table))
     each = loss(question.view.raw(table))
-    constant = _constant(question, np.asarray(y))
+    constant = _constant(known_truth(question.view, y, len(table)), question.view.task == "classification")
     n = len(each)
     mean, null = float(each.mean()), float(constant.mean())
     error = each.std(ddof=1) / np.sqrt(n) if n > 1 else NAN
@@ -201,13 +201,12 @@ def _score(question: Question, which: str, table: Table, y: Any) -> pd.DataFrame
     )  # fmt: skip
 
 
-def _constant(question: Question, y: npt.NDArray[Any]) -> FloatArray:
+def _constant(truth: npt.NDArray[Any], classes: bool) -> FloatArray:
     """Return each row's loss under the best answer that is the same for all rows, (N,)."""
-    if question.view.task != "classification":
-        truth = y.astype(float).reshape(len(y), -1)
+    if not classes:
         return np.asarray(np.square(truth - truth.mean(0)).sum(1))
-    _, place, count = np.unique(y.astype(str), return_inverse=True, return_counts=True)
-    return np.asarray(-np.log(count[place] / len(y)))
+    _, place, count = np.unique(truth, return_inverse=True, return_counts=True)
+    return np.asarray(-np.log(count[place] / len(truth)))
 
 
 # ---------------------------------------------------------------- agreement

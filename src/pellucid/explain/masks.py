@@ -27,10 +27,10 @@ def explain(question: Question) -> Explanation:
     step, name = question.options["step"], next((k for k in ("masks", "gates", "rules") if k in parts), None)
     if name is None:
         raise RequestError("this network shows no masks", do="use a backbone that does, such as 'tabnet', 'armnet' or 'leurn'")
-    caveats, scale = [UNTESTED], "share of masks"
+    caveats, scale, says = [UNTESTED], "share of masks", "sizes"
     if name == "rules":
         rules = parts["rules"].transpose(0, 2, 1, 3)  # (N, L, C, O)
-        values, scale = question.view.linear(_one(rules, 0 if step is None else step)), question.view.scale
+        values, scale, says = question.view.linear(_one(rules, 0 if step is None else step)), question.view.scale, "moves"
         caveats = ["these are the findings of one layer; method='native' gives the sum of all"]
     else:
         shares = (
@@ -43,7 +43,7 @@ def explain(question: Question) -> Explanation:
         values = np.repeat(shares[:, :, None], answers.shape[1], 2)
     by_player = question.players.sum_over_columns(values.transpose(0, 2, 1)).transpose(0, 2, 1)
     base = np.zeros(answers.shape[1])
-    made = question.answer(by_player, base, answers, complete=False, settings=dict(question.options), caveats=caveats, says="sizes")
+    made = question.answer(by_player, base, answers, complete=False, settings=dict(question.options), caveats=caveats, says=says)
     return dataclasses.replace(made, scale=scale)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pellucid.execution import to_numpy
 from pellucid.nn.coupling import CouplingsOf
@@ -49,8 +50,15 @@ class ScaledCells(_Face):
                 continue
             old = table.frame[name].to_numpy()
             new = c + m * (old - c)
-            cells[name] = np.rint(new).astype(old.dtype) if old.dtype.kind in "iu" else new.astype(old.dtype)
+            cells[name] = _whole(new, old.dtype) if old.dtype.kind in "iu" else new.astype(old.dtype)
         return self.inner.raw(table.with_cells(cells) if cells else table)
+
+
+def _whole(values: FloatArray, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return whole numbers of a type, the nearest that it holds: a byte beyond 255 would begin again at 0."""
+    info = np.iinfo(dtype)
+    high = np.nextafter(2.0**63, 0) if info.bits == 64 else info.max  # floats cannot say the largest of 64 bits
+    return np.rint(values).clip(info.min, high).astype(dtype)
 
 
 class ScaledNetwork(CouplingsOf, _Face):

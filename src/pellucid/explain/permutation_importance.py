@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
-from pellucid.errors import RequestError, TargetError, quote
 from pellucid.explain.asked import affordable
 from pellucid.explain.question import Question
 from pellucid.probe.coalition import CoalitionEngine
-from pellucid.probe.view import View
+from pellucid.probe.truth import row_losses
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.results import Importance
-from pellucid.table.cells import level_text
 
-__all__ = ["explain", "row_losses", "shuffling_error"]
+__all__ = ["explain", "shuffling_error"]
 
 REPEATS = 5
 FOLDS = 10
 AT_ONCE = 2**24
 """Cells of the coalitions that are asked at once: players times rows times players."""
-TINY = 1e-12
 
 
 def explain(question: Question) -> Importance:
@@ -80,42 +73,6 @@ def shuffling_error(own: FloatArray, lent: FloatArray, square: FloatArray, repea
     chance = np.maximum(square - np.square(own.mean(-1)), 0) / repeats
     spread = (own + lent).var(-1, ddof=1) - chance
     return np.asarray(np.sqrt(np.maximum(spread, chance / 2) / n))
-
-
-def row_losses(view: View, y: Any, n: int) -> tuple[Any, str]:
-    """Return (function from answers (N, O) to losses (N,), name of the loss); the function's second argument picks rows."""
-    if y is None:
-        raise RequestError("this method compares with the truth", do="pass y=, or rows that hold the target column")
-    labels = np.asarray(y)
-    if len(labels) != n:
-        raise TargetError("X and y have different lengths", expected=f"{n} labels", got=str(len(labels)))
-    if view.task != "classification":
-        try:
-            truth = labels.astype(float).reshape(n, -1)
-        except (TypeError, ValueError) as error:
-            raise TargetError(
-                "labels that are no numbers", expected="numbers, as the model answers", got=quote(labels.ravel()[:3])
-            ) from error
-        if not np.isfinite(truth).all():
-            rows = np.flatnonzero(~np.isfinite(truth).all(1))
-            raise TargetError("labels are missing or infinite", where=f"rows {quote(rows[:5])}", do="leave these rows out")
-        return (lambda out, rows=slice(None): np.square(out - truth[rows]).sum(1)), "squared error"
-    known = {level_text(c): k for k, c in enumerate(view.classes)}
-    labels = labels.ravel() if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    codes = np.array([known.get(level_text(v), -1) for v in pd.Series(labels).tolist()])
-    if (codes < 0).any():
-        raise TargetError(
-            "labels that the model does not know", expected=quote(view.classes), got=quote(dict.fromkeys(labels[codes < 0].tolist()))
-        )
-    if view.scale != "probability":
-        raise RequestError("the log loss needs probabilities", expected="scale='probability'", got=repr(view.scale))
-    return (lambda out, rows=slice(None): _log_loss(out, codes[rows])), "log loss"
-
-
-def _log_loss(probabilities: FloatArray, codes: npt.NDArray[np.int64]) -> FloatArray:
-    if probabilities.shape[1] == 1:
-        probabilities = np.column_stack([1 - probabilities[:, 0], probabilities[:, 0]])
-    return np.asarray(-np.log(np.clip(probabilities[np.arange(len(codes)), codes], TINY, 1)))
 
 
 def _sign_test(rise: FloatArray, draw: np.random.Generator) -> FloatArray:

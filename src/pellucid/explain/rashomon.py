@@ -13,10 +13,11 @@ import pandas as pd
 from pellucid.errors import ArgumentError, RequestError
 from pellucid.explain import asked
 from pellucid.explain.near_equal import scaler
-from pellucid.explain.permutation_importance import row_losses, shuffling_error
+from pellucid.explain.permutation_importance import shuffling_error
 from pellucid.explain.question import Question
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.foreign import as_predictor
+from pellucid.probe.truth import row_losses
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.random import integer, stream
@@ -109,6 +110,15 @@ def _answer(question: Question, cloud: _Cloud, pairs: list[Pair], swarm: pd.Data
     )
 
 
+def _partners(order: npt.NDArray[np.int64], shuffles: int) -> npt.NDArray[np.int64]:
+    """Return the row whose cells each row takes in each shuffle, (shuffles, N): never its own."""
+    n = len(order)
+    others = np.empty((shuffles, n), np.int64)
+    for r in range(shuffles):
+        others[r, order] = np.roll(order, 1 + r * max(1, n // (shuffles + 1)) % (n - 1))
+    return others
+
+
 class _Cloud:
     """The set of nearly equal models, found column by column, and their scores."""
 
@@ -127,10 +137,7 @@ class _Cloud:
         self.rows = asked.sample(question, n)
         self.table = question.table.select(question.view.columns).take(self.rows)
         self.loss: Callable[[FloatArray], FloatArray] = lambda out: loss(out, self.rows)
-        order = stream(question.seed, "rashomon").permutation(n)
-        self.others = np.empty((self.shuffles, n), np.int64)
-        for r in range(self.shuffles):  # no row keeps its own cells
-            self.others[r, order] = np.roll(order, 1 + r * max(1, n // (self.shuffles + 1)))
+        self.others = _partners(stream(question.seed, "rashomon").permutation(n), self.shuffles)
         self._scaled, free = scaler(question.view, self.table)
         self.free = [all(c in free for c in self._columns_of(j)) for j in range(p)]
         self.fixed = [name for name, ok in zip(question.players.names, self.free) if not ok]

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.explain import asked
-from pellucid.explain.permutation_importance import row_losses
 from pellucid.explain.question import Question
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.masker import Neighbours
+from pellucid.probe.truth import row_losses
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.results import Importance

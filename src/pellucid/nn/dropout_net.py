@@ -82,8 +82,8 @@ class DropoutNet(CouplingsOf, nn.Module):
 
     @property
     def drawn(self) -> bool:
-        """See ``TableNet.drawn``; nothing drops out in what the members have in common."""
-        return self.net.drawn
+        """Whether doubt has draws of what the members have in common, in which nothing drops out."""
+        return self.net.moved
 
     def doubting(self, cells: Cells) -> torch.Tensor:
         """Return the outputs (N, K', O) with draws of what the members have in common beside them; the masks stand for the last layers."""

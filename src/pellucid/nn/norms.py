@@ -78,7 +78,7 @@ class GhostNorm(nn.Module):
         if rows <= size:
             return ((0, 1, rows),)
         n, left = divmod(rows, size)
-        n -= 0 < 2 * left < size
+        n -= 0 < 2 * left < max(size, 3)  # one row alone has no variance
         whole: Blocks = ((0, n, size),) if n else ()
         return (*whole, (n * size, 1, rows - n * size)) if rows > n * size else whole
 

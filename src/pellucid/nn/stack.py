@@ -130,6 +130,11 @@ class StackedNet(nn.Module):
         """See ``TableNet.drawn``."""
         return self.net.drawn
 
+    @property
+    def moved(self) -> bool:
+        """See ``TableNet.moved``."""
+        return self.net.moved
+
     def moves(self, cells: Cells) -> torch.Tensor:
         """Return each network's draws ``TableNet.moves``, (N, G, R, O')."""
         return torch.stack([self._of(g, "moves", cells) for g in range(self.n_nets)], 1)

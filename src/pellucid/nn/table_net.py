@@ -339,10 +339,15 @@ class TableNet(CouplingsOf, nn.Module):
     @property
     def drawn(self) -> bool:
         """Whether doubt has draws of what the members have in common or of what their last layers do not know."""
+        return self.moved or bool(getattr(self.head, "turned", False))
+
+    @property
+    def moved(self) -> bool:
+        """Whether there are :meth:`moves`: none where what the members have in common is left out."""
         head: Any = self.head
-        if not hasattr(head, "sways"):
+        if self.embedding.apart or not hasattr(head, "sways"):
             return False
-        return bool(head.share.max() > 0 and self.backbone.drawn) or bool(head.sways.any()) or bool(head.turned)
+        return bool(head.share.max() > 0 and self.backbone.drawn) or bool(head.sways.any())
 
     def moves(self, cells: Cells) -> torch.Tensor:
         """Return R draws of how far outputs may lie from what the members have in common answers, (N, R, O'), of the first O' outputs:

@@ -137,6 +137,29 @@ def _joined(x: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({c: pd.Series([], dtype=d) for c, d in wide.items()})
 
 
+def _cast(cells: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
+    """Return the cells in a dtype that the model was read with; cells that whole numbers or levels cannot hold are refused."""
+    number = pd.api.types.is_integer_dtype(dtype)
+    if cells.dtype == dtype or not (number or isinstance(dtype, pd.CategoricalDtype)):
+        return cells.astype(dtype)
+    if number:
+        told: Any = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        ends = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
+        held = (told == np.round(told)) & (told >= ends.min) & (told <= ends.max)
+    else:
+        held = cells.isin(dtype.categories).to_numpy(bool)
+    held = held | cells.isna().to_numpy(bool) & pd.api.types.is_extension_array_dtype(dtype)
+    if not held.all():
+        raise CellError(
+            "a cell does not fit the rows that the model was read with",
+            where=f"column {str(cells.name)!r}",
+            expected="a whole number within the column's type" if number else "a level of those rows",
+            got=repr(cells[~held].tolist()[0]),
+            do="pass the model itself with these rows, not a predictor made for others",
+        )
+    return cells.astype(dtype)
+
+
 def _native_types(x: Any, b: Any, library: str) -> dict[str, Any]:
     """Return the caller's own column types where both frames agree on them (enumerations are joined)."""
     if library == "pandas":
@@ -246,12 +269,14 @@ class ForeignPredictor:
         self.probed = 1  # model rows asked by now
 
     def _name_outputs(self, size: int) -> tuple[str, ...]:
-        if self.classes and size in (1, len(self.classes)):
+        last = getattr(self._model, "steps", [("", self._model)])[-1][1]
+        pairs = size > 1 and self._kind == "decision_function" and getattr(last, "decision_function_shape", "ovr") == "ovo"
+        if self.classes and size in (1, len(self.classes)) and not pairs:  # three classes have three pairs
             return tuple(map(str, self.classes[-size:]))
         return ("output",) if size == 1 else tuple(f"output_{j}" for j in range(size))
 
     def _table(self, frame: pd.DataFrame) -> Table:
-        frame = frame[self._names].astype(self._template.dtypes.to_dict())
+        frame = pd.DataFrame({c: _cast(frame[c], dtype) for c, dtype in self._template.dtypes.items()})
         frame.columns = pd.Index(self.columns)
         return Table(frame, plain_schema(frame), "pandas")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pellucid.errors import ArgumentError, EmptyTableError, RequestError, TargetError, quote
 from pellucid.probe.foreign import as_predictor, read
 from pellucid.probe.sampler import Conditionals, Sampler
+from pellucid.probe.truth import known_truth
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 from pellucid.random import as_seed, integer, stream
@@ -32,7 +33,7 @@ class Ask:
 
     Attributes
     ----------
-    table : the N rows that are tested, of the P input columns. y : (N,) class numbers or numbers, or None.
+    table : the N rows that are tested, of the P input columns. y : (N,) class numbers or numbers, (N, O) of several outputs, or None.
     view : the model, which has not seen these rows where it was fitted here; None where the method needs none and none was given.
     sampler : draws cells given the others. level, seed, options : as asked.
     classes : number of classes of ``y``; 0 for numbers. kept : the rows the draws are learned from, where nothing else is given.
@@ -141,9 +142,7 @@ def ask(
     kept = table if background is None and predictor.background() is None else predictor.background()
     kept = read(predictor, background) if background is not None else kept
     assert kept is not None
-    labels, classes = (None, 0) if y is None else _codes(np.asarray(y), predictor.classes)
-    if labels is not None and len(labels) != len(table):
-        raise RequestError("y does not fit X", expected=f"{len(table)} labels", got=str(len(labels)))
+    labels, classes = (None, 0) if y is None else _judged(view, y, len(table))
     return _made(entry, table, labels, view, sampler, kept.select(table.columns), level, seed, chosen, classes, settings, ())
 
 
@@ -172,7 +171,7 @@ def _of_table(
             expected="two values or more",
             got=f"{len(labels)} rows of {quote(dict.fromkeys(labels.tolist()))}",
         )
-    codes, classes = _codes(labels, () if labels.dtype.kind in "iuf" and len(np.unique(labels)) > 2 else tuple(np.unique(labels)))
+    codes, classes = _codes(labels)
     if "black box" not in entry.needs and "labels" not in entry.needs:
         return _made(entry, inputs, codes, None, sampler, kept, level, seed, chosen, classes, settings, ())
     order = stream(seed, "halves").permutation(len(inputs))
@@ -194,14 +193,17 @@ def _made(
     return Ask(entry.name, table, y, view, drawn, float(level), seed, options, classes, settings, kept, caveats)
 
 
-def _codes(y: npt.NDArray[Any], classes: Sequence[Any]) -> tuple[FloatArray, int]:
-    """Return (class numbers or numbers, number of classes)."""
-    if not len(classes):
-        if y.dtype.kind not in "iufb":
-            raise RequestError("y is not numeric, and the model has no classes", expected="numbers", got=quote(y[:3]))
+def _judged(view: View, y: Any, n: int) -> tuple[FloatArray, int]:
+    """Return (class numbers (n,), or numbers (n,), or (n, O) of several outputs; number of classes, two where one is asked about)."""
+    truth = known_truth(view, y, n).astype(np.float64)
+    if view.task != "classification":
+        return truth[:, 0] if truth.shape[1] == 1 else truth, 0
+    return truth, 2 if len(view.outputs) == 1 else len(view.classes)
+
+
+def _codes(y: npt.NDArray[Any]) -> tuple[FloatArray, int]:
+    """Return (class numbers or numbers, number of classes) of a table's labels: numbers where there are more than two."""
+    classes, codes = np.unique(y, return_inverse=True)
+    if y.dtype.kind in "iuf" and len(classes) > 2:
         return y.astype(np.float64), 0
-    place = {str(c): k for k, c in enumerate(classes)}
-    unknown = [v for v in y.tolist() if str(v) not in place]
-    if unknown:
-        raise RequestError("y holds labels the model does not know", expected=quote(classes), got=quote(unknown))
-    return np.array([place[str(v)] for v in y.tolist()], np.float64), len(classes)
+    return codes.astype(np.float64), len(classes)

@@ -46,7 +46,7 @@ def select(question: Ask) -> Selection:
 
 
 def losses(raw: FloatArray, y: FloatArray, classes: int) -> FloatArray:
-    """Return the loss of each row (N,): squared errors of numbers, minus log probabilities of classes.
+    """Return the loss of each row (N,): squared errors of numbers, outputs together, minus log probabilities of classes.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def losses(raw: FloatArray, y: FloatArray, classes: int) -> FloatArray:
     [0.693, 0.105]
     """
     if not classes:
-        return np.asarray((raw[:, 0] - y) ** 2)
+        return np.asarray(((raw - y.reshape(len(y), -1)) ** 2).sum(1))
     if raw.shape[1] == 1:
         right = np.where(y == 1, raw[:, 0], 1 - raw[:, 0])
     else:

@@ -27,7 +27,8 @@ class SENN(nn.Module):
 
     # NOTE[DIFF] The paper's penalty compares the Jacobian of the output with the coefficients, which takes second derivatives. Here a
     # row and its neighbour, a small step towards another row of the batch, are compared directly: the squared change of the coefficients
-    # over the squared change of the concepts, which is the paper's own measure of stability. One more forward pass while training.
+    # over the squared change of the concepts, which is the paper's own measure of stability. One more forward pass while training, under
+    # a mask of dropout of its own: what dropout moves is charged too, most of the penalty as long as ``step`` is short.
 
     Cost: C * D * h + (blocks - 1) * h**2 + h * C * O multiply-adds a row, twice while training.
 

@@ -22,6 +22,8 @@ Losses = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 def row_norms(net: TableNet, cells: Cells, target: torch.Tensor, losses: Losses, chunk: int = CHUNK) -> npt.NDArray[np.float64]:
     """Return the Euclidean norm (N,) of the gradient of each row's loss in all trained weights, the network in its evaluation mode.
 
+    Rows that a network keeps and answers by stand as they are encoded: no weight is followed through them.
+
     Parameters
     ----------
     cells : N rows. target : (N, ...) as the loss reads it. losses : (raw outputs (n, K, O), target) -> (n,).
@@ -41,5 +43,5 @@ def row_norms(net: TableNet, cells: Cells, target: torch.Tensor, losses: Losses,
     for start in range(0, cells.n_rows, chunk):
         at = slice(start, start + chunk)
         found = each(weights, *cells.take(at), target[at])
-        out.append(sum(g.flatten(1).cpu().double().square().sum(1) for g in found.values()))
+        out.append(sum(g.reshape(len(g), -1).cpu().double().square().sum(1) for g in found.values()))  # some weights are scalars
     return np.asarray(torch.cat(out).sqrt().cpu().numpy()) if out else np.zeros(0)

@@ -166,9 +166,12 @@ class Adversarial(Regularizer):
     def slopes(net: TableNet, cells: Cells, target: torch.Tensor | None) -> torch.Tensor:
         """Return the gradient of each row's loss with respect to its numbers, (N, Sn), dropout off."""
         losses = net.losses
+        with torch.no_grad():
+            remembered = net._remembered(cells)  # as while learning: no row is among the kept rows that it is answered by
 
         def loss(numbers: torch.Tensor) -> torch.Tensor:
-            outputs = net(cells._replace(numbers=numbers))
+            tokens = net.embedding(cells._replace(numbers=numbers))
+            outputs = net._read(*net._run(net.backbone(tokens, **remembered)))
             return outputs.sum() if losses is None or target is None else losses(outputs.float(), target).sum()
 
         was = net.training

@@ -136,8 +136,10 @@ def _closed(backbone: Any, tokens: torch.Tensor, units: torch.Tensor) -> torch.T
 
 
 def _reverse(net: TableNet, tokens: torch.Tensor, units: torch.Tensor) -> torch.Tensor:
+    remembered = net._remembered()  # kept rows, for backbones that answer by them
+
     def chosen(given: torch.Tensor) -> torch.Tensor:
-        return net._run(net.backbone(given))[0].flatten(1).index_select(1, units)
+        return net._run(net.backbone(given, **remembered))[0].flatten(1).index_select(1, units)
 
     # the fast attention kernels cannot be differentiated twice, the plain one can
     with _without_noise(net.backbone), sdpa_kernel(SDPBackend.MATH):
