@@ -69,7 +69,7 @@ def run(case: Case) -> Trial:
     hits, steps = _hits(case, table, reference, before, spread)
     if not steps:
         raise NotTestable("there is no number that can be moved by a step of rounding")
-    rows_hit = np.stack(list(hits.values())).any(0)
+    rows_hit = np.asarray(np.stack(list(hits.values())).any(0))
     share = share_of(rows_hit)
     over = above(share, LIMIT)
     by_column = {name: float(v.mean()) for name, v in hits.items()}

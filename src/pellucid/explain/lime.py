@@ -141,8 +141,8 @@ class _Fits:
         if self.games.neighbours is None:
             y = self.engine.evaluate(np.repeat(rows, k), back, z).reshape(n, k, -1)
         else:  # against their mean: both answers are one
-            y = self.games.values(np.repeat(rows, k // 2), both.reshape(n * k // 2, -1)).reshape(n, k // 4, 2, -1)
-            y = np.concatenate([y, y], 2).reshape(n, k, -1)
+            means = self.games.values(np.repeat(rows, k // 2), both.reshape(n * k // 2, -1)).reshape(n, k // 4, 2, -1)
+            y = np.concatenate([means, means], 2).reshape(n, k, -1)
         bits = z.reshape(n, k, -1).astype(float)
         weight = np.exp(-(~z).sum(1) / (2 * self.width**2)).reshape(n, k)
         weight /= weight.sum(1, keepdims=True)

@@ -196,6 +196,8 @@ def ask(
         caveat += ": values without a stated error have the error of those draws"
     else:
         reference, caveat = reference_rows(kept, fill, size=BACKGROUND_ROWS, seed=seed, given=given)
+    if fill == "marginal" and len(reference) > 1:
+        caveat += "; other rows give other values, which no error counts"
     if fill == "missing":
         caveat += _about_missing(predictor)
     if fill == "conditional":
