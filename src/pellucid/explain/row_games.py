@@ -371,7 +371,7 @@ def answer(
     complete : whether the values add up to the prediction, so that the gap is stated.
 
     Under the conditional fill errors count what other background rows would change, by leaving halves of them out: more background rows
-    make those smaller, enumeration does not. It asks about twice the model rows.
+    make those smaller, enumeration does not. It asks about a third more model rows than without.
     """
     rows = RowGames(question)
     if way != "exact":
