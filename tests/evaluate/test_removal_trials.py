@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 
 from pellucid import registry
-from pellucid.evaluate import infidelity, max_sensitivity, oversensitivity, overstability, removal_in_distribution, sufficiency, trial
+from pellucid.evaluate import infidelity, max_sensitivity, removal_in_distribution, sufficiency, trial
 from pellucid.evaluate.agreement import compare, rule_overlap
-from pellucid.evaluate.figures import Figure
 from pellucid.evaluate.orders import kendall, rank_biased_overlap, sign_agreement, top_jaccard
 from pellucid.evaluate.removal_in_distribution import compose
 from pellucid.results import Curve, Importance, Interactions, Rule, Rules, RunRecord
@@ -268,14 +267,6 @@ def test_missing_cells_are_removal_in_distribution_only_where_they_were_learned_
     assert verdicts == ["fail", "pass"]
     made.record.settings["fill"] = "row_model"
     assert "fit_row_model" in trial(made, model, rows, names=["removal_in_distribution"])[0].words
-
-
-def test_a_share_above_the_limit_is_not_called_usual():
-    for words in (
-        oversensitivity._words(True, Figure(0.07, 0.03, 0.11), {"a": 0.07}, True),
-        overstability._words(True, Figure(0.07, 0.03, 0.11)),
-    ):
-        assert "more rows would tell" in words
 
 
 def test_more_strange_rows_than_are_let_pass_do_not_pass(monkeypatch):

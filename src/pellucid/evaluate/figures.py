@@ -7,10 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.explain.decisions import beta_interval
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
 
-__all__ = ["ALIKE", "SAME", "Figure", "agreement", "bootstrap_mean", "by_size", "judge", "mean_figure", "rank_correlation", "top_kept"]
+__all__ = [
+    "ALIKE", "SAME", "Figure", "above", "agreement", "bootstrap_mean", "by_size", "judge", "mean_figure", "rank_correlation", "share_of",
+    "top_kept",
+]  # fmt: skip
 
 ALIKE = 0.5
 """Rank agreement from which two explanations count as alike (the limit of the published sanity checks)."""
@@ -108,6 +112,30 @@ def by_size(scores: FloatArray, seed: int) -> npt.NDArray[np.int64]:
 def top_kept(original: FloatArray, others: FloatArray) -> FloatArray:
     """Return (S, N): share of outputs whose largest column by absolute value is the same in (N, P, O) and in each of (S, N, P, O)."""
     return np.asarray((np.abs(original).argmax(1)[None] == np.abs(others).argmax(2)).mean(-1))
+
+
+def share_of(hits: npt.NDArray[np.bool_]) -> Figure:
+    """Return the share of (N,) rows that were hit, with its exact 95 % interval: of no hits too, where resampling would show no doubt.
+
+    Examples
+    --------
+    >>> str(share_of(np.zeros(60, bool)))
+    '0.00, 95 % interval 0.00 to 0.06'
+    """
+    return Figure(float(hits.mean()), *beta_interval(int(hits.sum()), len(hits)))
+
+
+def above(share: Figure, limit: float) -> bool | None:
+    """Return whether a share lies above ``limit``; None where its interval holds the limit, so that neither is known.
+
+    Of shares with exact intervals (:func:`share_of`) either answer is wrong in at most 2.5 % of the draws of rows.
+
+    Examples
+    --------
+    >>> [above(share_of(np.arange(200) < k), 0.05) for k in (3, 10, 20)]
+    [False, None, True]
+    """
+    return True if share.low > limit else False if share.high <= limit else None
 
 
 def bootstrap_mean(values: FloatArray, draw: np.random.Generator, n_boot: int = 2000) -> Figure:

@@ -43,7 +43,10 @@ def explain(
     groups : columns that come and go together, ``{"person": ["age", "sex"]}``.
     fill : what an absent column holds: ``"marginal"`` (cells of background rows), ``"conditional"`` (cells of similar background rows),
         ``"row_model"`` (cells drawn from a row model given the known ones), ``"baseline"`` (one typical row, or the single row given as
-        ``background``) or ``"missing"`` (absent cells are missing cells).
+        ``background``) or ``"missing"`` (absent cells are missing cells). Methods that cannot fill cells in given the known ones refuse
+        ``"conditional"`` and ``"row_model"``. Stated errors count the sampling alone with ``"marginal"``: values are about the background
+        rows in use, and others give others. With ``"conditional"`` they count what other background rows would change, with
+        ``"row_model"`` the draws.
     background : rows to compare with; needed for models from elsewhere, else up to 100 of the rows kept at fit.
     budget : most model rows in total (an integer), or most seconds (text such as ``"30s"``).
     precision : standard error to reach, as a share of the mean absolute value of each row.

@@ -112,21 +112,23 @@ class SetSampler:
     def solve(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return (constants (n, O), values (n, S, O), variances (n, S, O)) of the rows."""
         n, o = len(self.which), self.rows.engine.n_outputs
-        values, variance = np.zeros((2, n, len(self.sets), o))
+        values, variance = np.zeros((n, len(self.sets), len(self.rows.nobody))), np.zeros((n, len(self.sets), o))
         open_rows, size = np.arange(n), self.least
         while True:
             design = self._design(size)
             values[open_rows], variance[open_rows] = self._estimate(design, open_rows)
             self.n_coalitions = len(design.z)
-            error, scale = np.sqrt(variance[:, 1:].mean(1)), np.sqrt(np.square(values[:, 1:]).mean(1))
+            error, scale = np.sqrt(variance[:, 1:].mean(1)), np.sqrt(np.square(values[:, 1:, :o]).mean(1))
             precise = (error <= self.rows.precision * scale).all(1)
             open_rows = np.flatnonzero(~precise)
             if not len(open_rows) or size >= self.most or self.rows.late():
                 break
             size = min(2 * size, self.most)
         self._short = len(open_rows) if self.rows.precision else 0
-        self.constant_error = float(np.sqrt(variance[:, 0].max(initial=0.0)))
-        return values[:, 0], values[:, 1:], variance[:, 1:]
+        values, error = self.rows.told(values, variance)
+        assert error is not None
+        self.constant_error = float(error[:, 0].max(initial=0.0))
+        return values[:, 0], values[:, 1:], error[:, 1:] ** 2
 
     def caveats(self) -> list[str]:
         """Return what the reader should know."""
@@ -161,9 +163,9 @@ class SetSampler:
         return Design(np.concatenate([known, both]), len(known), join(stratum), join(half), backs)
 
     def _values(self, design: Design, row: int) -> FloatArray:
-        """Return what is known of v (M, O) for one row."""
+        """Return what is known of v (M, K O) for one row."""
         engine, m = self.rows.engine, design.known
-        ends = np.stack([self.rows.base, engine.full[row]])
+        ends = np.stack([self.rows.nobody, self.rows.everybody[row]])
         fixed = self.rows.values(np.full(m - 2, row), design.z[2:m])
         z = design.z[m:]
         if not len(z):
@@ -193,9 +195,10 @@ class SetSampler:
         return np.asarray(weights)
 
     def _estimate(self, design: Design, places: Ints) -> tuple[FloatArray, FloatArray]:
-        """Return (values, variances), each (n, S, O), of some rows."""
-        v = np.stack([self._values(design, int(r)) for r in self.which[places]])  # (n, M, O)
+        """Return (values (n, S, K O), variances of what is sampled (n, S, O)) of some rows."""
+        v = np.stack([self._values(design, int(r)) for r in self.which[places]])  # (n, M, K O)
         n, m, o = v.shape
+        own = np.arange(n * o) % o < self.rows.engine.n_outputs
         flat = v.transpose(1, 0, 2).reshape(m, n * o)
         terms = (design.z.astype(np.float64) @ self.monomials.T) == self.monomials.sum(1)  # (M, R): the monomials of each coalition
         k, halves = design.known, (0, 1) if len(design.stratum) else (0,)
@@ -205,28 +208,30 @@ class SetSampler:
             fit = np.concatenate([np.arange(k), k + 2 * others, k + 2 * others + 1])
             beta = _least_squares(terms[fit], flat[fit])
             fits.append((np.flatnonzero(design.half == half), beta, flat - terms @ beta))
-        value, variance = np.zeros((2, len(self.sets), n * o))
+        value, variance = np.zeros((len(self.sets), n * o)), np.zeros((len(self.sets), own.sum()))
         step = max(1, BLOCK // m)
         for s in range(0, len(self.sets), step):
             block = slice(s, s + step)
             weights = self._weights(design, self.sets[block])
             known = monomial_weights(self.index, self.order, self.p, self.sets[block], self.monomials)
             for mine, beta, residual in fits:
-                part, spread = self._correct(design, weights, residual, mine)
+                part, spread = self._correct(design, weights, residual, mine, own)
                 value[block] += (known @ beta + weights[:, :k] @ residual[:k] + part) / len(halves)
                 variance[block] += spread / len(halves) ** 2
-        out, doubt = (a.reshape(-1, n, o).transpose(1, 0, 2) for a in (value, variance))
+        out, doubt = (a.reshape(len(self.sets), n, -1).transpose(1, 0, 2) for a in (value, variance))
         return self._idle(out, doubt, places)
 
-    def _correct(self, design: Design, weights: FloatArray, residual: FloatArray, mine: Ints) -> tuple[FloatArray, FloatArray]:
-        """Return the sampled corrections (S, n O) of one half and their variances, for the sets of ``weights`` (S, M)."""
-        k, (total, spread) = design.known, np.zeros((2, len(weights), residual.shape[1]))
+    def _correct(
+        self, design: Design, weights: FloatArray, residual: FloatArray, mine: Ints, own: BoolArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the sampled corrections (S, n K O) of one half and the variances of ``own`` of them, for sets of ``weights`` (S, M)."""
+        k, total, spread = design.known, np.zeros((len(weights), residual.shape[1])), np.zeros((len(weights), own.sum()))
         for s in self.strata:
             at = mine[design.stratum[mine] == s]
             one, two = k + 2 * at, k + 2 * at + 1
             total += (weights[:, one] @ residual[one] + weights[:, two] @ residual[two]) / len(at)
-            for c in range(residual.shape[1]):
-                made = weights[:, one] * residual[one, c] + weights[:, two] * residual[two, c]
+            for c, column in enumerate(np.flatnonzero(own)):
+                made = weights[:, one] * residual[one, column] + weights[:, two] * residual[two, column]
                 spread[:, c] += made.var(1, ddof=1) / len(at) * widening(np.array(len(at) - 1.0))
         return total, spread
 

@@ -36,7 +36,8 @@ def explain(question: Question) -> Interactions:
     up; ``base_values`` is its constant), ``"mobius"`` and ``"banzhaf"``. Sources: see :func:`pellucid.explain.indices.coefficient`.
 
     Cost per row: sum over background rows of 2^d where exact (d = columns in which two rows differ, at most 14), else what the budget
-    gives, 50,000 model rows where there is none. Where exact, the values carry no error.
+    gives, 50,000 model rows where there is none. Where exact, the values carry no error but, under the conditional fill, that of the
+    background rows in use.
     """
     index, order = str(question.options["index"]), question.options["order"]
     if index not in INDICES:
@@ -55,11 +56,14 @@ def interactions(question: Question, index: str, order: Any) -> Interactions:
     n, o = len(question.table), rows.engine.n_outputs
     by_set, variance, constant = np.zeros((n, len(sets), o)), np.zeros((n, len(sets), o)), np.tile(rows.base, (n, 1))
     exact = _affordable(rows)
-    step = max(1, min(16, 2**22 // max(1, len(sets) * o)))
+    step = max(1, min(16, 2**22 // max(1, len(sets) * len(rows.nobody))))
     for s in range(0, int(exact.sum()), step):
         block = np.flatnonzero(exact)[s : s + step]
         rows.engine.forget()
-        constant[block], by_set[block] = _whole_games(rows, block, sets, index, order)
+        one, made = _whole_games(rows, block, sets, index, order)
+        constant[block], by_set[block] = one[:, :o], made[..., :o]
+        _, error = rows.told(made)
+        variance[block] = 0.0 if error is None else error**2
     left, settings = np.flatnonzero(~exact), {"index": index, "order": order, "way": "exact"}
     caveats: list[str] = []
     if len(left):
@@ -70,7 +74,8 @@ def interactions(question: Question, index: str, order: Any) -> Interactions:
         if index == "fbii":
             settings["constant_error"] = sampler.constant_error  # largest standard error of ``base_values``
         caveats = sampler.caveats()
-    return _result(question, rows, sets, by_set, variance if len(left) else None, constant, settings, caveats + rows.lateness())
+    stated = variance if len(left) or len(rows.left_out) > 1 else None
+    return _result(question, rows, sets, by_set, stated, constant, settings, caveats + rows.about_errors + rows.lateness())
 
 
 def _count(p: int, order: int) -> int:
@@ -101,7 +106,7 @@ def _affordable(rows: RowGames) -> npt.NDArray[np.bool_]:
 
 
 def _whole_games(rows: RowGames, block: Ints, sets: npt.NDArray[np.bool_], index: str, order: int) -> tuple[FloatArray, FloatArray]:
-    """Return (constants (n, O), values (n, S, O)) of some rows by enumeration of all their games."""
+    """Return (constants (n, K O), values (n, S, K O)) of some rows by enumeration of all their games."""
     games, owner, weight = rows.games(block)
     p, o = games.active.shape[1], games.start.shape[1]
     constant, values = np.zeros((len(block), o)), np.zeros((len(block), len(sets), o))

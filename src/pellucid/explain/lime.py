@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.explain import asked
 from pellucid.explain.question import Question
+from pellucid.explain.row_games import RowGames
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.hashing import mix, name_hashes, uniforms
 from pellucid.probe.masker import reference_rows
@@ -41,7 +42,8 @@ def explain(question: Question) -> Explanation:
     the fits and ``error`` their standard errors. ``record.settings`` holds per row: ``r2`` (weighted, of the mean over background
     rows), ``local_gap`` (prediction minus the line's own, (N, O)) and ``stability`` (mean Jaccard index of the three largest columns
     between fits).
-    Cost: samples x reseeds model rows per row, and P B once.
+    Cost: samples x reseeds model rows per row, and P B once. Under the conditional fill a coalition is answered by the mean over the rows
+    most like this one: ``samples`` then buys fewer of them, and the errors also count what other background rows would change.
 
     # NOTE[DIFF] which background row was drawn moves an answer too. What each of its cells does to a typical row is taken out of the
     answers, by one slope beside those of the bits (a control variate): of a model that adds up over columns nothing of chance is left.
@@ -49,9 +51,10 @@ def explain(question: Question) -> Explanation:
     # NOTE[DIFF] cells are kept or replaced whole, instead of being cut into quartile bins first, and the ridge is 0 by default:
     slopes on a model that adds up over columns are then the contributions themselves, and bins cannot change a sign.
     """
-    engine = question.engine()
-    fits = _Fits(question, engine)
-    n, p, o = len(question.table), len(question.players), engine.n_outputs
+    games = RowGames(question)
+    engine = games.engine
+    fits = _Fits(games)
+    n, p, o = len(question.table), len(question.players), len(games.nobody)
     slopes, start, miss = np.empty((fits.reseeds, n, p, o)), np.empty((fits.reseeds, n, o)), np.empty((fits.reseeds, n, 3))
     step = max(1, BLOCK // (fits.samples * (p + 4)))
     for s in range(0, n, step):
@@ -60,13 +63,15 @@ def explain(question: Question) -> Explanation:
             slopes[k, rows], start[k, rows], miss[k, rows] = fits.fit(rows, k)
             if p > FEW:
                 engine.forget()
-    values, base = slopes.mean(0), start.mean(0)
-    variance = slopes.var(0, ddof=1)
+    o = engine.n_outputs
+    variance = slopes[..., :o].var(0, ddof=1)
     variance = (variance + variance.mean(1, keepdims=True)) / 2  # bits are drawn alike, so columns of a row have like errors
-    error = np.sqrt(variance / fits.reseeds) * _widening(2 * (fits.reseeds - 1))
+    values, error = games.told(slopes.mean(0), variance / fits.reseeds * _widening(2 * (fits.reseeds - 1)) ** 2)
+    base, slopes = start.mean(0)[:, :o], slopes[..., :o]
     fit = _fit(miss.mean(0))
     poor = int((fit < LOW_FIT).sum())
     caveats = [f"the line fits badly (weighted R^2 below {LOW_FIT}) around {poor} of {n} rows"] if poor else []
+    caveats += games.about_errors
     settings = {
         "samples": fits.samples,
         "reseeds": fits.reseeds,
@@ -82,23 +87,25 @@ def explain(question: Question) -> Explanation:
 class _Fits:
     """Draws coalitions from the contents of rows, and fits the lines of many rows at once."""
 
-    def __init__(self, question: Question, engine: CoalitionEngine) -> None:
-        self.engine, p = engine, len(question.players)
+    def __init__(self, games: RowGames) -> None:
+        question, engine = games.q, games.engine
+        self.games, self.engine, p = games, engine, len(question.players)
         self.reseeds, asked_for = asked.whole(question, "reseeds", 2, 1000), asked.whole(question, "samples", 4, 10**6)
         self.ridge = 0.0 if question.options["ridge"] == 0 else asked.number(question, "ridge", 0, np.inf)
         own = question.options["kernel_width"] is None
         self.width = 0.75 * np.sqrt(p) if own else asked.number(question, "kernel_width", 0, np.inf)
         least = 2 * (p + 2)
         least += -least % 4
-        self.samples = max(least, asked_for + -asked_for % 4)
+        each = 1.0 if games.neighbours is None else games.cost / 2  # model rows behind one sample; two samples share a coalition
+        self.samples = max(least, int(asked_for / each) + -int(asked_for / each) % 4)
         n, fixed = len(question.table), len(question.table) + len(question.background)
         budget = asked.rows_allowed(question)
         if budget is not None:
-            room = (budget - fixed) // n
+            room = int((budget - fixed) / n / each)
             if room < 2 * least:
                 raise RequestError(
                     "the budget is too small for a line around each row",
-                    expected=f"at least {2 * least * n + fixed} model rows",
+                    expected=f"at least {int(np.ceil(2 * least * each)) * n + n + fixed} model rows",
                     got=str(budget),
                 )
             self.reseeds = min(self.reseeds, room // least)
@@ -113,7 +120,7 @@ class _Fits:
         b, p = len(question.background), len(question.players)
         cost = b * (p + 1) + 1
         most = self.samples * self.reseeds * len(question.table) / 2 if room is None else SHARE * room
-        if self.engine.drawn or b == 1 or cost > most:
+        if self.engine.drawn or self.games.neighbours is not None or b == 1 or cost > most:
             return None
         typical, _ = reference_rows(question.background, "baseline", size=1, seed=question.seed, given=False)
         engine = CoalitionEngine(question.view, question.background, typical, question.players)
@@ -124,18 +131,23 @@ class _Fits:
         return np.asarray(made - made.mean(0))
 
     def fit(self, rows: Ints, reseed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return (slopes (n, P, O), intercepts (n, O), misfit, spread and spread with background (n, 3)) of one fit per row."""
+        """Return (slopes (n, P, K O), intercepts (n, K O), misfit, spread and spread with background (n, 3)) of one fit per row."""
         n, k = len(rows), self.samples
         keys = mix(np.repeat(self.engine.row_keys[rows], k // 4) + np.tile(np.arange(k // 4, dtype=np.uint64), n))
         z = (uniforms(self.seed, keys, self.players, reseed) >> np.uint64(63) == 1).reshape(n, k // 4, -1)
-        z = np.stack([z, ~z, z, ~z], 2).reshape(n * k, -1)  # pairs of opposites, each against two background rows
+        both = np.stack([z, ~z], 2)
+        z = np.concatenate([both, both], 2).reshape(n * k, -1)  # pairs of opposites, each against two background rows
         back = self._backs(keys, n, reseed)
-        y = self.engine.evaluate(np.repeat(rows, k), back, z).reshape(n, k, -1)
+        if self.games.neighbours is None:
+            y = self.engine.evaluate(np.repeat(rows, k), back, z).reshape(n, k, -1)
+        else:  # against their mean: both answers are one
+            means = self.games.values(np.repeat(rows, k // 2), both.reshape(n * k // 2, -1)).reshape(n, k // 4, 2, -1)
+            y = np.concatenate([means, means], 2).reshape(n, k, -1)
         bits = z.reshape(n, k, -1).astype(float)
         weight = np.exp(-(~z).sum(1) / (2 * self.width**2)).reshape(n, k)
         weight /= weight.sum(1, keepdims=True)
         chance = None if self.alone is None else np.einsum("ncp,ncpo->nco", 1 - bits, self.alone[back].reshape(n, k, *self.alone.shape[1:]))
-        return _lines(bits, y, weight, self.ridge / k, chance)
+        return _lines(bits, y, weight, self.ridge / k, self.engine.n_outputs, chance)
 
     def _backs(self, keys: npt.NDArray[np.uint64], n: int, reseed: int) -> Ints:
         """Return the background rows: each is used equally often in a fit, and two different ones by each pair of opposites."""
@@ -149,10 +161,11 @@ class _Fits:
 
 
 def _lines(
-    bits: FloatArray, y: FloatArray, weight: FloatArray, ridge: float, chance: FloatArray | None = None
+    bits: FloatArray, y: FloatArray, weight: FloatArray, ridge: float, outputs: int, chance: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Solve the weighted least squares of n rows: bits (n, k, P), answers (n, k, O), weights (n, k) that add up to 1.
 
+    The first ``outputs`` answers say how well the lines fit.
     ``chance`` (n, k, O), whose mean is 0 whatever the bits, takes part with a slope of its own that is not given back.
     """
     centre_z = np.einsum("nk,nkp->np", weight, bits)
@@ -175,8 +188,8 @@ def _lines(
         y = y - chance * np.divide(share, own, out=np.zeros_like(own), where=own > 1e-24)[:, None]
     centre_y, r = np.einsum("nk,nko->no", weight, y), centred(y)
     slopes = sloped(r)
-    raw = np.einsum("nk,nko->n", weight, np.square(r))
-    misfit = np.stack([_common(weight, r - z @ slopes), _common(weight, r), raw], 1)
+    left, about = (r - z @ slopes)[..., :outputs], r[..., :outputs]
+    misfit = np.stack([_common(weight, left), _common(weight, about), np.einsum("nk,nko->n", weight, np.square(about))], 1)
     return slopes, centre_y - np.einsum("np,npo->no", centre_z, slopes), misfit
 
 

@@ -21,8 +21,9 @@ def explain(question: Question) -> Interactions:
     Chen and Jordan 2019, arXiv:1902.04187. The answers with one branch known alone, v(branch), are fitted by a constant and one slope per
     column: the column's value (over the power set instead of a tree this is the Banzhaf value). A branch's value is v(branch) less what a
     fit to its own branches, without itself, foretells: 0 for an additive model, v(ab) - v(a) - v(b) + v() for two columns.
-    ``options["tree"]``: nested lists of players; None takes the tree of correlated columns. The values carry no error of their own: they
-    are exact for the background in use. Cost: at most 2 P B model rows per row.
+    ``options["tree"]``: nested lists of players; None takes the tree of correlated columns. The values are exact for the
+    background in use; under the conditional fill their errors count what other background rows would change.
+    Cost: at most 2 P B model rows per row.
 
     # NOTE[DIFF] The source takes the distance between the fits with and without the branch as an unsigned score; the left-out branch's own
     residual, which that distance is proportional to, keeps the sign and the unit of the answer.
@@ -32,27 +33,29 @@ def explain(question: Question) -> Interactions:
     rows = RowGames(question)
     inner = ~members.all(1)
     afford(question, rows, int(inner.sum()) * rows.back_cost, "a fit over the tree")
-    n, o = len(question.table), rows.engine.n_outputs
+    n, o = len(question.table), len(rows.nobody)
     v = np.empty((n, len(sets), o))
-    v[:, ~inner] = rows.engine.full[:, None]
+    v[:, ~inner] = rows.everybody[:, None]
     z = members[inner]
     v[:, inner] = rows.values(np.repeat(np.arange(n), len(z)), np.tile(z, (n, 1))).reshape(n, len(z), o)
-    v -= rows.base
+    v -= rows.nobody
     single = members.sum(1) == 1
     out = np.empty_like(v)
     out[:, single] = np.einsum("ps,nso->npo", slopes(members), v)[:, members[single].argmax(1)]
     for k in np.flatnonzero(~single):
         below = np.flatnonzero(~(members & ~members[k]).any(1) & (np.arange(len(sets)) != k))
         out[:, k] = v[:, k] - np.einsum("s,nso->no", deleted_residual(members[below], members[k]), v[:, below])
+    values, error = rows.told(out)
     return Interactions(
         sets=sets,
-        by_set=out,
+        by_set=values,
+        error=error,
         columns=question.players.names,
         outputs=question.view.outputs,
         scale=question.view.scale,
         index="ls-tree",
         method=question.method,
-        record=question.record(),
+        record=question.record(caveats=rows.about_errors),
         data=question.table.frame,
     )
 

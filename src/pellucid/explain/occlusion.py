@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.explain.question import Question
+from pellucid.explain.row_games import RowGames
 from pellucid.probe.budget import too_small
 from pellucid.probe.coalition import CoalitionEngine
-from pellucid.probe.masker import Neighbours
 from pellucid.protocols import FloatArray
 from pellucid.results import Explanation
 
@@ -23,22 +23,21 @@ def explain(question: Question) -> Explanation:
     Zeiler and Fergus 2014, arXiv:1311.2901. The values do not add up to the prediction: where columns share an effect, each looks idle.
     """
     _afford(question)
-    engine, n, p = question.engine(), len(question.table), len(question.players)
+    rows, n, p = RowGames(question), len(question.table), len(question.players)
     z = np.tile(~np.eye(p, dtype=bool), (n, 1))
-    if engine.drawn:
-        return _answer(question, engine, *_drawn(engine.full[:, None, None] - _draws(engine, z, n, p)))
-    return _answer(question, engine, engine.full[:, None] - _values(question, engine, z))
+    if rows.engine.drawn:
+        return _answer(question, rows, *_drawn(rows.engine.full[:, None, None] - _draws(rows.engine, z, n, p)))
+    return _answer(question, rows, *rows.told(rows.everybody[:, None] - _values(rows, z, n, p)))
 
 
 def explain_inclusion(question: Question) -> Explanation:
     """Return v({j}) - v(nobody): how far the answer moves when column j alone is known. Cost at most P B model rows per row."""
     _afford(question)
-    engine, n, p = question.engine(), len(question.table), len(question.players)
+    rows, n, p = RowGames(question), len(question.table), len(question.players)
     z = np.tile(np.eye(p, dtype=bool), (n, 1))
-    if engine.drawn:
-        return _answer(question, engine, *_drawn(_draws(engine, z, n, p) - engine.empty))
-    alone = _values(question, engine, z)
-    return _answer(question, engine, alone - engine.empty.mean(0))
+    if rows.engine.drawn:
+        return _answer(question, rows, *_drawn(_draws(rows.engine, z, n, p) - rows.engine.empty))
+    return _answer(question, rows, *rows.told(_values(rows, z, n, p) - rows.nobody))
 
 
 def _afford(question: Question) -> None:
@@ -58,14 +57,9 @@ def without_each(engine: CoalitionEngine) -> Iterator[FloatArray]:
         engine.forget()
 
 
-def _values(question: Question, engine: CoalitionEngine, z: npt.NDArray[np.bool_]) -> FloatArray:
-    """Return v (N, P, O) of one coalition per row and player, under the question's fill."""
-    n, p = len(question.table), len(question.players)
-    row = np.repeat(np.arange(n), p)
-    weights = None
-    if question.fill == "conditional":
-        weights = Neighbours(question.table, question.background, question.players).weights(row, z)
-    return engine.mean_over_background(row, z, weights).reshape(n, p, -1)
+def _values(rows: RowGames, z: npt.NDArray[np.bool_], n: int, p: int) -> FloatArray:
+    """Return v (N, P, K O) of one coalition per row and player, under the question's fill."""
+    return rows.values(np.repeat(np.arange(n), p), z).reshape(n, p, -1)
 
 
 def _draws(engine: CoalitionEngine, z: npt.NDArray[np.bool_], n: int, p: int) -> FloatArray:
@@ -80,5 +74,5 @@ def _drawn(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     return values.mean(2), values.std(2, ddof=1) / np.sqrt(values.shape[2])
 
 
-def _answer(question: Question, engine: CoalitionEngine, values: FloatArray, error: FloatArray | None = None) -> Explanation:
-    return question.answer(values, engine.empty.mean(0), engine.full, error=error, complete=False)
+def _answer(question: Question, rows: RowGames, values: FloatArray, error: FloatArray | None) -> Explanation:
+    return question.answer(values, rows.base, rows.engine.full, error=error, complete=False, caveats=rows.about_errors)

@@ -18,28 +18,30 @@ def explain(question: Question) -> Interactions:
 
     ``options["tree"]``: nested lists of players; None takes the tree of correlated columns. Where two columns say the same, each alone can
     be spared and both look idle; the branch that holds them shows what they are worth. Zeiler and Fergus 2014, arXiv:1311.2901; at several
-    scales after Zintgraf, Cohen, Adel and Welling 2017, arXiv:1702.04595. The values carry no error of their own: they are exact for the
-    background in use. Cost: at most 2 P B model rows per row.
+    scales after Zintgraf, Cohen, Adel and Welling 2017, arXiv:1702.04595. The values are exact for the background in use;
+    under the conditional fill their errors count what other background rows would change. Cost: at most 2 P B model rows per row.
     """
     tree = player_tree(question.kept, question.players, question.view.columns, question.options["tree"], question.seed)
     sets, members = tree_sets(tree, question.players.names)
     rows = RowGames(question)
     inner = ~members.all(1)
     afford(question, rows, int(inner.sum()) * rows.back_cost, "occlusion at every scale")
-    n, out = len(question.table), np.empty((len(question.table), len(sets), rows.engine.n_outputs))
-    out[:, ~inner] = (rows.engine.full - rows.base)[:, None]
+    n, out = len(question.table), np.empty((len(question.table), len(sets), len(rows.nobody)))
+    out[:, ~inner] = (rows.everybody - rows.nobody)[:, None]
     z = ~members[inner]
     without = rows.values(np.repeat(np.arange(n), len(z)), np.tile(z, (n, 1)))
-    out[:, inner] = rows.engine.full[:, None] - without.reshape(n, len(z), out.shape[2])
+    out[:, inner] = rows.everybody[:, None] - without.reshape(n, len(z), out.shape[2])
+    values, error = rows.told(out)
     return Interactions(
         sets=sets,
-        by_set=out,
+        by_set=values,
+        error=error,
         columns=question.players.names,
         outputs=question.view.outputs,
         scale=question.view.scale,
         index="occlusion",
         method=question.method,
-        record=question.record(),
+        record=question.record(caveats=rows.about_errors),
         data=question.table.frame,
     )
 

@@ -59,18 +59,22 @@ def _lists(tree: Tree) -> Any:
 def _exact(question: Question, tree: Tree, z: BoolArray, weights: FloatArray) -> Explanation:
     rows = RowGames(question)
     n, inner = len(question.table), ~z.all(1) & z.any(1)
-    values = []
+    values, errors = [], []
     step = max(1, 2**18 // len(z))
     for s in range(0, n, step):
         block = np.arange(s, min(n, s + step))
         rows.engine.forget()
-        v = np.empty((len(block), len(z), rows.engine.n_outputs))
-        v[:, z.all(1)], v[:, ~z.any(1)] = rows.engine.full[block][:, None], rows.base
+        v = np.empty((len(block), len(z), len(rows.nobody)))
+        v[:, z.all(1)], v[:, ~z.any(1)] = rows.everybody[block][:, None], rows.nobody
         some = z[inner]
         v[:, inner] = rows.values(np.repeat(block, len(some)), np.tile(some, (len(block), 1))).reshape(len(block), len(some), v.shape[2])
-        values.append(np.einsum("pk,nko->npo", weights, v, optimize=True))
-    settings = {"way": "exact", "coalitions": len(z), "tree": _lists(tree)}
-    return question.answer(np.concatenate(values), rows.base, rows.engine.full, settings=settings)
+        made, error = rows.told(np.einsum("pk,nko->npo", weights, v, optimize=True))
+        values.append(made)
+        errors += [] if error is None else [error]
+    return question.answer(
+        np.concatenate(values), rows.base, rows.engine.full, error=np.concatenate(errors) if errors else None,
+        settings={"way": "exact", "coalitions": len(z), "tree": _lists(tree)}, caveats=rows.about_errors,
+    )  # fmt: skip
 
 
 def _paths(tree: Tree) -> list[tuple[str, list[tuple[list[list[str]], list[str]]]]]:

@@ -184,16 +184,20 @@ def ask(
         raise RequestError("the model kept no rows to compare with", do="pass background=, or fit with keep_rows above 0")
     kept = kept.select(view.columns)
     drawer = None
+    if fill in ("row_model", "conditional") and not {"black box", "background"} <= set(entry.needs):
+        raise RequestError(
+            f"{entry.name!r} does not fill in columns given the known ones",
+            got=f"fill={fill!r}",
+            do="use method='shapley', or leave fill out",
+        )
     if fill == "row_model":
-        if not {"black box", "background"} <= set(entry.needs):
-            raise RequestError(
-                f"{entry.name!r} does not fill in columns, so it cannot draw them", do="use method='shapley', or leave fill out"
-            )
         drawer = Drawer(_row_model(predictor, row_model), view.columns, seed)
         reference, caveat = drawer.nobody(kept, BACKGROUND_ROWS), f"absent columns are drawn {BACKGROUND_ROWS} times given the known ones"
         caveat += ": values without a stated error have the error of those draws"
     else:
         reference, caveat = reference_rows(kept, fill, size=BACKGROUND_ROWS, seed=seed, given=given)
+    if fill == "marginal" and len(reference) > 1:
+        caveat += "; other rows give other values, which no error counts"
     if fill == "missing":
         caveat += _about_missing(predictor)
     if fill == "conditional":

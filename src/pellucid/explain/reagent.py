@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.errors import RequestError
 from pellucid.explain import asked
 from pellucid.explain.decisions import Decisions
 from pellucid.explain.question import Question
@@ -41,6 +42,11 @@ def explain(question: Question) -> Explanation:
 
     Cost: at most rounds (1 + 4 / 32) model rows per row.
     """
+    if question.fill == "conditional":
+        raise RequestError(
+            "'reagent' draws cells whatever the others hold, or from a row model", got="fill='conditional'",
+            do="use fill='row_model', or leave fill out",
+        )  # fmt: skip
     share, hold = asked.number(question, "share", 0, 1), asked.number(question, "hold", 0, 1)
     n, p = len(question.table), len(question.players)
     fixed = n + len(question.background)

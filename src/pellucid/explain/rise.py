@@ -33,10 +33,11 @@ def explain(question: Question) -> Explanation:
         raise RequestError("masks cannot be used", expected="a whole number from 4", got=repr(masks))
     rows = RowGames(question)
     n, p, o = len(question.table), len(question.players), rows.engine.n_outputs
+    own = slice(0, o)  # the answers with all background rows, by which sampling is judged
     cost = 2 * rows.cost
     afford(question, rows, 2 * cost, "two pairs of masks")
     most = int(min(masks // 2, rows.budget(2.0 * masks) // cost))
-    total, square, count = np.zeros((n, p, o)), np.zeros((n, p, o)), np.zeros(n)
+    total, square, count = np.zeros((n, p, len(rows.nobody))), np.zeros((n, p, o)), np.zeros(n)
     mask, back = stream(question.seed, "rise"), stream(question.seed, "rise", "background")
     open_rows, done = np.arange(n), 0
     while len(open_rows) and done < most:
@@ -45,23 +46,25 @@ def explain(question: Question) -> Explanation:
         for part in np.array_split(open_rows, max(1, len(open_rows) * size // 2**16)):
             made = _pairs(rows, part, z, b)
             total[part] += made.sum(1)
-            square[part] += np.square(made).sum(1)
+            square[part] += np.square(made[..., own]).sum(1)
         done += size
         count[open_rows] = done
         if rows.late():
             break
-        value, error = mean_of_sums(total[open_rows], square[open_rows], done)
+        value, error = mean_of_sums(total[open_rows][..., own], square[open_rows], done)
         open_rows = open_rows[~(np.sqrt(np.square(error).mean(1)) <= rows.precision * np.abs(value).mean(1)).all(1)]
-    values, error = mean_of_sums(total, square, count[:, None, None])
+    _, error = mean_of_sums(total[..., own], square, count[:, None, None])
+    values, stated = rows.told(total / count[:, None, None], error**2)
     caveats = [f"{len(open_rows)} of {n} rows used all masks before the asked precision"] if len(open_rows) and question.precision else []
     settings = {"way": "sampled", "masks": 2 * done}
     return question.answer(
-        values, rows.base, rows.engine.full, error=error, complete=False, settings=settings, caveats=caveats + rows.lateness()
-    )
+        values, rows.base, rows.engine.full, error=stated, complete=False, settings=settings,
+        caveats=caveats + rows.about_errors + rows.lateness(),
+    )  # fmt: skip
 
 
 def _pairs(rows: RowGames, part: npt.NDArray[np.int64], z: npt.NDArray[np.bool_], b: npt.NDArray[np.int64]) -> FloatArray:
-    """Return (n, pairs, P, O): one estimate of every value by every pair of masks."""
+    """Return (n, pairs, P, K O): one estimate of every value by every pair of masks."""
     n, size = len(part), len(z)
     row, both = np.repeat(part, 2 * size), np.tile(np.concatenate([z, ~z]), (n, 1))
     if rows.neighbours is not None:

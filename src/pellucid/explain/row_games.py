@@ -28,14 +28,14 @@ from pellucid.explain.question import Question
 from pellucid.explain.sampling import Plan, Sampler, Solver, widening
 from pellucid.probe.budget import too_small
 from pellucid.probe.composing import Lot
-from pellucid.probe.hashing import name_hashes
+from pellucid.probe.hashing import mix, name_hashes
 from pellucid.probe.masker import Neighbours
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.results import Explanation
 from pellucid.results.text import percent
 
-__all__ = ["BLOCK", "EXACT_ROWS", "LARGEST", "MOST_ROWS", "PRECISION", "RowGames", "afford", "answer"]
+__all__ = ["BLOCK", "EXACT_ROWS", "LARGEST", "MOST_ROWS", "PRECISION", "RowGames", "afford", "answer", "jackknife"]
 
 EXACT_ROWS = 4096
 """Model rows per explained row up to which enumeration is chosen without being asked for."""
@@ -60,8 +60,8 @@ UNEQUAL = 4.0
 LARGEST = 20
 """Most players of one enumerated game: 2^20 evaluations."""
 BLOCK = 512
-GROUPS = 10
-"""Groups of background rows that are left out one at a time, to tell what other ones would change where few of them lend cells."""
+HALVES = 10
+"""Random halves of the background rows that are left out one at a time, to tell what other rows would change where few lend cells."""
 FORETOLD = 200_000
 """Model rows from which on a wait may be worth telling."""
 PILOT = 256
@@ -79,10 +79,12 @@ class RowGames:
     engine : evaluates coalitions. base : (O,) the mean answer to the background rows.
     precision : standard error to reach, as a share of the mean absolute value; 0 where the budget alone decides.
     cost : mean number of background rows behind one value of one game.
+    left_out : (K, B), which background rows are left out: none, and under the conditional fill then each of some halves in turn. All
+        outputs of games are K x O there, choice by choice: :meth:`told` reads them.
+    nobody, everybody : (K O,) and (R, K O), what nobody and everybody is worth in each.
     """
 
-    def __init__(self, question: Question, *, apart: bool = False) -> None:
-        """``apart``: under the conditional fill each game is played without each group of background rows too."""
+    def __init__(self, question: Question) -> None:
         self.q, self.engine = question, question.engine()
         self.precision = question.precision or (0.0 if question.budget.rows or question.budget.seconds else PRECISION)
         self.players = name_hashes(question.players.names)
@@ -91,7 +93,11 @@ class RowGames:
         self.share = copies / copies.sum()
         self.base = self.share @ self.engine.empty[self.back]
         self.neighbours = Neighbours(question.table, question.background, question.players) if question.fill == "conditional" else None
-        self.left_out = _left_out(self.engine.back_keys, GROUPS if apart and self.neighbours is not None else 1)
+        self.left_out = _left_out(self.engine.back_keys, 0 if self.neighbours is None else HALVES)
+        others = self.left_out[1:]
+        means = ~others @ self.engine.empty / (~others).sum(1, keepdims=True)
+        self.nobody = np.concatenate([self.base, means.ravel()])
+        self.everybody = np.tile(self.engine.full, len(self.left_out))
         self.cost = 1.0 if self.neighbours is None else self._neighbour_cost(self.left_out)
         self.deadline = question.started + (question.budget.seconds or np.inf)
         self._known: Known | None = None
@@ -248,20 +254,39 @@ class RowGames:
         size = len(engine.empty)
         active = engine.differ(np.repeat(rows, size), np.tile(np.arange(size), len(rows)))
         active = np.asarray(active.reshape(len(rows), size, -1).any(1))
-        means = ~self.left_out @ engine.empty / (~self.left_out).sum(1, keepdims=True)  # (K, O)
         games = Games(
             active,
-            np.broadcast_to(means.ravel(), (len(rows), means.size)),
-            np.tile(engine.full[rows], len(means)),
-            lambda g, z: engine.mean_over_background(rows[g], z, neighbours.weights_without(rows[g], z, self.left_out)),
+            np.broadcast_to(self.nobody, (len(rows), len(self.nobody))),
+            self.everybody[rows],
+            lambda g, z: self.values(rows[g], z),
             engine.row_keys[rows],
             self.players,
         )
         return games, np.arange(len(rows)), np.ones(len(rows))
 
     def values(self, row: Ints, z: npt.NDArray[np.bool_]) -> FloatArray:
-        """Return v (n, O) of n pairs of a row and a coalition (n, P), under the question's fill. Cost at most n B model rows."""
-        return self.engine.mean_over_background(row, z, None if self.neighbours is None else self.neighbours.weights(row, z))
+        """Return v (n, K O) of n pairs of a row and a coalition (n, P), under the question's fill. Cost at most n B model rows."""
+        if self.neighbours is None:
+            return self.engine.mean_over_background(row, z)
+        keys = z.astype(np.uint64) @ self.players + mix(row.astype(np.uint64))  # random coalitions of few columns come again and again
+        _, first, same = np.unique(keys, return_index=True, return_inverse=True)
+        row, z = row[first], z[first]
+        return self.engine.mean_over_background(row, z, self.neighbours.weights_without(row, z, self.left_out))[same]
+
+    def told(self, values: FloatArray, variance: FloatArray | None = None) -> tuple[FloatArray, FloatArray | None]:
+        """Return (values (..., O), their standard errors or None where nothing is left to chance) of answers (..., K O).
+
+        ``variance`` (..., O): of what was sampled. Under the conditional fill what other background rows would change is added to it.
+        """
+        if len(self.left_out) == 1:
+            return values, None if variance is None else np.sqrt(variance)
+        values, spread = jackknife(values, self.left_out, self.engine.n_outputs)
+        return values, np.sqrt(spread if variance is None else spread + variance)
+
+    @property
+    def about_errors(self) -> list[str]:
+        """The caveat that says what errors count, where that is more than sampling."""
+        return ["errors count what other background rows would change"] if len(self.left_out) > 1 else []
 
     def budget(self, most: float = MOST_ROWS) -> float:
         """Return the model rows one explained row may cost; ``most`` where nothing was asked for."""
@@ -305,26 +330,23 @@ class RowGames:
 
 
 def _left_out(keys: npt.NDArray[np.uint64], n: int) -> npt.NDArray[np.bool_]:
-    """Return which background rows (K, B) are left out: none first, then each of ``n`` groups of about one size, by the rows' contents."""
-    n = min(n, len(keys))
-    place = np.empty(len(keys), np.int64)
-    place[np.argsort(keys, kind="stable")] = np.arange(len(keys))
-    groups = place % n == np.arange(n)[:, None]
-    return np.concatenate([np.zeros((1, len(keys)), bool), groups if n > 1 else groups[:0]])
+    """Return which background rows (K, B) are left out: none first, then each of ``n`` random halves, drawn by the rows' contents."""
+    drawn = [np.argsort(np.argsort(mix(keys + np.uint64(k + 1)), kind="stable")) < len(keys) // 2 for k in range(n if len(keys) > 1 else 0)]
+    return np.array([np.zeros(len(keys), bool), *drawn])
 
 
-def _jackknife(values: FloatArray, n_outputs: int) -> tuple[FloatArray, FloatArray]:
-    """Return (values (n, P, O), their variances) from those of all background rows and of all but each group, (n, P, K O).
+def jackknife(values: FloatArray, left_out: npt.NDArray[np.bool_], n_outputs: int) -> tuple[FloatArray, FloatArray]:
+    """Return (values (..., O), their variances) from those of all background rows and of all but each half, (..., K O).
 
-    The delete-a-group jackknife (Kott 2001, Journal of Official Statistics 17): of values that hang on the nearest row alone it states
-    some too much rather than too little.
+    The delete-d jackknife (Shao and Wu 1989, doi:10.1214/aos/1176347263): leaving out single rows, or few, says next to nothing of values
+    that hang on the nearest row alone; without a half it is the second, the third or a later one in turn.
     """
-    each = values.reshape(*values.shape[:2], -1, n_outputs)
-    groups = each.shape[2] - 1
-    if groups < 2:
-        return each[:, :, 0], np.zeros_like(each[:, :, 0])
-    off = each[:, :, 1:] - each[:, :, 1:].mean(2, keepdims=True)
-    return each[:, :, 0], np.asarray(np.square(off).sum(2) * ((groups - 1) / groups) * widening(np.array(groups - 1.0)))
+    each = values.reshape(*values.shape[:-1], -1, n_outputs)
+    halves, gone = len(left_out) - 1, int(left_out[-1].sum())
+    if not halves:
+        return each[..., 0, :], np.zeros_like(each[..., 0, :])
+    off = np.square(each[..., 1:, :] - each[..., :1, :]).mean(-2)
+    return each[..., 0, :], np.asarray(off * ((left_out.shape[1] - gone) / gone) * widening(np.array(float(halves))))
 
 
 def _minutes(seconds: float) -> str:
@@ -348,10 +370,10 @@ def answer(
     way : ``"auto"`` (the cheaper of enumeration and passes), ``"exact"``, ``"passes"`` or ``"kernel"`` (Shapley values only).
     complete : whether the values add up to the prediction, so that the gap is stated.
 
-    Under the conditional fill errors count what other background rows would change, by leaving groups of them out: more background rows
-    make those smaller, enumeration does not. It asks about twice the model rows.
+    Under the conditional fill errors count what other background rows would change, by leaving halves of them out: more background rows
+    make those smaller, enumeration does not. It asks about a third more model rows than without.
     """
-    rows = RowGames(question, apart=True)
+    rows = RowGames(question)
     if way != "exact":
         rows.foretell(solver)
     n, p, o = len(question.table), len(question.players), rows.engine.n_outputs
@@ -362,11 +384,9 @@ def answer(
     caveats = [rows.shortfall(int(short.sum()), np.sqrt(variance), values)] if short.any() else []
     told = {"way": "sampled" if sampled else "exact", "precision": (rows.precision or None) if sampled else None, **(settings or {})}
     stated = sampled or len(rows.left_out) > 1
-    if len(rows.left_out) > 1:
-        caveats.append("errors count what other background rows would change")
     return question.answer(
         values, rows.base, rows.engine.full, error=np.sqrt(variance) if stated else None, complete=complete, settings=told,
-        caveats=caveats + rows.lateness(),
+        caveats=caveats + rows.about_errors + rows.lateness(),
     )  # fmt: skip
 
 
@@ -427,7 +447,7 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     spread = np.zeros_like(variance)
     if rows.neighbours is not None:
         variance = variance[..., : rows.engine.n_outputs]
-        values, spread = _jackknife(values, rows.engine.n_outputs)
+        values, spread = jackknife(values, rows.left_out, rows.engine.n_outputs)
     drawn = rows.engine.drawn  # then the error of the draws stays, however many orders are played
     wanted = rows.q.precision is not None if drawn else rows.precision > 0
     short = (drawn | ~is_exact) & ~sampler.done(values, variance, plan) & wanted

@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from pellucid.explain import asked
 from pellucid.explain.question import Question
-from pellucid.probe.coalition import CoalitionEngine
-from pellucid.probe.masker import Neighbours
+from pellucid.explain.row_games import RowGames, jackknife
 from pellucid.probe.truth import row_losses
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
@@ -31,21 +30,22 @@ Ints = npt.NDArray[np.int64]
 def explain(question: Question) -> Importance:
     """Return Shapley values (P,) of the expected fall of the loss as columns become known, with 95 % intervals over rows.
 
-    Covert, Lundberg and Lee 2020, arXiv:2004.00668, permutation estimator. The game: loss of the mean answer over the background, minus
-    the loss of the mean answer with the columns S known. Passes go through the rows in random order, each row with a random order of
-    the players and its reverse, until the drawing's standard error is below ``precision`` (0.025) times the range of the values, or the
-    budget ends. From the second pass on, drawing is the scatter within rows alone: how much rows differ is in the interval, and more
-    visits of the same rows do not lower it. The values add up to ``record.settings["total"]`` where every row is visited equally often.
-    Cost: up to 2 (P - 1) B model rows per row visited.
+        Covert, Lundberg and Lee 2020, arXiv:2004.00668, permutation estimator. The game: loss of the mean answer over the background, minus
+        the loss of the mean answer with the columns S known. Passes go through the rows in random order, each row with a random order of
+        the players and its reverse, until the drawing's standard error is below ``precision`` (0.025) times the range of the values, or the
+        budget ends. From the second pass on, drawing is the scatter within rows alone: how much rows differ is in the interval, and more
+    visits of the same rows do not lower it. Under the conditional fill the interval also counts what other background rows would
+        change; under the others it is about the background in use. The values add up to ``record.settings["total"]`` where every row is
+        visited equally often.
+        Cost: up to 2 (P - 1) B model rows per row visited.
     """
     loss, unit = row_losses(question.view, question.y, len(question.table))
-    engine = question.engine()
     n, p, b = len(question.table), len(question.players), len(question.background)
     per_row = max(1, 2 * (p - 1) * b)
     least = min(n, 8)
     most = asked.affordable(question, max(least, MOST_ROWS // per_row), per_row, n + b, least)
-    game = _Game(question, engine, loss)
-    total, square, seen = np.zeros((n, p)), np.zeros((n, p)), np.zeros(n)
+    game = _Game(RowGames(question), loss)
+    total, square, seen = np.zeros((n, p, game.k)), np.zeros((n, p)), np.zeros(n)
     draw, visited, ratio = stream(question.seed, "sage"), 0, np.inf
     block = max(1, min(n, AGAIN, BLOCK // (per_row * max(1, p // 8))))
     precision = question.precision or PRECISION
@@ -57,10 +57,10 @@ def explain(question: Question) -> Importance:
                 break
             made = game.walk(rows, draw)
             total[rows] += made
-            square[rows] += np.square(made)
+            square[rows] += np.square(made[..., 0])
             seen[rows] += 1
             visited += len(rows)
-            ratio = _drawing(total, square, seen)
+            ratio = _drawing(total[..., 0], square, seen)
             if ratio <= precision:
                 break
     return _importance(question, unit, total, seen, ratio, precision, game)
@@ -88,20 +88,22 @@ def _drawing(total: FloatArray, square: FloatArray, seen: FloatArray) -> float:
 def _importance(
     question: Question, unit: str, total: FloatArray, seen: FloatArray, ratio: float, precision: float, game: _Game
 ) -> Importance:
-    """Return the result: means over the rows visited, intervals from the spread between rows."""
+    """Return the result: means over the rows visited, intervals from the spread between rows, and of their fills where it is known."""
     visited = np.flatnonzero(seen)
-    per_row = total[visited] / seen[visited, None]
-    values, m = per_row.mean(0), len(visited)
-    half = 1.96 * per_row.std(0, ddof=1) / np.sqrt(m) if m > 1 else np.full(len(values), np.nan)
+    per_row = total[visited] / seen[visited, None, None]
+    m = len(visited)
+    values, other_rows = (a[:, 0] for a in jackknife(per_row.mean(0), game.rows.left_out, 1))
+    spread = per_row[..., 0].var(0, ddof=1) / m if m > 1 else np.full(len(values), np.nan)
+    half = 1.96 * np.sqrt(spread + other_rows)
     settings = {
         "loss": unit,
         "rows_visited": m,
         "passes": float(seen.sum() / max(1, m)),
         "convergence": ratio,
         "converged": bool(ratio <= precision),
-        "total": float((game.before - game.after)[visited].mean()),
+        "total": float((game.before[:, 0] - game.after)[visited].mean()),
     }
-    caveats = ["use rows that were held out from training"]
+    caveats = ["use rows that were held out from training", *game.rows.about_errors]
     if ratio > precision:
         short = f"the largest standard error of the drawing is {ratio:.3f} of the range"
         caveats.append(f"stopped before the asked precision: {short}, asked was {precision:g}")
@@ -110,28 +112,34 @@ def _importance(
 
 
 class _Game:
-    """The loss of the mean answer as players become known, walked along orders of arrival."""
+    """The loss of the mean answer as players become known, walked along orders of arrival: for K choices of background rows side by side.
 
-    def __init__(self, question: Question, engine: CoalitionEngine, loss: Any) -> None:
-        self.engine, self.loss, self.p = engine, loss, len(question.players)
-        n = len(question.table)
-        self.neighbours = None
-        if question.fill == "conditional":
-            self.neighbours = Neighbours(question.table, question.background, question.players)
-        self.before = loss(np.broadcast_to(engine.empty.mean(0), (n, engine.n_outputs)))
-        self.after = loss(engine.full)
+    Attributes
+    ----------
+    before : (N, K), the loss where nothing is known. after : (N,), where everything is.
+    """
+
+    def __init__(self, rows: RowGames, loss: Any) -> None:
+        self.rows, self.loss, self.p, self.k = rows, loss, len(rows.q.players), len(rows.left_out)
+        n = len(rows.q.table)
+        self.before = self._losses(np.broadcast_to(rows.nobody, (n, len(rows.nobody))), np.arange(n))
+        self.after = loss(rows.engine.full)
+
+    def _losses(self, answers: FloatArray, at: Ints) -> FloatArray:
+        """Return (n, K) from answers (n, K O) to the rows ``at``."""
+        return np.stack([self.loss(each, at) for each in np.split(answers, self.k, axis=1)], 1)
 
     def walk(self, rows: Ints, draw: np.random.Generator) -> FloatArray:
-        """Return falls of the loss (n, P): the mean of one order and its reverse per row."""
+        """Return falls of the loss (n, P, K): the mean of one order and its reverse per row."""
         n, p = len(rows), self.p
         order = draw.permuted(np.tile(np.arange(p), (n, 1)), axis=1)
         arrival = np.argsort(np.stack([order, order[:, ::-1]], 1), axis=2)  # (n, 2, P): when each player arrives
         known = arrival[:, :, None, :] < np.arange(1, p)[:, None]  # (n, 2, P - 1, P)
         at = np.repeat(rows, 2 * (p - 1))
         z = known.reshape(-1, p)
-        weights = None if self.neighbours is None else self.neighbours.weights(at, z)
-        middle = self.loss(self.engine.mean_over_background(at, z, weights), at).reshape(n, 2, p - 1)
-        ends = np.broadcast_to(np.stack([self.before[rows], self.after[rows]], 1)[:, None], (n, 2, 2))
-        path = np.concatenate([ends[:, :, :1], middle, ends[:, :, 1:]], 2)
-        falls = -np.diff(path, axis=2)  # (n, 2, P) by place of arrival
-        return np.asarray(np.take_along_axis(falls, arrival, 2).mean(1))
+        middle = self._losses(self.rows.values(at, z), at).reshape(n, 2, p - 1, self.k)
+        first, last = (
+            np.broadcast_to(e, (n, 2, 1, self.k)) for e in (self.before[rows][:, None, None], self.after[rows][:, None, None, None])
+        )
+        falls = -np.diff(np.concatenate([first, middle, last], 2), axis=2)  # (n, 2, P, K) by place of arrival
+        return np.asarray(np.take_along_axis(falls, arrival[..., None], 2).mean(1))

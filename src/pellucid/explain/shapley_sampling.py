@@ -28,29 +28,33 @@ def explain(question: Question) -> Explanation:
 
     Strumbelj and Kononenko 2014, doi:10.1007/s10115-013-0679-x; Castro, Gomez and Tejada 2009, doi:10.1016/j.cor.2008.04.004. The sum meets
     the prediction within its own error only, because the background rows are drawn: the gap is stated. Cost P - 1 model rows an order.
+    Under the conditional fill a coalition is worth the mean over the rows most like this one, each of which costs a model row.
     """
     rows = RowGames(question)
     n, p, o = len(question.table), len(question.players), rows.engine.n_outputs
-    afford(question, rows, 2.0 * max(1, p - 1), "two orders a row")
-    total, square, count = np.zeros((n, p, o)), np.zeros((n, p, o)), np.zeros(n)
-    seed, most = integer(question.seed, "shapley_sampling"), max(2, int(rows.budget(MOST_ROWS) / max(1, p - 1)))
+    each = max(1, p - 1) * rows.cost
+    afford(question, rows, 2.0 * each, "two orders a row")
+    total, square, count = np.zeros((n, p, len(rows.nobody))), np.zeros((n, p, o)), np.zeros(n)
+    seed, most = integer(question.seed, "shapley_sampling"), max(2, int(rows.budget(MOST_ROWS) / each))
     open_rows, done = np.arange(n), 0
     while len(open_rows) and done < most:
         size = min(BATCH, most - done)
         for block in np.array_split(open_rows, max(1, len(open_rows) // 256)):
             made = _turn(rows, block, done, size, seed)
             total[block] += made.sum(1)
-            square[block] += np.square(made).sum(1)
+            square[block] += np.square(made[..., :o]).sum(1)
         done += size
         count[open_rows] = done
         if rows.late():
             break
-        open_rows = open_rows[~_precise(total, square, count, rows.precision)[open_rows]]
-    values, error = _mean(total, square, count)
-    short = ~_precise(total, square, count, rows.precision) & (rows.precision > 0)
+        open_rows = open_rows[~_precise(total[..., :o], square, count, rows.precision)[open_rows]]
+    _, drawn = _mean(total[..., :o], square, count)
+    values, error = rows.told(total / count[:, None, None], drawn**2)
+    short = ~_precise(total[..., :o], square, count, rows.precision) & (rows.precision > 0)
     caveats = [f"{int(short.sum())} of {n} rows stopped at the budget before the asked precision"] if short.any() else []
     settings = {"way": "sampled", "orders": int(count.max()), "precision": rows.precision or None}
-    return question.answer(values, rows.base, rows.engine.full, error=error, settings=settings, caveats=caveats + rows.lateness())
+    caveats += rows.about_errors + rows.lateness()
+    return question.answer(values, rows.base, rows.engine.full, error=error, settings=settings, caveats=caveats)
 
 
 def _mean(total: FloatArray, square: FloatArray, count: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -67,31 +71,22 @@ def _precise(total: FloatArray, square: FloatArray, count: FloatArray, precision
 
 
 def _turn(rows: RowGames, block: Ints, done: int, size: int, seed: int) -> FloatArray:
-    """Return what each player adds in ``size`` orders of each row, (n, size, P, O)."""
+    """Return what each player adds in ``size`` orders of each row, (n, size, P, K O)."""
     engine = rows.engine
     row = np.repeat(block, size)
     number = np.tile(np.arange(done, done + size), len(block)).astype(np.uint64)
     counters = mix(engine.row_keys[row] ^ mix(number + np.uint64(1)))
-    u = uniforms(seed, counters, np.zeros(1, np.uint64), 0)[:, 0] / 2.0**64
-    back = rows.back[np.searchsorted(np.cumsum(rows.share), u).clip(max=len(rows.back) - 1)]
     if rows.neighbours is None:
+        u = uniforms(seed, counters, np.zeros(1, np.uint64), 0)[:, 0] / 2.0**64
+        back = rows.back[np.searchsorted(np.cumsum(rows.share), u).clip(max=len(rows.back) - 1)]
         games = Games(
             engine.differ(row, back), engine.empty[back], engine.full[row], lambda g, z: engine.evaluate(row[g], back[g], z), counters,
             rows.players,
         )  # fmt: skip
     else:
-        everyone = np.ones((len(row), len(rows.players)), bool)
-        start = np.broadcast_to(rows.base, (len(row), engine.n_outputs))
-        games = Games(everyone, start, engine.full[row], lambda g, z: _one_neighbour(rows, row[g], z, u[g]), counters, rows.players)
+        everyone, start = np.ones((len(row), len(rows.players)), bool), np.broadcast_to(rows.nobody, (len(row), len(rows.nobody)))
+        games = Games(everyone, start, rows.everybody[row], lambda g, z: rows.values(row[g], z), counters, rows.players)
     return orders(games, seed).reshape(len(block), size, len(rows.players), -1)
-
-
-def _one_neighbour(rows: RowGames, row: Ints, z: npt.NDArray[np.bool_], u: FloatArray) -> FloatArray:
-    """Return v (n, O) with the absent cells of one background row each, drawn with the weights of the conditional fill."""
-    assert rows.neighbours is not None
-    weights = np.cumsum(rows.neighbours.weights(row, z), axis=1)
-    back = (weights < u[:, None] * weights[:, -1:]).sum(1).clip(max=weights.shape[1] - 1)
-    return rows.engine.evaluate(row, back, z)
 
 
 def orders(games: Games, seed: int) -> FloatArray:

@@ -116,7 +116,7 @@ ENTRIES: tuple[Entry, ...] = (
         "Does an answer turn over when one number changes by a step of rounding?",
         question="certain",
         needs=("black box", "numbers"),
-        cost="2 C model rows for each of 200 rows",
+        cost="2 C model rows for each of 400 rows",
         source="Singla et al. 2021, arXiv:2109.11728",
     ),
     Entry(
@@ -126,7 +126,7 @@ ENTRIES: tuple[Entry, ...] = (
         "Does an answer stay where it is whichever half of the cells is replaced?",
         question="certain",
         needs=("black box", "background"),
-        cost="10 model rows for each of 100 rows",
+        cost="10 model rows for each of 400 rows",
         source="Singla et al. 2021, arXiv:2109.11728",
     ),
     Entry(
