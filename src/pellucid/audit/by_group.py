@@ -20,6 +20,7 @@ from pellucid.errors import ColumnError, EmptyTableError, RequestError, quote
 from pellucid.random import as_seed, integer, stream
 from pellucid.results import Gap, GroupTable, Rate, RunRecord
 from pellucid.table import ColumnType, Table
+from pellucid.table.cells import level_text
 from pellucid.training.calibration_metrics import wilson
 
 __all__ = ["FEWEST", "by_group", "counts_of", "group_codes", "made"]
@@ -145,7 +146,7 @@ def _truth(table: Table, positive: Any, answers: Any) -> tuple[FloatArray, Any, 
     place = np.empty(len(texts), np.int64)
     place[order] = np.arange(len(texts))
     classes = [texts[k] for k in order]
-    event = None if positive is None else str(positive)
+    event = None if positive is None else level_text(positive)
     if event is None and len(classes) == 2:
         event = classes[1]
     if event is not None and event not in classes:
@@ -168,8 +169,6 @@ def _answers(answers: Any, table: Table, classes: list[str] | None, event: Any) 
         return np.asarray(answers.predict(asked), np.float64).reshape(len(table), -1)[:, 0]
     if not hasattr(answers, "predict_proba"):
         raise RequestError("the model gives no probabilities", expected="predict_proba, or an array of answers", got=type(answers).__name__)
-    from pellucid.table.cells import level_text
-
     given, out = np.asarray(answers.predict_proba(asked), np.float64), np.zeros((len(table), len(classes)))
     for k, c in enumerate(answers.classes_):
         if level_text(c) in classes:
@@ -185,7 +184,7 @@ def _certainty(answers: Any, table: Table, level: float) -> dict[str, FloatArray
     goal = str(table.target)
     if made.set is not None:
         texts = table.texts(goal)
-        inside = np.array([t in {str(c) for c in s} for t, s in zip(texts, made.set)])
+        inside = np.array([t in {level_text(c) for c in s} for t, s in zip(texts, made.set)])
         width = np.array([len(s) for s in made.set], float)
     else:
         y = table.numbers(goal)
