@@ -172,3 +172,14 @@ def test_a_lowest_group_that_others_may_be_as_low_as_is_said_so():
 def test_a_frame_is_refused_in_words():
     with pytest.raises(RequestError, match=r"not a table.*DataFrame.*read_table"):
         pld.by_group(np.array([True, False]), pd.DataFrame({"sex": ["F", "M"]}), by="sex")
+
+
+def test_classes_written_as_fractions_are_the_classes_of_the_target():
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": draw.normal(size=400), "g": draw.choice(["u", "v"], 400)})
+    answer = (frame["a"] + 0.3 * draw.normal(size=400) > 0).astype(float)
+    model = pld.TabularClassifier(backbone="linear", random_state=0).fit(frame, answer)
+    table = read_table(frame.assign(y=answer), target="y")
+    found = pld.by_group(model, table, by="g", positive=1.0, level=0.9)
+    assert found.event == "1"
+    assert all(r.value > 0.8 for r in found.rates["coverage"].values()), "1.0 of the model and 1 of the table are one class"

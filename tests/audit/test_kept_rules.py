@@ -127,3 +127,18 @@ def test_public_tables_on_which_no_limit_was_set(name):
                 continue
             assert figures[:, 0].mean() >= 0.8
             assert figures[:, 1].mean() >= 0.8
+
+
+def long_numbers(n: int = 1200) -> pd.DataFrame:
+    """Numbers of thirteen digits that decide a town, and one that has nothing to do with them."""
+    draw = np.random.default_rng(0)
+    shop = draw.integers(0, 30, n)
+    town = np.array([f"town {i % 15}" for i in range(30)])[shop]
+    return pd.DataFrame({"gln": 7_612_345_000_000 + shop, "town": town, "z": draw.normal(size=n)})
+
+
+def test_numbers_of_many_digits_are_told_apart():
+    table = read_table(long_numbers())
+    rules = rules_of(table)
+    assert [rule.words for rule in rules] == ["gln decides town"], "what doubles may be off by makes no equation"
+    assert not any(broken_rules(rules, table)[0]), "the rows that taught a rule keep it"

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import pellucid as pld
 from pellucid.audit.values import edit_distance, find, rare_spellings, unit_slip
 from pellucid.audit.view import View
 from pellucid.table import Column, ColumnType, Schema, Table, read_table
@@ -162,3 +163,8 @@ def test_codes_that_differ_by_a_letter_are_no_slips_of_each_other():
     towns = ("Groningen", "Leeuwarden", "Assen", "Zwolle", "Arnhem", "Utrecht", "Haarlem", "Middelburg", "Maastricht", "Lelystad", "Breda")
     towns += ("Tilburg", "Eindhoven", "Almere", "Nijmegen", "Apeldoorn", "Enschede", "Amersfoort", "Zaandam", "Leiden", "Dordrecht")
     assert rare_spellings((*towns, "Lelystat"), np.array([60] * len(towns) + [1])) == [(len(towns), 9)]
+
+
+def test_a_column_called_infinity_is_no_fault_of_the_audit():
+    draw = np.random.default_rng(0)
+    pld.audit(pd.DataFrame({"inf": draw.normal(size=60), "1.5": draw.normal(size=60)}))

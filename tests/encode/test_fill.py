@@ -9,6 +9,7 @@ import pytest
 import pellucid as pld
 from pellucid import TabularClassifier, TabularRegressor
 from pellucid.encode.filling import TableFill, fill_options
+from pellucid.encode.table_encoder import TableEncoder
 from pellucid.errors import ColumnError, RequestError
 from pellucid.table import read_table
 
@@ -204,6 +205,9 @@ def test_what_cannot_be_asked_for():
 def test_rules_learn_from_the_rows_they_are_given():
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0, np.nan, 1000.0]})
     assert pld.fill(frame, "mean", fit_on=np.arange(3)).table.frame["a"].iloc[3] == 2.0
+    # a mask was taken for the positions 0 and 1
+    assert pld.fill(frame, "mean", fit_on=np.array([False, False, False, False, True])).table.frame["a"].iloc[3] == 1000.0
+    assert pld.scale(frame, "minmax", fit_on=frame["a"] <= 3).table.frame["a"].iloc[:3].tolist() == [0.0, 0.5, 1.0]
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0, np.nan, 1e9]})
     assert pld.fill(frame, "median").table.frame["a"].iloc[3] == 2.5  # an outlier moves the median by half a step
 
@@ -237,6 +241,17 @@ def test_a_model_fills_and_is_saved_with_its_rules(people, backbone, tmp_path):
     assert np.allclose(model.predict_proba(row), model.predict_proba(row.assign(dose=median)), atol=1e-6)
     why = model.explain(row, method="shapley")
     assert np.allclose(why.values.sum(1) + why.base_values, model.predictor().raw(model._table(row))[:, 0], atol=1e-4)
+
+
+def test_rules_that_are_gone_do_not_fill_for_those_that_come_after():
+    # the table keeps what rules gave under their number, and numbers of what is gone are dealt out again
+    table = read_table(pd.DataFrame({"a": [1.0, np.nan, 3.0, 4.0], "y": [0, 1, 0, 1]}), target="y")
+
+    def filled(value):
+        rule = {"a": ("constant", {"value": value})}
+        return TableEncoder().fit(table, np.arange(4.0), task="regression", fill=rule).raw_numbers(table)[1, 0]
+
+    assert [filled(float(v)) for v in range(40)] == list(range(40))
 
 
 def test_a_model_fills_along_declared_rows(people, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import pellucid as pld
 from pellucid import TabularClassifier
 from pellucid.errors import RequestError
-from pellucid.estimators.decision import read_costs
+from pellucid.estimators.decision import costs_of, read_costs
 from pellucid.testing.mixed import FEATURES, mixed
 
 COST = {("yes", "no"): 5, ("no", "yes"): 1}
@@ -100,3 +100,8 @@ def test_what_is_asked_wrongly_is_named(classifier):
 
 def test_costs_in_text_name_classes_with_slashes():
     assert read_costs("a/b/c=2,c/a/b=1", ["a/b", "c"]) == {("a/b", "c"): 2.0, ("c", "a/b"): 1.0}
+
+
+def test_fractions_and_text_name_the_same_classes():
+    assert costs_of({("1", "0"): 5}, [0.0, 1.0]).tolist() == [[0.0, 1.0], [5.0, 0.0]]
+    assert costs_of(read_costs("1/0=5", [0.0, 1.0]), [0.0, 1.0]).tolist() == [[0.0, 1.0], [5.0, 0.0]]

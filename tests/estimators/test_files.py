@@ -288,3 +288,14 @@ def test_a_model_of_texts_alone_is_loaded_and_knows_no_distances(tmp_path: Path)
     assert "text_surprise" in " ".join(answers.record.caveats)
     with pytest.raises(pld.RequestError, match="all columns are texts"):
         pld.explain(model, texts[:2], of="familiarity", method="occlusion")
+
+
+def test_any_names_of_columns_and_rows_can_be_saved(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": draw.normal(size=300), "array": draw.choice(["u", "v"], 300)})
+    frame.index = pd.Index([f"r{i}" if i % 2 else i for i in range(300)], dtype=object)
+    model = TabularClassifier(**QUICK, backbone="linear").fit(frame, np.where(frame["a"] > 0, "yes", "no"))
+    model.save(tmp_path / "m.pellucid")
+    loaded = pld.load(tmp_path / "m.pellucid")
+    assert np.array_equal(loaded.predict_proba(frame), model.predict_proba(frame))
+    assert list(loaded.certainty_.conformals[0].groups) == ["array"]

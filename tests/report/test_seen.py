@@ -89,6 +89,13 @@ def test_five_columns_stand_in_one_scatter_with_legends_in_their_units(table):
     assert list(spread.layout.xaxis.ticktext) == ["a (30)", "b (30)", "c (30)"]
 
 
+def test_a_map_is_coloured_by_moments_of_a_time_zone():
+    hours = pd.date_range("2020-01-01", periods=60, freq="h", tz="Europe/Zurich")
+    frame = pd.DataFrame({"x": np.arange(60) / 7, "y": np.arange(60) % 17, "when": hours})
+    figure = chart(pld.map(frame, method="pca"), kind="points", column="when")
+    assert "2020-01" in str(figure.data[0].marker.colorbar.ticktext)
+
+
 def test_a_hundred_thousand_points_are_one_layer():
     draw = np.random.default_rng(0)
     n = 120_000

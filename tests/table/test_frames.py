@@ -181,3 +181,8 @@ def test_mixed_cells_go_back():
 def test_single_cells_by_name_are_no_columns() -> None:
     with pytest.raises(ColumnError, match=r"cells, not columns.*'age'.*one such mapping per row"):
         from_any({"age": 31, "sex": "F"})
+
+
+def test_whole_numbers_of_another_library_beyond_64_bits_are_names():
+    cells = pd.Series([np.uint64(2**63 + 5), np.uint64(3)], dtype=object)
+    assert from_any(pd.DataFrame({"a": cells}))[0]["a"].tolist() == [str(2**63 + 5), "3"]

@@ -456,3 +456,14 @@ def test_a_column_of_nearly_the_same_name_is_proposed_and_the_target_is_not_new(
     new = pd.DataFrame({"Age": [50], "city": ["Oslo"], "income": [3]})
     with pytest.raises(ColumnError, match=r"new columns 'Age'\. Rename 'Age' to 'age'"):
         apply_schema(new, old.schema, ignore=["income"])
+
+
+def test_declared_codes_free_a_column_of_a_table_as_they_do_one_of_a_frame():
+    frame = pd.DataFrame({"a": ["zz"] * 50 + [f"{1.5 * i}" for i in range(60)], "b": range(110)})
+    table = read_table(frame)
+    assert str(table.schema["a"].type) != "number"
+    freed = read_table(table, missing={"a": ["zz"]})
+    assert freed.schema == read_table(frame, missing={"a": ["zz"]}).schema
+    set_by_hand = read_table(table.with_types(b="category"), missing={"b": [7]})
+    assert str(set_by_hand.schema["b"].type) == "category", "what the user has set stays"
+    assert "7" not in set_by_hand.schema["b"].levels

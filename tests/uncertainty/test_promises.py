@@ -246,6 +246,12 @@ def test_a_limit_of_doubt_refuses_and_a_limit_of_risk_finds_it(classes, numbers,
         numbers.uncertainty(new, score="lac")
 
 
+@pytest.mark.parametrize("ask", [pld.uncertainty.coverage, pld.uncertainty.watch, pld.uncertainty.selective])
+def test_answers_of_another_number_of_rows_are_refused(classes, new, ask):
+    with pytest.raises(RequestError, match="expected one for each of 1,000 rows, got 60"):
+        ask(classes, new, truth(new, 5, True)[:60])
+
+
 def test_a_promise_is_watched(numbers, new):
     y = truth(new, 8, False)
     kept = pld.uncertainty.watch(numbers, new, y, groups="town")

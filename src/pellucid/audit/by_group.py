@@ -146,7 +146,7 @@ def _truth(table: Table, positive: Any, answers: Any) -> tuple[FloatArray, Any, 
     place = np.empty(len(texts), np.int64)
     place[order] = np.arange(len(texts))
     classes = [texts[k] for k in order]
-    event = None if positive is None else str(positive)
+    event = None if positive is None else level_text(positive)
     if event is None and len(classes) == 2:
         event = classes[1]
     if event is not None and event not in classes:

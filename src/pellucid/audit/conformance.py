@@ -188,9 +188,11 @@ def _fitted(x: FloatArray, k: int, of: list[int], ticks: FloatArray) -> tuple[Fl
     constant = float(np.median(x[keep, k] - x[keep][:, of] @ slopes))
     constant = 0.0 if abs(constant) <= ticks[k] else constant
     width = _width(k, of, slopes, ticks)
-    good = np.abs(x[:, k] - x[:, of] @ slopes - constant) <= width + 1e-9 * np.abs(x[:, k])
+    slack = 1e-9 * np.abs(x[:, k])
+    good = np.abs(x[:, k] - x[:, of] @ slopes - constant) <= width + slack
     spread = float(np.subtract(*np.quantile(x[:, k], [0.9, 0.1])))
-    return (slopes, constant) if good.mean() >= EXACT - 0.01 and width <= SHARP * spread else None
+    # numbers of many digits that differ in the last ones alone are anything's sum to what doubles may be off by
+    return (slopes, constant) if good.mean() >= EXACT - 0.01 and width + slack.max() <= SHARP * spread else None
 
 
 def _check_equation(
@@ -336,7 +338,8 @@ def _kept(x: FloatArray, y: FloatArray, g: IntArray, most: float) -> tuple[Float
         close = np.abs(x[rows] - ratio[g[rows]] * y[rows]) <= 2 * width + near * np.abs(x[rows])
         top, under = (np.bincount(g[rows][close], v[rows][close], minlength=len(count)) for v in (x, y))
         ratio = np.where(under != 0, top / np.where(under != 0, under, 1), ratio)
-    off = np.abs(x[rows] - ratio[g[rows]] * y[rows]) > width + 1e-6 * np.abs(x[rows])
+    width = width + 1e-6 * np.abs(x[rows])
+    off = np.abs(x[rows] - ratio[g[rows]] * y[rows]) > width
     if off.mean() > most:
         return None
     speaks = count[g[rows]] >= 5

@@ -180,10 +180,12 @@ def decimals(x: FloatArray) -> int:
 
 
 def _speaks(x: FloatArray, i: int, j: int, k: int) -> bool:
-    """Return whether both parts matter: a column of almost nothing but zeros or ones makes every other one its own sum or product."""
+    """Return whether both parts matter: a column of almost nothing but zeros or ones makes every other one its own sum or product,
+    and one of many digits that differ in the last ones alone is anything's, to what doubles may be off by.
+    """
     width = np.nanquantile(x, [0.1, 0.9], axis=1)
     step = (width[1] - width[0]) / max(float(width[1][k] - width[0][k]), 1e-300)
-    return bool(min(step[i], step[j]) > 1e-3)
+    return bool(min(step[i], step[j]) > 1e-3) and 1e-9 * float(np.nanmax(np.abs(x[k]))) < 0.1 * float(width[1][k] - width[0][k])
 
 
 def _checked(view: View, total: str, left: str, right: str, sign: str, tolerance: float) -> list[Makes]:

@@ -71,5 +71,5 @@ def _fits(view: View, name: str) -> str | None:
     if kind is ColumnType.NUMBER:
         value, bad = to_numbers(text, column.decimal)
         # whole numbers are years, bins or places more often than cells
-        return "" if bad.any() or value[0] != value[0] else "maybe" if value[0] == int(value[0]) else _like_cells(view.numbers(name))
+        return "" if bad.any() or value[0] != value[0] else "maybe" if value[0] == np.round(value[0]) else _like_cells(view.numbers(name))
     return None

@@ -31,7 +31,8 @@ def fill(table: Any, method: Any = "median", *, fit_on: Any = None, target: str 
     method : a rule of ``pellucid.methods("fill")``, a pair with options (``("knn", {"k": 10})``), or a mapping of columns to either;
         ``"*"`` names all other columns. Rules that copy from neighbouring rows need ``with_roles(order=...)`` and stay in the group.
         The option ``indicator`` is for models, where it marks filled cells to the network; here every filled cell is in the list.
-    fit_on : the rows that the rules learn from: a table, or positions in ``table``; None: all rows, for a table that is not split.
+    fit_on : the rows that the rules learn from: a table, or positions in ``table`` or a mask of its rows; None: all rows, for a table that
+        is not split.
     target : name of the target column; overrides the table's own.
     seed : of draws.
 
@@ -59,7 +60,7 @@ def fill(table: Any, method: Any = "median", *, fit_on: Any = None, target: str 
     began = time.perf_counter()
     table = table if isinstance(table, Table) else read_table(table)
     table = table if target is None else table.with_roles(target=target)
-    rows = table if fit_on is None else fit_on if isinstance(fit_on, Table) else table.take(np.asarray(fit_on, np.int64))
+    rows = table if fit_on is None else fit_on if isinstance(fit_on, Table) else table.take(np.asarray(fit_on))
     rules = TableFill.fit(rows, method, seed=seed)
     after = rules.apply(table, by_place=True)
     values, changed = rules.complete(table, by_place=True)

@@ -31,7 +31,7 @@ def scale(
     columns : the number columns to scale; None: all.
     outside : numbers beyond the range that was learned go on along the last straight piece (``"keep"``), or stop at the end (``"clip"``:
         these have no way back).
-    fit_on : the rows that scales are learned from: a table, or positions in ``table``; None: all rows.
+    fit_on : the rows that scales are learned from: a table, or positions in ``table`` or a mask of its rows; None: all rows.
 
     Returns
     -------
@@ -63,20 +63,17 @@ def scale(
         norms = np.nansum(np.abs(values), 1) if name == "l1" else np.sqrt(np.nansum(values**2, 1))
         norms = np.where(norms > 0, norms, 1.0)
         return Scaled(_with(table, wanted, values / norms[:, None]), wanted, name, axis, outside, record, norms=norms)
-    points = _points(name, table, wanted, values, fit_on)
+    rows = table if fit_on is None else fit_on if isinstance(fit_on, Table) else table.take(np.asarray(fit_on))
+    points = _points(name, rows, wanted)
     made = Scaled(table, wanted, name, axis, outside, record, points)
     return Scaled(_with(table, wanted, made.transform(values)), wanted, name, axis, outside, record, points)
 
 
-def _points(name: str, table: Table, wanted: tuple[str, ...], values: Any, fit_on: Any) -> tuple[Any, ...]:
+def _points(name: str, rows: Table, wanted: tuple[str, ...]) -> tuple[Any, ...]:
     """Return the reference points of each column, learned from the training rows."""
     rule = registry.resolve(registry.get("scale", name))
-    if isinstance(fit_on, Table):
-        values = np.column_stack([fit_on.numbers(c) for c in wanted])
-    elif fit_on is not None:
-        values = values[np.asarray(fit_on, np.int64)]
     out = []
-    for column in values.T:
+    for column in map(rows.numbers, wanted):
         found, count = np.unique(column[~np.isnan(column)], return_counts=True)
         out.append(rule(found, count / max(int(count.sum()), 1)))
     return tuple(out)

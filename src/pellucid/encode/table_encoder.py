@@ -236,13 +236,14 @@ class TableEncoder:
             return {}
         rules = self.fill
 
-        def make() -> dict[str, FloatArray]:
+        def make() -> tuple[TableFill, dict[str, FloatArray]]:
             values, _ = rules.complete(table)
             at = {c: j for j, c in enumerate(rules.columns.names)}
-            return {c: values[:, at[c]] for c in rules.filled if c in self.columns}
+            return rules, {c: values[:, at[c]] for c in rules.filled if c in self.columns}
 
-        found: dict[str, FloatArray] = table._cached("filled", str(id(rules)), make)
-        return found
+        # the rules are kept beside what they gave: their number is free for others once they are gone
+        whose, found = table._cached("filled", str(id(rules)), make)
+        return found if whose is rules else make()[1]
 
     def transform(self, table: Table) -> EncodedTable:
         """Encode a table of the same columns. Cells that cannot be read raise :class:`CellError`; nothing else does."""

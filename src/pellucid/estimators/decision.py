@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import RequestError, quote
+from pellucid.export import level_text
 from pellucid.protocols import FloatArray
 from pellucid.results import Decision, RunRecord
 from pellucid.training import decisions
@@ -37,7 +38,7 @@ def costs_of(given: Any, classes: Sequence[Any]) -> FloatArray:
     """
     if not isinstance(given, Mapping):
         return decisions.check_costs(given, len(classes))
-    at = {str(c): i for i, c in enumerate(classes)} | {c: i for i, c in enumerate(classes)}
+    at = {level_text(c): i for i, c in enumerate(classes)} | {c: i for i, c in enumerate(classes)}
     costs: npt.NDArray[Any] = (1.0 - np.eye(len(classes))).astype(object)
     for pair, cost in given.items():
         if not isinstance(pair, tuple) or len(pair) != 2 or any(c not in at for c in pair):
@@ -56,7 +57,7 @@ def read_costs(text: str, classes: Sequence[Any]) -> dict[tuple[str, str], float
     >>> read_costs("yes/no=5, no/yes=1", ["no", "yes"])
     {('yes', 'no'): 5.0, ('no', 'yes'): 1.0}
     """
-    names = [str(c) for c in classes]
+    names = [level_text(c) for c in classes]
     pairs = {f"{truth}/{answer}": (truth, answer) for truth in names for answer in names}
     found = {}
     for part in text.split(","):

@@ -174,17 +174,26 @@ def _swap(folder: Path, final: Path) -> None:
 
 
 def _to_parquet(table: Table, path: Path) -> None:
-    """Write the kept rows; cells that Parquet cannot hold as they are (mixed types in one column) are written as text."""
-    import pyarrow as pa
-
+    """Write the kept rows; cells and row labels that Parquet cannot hold as they are (mixed types) are written as text."""
     frame = table.frame.copy()
     frame.columns = [str(c) for c in frame.columns]
     for name in frame.columns:
-        try:
-            pa.Array.from_pandas(frame[name])
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        if not _fits_parquet(frame[name]):
             frame[name] = frame[name].map(str, na_action="ignore")
+    if not _fits_parquet(frame.index):
+        frame.index = frame.index.map(str)
     frame.to_parquet(path)
+
+
+def _fits_parquet(cells: Any) -> bool:
+    """Return whether Parquet can hold the cells of a column, or the labels of rows, as they are."""
+    import pyarrow as pa
+
+    try:
+        pa.Array.from_pandas(cells)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return False
+    return True
 
 
 def _settings(estimator: TabularEstimator) -> dict[str, Any]:
@@ -248,7 +257,11 @@ def _out(value: Any, at: str, arrays: dict[str, npt.NDArray[Any]]) -> Any:
 def _in(value: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
     """Undo :func:`_out`."""
     if isinstance(value, Mapping):
-        return arrays[value["array"]] if set(value) == {"array"} else {k: _in(v, arrays) for k, v in value.items()}
+        return (
+            arrays[value["array"]]
+            if set(value) == {"array"} and isinstance(value["array"], str)
+            else {k: _in(v, arrays) for k, v in value.items()}
+        )
     return [_in(v, arrays) for v in value] if isinstance(value, list) else value
 
 

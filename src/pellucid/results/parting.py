@@ -23,7 +23,7 @@ class Parting(Result):
     columns : the sensitive columns.
     board : both models, ``"as it is"`` (the reference) and ``"bias-free"``: scores and their paired difference, with 95 % intervals.
     told : by model, then column: ``auc`` of probes from outside that read the column from the state the answers are made of, with ``low``,
-        ``high`` (95 %), ``null`` (95 % quantile where levels are dealt out at random) and ``rows``; 0.5 is chance.
+        ``high`` (95 %), ``null`` (the better of two probes stays below it in 95 of 100 tables without a tie) and ``rows``; 0.5 is chance.
     cosine : mean absolute cosine of the bias-free and the bias-aware part.
     groups : by model, then column: how the answers fall out by group.
     words : what that comes to, in plain words.

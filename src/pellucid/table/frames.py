@@ -321,7 +321,7 @@ def _of_kind(cells: list[Any], present: list[Any], kinds: set[type]) -> Any:
     if every(bool, np.bool_):
         return pd.Series([bool(v) for v in cells]) if len(present) == len(cells) else mapped(bool)
     if every(int, float, np.integer, np.floating, decimal.Decimal):
-        if any(isinstance(v, int) and abs(v) >= 2**63 for v in present):
+        if any(isinstance(v, int | np.integer) and abs(int(v)) >= 2**63 for v in present):
             return mapped(str)  # integers beyond 64 bits are names, not quantities
         if len(present) == len(cells) and every(int, np.integer):
             return np.array([int(v) for v in cells], np.int64)

@@ -66,7 +66,7 @@ def read_table(
     if schema is not None and not isinstance(schema, Schema):
         types, schema = {**schema, **(types or {})}, None
     if isinstance(source, Table):
-        return _retold(source, target, types, missing, schema)
+        return _retold(source, target, types, missing, schema, free=schema is None)
     is_path = isinstance(source, str | os.PathLike | bytes)
     if is_path:
         library, name = "pandas", os.fsdecode(source)
@@ -85,23 +85,28 @@ def read_table(
     return _retold(table, target, types, missing, None)
 
 
-def _retold(table: Table, target: str | None, types: Any, missing: Any, schema: Schema | None) -> Table:
-    """Return a table under changed roles, types and missing codes."""
+def _retold(table: Table, target: str | None, types: Any, missing: Any, schema: Schema | None, free: bool = False) -> Table:
+    """Return a table under changed roles, types and missing codes; ``free``: no schema says that its types must stay."""
     if schema is not None:
         table = apply_schema(table, schema)
     new = table.schema
     fresh = infer_schema(table.frame, target=target, missing=missing, library=table.library) if target is not None or missing else None
     if fresh is not None and missing:
-        for name in fresh.names:  # declared codes may free a column from the type that they forced on it
-            if set(fresh[name].missing) - set(new[name].missing):
-                new = new.edit(
-                    name, missing=tuple(dict.fromkeys((*new[name].missing, *fresh[name].missing))), levels=_without(new[name], fresh[name])
-                )
+        for name in (n for n in fresh.names if set(fresh[n].missing) - set(new[n].missing)):
+            codes = tuple(dict.fromkeys((*new[name].missing, *fresh[name].missing)))
+            # declared codes free a column from the type that they forced on it
+            forced = free and new[name].type is infer_schema(table.frame[[name]], library=table.library)[name].type
+            change = {k: getattr(fresh[name], k) for k in READ} if forced else {"levels": _without(new[name], fresh[name])}
+            new = new.edit(name, missing=codes, **change)
     for name, kind in (types or {}).items():
         new = retype(new, table.frame[new[name].name], name, kind)
     if target is not None:
         new = new.with_roles(target=target)
     return table.with_schema(new)
+
+
+READ = ("type", "levels", "decimal", "date_format", "suffix", "evidence")
+"""What a column's cells say of it, beside what the user does."""
 
 
 def _without(old: Column, fresh: Column) -> tuple[str, ...]:

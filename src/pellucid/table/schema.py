@@ -111,7 +111,7 @@ class Schema:
             schema = schema.edit(name, **change(value))
         return schema
 
-    def with_units(self, **units: str) -> Schema:
+    def with_units(self, /, **units: str) -> Schema:
         """Return a schema with units of numbers: ``with_units(age="years")``."""
         return self._edit_each(units, lambda unit: {"unit": unit})
 
@@ -137,7 +137,7 @@ class Schema:
                 schema = schema.edit(n, role=Role(role))
         return schema
 
-    def with_rules(self, *joint: str, **rules: Any) -> Schema:
+    def with_rules(self, /, *joint: str, **rules: Any) -> Schema:
         """Return a schema with rules of what a person may change.
 
         Parameters

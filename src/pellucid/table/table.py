@@ -137,7 +137,7 @@ class Table:
         """Return the same cells under another schema of the same columns."""
         return replace(self, schema=schema, frame=self.frame[list(schema.names)], _cache={})
 
-    def with_types(self, **types: str) -> Table:
+    def with_types(self, /, **types: str) -> Table:
         """Return the table with some columns' types set: ``with_types(zip="category")``."""
         from pellucid.table.infer import retype
 
@@ -146,7 +146,7 @@ class Table:
             schema = retype(schema, self.frame[schema[name].name], name, kind)
         return self.with_schema(schema)
 
-    def with_units(self, **units: str) -> Table:
+    def with_units(self, /, **units: str) -> Table:
         """Return the table with units of numbers: ``with_units(age="years")``."""
         return self.with_schema(self.schema.with_units(**units))
 
@@ -154,7 +154,7 @@ class Table:
         """Return the table with roles: ``target``, ``weight``, ``group``, ``order``, ``ignore``, ``sensitive``."""
         return self.with_schema(self.schema.with_roles(**roles))
 
-    def with_rules(self, *joint: str, **rules: Any) -> Table:
+    def with_rules(self, /, *joint: str, **rules: Any) -> Table:
         """Return the table with rules of what a person may change; see :meth:`Schema.with_rules`."""
         return self.with_schema(self.schema.with_rules(*joint, **rules))
 

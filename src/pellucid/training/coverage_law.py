@@ -25,7 +25,7 @@ def conformal_rank(n: int, level: float) -> int:
     """
     if not isinstance(level, Real) or not 0 < level < 1:
         raise RequestError("level is out of range", expected="a share between 0 and 1, both excluded", got=repr(level))
-    return math.ceil(round((n + 1) * level, 9))  # rounded first: 100 * 0.07 is 7.000000000000001
+    return max(1, math.ceil(round((n + 1) * level, 9)))  # rounded first: 100 * 0.07 is 7.000000000000001
 
 
 def quantile(sorted_scores: FloatArray, level: float) -> float:

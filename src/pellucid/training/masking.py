@@ -162,7 +162,7 @@ def _mean(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
 
 
 def _judge(net: MaskedAutoencoder, cells: RowCells, stop: npt.NDArray[np.int64], seed: int) -> Any:
-    """Return a function that gives the loss on the stop rows, always with the same cells hidden; infinite where there are no such rows."""
+    """Return a function that gives the loss on the stop rows, always with the same cells hidden; NaN where there are no such rows."""
     rows = torch.as_tensor(stop[:JUDGED])
     judged = cells.take(rows)
     generator = torch.Generator().manual_seed(random.integer(seed, "judged"))

@@ -91,7 +91,7 @@ def _coded(table: Table, name: str) -> tuple[Ints, list[str]]:
     """Return (the number of each cell's text (N,), the texts): the same for a number however it is written, ``MISSING`` for no cell."""
     if table.schema[name].type in (ColumnType.NUMBER, ColumnType.DATE):
         values, at = np.unique(_numbers(table, name), return_inverse=True)
-        return at.reshape(-1), [MISSING if np.isnan(v) else f"{v:.12g}" for v in values]
+        return at.reshape(-1), [MISSING if np.isnan(v) else f"{v:.15g}" for v in values]
     at, levels = table.levels(name)
     return at.reshape(-1), [*levels, MISSING]
 

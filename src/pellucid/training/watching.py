@@ -54,8 +54,13 @@ def mixture_wealth(hits: npt.ArrayLike, edge: float) -> FloatArray:
         return np.ones(hit.shape)
     h = np.cumsum(hit, axis=-1)
     rest = np.arange(1, hit.shape[-1] + 1) - h
-    beyond = np.maximum(betaincc(h + 1, rest + 1, edge), 1e-300)
-    log = betaln(h + 1, rest + 1) + np.log(beyond) - np.log1p(-edge) - h * np.log(edge) - rest * np.log1p(-edge)
+    beyond = betaincc(h + 1, rest + 1, edge)
+    with np.errstate(divide="ignore"):
+        log = betaln(h + 1, rest + 1) + np.log(beyond) - np.log1p(-edge) - h * np.log(edge) - rest * np.log1p(-edge)
+    # too far below the edge for the incomplete Beta function the ratio falls from 1 at the edge at this rate, and its integral is 1 / rate
+    rate = rest / (1 - edge) - h / edge
+    lost = beyond < 1e-290
+    log[lost] = -np.log(rate[lost]) - np.log1p(-edge)
     return np.asarray(np.exp(np.minimum(log, 700.0)))
 
 

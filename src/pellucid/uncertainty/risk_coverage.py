@@ -15,7 +15,7 @@ from pellucid.training.calibration_metrics import wilson
 from pellucid.training.selective import areas, curve_with_band
 from pellucid.uncertainty.answer import ask
 from pellucid.uncertainty.sources import chosen
-from pellucid.uncertainty.truth import group_labels, known_truth
+from pellucid.uncertainty.truth import check_rows, group_labels, known_truth
 
 __all__ = ["curve", "risk_coverage"]
 
@@ -55,6 +55,7 @@ def curve(
     truth, known = known_truth(model, X, y)
     name = doubt if isinstance(doubt, str) else "given"
     answer = ask(model, X, level=0.9, groups=None, familiarity="neighbours" if name == "familiarity" else None)
+    check_rows(answer, truth)
     if answer.point.ndim != 1:
         raise RequestError("a risk-coverage curve is for one target", got=f"{answer.point.shape[1]} targets")
     figures = _figures(answer, doubt, len(truth))

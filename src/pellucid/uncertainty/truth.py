@@ -14,7 +14,7 @@ from pellucid.results import Prediction
 from pellucid.table import Table, apply_schema
 from pellucid.training.groupings import labels_of
 
-__all__ = ["group_labels", "held_truth", "known_truth", "new_rows"]
+__all__ = ["check_rows", "group_labels", "held_truth", "known_truth", "new_rows"]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -57,8 +57,16 @@ def known_truth(model: Any, X: Any, y: Any) -> tuple[npt.NDArray[Any], BoolArray
     return truth, known
 
 
+def check_rows(answer: Prediction, truth: npt.NDArray[Any]) -> None:
+    """Raise where there are not as many true answers as rows: none would be that of its row."""
+    n = len(answer.point)
+    if len(truth) != n:
+        raise RequestError("the true answers do not fit the rows", expected=f"one for each of {n:,} rows", got=f"{len(truth):,}")
+
+
 def held_truth(answer: Prediction, truth: npt.NDArray[Any]) -> tuple[BoolArray, npt.NDArray[np.float64]]:
     """Return (whether each set or interval holds the truth (N,), its number of labels or width (N,))."""
+    check_rows(answer, truth)
     if answer.set is not None:
         sizes = np.array([len(s) for s in answer.set], np.float64)
         names = list(answer.classes)

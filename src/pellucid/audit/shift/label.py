@@ -114,6 +114,6 @@ def _answers(pair: Pair, codes: IntArray, rows: tuple[IntArray, IntArray]) -> tu
     for k in (0, 1):
         # the other fold answers this one, and the new rows: learned from half of the old rows both times
         use = every != k
-        answers = fit_out_of_fold(matrix, is_level, labels, np.where(every == 1 - k, 0, 1), pair.seed, iterations=40)
+        answers = fit_out_of_fold(matrix, is_level, labels, np.where(every == 1 - k, 0, 1), pair.seed, iterations=40, asked=(1,))
         out[k, ~use | (every == 2)] = answers.argmax(1)[~use | (every == 2)]
     return np.where(fold == 0, out[0, :n], out[1, :n]), out[0, n:]

@@ -248,7 +248,7 @@ def parting(result: Parting) -> go.Figure:
     null = np.array([result.told[models[-1]][c]["null"] for c in result.columns])
     figure.add_bar(
         x=2 * (null - 0.5), base=1 - null, y=list(range(len(null))), orientation="h", width=0.8, marker={"color": faded(GREY, 0.28)},
-        name="chance (90 %)", hoverinfo="skip",
+        name="chance (95 %)", hoverinfo="skip",
     )  # fmt: skip
     for i, model in enumerate(models):
         found = [result.told[model][c] for c in result.columns]

@@ -43,7 +43,7 @@ def is_number(cells: pd.Series) -> bool:
 def scaled(cells: pd.Series) -> F64:
     """Return cells as numbers, moments as days since 1970."""
     if pd.api.types.is_datetime64_any_dtype(cells):
-        return np.asarray((cells - pd.Timestamp(0)) / pd.Timedelta(days=1), np.float64)
+        return np.asarray((pd.to_datetime(cells, utc=True) - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1), np.float64)
     return written_numbers(cells).to_numpy(np.float64)
 
 
@@ -74,7 +74,7 @@ def placed(cells: pd.Series, seed: int) -> tuple[Any, dict[str, Any], str]:
     """
     draw = np.random.default_rng(seed)
     if pd.api.types.is_datetime64_any_dtype(cells):
-        return cells.to_numpy(), {}, ""
+        return cells.dt.tz_localize(None).to_numpy(), {}, ""  # as a clock there showed it
     numeric = written_numbers(cells)
     if numeric.notna().sum() >= 0.9 * max(1, cells.notna().sum()):
         values = numeric.to_numpy(np.float64)
