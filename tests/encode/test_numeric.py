@@ -159,3 +159,15 @@ def test_few_rows_and_many_are_searched_to_the_same_places() -> None:
     truth = np.maximum((knots[None] <= x[:, None]).sum(1) - 1, 0)
     assert np.array_equal(_searched(x, knots), truth)
     assert np.array_equal(np.concatenate([_searched(row[None], knots) for row in x]), truth)
+
+
+def test_columns_without_time_for_a_tree_get_quantile_bins_and_are_counted() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3))
+    y = np.digitize(x.sum(1), [-1.0, 1.0])
+    for kind in ("tree", "both"):
+        whole, turns = NumberEncoder(8, kind).fit(x, y, task="classification"), iter([True])
+        cut = NumberEncoder(8, kind).fit(x, y, task="classification", go_on=lambda turns=turns: next(turns, False))
+        plain = NumberEncoder(8, "quantile").fit(x)
+        assert (whole.plain, cut.plain) == (0, 2)
+        assert [b.tolist() for b in cut.bins] == [b.tolist() for b in (whole.bins[0], *plain.bins[1:])]

@@ -6,7 +6,7 @@ weights gives what the repeated table gives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,7 @@ class NumberEncoder:
     Attributes
     ----------
     bins : Sn arrays (T_j + 1,) float32 of increasing edges on the scaled numbers.
+    plain : columns whose bins no tree placed for want of time.
     low, high : (Sn,) float64, the training range in original units; NaN for a column without values.
 
     Examples
@@ -60,11 +61,13 @@ class NumberEncoder:
     def __init__(self, n_bins: int = 48, kind: str = "quantile", min_leaf: int = 3, scale: str | Sequence[str] = "quantile") -> None:
         self.n_bins, self.kind, self.min_leaf, self.scale = n_bins, kind, min_leaf, scale
         self.bins: tuple[F32, ...] = ()
+        self.plain = 0
         self._set_references([], [])
 
     def fit(
-        self, numbers: F64, target: npt.NDArray[Any] | None = None, weights: F64 | None = None, task: str = "regression", seed: int = 0
-    ) -> NumberEncoder:
+        self, numbers: F64, target: npt.NDArray[Any] | None = None, weights: F64 | None = None, task: str = "regression", seed: int = 0,
+        go_on: Callable[[], bool] | None = None,
+    ) -> NumberEncoder:  # fmt: skip
         """Fit on training rows; returns the encoder. Cost: one sort, and one tree of one column, per column.
 
         Parameters
@@ -74,6 +77,8 @@ class NumberEncoder:
         weights : (N,) not negative; rows of weight 0 do not count.
         task : ``"classification"`` or ``"regression"``.
         seed : of the sample of rows on which trees of very long columns are fitted.
+        go_on : tells before each tree whether there is time for it; the columns without one get quantile bins and are counted in
+            ``plain``. None where nothing limits the fit.
         """
         numbers = np.asarray(numbers, np.float64)
         weight = np.ones(len(numbers)) if weights is None else np.asarray(weights, np.float64)
@@ -82,11 +87,16 @@ class NumberEncoder:
             raise DataError("numbers and weights do not fit", expected="shapes (N, Sn) and (N,)", got=got)
         if not (kept := weight > 0).all():
             numbers, weight, target = numbers[kept], weight[kept], None if target is None else np.asarray(target)[kept]
+        self.plain = 0
         answers = None if target is None or self.kind == "quantile" else _answers(np.asarray(target), weight, task)
         rng = np.random.default_rng(seed)
         # one column after the other: the distinct values of all of them at once would be several times the table
         scales = [self.scale] * numbers.shape[1] if isinstance(self.scale, str) else self.scale
-        fitted = [self._fit_column(column, weight, answers, rng, name) for column, name in zip(numbers.T, scales)]
+        fitted = []
+        for column, name in zip(numbers.T, scales):
+            timely = answers is None or go_on is None or go_on()
+            self.plain += not timely
+            fitted.append(self._fit_column(column, weight, answers if timely else None, rng, name))
         self._set_references([x for x, _, _ in fitted], [z for _, z, _ in fitted])
         self.bins = tuple(bins for _, _, bins in fitted)
         return self

@@ -100,6 +100,7 @@ class TableEncoder:
         seed: int = 0,
         fill: Any = None,
         scale: Any = None,
+        go_on: Callable[[], bool] | None = None,
     ) -> Self:
         """Learn levels, scales and bins from the training rows.
 
@@ -112,6 +113,7 @@ class TableEncoder:
         fill : rules for missing cells, see :func:`~pellucid.encode.filling.fill_options`; those that copy from other rows are for whole
             tables and not applied here.
         scale : a registered scale for all number columns, or a mapping of columns to scales; None: by type.
+        go_on : whether there is time for the next column's tree, see :meth:`NumberEncoder.fit`.
         """
         self.columns = table.features
         if not self.columns:
@@ -131,7 +133,7 @@ class TableEncoder:
         self.slots = self._map()
         wanted = self._scales(scale)
         self.numeric = NumberEncoder(**{**(bins or {}), "scale": wanted}).fit(
-            self.raw_numbers(table), target, weights=weights, task=task, seed=seed
+            self.raw_numbers(table), target, weights=weights, task=task, seed=seed, go_on=go_on
         )
         return self
 

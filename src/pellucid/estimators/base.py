@@ -28,7 +28,7 @@ from pellucid.estimators.engines import Engine, make_engine
 from pellucid.estimators.predictor import NetworkPredictor
 from pellucid.estimators.prepare import Target, Training, is_array, new_table, training_data
 from pellucid.estimators.promises import Promises, fit_promises, spread_of, with_strangeness
-from pellucid.estimators.stations import along_the_rows, certainty, planned, record, reference
+from pellucid.estimators.stations import along_the_rows, certainty, kept_for_certainty, planned, record, reference
 from pellucid.estimators.views import predictor_of, view_of
 from pellucid.execution import limit_threads
 from pellucid.protocols import FloatArray, Predictor
@@ -200,11 +200,12 @@ class TabularEstimator(BaseEstimator):
         split = along_the_rows(self, split, seed)
         with limit_threads(self.threads) as threads:
             ends = None if self.time_limit is None else time.monotonic() + self.time_limit - (time.perf_counter() - started)
-            engine = make_engine(self, split.training, split.plan, seed, resume, ends)
+            trained = None if ends is None else ends - kept_for_certainty(self, split, ends - time.monotonic())
+            engine = make_engine(self, split.training, split.plan, seed, resume, trained)
             self.engine_, self.history_, self._split_rows = engine, engine.history, split
             self.plan_, self.target_ = split.plan, replace(split.training.target, values=np.zeros(0))
             self.reference_, self.reference_target_ = reference(self, split, seed)
-            self.certainty_ = certainty(self, split, seed)
+            self.certainty_ = certainty(self, split, seed, ends)
         if self._task == "classification":
             self.classes_ = training.target.classes
         self._training: Training | None = training

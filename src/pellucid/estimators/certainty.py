@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,8 +16,13 @@ from pellucid.training.conformal import Conformal
 from pellucid.training.coverage_law import design_effect
 from pellucid.training.decisions import Held, thin
 from pellucid.training.least_value import LeastValue
+from pellucid.training.starts import Solves
 
-__all__ = ["Certainty", "certify"]
+__all__ = ["Certainty", "certify", "seconds_for"]
+
+COMPARED = 0.7
+"""Of the time for calibration, what its comparison may take: the chosen map is fitted another six times, beside some twenty."""
+EVALUATIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Certainty:
     lean : (O,) what probabilities are multiplied by before the most probable class is answered: the class weights that the network
         learned with, which calibration takes back out of the probabilities. None where there were none.
     least : the least value that numbers can have, below which no interval reaches; None where the training rows do not show one.
+    untried : calibrations that the time limit left no time to compare.
     """
 
     calibrator: Any
@@ -42,6 +49,7 @@ class Certainty:
     held: Held | None = None
     lean: FloatArray | None = None
     least: LeastValue | None = None
+    untried: tuple[str, ...] = ()
 
     def chosen(self, probabilities: FloatArray) -> npt.NDArray[np.int64]:
         """Return the class number that is answered for each line of calibrated probabilities (N, O)."""
@@ -62,6 +70,7 @@ class Certainty:
             "held": None if self.held is None else dict(vars(self.held)),
             "lean": None if self.lean is None else self.lean.tolist(),
             "least": None if self.least is None else self.least.state(),
+            "untried": list(self.untried),
         }
 
     @classmethod
@@ -77,6 +86,7 @@ class Certainty:
             None if state.get("held") is None else Held(**state["held"]),
             None if state.get("lean") is None else np.asarray(state["lean"], np.float64),
             None if state.get("least") is None else LeastValue.from_state(state["least"]),
+            tuple(state.get("untried", ())),
         )
 
 
@@ -98,6 +108,7 @@ def certify(
     lean: FloatArray | None = None,
     only: tuple[str, ...] | None = None,
     together: npt.NDArray[Any] | None = None,
+    seconds: float | None = None,
 ) -> Certainty:
     """Return the certainty fitted on answers to rows that the model never learned from.
 
@@ -111,6 +122,7 @@ def certify(
     groups : by name of a category column, (n,) labels: coverage can then be asked in each group.
     lean : (O,) the class weights the network learned with, or None. only : what ``method="auto"`` may choose among, or None for all.
     together : (n,) the groups whose rows were held out together, or None; rows of one group may err alike.
+    seconds : most that ``method="auto"`` may take, or None; what it had no time for is told in ``untried``.
     """
     if not len(truth):
         return Certainty(None if task == "regression" else calibrators.Identity(), (), by_folds, lean=None)
@@ -124,10 +136,25 @@ def certify(
     if task == "regression":
         return Certainty(None, tuple(conformal(truth[:, j], answers[:, j]) for j in range(truth.shape[1])), by_folds)
     offset = None if lean is None else -np.log(lean)
-    calibrator = calibrators.choose(answers, truth, weights, method=method, offset=offset, only=only)
+    untried = list[str]()
+    go_on = None if seconds is None else Solves(time.monotonic() + COMPARED * seconds)
+    calibrator = calibrators.choose(answers, truth, weights, method=method, offset=offset, only=only, go_on=go_on, untried=untried)
     calibrated = calibrator.apply(answers)
     scored = calibrators.held_out(calibrator, answers, truth, weights, offset=offset)
     taken_back = lean is not None and not isinstance(calibrator, calibrators.Identity)
     return Certainty(
-        calibrator, (conformal(truth, scored),), by_folds, held=thin(calibrated, truth, weights), lean=lean if taken_back else None
-    )
+        calibrator, (conformal(truth, scored),), by_folds, held=thin(calibrated, truth, weights), lean=lean if taken_back else None,
+        untried=tuple(untried),
+    )  # fmt: skip
+
+
+def seconds_for(n: int, classes: int, method: str | None) -> float:
+    """Return about how long calibration takes that is chosen or fitted on n rows that are held out, in seconds.
+
+    Only the freest map takes long enough to be thought of: some 1,000 evaluations, each of a product (n, O) by (O, O).
+    """
+    if method not in ("auto", "dirichlet") or classes < 3:
+        return 0.0
+    if method == "auto" and n < calibrators.ROWS_A_CLASS["dirichlet"] * classes:
+        return 0.0
+    return EVALUATIONS * n * classes * (20e-9 + 0.15e-9 * classes)

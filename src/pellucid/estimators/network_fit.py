@@ -5,6 +5,7 @@ Each step is one function; :func:`fit_engine` says their order.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -36,12 +37,14 @@ from pellucid.training.objectives import Objective
 from pellucid.training.pretraining import Pretraining
 from pellucid.training.recipe import SMALL, TrainSettings, builder, recipe
 from pellucid.training.search import changed
+from pellucid.training.starts import Solves
 
 if TYPE_CHECKING:
     from pellucid.estimators.base import TabularEstimator
 
 __all__ = ["fit_engine"]
 
+ENCODED = 0.25  # of the time there is, at most, that trees may take to place bins
 Part = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # (train, stop) rows of one network
 
 
@@ -64,7 +67,7 @@ def fit_engine(
     changes: Mapping[str, Any] | None = None, deadline: float | None = None,
 ) -> NetworkEngine:  # fmt: skip
     """Encode, build and train as the recipe for this table, changed by the estimator's arguments and by ``changes``, says."""
-    ready = _prepared(estimator, name, backbone, training, plan, seed, changes or {})
+    ready = _prepared(estimator, name, backbone, training, plan, seed, changes or {}, deadline)
     networks, snapshots = networks_of(estimator.members)
     ready = replace(ready, settings=_cycled(ready.settings, snapshots, deadline, resume))
     fitted = _trained(estimator, name, ready, training, plan, seed, resume, deadline)
@@ -80,21 +83,25 @@ def fit_engine(
     told = {"networks": nets} if nets > 1 else {}
     told |= {"samples": n_samples(estimator.bayes)} if n_samples(estimator.bayes) > 1 else {}
     engine.history, engine.record = fitted.history, fitted.record | told | drawn.found
+    if plain := ready.encoder.numeric.plain:
+        engine.record["plain_bins"] = plain
+        engine.record["replay"] |= {"trees": len(ready.encoder.numeric.bins) - plain}
     engine.record |= parts_told(engine, training, ready.attributes, plan, seed)
     engine.stages = fitted.stages
     return engine
 
 
 def _prepared(
-    estimator: TabularEstimator, name: str, backbone: Any, training: Training, plan: Plan, seed: int, changes: Mapping[str, Any]
-) -> _Ready:
+    estimator: TabularEstimator, name: str, backbone: Any, training: Training, plan: Plan, seed: int, changes: Mapping[str, Any],
+    deadline: float | None,
+) -> _Ready:  # fmt: skip
     """Return the encoded rows and the settings, in the order in which one needs the other."""
     target, learned = training.target, plan.train if len(plan.train) else np.arange(len(training.table))
     weights = row_weights(training, estimator.class_weight, plan)
     objective = _objective(estimator, training, learned)
     settings = _settings(estimator, name, backbone, len(learned), len(training.table.features), objective)
     settings = changed(settings, changes)
-    encoder = _encoder(estimator, training, learned, weights, settings, seed)
+    encoder = _encoder(estimator, training, learned, weights, settings, seed, deadline)
     cells = as_cells(encoder.transform(training.table))
     sizes = cell_sizes(encoder, settings)
     settings = with_monotone(settings, encoder.columns, sizes, objective, estimator.number)
@@ -140,9 +147,12 @@ def _trained(
 
 def _encoder(
     estimator: TabularEstimator, training: Training, learned: npt.NDArray[np.int64], weights: FloatArray | None,
-    settings: TrainSettings, seed: int,
+    settings: TrainSettings, seed: int, deadline: float | None,
 ) -> TableEncoder:  # fmt: skip
     """Return the encoder, fitted on the rows that are learned from."""
+    now = time.monotonic()
+    limited = deadline is not None or settings.trees is not None
+    clock = Solves(None if deadline is None else now + ENCODED * max(deadline - now, 0.0), settings.trees) if limited else None
     return TableEncoder(estimator.text if callable(estimator.text) else None).fit(
         training.table.take(learned),
         training.target.values[learned],
@@ -152,6 +162,7 @@ def _encoder(
         seed=integer(seed, "bins"),
         fill=estimator.fill,
         scale=estimator.scale,
+        go_on=clock,
     )
 
 

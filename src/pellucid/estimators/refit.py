@@ -148,4 +148,4 @@ class Refitter:
 def _hurried(record: Mapping[str, Any]) -> bool:
     """Tell from an engine's record whether the clock ended its training or shortened the plan of it."""
     replay = record.get("replay", {})
-    return bool(record.get("ended") == "time limit" or replay.get("replans") or replay.get("starts"))
+    return bool(record.get("ended") == "time limit" or replay.get("replans") or replay.get("starts") or replay.get("trees") is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 from pellucid.encode.filled import effects_of
 from pellucid.encode.filling import TableFill, is_ordered
 from pellucid.errors import quote
-from pellucid.estimators.certainty import Certainty, certify
+from pellucid.estimators.certainty import Certainty, certify, seconds_for
 from pellucid.estimators.engines import calibrators_for, class_weights
 from pellucid.estimators.prepare import Training, stopping_data
 from pellucid.random import integer, stream
@@ -24,8 +25,9 @@ from pellucid.training.least_value import LeastValue
 if TYPE_CHECKING:
     from pellucid.estimators.base import TabularEstimator
 
-__all__ = ["Split", "along_the_rows", "certainty", "planned", "record", "reference"]
+__all__ = ["Split", "along_the_rows", "certainty", "kept_for_certainty", "planned", "record", "reference"]
 
+CALIBRATION_SHARE = 0.1  # of the time a fit has, at most, that calibration is left
 MOST_FAMILIAR = 2000  # held-out rows that say how far a usual row is from the kept ones
 
 
@@ -108,8 +110,16 @@ def reference(model: TabularEstimator, split: Split, seed: int) -> tuple[Table |
     return split.training.table.take(rows), split.training.target.values[rows]
 
 
-def certainty(model: TabularEstimator, split: Split, seed: int) -> Certainty:
-    """Fit calibration, guarantees and familiarity on rows that were not learned from."""
+def kept_for_certainty(model: TabularEstimator, split: Split, seconds: float) -> float:
+    """Return how many of the seconds that a fit has its training leaves to :func:`certainty`, beside the answers themselves."""
+    if model._task != "classification":
+        return 0.0
+    held, classes = split.held, len(split.training.target.classes)
+    return min(seconds_for(len(held), classes, model.calibration), CALIBRATION_SHARE * max(seconds, 0.0))
+
+
+def certainty(model: TabularEstimator, split: Split, seed: int, deadline: float | None = None) -> Certainty:
+    """Fit calibration, guarantees and familiarity on rows that were not learned from, by ``deadline`` (of ``time.monotonic()``)."""
     rows, plan = split.held, split.plan
     held, folds = split.training.take(rows), None if plan.folds is None else plan.folds[rows]
     if folds is not None:
@@ -128,6 +138,7 @@ def certainty(model: TabularEstimator, split: Split, seed: int) -> Certainty:
         lean=class_weights(split.training, model.class_weight, plan),
         only=calibrators_for(model.engine_),
         together=held.groups if plan.rule == "grouped" else None,
+        seconds=None if deadline is None else max(deadline - time.monotonic(), 0.0),
     )
     if model._task == "regression":
         found = replace(found, least=LeastValue.found(split.training.target.values))
@@ -156,7 +167,7 @@ def record(model: TabularEstimator, training: Training, split: Split, seed: int,
         "split": split.plan.words,
         "filled": _effects(model, split),
         "kept_rows": 0 if model.reference_ is None else len(model.reference_),
-        "caveats": [*split.training.caveats, *_unread(split.training.table)],
+        "caveats": [*split.training.caveats, *_unread(split.training.table), *_untried(model)],
         "versions": versions(),
         "training": model.engine_.record,
     }
@@ -170,6 +181,17 @@ def _unread(table: Table) -> list[str]:
     one = len(flat) == 1
     words = f"{len(flat)} column{'' if one else 's'} without a second value {'is' if one else 'are'} not read: {quote(flat)}"
     return [f"{words}; another value there in new rows changes nothing"]
+
+
+def _untried(model: TabularEstimator) -> list[str]:
+    """Return, in words, which calibrations and bins the clock left out."""
+    left = model.certainty_.untried
+    words = [f"the time limit left no time to try {' and '.join(left)} calibration: a freer map might have served better"] if left else []
+    plain = model.engine_.record.get("plain_bins", 0)
+    if plain:
+        one = plain == 1
+        words.append(f"the time limit left no time to place the bins of {plain} number column{'' if one else 's'} by the target")
+    return words
 
 
 def _effects(model: TabularEstimator, split: Split) -> list[dict[str, Any]]:

@@ -18,10 +18,12 @@ from pellucid.errors import RequestError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["FITS", "LogAffine", "Steps", "fit_map", "log_softmax", "logs_of", "two_class_only"]
+__all__ = ["FITS", "GoOn", "LogAffine", "OutOfTime", "Steps", "fit_map", "log_softmax", "logs_of", "strength_of", "two_class_only"]
 
 FloatArray = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+GoOn = Callable[[], bool]
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 FLOOR = 1e-15  # probabilities below it are lifted to it before a logarithm: float32 members do give exact zeros
 
 
@@ -46,6 +48,7 @@ class LogAffine:
     weight, bias : W (O, O) and b (O,). The identity is W = 1, b = 0.
     gain, gain_error : log loss saved on rows that did not fit the map, in nats a row, and its standard error; NaN where not measured.
     n : rows of the fit.
+    strength : of the Dirichlet map's penalty; None of the others.
     """
 
     method: str
@@ -54,6 +57,7 @@ class LogAffine:
     gain: float = float("nan")
     gain_error: float = float("nan")
     n: int = 0
+    strength: float | None = None
 
     @property
     def temperature(self) -> float:
@@ -89,7 +93,7 @@ class LogAffine:
         """Return what ``calibrators.from_state`` needs, as plain JSON types."""
         return {
             "method": self.method, "weight": self.weight.tolist(), "bias": self.bias.tolist(), "gain": self.gain,
-            "gain_error": self.gain_error, "n": self.n,
+            "gain_error": self.gain_error, "n": self.n, **({} if self.strength is None else {"strength": self.strength}),
         }  # fmt: skip
 
 
@@ -169,16 +173,23 @@ def _interp(at: torch.Tensor, x: FloatArray, y: FloatArray) -> torch.Tensor:
 # ------------------------------------------------------------------ fits
 
 
-def _minimum(loss: Callable[[FloatArray], tuple[float, FloatArray]], start: FloatArray, bounds: Any = None) -> FloatArray:
+class OutOfTime(Exception):
+    """A fit that was asked to end before it was done."""
+
+
+def _minimum(
+    loss: Callable[[FloatArray], tuple[float, FloatArray]], start: FloatArray, bounds: Any = None, go_on: GoOn | None = None,
+    close: float = 2.2e-9,
+) -> FloatArray:  # fmt: skip
+    """Return the place of least loss; ``close``: of the loss, what a round must gain. Asks ``go_on`` before each evaluation."""
     from scipy.optimize import minimize
 
-    return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x)
+    def asked(at: FloatArray) -> tuple[float, FloatArray]:
+        if go_on is not None and not go_on():
+            raise OutOfTime
+        return loss(at)
 
-
-def _multinomial(logs: FloatArray, y: Labels, w: FloatArray, weight: FloatArray, bias: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-    """Return (log loss, slope in the weight (O, O), slope in the bias (O,)) of ``softmax(W ln p + b)``."""
-    value, rest = _log_loss(logs @ weight.T + bias, y, w)
-    return value, rest.T @ logs, rest.sum(0)
+    return np.asarray(minimize(asked, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500, "ftol": close}).x)
 
 
 def _log_loss(logits: FloatArray, y: Labels, w: FloatArray) -> tuple[float, FloatArray]:
@@ -190,7 +201,7 @@ def _log_loss(logits: FloatArray, y: Labels, w: FloatArray) -> tuple[float, Floa
     return float(-w @ logq[rows, y]), rest
 
 
-def _vector(logs: FloatArray, y: Labels, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _vector(logs: FloatArray, y: Labels, w: FloatArray, go_on: GoOn | None) -> tuple[FloatArray, FloatArray]:
     """Vector scaling: W diagonal (Guo, Pleiss, Sun, Weinberger 2017, arXiv:1706.04599)."""
     o, pull = logs.shape[1], 1.0 / _effective(w)
 
@@ -199,64 +210,75 @@ def _vector(logs: FloatArray, y: Labels, w: FloatArray) -> tuple[FloatArray, Flo
         away = at - np.r_[np.ones(o), np.zeros(o)]  # a pull of one row's weight towards the identity: classes of few rows stay finite
         return value + 0.5 * pull * float(away @ away), np.r_[np.einsum("no,no->o", rest, logs), rest.sum(0)] + pull * away
 
-    found = _minimum(loss, np.r_[np.ones(o), np.zeros(o)])
+    found = _minimum(loss, np.r_[np.ones(o), np.zeros(o)], go_on=go_on)
     return np.diag(found[:o]), found[o:]
 
 
-def _dirichlet(logs: FloatArray, y: Labels, w: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Dirichlet calibration with the off-diagonal and intercept penalty, its strength by cross-validation.
+def strength_of(logs: FloatArray, y: Labels, w: FloatArray, go_on: GoOn | None = None) -> float:
+    """Return the strength of the Dirichlet map's penalty that loses least on rows left out, in three folds."""
+    fold, tried = np.arange(len(y)) % 3, []
+    parts = [(fold == k, fold != k) for k in range(3)]
+    for strength in STRENGTHS:
+        held = 0.0
+        for out, rest in parts:
+            if not w[rest].sum() or not w[out].sum():
+                continue
+            weight, bias = _dirichlet(logs[rest], y[rest], w[rest] / w[rest].sum(), go_on, strength)
+            held += _log_loss(logs[out] @ weight.T + bias, y[out], w[out])[0]
+        tried.append(held)
+    return STRENGTHS[int(np.argmin(tried))]
+
+
+def _dirichlet(logs: FloatArray, y: Labels, w: FloatArray, go_on: GoOn | None, strength: float) -> tuple[FloatArray, FloatArray]:
+    """Dirichlet calibration: (W, b) of least log loss plus ``strength`` times the mean square of W's other entries and of b.
 
     Kull, Perello-Nieto, Kaengsepp, Silva Filho, Song, Flach 2019, arXiv:1910.12656.
 
     # NOTE[DIFF] The two strengths are one number, tried at 1e-3 to 10 times the loss of a row; all entries have the pull of
     one row towards the identity besides, so that a class which no row is of keeps a chance.
     """
-    strengths = [10.0**k for k in (-3, -2, -1, 0, 1)]
-    fold = np.arange(len(y)) % 3
-    tried = []
-    for strength in strengths:
-        held = 0.0
-        for k in range(3):
-            out = fold == k
-            if not w[~out].sum() or not w[out].sum():
-                continue
-            weight, bias = _odir(logs[~out], y[~out], w[~out] / w[~out].sum(), strength)
-            held += _multinomial(logs[out], y[out], w[out], weight, bias)[0]
-        tried.append(held)
-    return _odir(logs, y, w, strengths[int(np.argmin(tried))])
-
-
-def _odir(logs: FloatArray, y: Labels, w: FloatArray, strength: float) -> tuple[FloatArray, FloatArray]:
-    """Return (W, b) of least log loss plus ``strength`` times the mean square of W's other entries and of b."""
-    o, pull = logs.shape[1], 1.0 / _effective(w)
-    off = ~np.eye(o, dtype=bool)
+    (n, o), pull = logs.shape, 1.0 / _effective(w)
+    x, still = np.column_stack([logs, np.ones(n)]), np.column_stack([np.eye(o), np.zeros(o)])
+    costs = np.column_stack([2 * strength / max(o * (o - 1), 1) * (1 - np.eye(o)), np.full(o, 2 * strength / o)])
+    units = _units(x, w, costs + pull)
 
     def loss(at: FloatArray) -> tuple[float, FloatArray]:
-        weight, bias = at[: o * o].reshape(o, o), at[o * o :]
-        value, slope, level = _multinomial(logs, y, w, weight, bias)
-        others, own = np.where(off, weight, 0.0), np.where(off, 0.0, weight - np.eye(o))
-        value += strength * (float((others**2).sum()) / max(o * (o - 1), 1) + float((bias**2).mean()))
-        value += 0.5 * pull * float((own**2).sum() + (others**2).sum() + (bias**2).sum())
-        slope = slope + 2 * strength * others / max(o * (o - 1), 1) + pull * (own + others)
-        return value, np.r_[slope.ravel(), level + 2 * strength * bias / o + pull * bias]
+        weight = still + np.einsum("kij,ki->kj", units, at.reshape(o, o + 1))
+        away = weight - still
+        value, rest = _log_loss(x @ weight.T, y, w)
+        value += 0.5 * float((costs * weight**2).sum() + pull * (away**2).sum())
+        return value, np.einsum("kij,kj->ki", units, rest.T @ x + costs * weight + pull * away).ravel()
 
-    found = _minimum(loss, np.r_[np.eye(o).ravel(), np.zeros(o)])
-    return found[: o * o].reshape(o, o), found[o * o :]
+    found = still + np.einsum("kij,ki->kj", units, _minimum(loss, np.zeros(o * (o + 1)), go_on=go_on, close=1e-10).reshape(o, o + 1))
+    return found[:, :o], found[:, o]
 
 
-def _platt(logs: FloatArray, y: Labels, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _units(x: FloatArray, w: FloatArray, costs: FloatArray) -> FloatArray:
+    """Return (O, O + 1, O + 1): per class the steps in which the loss is about equally curved all around, at the identity.
+
+    The logarithms of the classes go together, so that steps in single entries need some ten times as many rounds.
+    """
+    q = np.exp(x[:, :-1])
+    curved = [(x * (w * q[:, k] * (1 - q[:, k]).clip(0))[:, None]).T @ x + np.diag(costs[k]) for k in range(q.shape[1])]
+    return np.linalg.inv(np.linalg.cholesky(np.stack(curved)))
+
+
+def _platt(logs: FloatArray, y: Labels, w: FloatArray, go_on: GoOn | None) -> tuple[FloatArray, FloatArray]:
     """Platt's sigmoid of the log-odds: ``a z + c`` with his targets, which are never 0 or 1 (Platt 1999; a is kept positive)."""
     n = _effective(w)
     positive = float(w @ y) * n
     high, low = (positive + 1) / (positive + 2), 1 / (n - positive + 2)
     z, goal = logs[:, 1] - logs[:, 0], np.where(y == 1, high, low)
     a, c = _minimum(
-        lambda at: _sigmoid_loss(at, np.column_stack([z, np.ones(len(z))]), goal, w), np.array([1.0, 0.0]), [(1e-3, None), (None, None)]
+        lambda at: _sigmoid_loss(at, np.column_stack([z, np.ones(len(z))]), goal, w),
+        np.array([1.0, 0.0]),
+        [(1e-3, None), (None, None)],
+        go_on,
     )
     return np.array([[0.0, 0.0], [-a, a]]), np.array([0.0, c])
 
 
-def _beta(logs: FloatArray, y: Labels, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _beta(logs: FloatArray, y: Labels, w: FloatArray, go_on: GoOn | None) -> tuple[FloatArray, FloatArray]:
     """Beta calibration: log-odds ``a ln p - b ln(1 - p) + c`` with a, b >= 0 (Kull, Silva Filho, Flach 2017, PMLR 54:623)."""
     n = _effective(w)
     x, goal = np.column_stack([logs[:, 1], -logs[:, 0], np.ones(len(y))]), y.astype(np.float64)
@@ -267,7 +289,7 @@ def _beta(logs: FloatArray, y: Labels, w: FloatArray) -> tuple[FloatArray, Float
         away = at - start
         return value + 0.5 / n * float(away @ away), slope + away / n
 
-    a, b, c = _minimum(loss, start, [(0.0, None), (0.0, None), (None, None)])
+    a, b, c = _minimum(loss, start, [(0.0, None), (0.0, None), (None, None)], go_on)
     return np.array([[0.0, 0.0], [-b, a]]), np.array([0.0, c])
 
 
@@ -293,20 +315,35 @@ def _effective(w: FloatArray) -> float:
     return 1 / float(w @ w)
 
 
-FITS: dict[str, Callable[[FloatArray, Labels, FloatArray], tuple[FloatArray, FloatArray]]] = {
+FITS: dict[str, Callable[..., tuple[FloatArray, FloatArray]]] = {
     "vector": _vector, "platt": _platt, "beta": _beta, "dirichlet": _dirichlet,
 }  # fmt: skip
-"""Fits of the affine maps: (ln p (N, O), labels (N,), weights (N,) of sum 1) to (W, b)."""
+"""Fits of the affine maps: (ln p (N, O), labels (N,), weights (N,) of sum 1, whether to go on) to (W, b)."""
 
 two_class_only = ("platt", "beta")
 """Methods for two classes."""
 
 
-def fit_map(method: str, p: FloatArray, y: Labels, w: FloatArray) -> LogAffine | Steps:
-    """Return the fitted map of a method, from probabilities (N, O), labels (N,) and weights (N,) that sum to 1."""
+def fit_map(
+    method: str, p: FloatArray, y: Labels, w: FloatArray, go_on: GoOn | None = None, strength: float | None = None
+) -> LogAffine | Steps:
+    """Return the fitted map of a method, from probabilities (N, O), labels (N,) and weights (N,) that sum to 1.
+
+    Parameters
+    ----------
+    go_on : tells before each evaluation of a loss whether there is time for it; None where nothing limits the fit.
+    strength : of the Dirichlet map's penalty; None finds it.
+
+    Raises
+    ------
+    OutOfTime : ``go_on`` said no.
+    """
     if method in two_class_only and p.shape[1] != 2:
         raise RequestError(f"calibration={method!r} is for two classes", got=f"{p.shape[1]} classes", do="use 'vector' or 'dirichlet'")
     if method == "isotonic":
         return _isotonic(p, y, w)
-    weight, bias = FITS[method](logs_of(p), y, w)
-    return LogAffine(method, weight, bias, n=len(y))
+    logs, found = logs_of(p), ()
+    if method == "dirichlet":
+        found = (strength_of(logs, y, w, go_on) if strength is None else strength,)
+    weight, bias = FITS[method](logs, y, w, go_on, *found)
+    return LogAffine(method, weight, bias, n=len(y), strength=float(found[0]) if found else None)

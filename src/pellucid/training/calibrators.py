@@ -15,7 +15,18 @@ import numpy.typing as npt
 
 from pellucid.errors import ArgumentError, ModelFileError, PellucidWarning, RequestError
 from pellucid.random import stream
-from pellucid.training.calibration_maps import FITS, LogAffine, Steps, fit_map, log_softmax, logs_of, two_class_only
+from pellucid.training.calibration_maps import (
+    FITS,
+    GoOn,
+    LogAffine,
+    OutOfTime,
+    Steps,
+    fit_map,
+    log_softmax,
+    logs_of,
+    strength_of,
+    two_class_only,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -221,6 +232,8 @@ def choose(
     method: str | None = "auto",
     offset: npt.ArrayLike | None = None,
     only: tuple[str, ...] | None = None,
+    go_on: GoOn | None = None,
+    untried: list[str] | None = None,
 ) -> Calibrator:
     """Return the calibrator called ``method``: a name of ``METHODS``; None is ``"none"``.
 
@@ -233,6 +246,8 @@ def choose(
     offset : (O,) minus the logarithms of the class weights it learned with, or None: the shift of the shares that such weights
         make is taken back first (``p`` times ``pi_true / pi_train``).
     only : what ``auto`` may choose among, or None for all that fit the number of rows and classes.
+    go_on : tells before each step of a comparison whether there is time for it, or None. A map that is not compared in time is left
+        out and its name added to ``untried``; one that is asked for by name is fitted whatever it takes.
 
     Examples
     --------
@@ -248,7 +263,7 @@ def choose(
     p = np.asarray(probabilities, np.float64)
     shift = None if offset is None else _shift(np.asarray(offset, np.float64))
     if method == "auto":
-        return _cheapest(p, labels, weights, shift, only)
+        return _cheapest(p, labels, weights, shift, only, go_on, [] if untried is None else untried)
     y, w = _rows(len(p), _logs(p).shape[1], labels, weights)
     if not len(y):
         raise RequestError("a calibration cannot be fitted without rows", do="hold rows out for it or pass calibration='none'")
@@ -275,10 +290,11 @@ def held_out(
         return np.asarray(calibrator.apply(p))
     shift = None if offset is None else _shift(np.asarray(offset, np.float64))
     y, w = _rows(len(p), _logs(p).shape[1], labels, weights)
+    strength = getattr(calibrator, "strength", None)  # one number of five: what a row of thousands has in it is nothing
     fold, out = stream(0, "calibration scores").permutation(len(y)) % FOLDS, np.empty(_logs(p).shape)
     for k in range(FOLDS):
         mine, rest = fold == k, fold != k
-        fitted = _fit(name, p[rest], y[rest], w[rest], shift) if w[rest].sum() > 0 else calibrator
+        fitted = _fit(name, p[rest], y[rest], w[rest], shift, strength=strength) if w[rest].sum() > 0 else calibrator
         out[mine] = fitted.apply(p[mine])
     return out
 
@@ -287,11 +303,14 @@ def _shift(offset: FloatArray) -> LogAffine:
     return LogAffine("prior_shift", np.eye(len(offset)), offset)
 
 
-def _fit(method: str, p: FloatArray, y: npt.NDArray[np.int64], w: FloatArray, shift: LogAffine | None) -> Calibrator:
+def _fit(
+    method: str, p: FloatArray, y: npt.NDArray[np.int64], w: FloatArray, shift: LogAffine | None, go_on: GoOn | None = None,
+    strength: float | None = None,
+) -> Calibrator:  # fmt: skip
     """Return a map fitted after the shift, if there is one."""
     before = p if shift is None else shift.apply(p)
     if method != "temperature":
-        found = fit_map(method, before, y, w / w.sum())
+        found = fit_map(method, before, y, w / w.sum(), go_on, strength)
         return found if shift is None else found.after(shift.bias)
     fitted = Temperature.fit(before, y, w, typical=TYPICAL)
     if shift is None:
@@ -314,8 +333,9 @@ def _candidates(y: npt.NDArray[np.int64], classes: int, only: tuple[str, ...] | 
 
 
 def _cheapest(
-    p: FloatArray, labels: npt.ArrayLike, weights: npt.ArrayLike | None, shift: LogAffine | None, only: tuple[str, ...] | None
-) -> Calibrator:
+    p: FloatArray, labels: npt.ArrayLike, weights: npt.ArrayLike | None, shift: LogAffine | None, only: tuple[str, ...] | None,
+    go_on: GoOn | None, untried: list[str],
+) -> Calibrator:  # fmt: skip
     """Return the simplest map that the freer ones do not beat by more than one standard error, on rows that did not fit it."""
     if len(p) < 2:
         return Identity() if shift is None else shift
@@ -328,14 +348,27 @@ def _cheapest(
     best: tuple[str, FloatArray] = ("none", lost(Identity(), rows))
     begun = best[1]
     tried = [*(["prior_shift"] if shift is not None else []), *_candidates(y, p.shape[1], only)]
-    for name in tried:
+    strength = None  # of the Dirichlet map, found once from all rows: it is one number of five, its maps are what the folds compare
+
+    def left_out(name: str) -> FloatArray:
+        """Return what each row loses under a map of this name that other rows fitted."""
+        nonlocal strength
+        if name == "dirichlet":
+            strength = strength_of(logs_of(p if shift is None else shift.apply(p)), y, w, go_on)
         loss = np.zeros(len(y))
         for k in range(FOLDS):
             out, rest = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
             if len(out) and w[rest].sum() > 0:
-                loss[out] = lost(
-                    shift if shift is not None and name == "prior_shift" else _fit(name, p[rest], y[rest], w[rest], shift), out
-                )
+                is_shift = shift is not None and name == "prior_shift"
+                loss[out] = lost(shift if is_shift else _fit(name, p[rest], y[rest], w[rest], shift, go_on, strength), out)
+        return loss
+
+    for name in tried:
+        try:
+            loss = left_out(name)
+        except OutOfTime:
+            untried.append(name)
+            continue
         gain, error = _paired(best[1] - loss, w)
         if gain > max(error, 1e-9):
             best = (name, loss)
@@ -344,7 +377,7 @@ def _cheapest(
     gain, error = _paired(begun - best[1], w)
     if best[0] == "prior_shift" and shift is not None:
         return shift.measured(gain, error)
-    fitted = _fit(best[0], p, y, w, shift)
+    fitted = _fit(best[0], p, y, w, shift, strength=strength if best[0] == "dirichlet" else None)
     return replace(fitted, gain=gain, gain_error=error) if isinstance(fitted, Temperature | LogAffine | Steps) else fitted
 
 
@@ -367,7 +400,8 @@ def from_state(state: Mapping[str, Any]) -> Calibrator:
             return Steps(x, y, np.asarray(state["offset"], np.float64), gain, error, n)
         if "weight" in state and method in (*FITS, "temperature", "prior_shift"):
             weight, bias = (np.asarray(state[k], np.float64) for k in ("weight", "bias"))
-            return LogAffine(str(method), weight, bias, gain, error, n)
+            strength = None if state.get("strength") is None else float(state["strength"])
+            return LogAffine(str(method), weight, bias, gain, error, n, strength)
         if method == "temperature" and float(state.get("temperature", 0)) > 0:
             return Temperature(float(state["temperature"]), gain, error, n)
     except (KeyError, TypeError, ValueError) as error:

@@ -52,6 +52,7 @@ class TrainSettings:
     steps : planned number of steps; None derives it from batch and epochs.
     replans : turns of a plan that followed a clock, for a replay: (at step, steps in all, warm-up, steps between scores).
     starts : for a replay, how many solves each network's start took where the clock cut it short.
+    trees : for a replay, how many columns got bins by a tree before the clock ended that.
     tells : False, for a replay, where the clock left no time for the draws of ``training/head_doubt.py``.
     max_steps : steps after which the fit ends, wherever its plan stands; None for no limit. Below the plan it shortens the plan,
         unless ``steps`` is given as well (the replay of a fit that the clock ended).
@@ -95,6 +96,7 @@ class TrainSettings:
     steps: int | None = None
     replans: tuple[tuple[int, int, int, int], ...] = ()
     starts: tuple[int, ...] = ()
+    trees: int | None = None
     tells: bool = True
     max_steps: int | None = None
     time_limit: float | None = None
