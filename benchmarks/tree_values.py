@@ -5,10 +5,12 @@ Adult's training rows, 100 background rows, one thread. ``python benchmarks/tree
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,6 @@ def timed(call):
 
 
 def main(sizes: list[int]) -> None:
-    import shap
     from lightgbm import LGBMClassifier
     from sklearn.ensemble import RandomForestClassifier
     from xgboost import XGBClassifier
@@ -46,22 +47,29 @@ def main(sizes: list[int]) -> None:
         model.fit(X[:30_000], target[:30_000])
         back = X[:100]
         for n in sizes:
-            rows = X[-n:]
-            ours, seconds = timed(lambda: pld.explain(model, rows, background=back, scale=scale, random_state=0))
-            print(f"{name}; {n} rows: ours {seconds:.2f} ({ours.record.settings['way']})", end="")
-            for kind, settings in {
-                "interventional": {"data": back},
-                "path dependent": {"feature_perturbation": "tree_path_dependent"},
-            }.items():
-                try:
-                    theirs, seconds = timed(lambda: shap.TreeExplainer(model, **settings)(rows, check_additivity=False).values)
-                except Exception as error:  # what shap refuses is part of the answer
-                    print(f"; {kind} refused ({type(error).__name__})", end="")
-                    continue
-                theirs = theirs[..., 1] if theirs.ndim == 3 else theirs
-                off = f", apart by {np.abs(theirs - ours.values).max():.1e}" if kind == "interventional" else ""
-                print(f"; shap {kind} {seconds:.2f}{off}", end="")
-            print(flush=True)
+            compare(f"{name}; {n} rows", model, X[-n:], X[:100], scale)
+
+
+def compare(name: str, model: Any, rows: pd.DataFrame, back: pd.DataFrame, scale: str) -> None:
+    ours, seconds = timed(lambda: pld.explain(model, rows, background=back, scale=scale, random_state=0))
+    print(f"{name}: ours {seconds:.2f} ({ours.record.settings['way']})", end="")
+    kinds = {"interventional": {"data": back}, "path dependent": {"feature_perturbation": "tree_path_dependent"}}
+    for kind, settings in kinds.items():
+        try:
+            theirs, seconds = timed(functools.partial(of_shap, model, rows, settings))
+        except Exception as error:  # what shap refuses is part of the answer
+            print(f"; shap {kind} refused ({type(error).__name__})", end="")
+            continue
+        off = f", apart by {np.abs(theirs - ours.values).max():.1e}" if kind == "interventional" else ""
+        print(f"; shap {kind} {seconds:.2f}{off}", end="")
+    print(flush=True)
+
+
+def of_shap(model: Any, rows: pd.DataFrame, settings: dict[str, Any]) -> Any:
+    import shap
+
+    found = shap.TreeExplainer(model, **settings)(rows, check_additivity=False).values
+    return found[..., 1] if found.ndim == 3 else found
 
 
 if __name__ == "__main__":
