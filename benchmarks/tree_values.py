@@ -45,7 +45,6 @@ def main(sizes: list[int]) -> None:
     }
     for name, (model, X, scale) in models.items():
         model.fit(X[:30_000], target[:30_000])
-        back = X[:100]
         for n in sizes:
             compare(f"{name}; {n} rows", model, X[-n:], X[:100], scale)
 
