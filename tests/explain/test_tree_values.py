@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 import pellucid as pld
 from pellucid.explain import tree_values
+from pellucid.explain.interactions import TREE_INDICES
 from pellucid.probe.tree_sum import CHECKED, TreeSum
 
 N, BACK = 8, 20
@@ -81,6 +82,33 @@ def test_values_are_those_of_all_coalitions(asked, monkeypatch, name, method):
         assert np.abs(fast.gap).max() < 1e-9
 
 
+@pytest.mark.parametrize("index", TREE_INDICES)
+def test_pairs_are_those_of_all_coalitions(asked, monkeypatch, index):
+    for name in ("forest of three", "own"):
+        model, settings = asked[name]
+        rows, question = frame_of()[0].head(N), {"method": "interactions", "options": {"index": index, "order": 2}}
+        fast = explain(model, rows, **question, **settings)
+        assert fast.record.settings["way"] == "trees"
+        slow = explain(model, rows, monkeypatch, budget=10**6, **question, **settings)
+        monkeypatch.undo()
+        assert slow.record.settings["way"] == "exact"
+        assert fast.sets == slow.sets
+        assert fast.by_set == pytest.approx(slow.by_set, abs=1e-9)
+        if slow.gap is not None:
+            assert np.abs(fast.gap).max() < 1e-9
+            assert fast.base_values == pytest.approx(slow.base_values, abs=1e-12)
+
+
+def test_higher_orders_and_the_faithful_banzhaf_index_are_asked(asked):
+    model, settings = asked["forest of numbers"]
+    rows = frame_of()[0].head(2)
+    for options in ({"index": "k-sii", "order": 3}, {"index": "fbii", "order": 2}):
+        assert explain(model, rows, method="interactions", options=options, **settings).record.settings["way"] == "exact"
+    one = explain(model, rows, method="interactions", options={"index": "sii", "order": 1}, **settings)
+    assert one.record.settings["way"] == "trees"
+    assert one.by_set[..., 0] == pytest.approx(explain(model, rows, **settings).values, abs=1e-12)
+
+
 def test_outputs_contrasts_and_groups(asked, monkeypatch):
     model, _ = asked["forest of three"]
     rows = frame_of()[0].head(N)
@@ -117,7 +145,7 @@ def test_other_fills_small_budgets_and_deep_trees_are_sampled(asked, monkeypatch
         explain(model, rows, budget=N + BACK + CHECKED - 1)
     assert explain(model, rows, budget=N + BACK + CHECKED).record.settings["way"] == "trees"
     leaves = len(model[-1].estimators_[0].tree_.value) / 2
-    monkeypatch.setitem(tree_values.of_trees.__kwdefaults__, "most_leaves", 0.5 * leaves)
+    monkeypatch.setattr(tree_values, "DEEP", 0.5 * leaves)
     assert explain(model, rows).record.settings["way"] != "trees"
     assert explain(model, rows, method="shapley_exact").record.settings["way"] == "trees"
 

@@ -24,8 +24,8 @@ from pellucid.trees import read
 ROWS, BACK = 5, 12
 
 
-def banzhaf(joins, stays):
-    return 0.5 ** (joins + stays - 1)
+def banzhaf(t, away, joins, stays):
+    return (-1) ** away * 0.5 ** (joins + stays - 1)
 
 
 def brute(answers, player, x, b, weights, banzhaf=False):

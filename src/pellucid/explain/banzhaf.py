@@ -30,7 +30,7 @@ def explain(question: Question) -> Explanation:
     otherwise the cost is 2^d B model rows per row where
     exact, else 2 (d + 1) B a pass; d = columns in which two rows differ.
     """
-    found = of_trees(question, lambda joins, stays: 0.5 ** (joins + stays - 1), complete=False)
+    found = of_trees(question, lambda t, away, joins, stays: (-1.0) ** away * 0.5 ** (joins + stays - 1), complete=False)
     return found or answer(question, BANZHAF, complete=False)
 
 

@@ -16,7 +16,17 @@ import numpy.typing as npt
 
 from pellucid.protocols import FloatArray
 
-__all__ = ["EFFICIENT", "INDICES", "coalition_weights", "coefficient", "local_terms", "monomial_weights", "of_game", "sets_up_to"]
+__all__ = [
+    "EFFICIENT",
+    "INDICES",
+    "coalition_weights",
+    "coefficient",
+    "local_terms",
+    "monomial_weights",
+    "of_game",
+    "of_one_worth",
+    "sets_up_to",
+]
 
 INDICES = ("k-sii", "sii", "stii", "fsii", "fbii", "mobius", "banzhaf")
 EFFICIENT = ("k-sii", "stii", "fsii", "joint")
@@ -128,6 +138,23 @@ def _of_monomial(index: str, order: int, players: int, t: int, r: int, a: int) -
         return float(t == r == 0)
     q, rest, free = _joint_shares(order, players), r - a, players - t - (r - a)
     return float(sum((comb(free, j) * q[rest + j] for j in range(free + 1)), Fraction(0)))
+
+
+@functools.lru_cache(maxsize=65536)
+def of_one_worth(index: str, order: int, t: int, away: int, joins: int, stays: int) -> float:
+    """Return the index of a set of ``t`` players in the game that is worth 1 where all of ``joins`` players have joined and none of
+    ``stays``; ``away`` of the set are among the latter.
+
+    Its Moebius terms are 1 for the former and every even number of the latter, -1 for every odd one, and 0 for all other sets.
+
+    Examples
+    --------
+    >>> of_one_worth("sii", 2, 2, 0, 2, 0), of_one_worth("sii", 2, 2, 1, 1, 1)
+    (1.0, -1.0)
+    """
+    more = stays - away
+    terms = (comb(more, f) * (-1) ** (away + f) * coefficient(index, order, t, joins + away + f) for f in range(more + 1))
+    return float(sum(terms, Fraction(0)))
 
 
 def sets_up_to(players: int, order: int) -> BoolArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
-from pellucid.explain.indices import EFFICIENT, INDICES, local_terms, of_game, sets_up_to
+from pellucid.explain.indices import EFFICIENT, INDICES, local_terms, of_game, of_one_worth, sets_up_to
 from pellucid.explain.interaction_sampling import SetSampler
 from pellucid.explain.question import Question
 from pellucid.explain.row_games import RowGames
+from pellucid.explain.tree_values import taken
 from pellucid.protocols import FloatArray
 from pellucid.results import Interactions
 
@@ -24,6 +26,7 @@ EXACT_PLAYERS = 14
 EXACT_ROWS = 2**17
 """Model rows per explained row up to which enumeration is chosen without being asked for."""
 MOST_SETS = 20_000
+TREE_INDICES = tuple(i for i in INDICES if i != "fbii")  # whose constant is not the mean answer
 
 Ints = npt.NDArray[np.int64]
 
@@ -52,6 +55,9 @@ def interactions(question: Question, index: str, order: Any) -> Interactions:
         raise RequestError("the order cannot be used", expected="a whole number from 1", got=repr(order))
     order = min(int(order), p)
     sets = sets_up_to(p, order) if _count(p, order) <= MOST_SETS else _too_many(p, order)
+    if index in TREE_INDICES and order <= 2 and (trees := taken(question, functools.partial(of_one_worth, index, order), order)):
+        constant, told = np.tile(trees.base, (len(trees.full), 1)), {"index": index, "order": order, "way": "trees"}
+        return _result(question, trees.full, sets, trees.values, None, constant, told, [])
     rows = RowGames(question)
     n, o = len(question.table), rows.engine.n_outputs
     by_set, variance, constant = np.zeros((n, len(sets), o)), np.zeros((n, len(sets), o)), np.tile(rows.base, (n, 1))
@@ -75,7 +81,7 @@ def interactions(question: Question, index: str, order: Any) -> Interactions:
             settings["constant_error"] = sampler.constant_error  # largest standard error of ``base_values``
         caveats = sampler.caveats()
     stated = variance if len(left) or len(rows.left_out) > 1 else None
-    return _result(question, rows, sets, by_set, stated, constant, settings, caveats + rows.about_errors + rows.lateness())
+    return _result(question, rows.engine.full, sets, by_set, stated, constant, settings, caveats + rows.about_errors + rows.lateness())
 
 
 def _count(p: int, order: int) -> int:
@@ -139,7 +145,7 @@ def _places(sets: npt.NDArray[np.bool_], players: Ints, index: str, order: int, 
 
 def _result(
     question: Question,
-    rows: RowGames,
+    full: FloatArray,
     sets: npt.NDArray[np.bool_],
     by_set: FloatArray,
     variance: FloatArray | None,
@@ -147,7 +153,7 @@ def _result(
     settings: dict[str, Any],
     caveats: list[str],
 ) -> Interactions:
-    index, names, full = settings["index"], question.players.names, rows.engine.full
+    index, names = settings["index"], question.players.names
     adds_up = index in EFFICIENT
     return Interactions(
         sets=tuple(tuple(names[j] for j in np.flatnonzero(line)) for line in sets),

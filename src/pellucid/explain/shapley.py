@@ -26,17 +26,19 @@ def explain(question: Question) -> Explanation:
     return of_trees(question, share) or answer(about_scale(question), SHAPLEY)
 
 
-def share(joins: int, stays: int) -> float:
-    """Return the Shapley value of one of ``joins`` players who must all be there for a worth of 1, while none of ``stays`` others may.
+def share(t: int, away: int, joins: int, stays: int) -> float:
+    """Return the Shapley value of one player in the game of ``joins`` players who must all be there for a worth of 1, while none of
+    ``stays`` others may; ``away`` where it is one of the latter (``t`` is 1: one player).
 
-    It is the chance that, of all of them in a random order, this one is the last to join before the others come.
+    It is the chance that, of all of them in a random order, this one comes when its own side is complete, or still is.
 
     Examples
     --------
-    >>> share(1, 0), share(2, 0), share(1, 1)
-    (1.0, 0.5, 0.5)
+    >>> share(1, 0, 1, 0), share(1, 0, 2, 0), share(1, 0, 1, 1), share(1, 1, 1, 1)
+    (1.0, 0.5, 0.5, -0.5)
     """
-    return 1.0 / (joins * math.comb(joins + stays, joins))
+    own, other = (stays, joins) if away else (joins, stays)
+    return (-1.0 if away else 1.0) / (own * math.comb(own + other, own))
 
 
 def explain_exact(question: Question) -> Explanation:
@@ -44,7 +46,7 @@ def explain_exact(question: Question) -> Explanation:
 
     Cost: the sum over background rows of 2^d model rows, d = columns in which the rows differ; of sums of trees none for coalitions.
     """
-    return of_trees(question, share, most_leaves=math.inf) or answer(question, SHAPLEY, "exact")
+    return of_trees(question, share, deep=True) or answer(question, SHAPLEY, "exact")
 
 
 def explain_permutation(question: Question) -> Explanation:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from pellucid.explain.question import Question
+from pellucid.probe.tree_games import Weigh
 from pellucid.probe.tree_sum import CHECKED, TreeSum
+from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.results import Explanation
 
-__all__ = ["DEEP", "about_scale", "of_trees"]
+__all__ = ["DEEP", "Taken", "about_scale", "of_trees", "taken"]
 
 FIXED = ("marginal", "baseline", "missing")
 """Fills under which an absent column holds the same cells whatever else is known."""
@@ -24,39 +25,47 @@ PILOT = 16
 """Rows on which the time of all is told, where the budget is in seconds."""
 
 
-def of_trees(
-    question: Question,
-    weigh: Callable[[int, int], float],
-    *,
-    complete: bool = True,
-    most_leaves: float = DEEP,
-    settings: Mapping[str, Any] | None = None,
-) -> Explanation | None:
-    """Return the exact values of the players where the model is a sum of trees on the scale asked; None where it is none.
+class Taken(NamedTuple):
+    """A sum of trees taken apart: the answers (N, O), their mean over background rows (O,), the values (N, S, O) of the sets."""
 
-    ``weigh`` (a, d) is the value of one of ``a`` players who must join for a worth of 1 that none of ``d`` others may join. None too where
-    the trees are larger than ``most_leaves`` on average, and where the budget does not reach. Cost: N + B + ``CHECKED`` model rows,
-    whatever the number of columns.
+    full: FloatArray
+    base: FloatArray
+    values: FloatArray
+
+
+def taken(question: Question, weigh: Weigh, order: int = 1, *, deep: bool = False) -> Taken | None:
+    """Return the exact values of the players, and with ``order`` 2 of pairs of them, where the model is a sum of trees on the scale asked.
+
+    None where it is none, where the trees have more than ``DEEP`` leaves on average (but ``deep``), and where the budget does not reach. Cost: N + B +
+    ``CHECKED`` model rows, whatever the number of columns.
     """
     n, b, budget = len(question.table), len(question.background), question.budget
     if question.fill not in FIXED or question.drawer is not None or (budget.rows is not None and budget.rows < n + b + CHECKED):
         return None
     seed = integer(question.seed, "trees")
-    trees = TreeSum.of(question.view, question.table, question.background, question.players, seed, most_leaves)
-    if trees is None or (budget.seconds is not None and not _in_time(question, trees, weigh, budget.seconds)):
+    trees = TreeSum.of(question.view, question.table, question.background, question.players, seed, np.inf if deep else DEEP)
+    if trees is None or (budget.seconds is not None and not _in_time(question, trees, weigh, order, budget.seconds)):
         return None
     full, base = question.view.raw(question.table), question.view.raw(question.background).mean(0)
-    told = {"way": "trees", "precision": None, **(settings or {})}
-    return question.answer(trees.values(weigh), base, full, complete=complete, settings=told)
+    return Taken(full, base, trees.values(weigh, order=order))
 
 
-def _in_time(question: Question, trees: TreeSum, weigh: Callable[[int, int], float], seconds: float) -> bool:
+def _in_time(question: Question, trees: TreeSum, weigh: Weigh, order: int, seconds: float) -> bool:
     """Whether all rows can be answered in what is left of the seconds asked for, by the time that some take."""
     n, began = len(question.table), time.perf_counter()
     some = min(n, PILOT)
-    trees.values(weigh, np.arange(some))
+    trees.values(weigh, np.arange(some), order)
     now = time.perf_counter()
     return (now - began) * n / some <= question.started + seconds - now
+
+
+def of_trees(question: Question, weigh: Weigh, *, complete: bool = True, deep: bool = False) -> Explanation | None:
+    """Return the explanation by the values of single players; None where :func:`taken` gives none."""
+    found = taken(question, weigh, deep=deep)
+    if found is None:
+        return None
+    told = {"way": "trees", "precision": None}
+    return question.answer(found.values, found.base, found.full, complete=complete, settings=told)
 
 
 def about_scale(question: Question) -> Question:

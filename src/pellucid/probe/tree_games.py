@@ -26,7 +26,7 @@ from pellucid.probe.hashing import mix
 from pellucid.protocols import FloatArray
 from pellucid.trees import Forest
 
-__all__ = ["MOST_PLAYERS", "solve"]
+__all__ = ["MOST_PLAYERS", "Weigh", "solve"]
 
 Ints = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint64]
@@ -41,33 +41,55 @@ ALIVE = 12
 """About how many nodes of one level of a tree the composed rows of one row come to."""
 
 
-def solve(forest: Forest, player: Ints, x: FloatArray, b: FloatArray, share: FloatArray, weigh: Callable[[int, int], float]) -> FloatArray:
-    """Return the values (N, P, O) of the players, mean over background rows.
+Weigh = Callable[[int, int, int, int], float]
+"""(t, u, a, d) -> the value of a set of t players, u of them among the ``d`` that stay away and the others among the ``a`` that must join,
+in the game that is worth 1 where all of the ``a`` have joined and none of the ``d``."""
+
+
+def solve(forest: Forest, player: Ints, x: FloatArray, b: FloatArray, share: FloatArray, weigh: Weigh, order: int = 1) -> FloatArray:
+    """Return the values (N, S, O) of the players, and with ``order`` 2 then of all pairs of them, mean over background rows.
 
     Parameters
     ----------
     player : (F,) the player of each cell; -1 for cells that are the same in all rows.
     x, b : (N, F) and (B, F) cells. share : (B,) weights of the background rows, sum 1.
-    weigh : (a, d) -> the value of one of ``a`` players who must join for a worth of 1 that none of ``d`` others may join.
 
     Cost: about N + B times the number of leaves that some composed row comes to; no call of the model.
     """
     x, b = forest.rounded(x), forest.rounded(b)
-    out = np.zeros((len(x), int(player.max(initial=-1)) + 1, forest.n_outputs))
+    number = _numbers(int(player.max(initial=-1)) + 1, order)
+    out = np.zeros((len(x), int(number.max(initial=-1)) + 1, forest.n_outputs))
     size = min(len(x), ROWS)
-    for part in forest.parts(max(1, PAIRS // (ALIVE * size)), max(1, PAIRS // len(b))):
+    most = PAIRS if order == 1 else PAIRS // 8  # pairs of players need more memory
+    for part in forest.parts(max(1, most // (ALIVE * size)), max(1, most // len(b))):
         grove = Grove.of(part, player)
-        table = _table(weigh, grove.width)
+        tables = _tables(weigh, grove.width, order)
         for t in range(0, len(x), size):
             ways, others = grove.reached(x[t : t + size], b)
             if len(ways.node):
-                out[t : t + size] += _values(grove, ways, others, share, table, out[t : t + size].shape)
+                out[t : t + size] += _values(grove, ways, others, share, tables, number, out[t : t + size].shape)
     return out
 
 
-def _table(weigh: Callable[[int, int], float], most: int) -> FloatArray:
-    """Return (most + 1, most + 1) of the values of one of ``a`` players who must join where ``d`` may not; 0 where there is none."""
-    return np.array([[weigh(a, d) if a else 0.0 for d in range(most + 1)] for a in range(most + 1)])
+def _numbers(players: int, order: int) -> Ints:
+    """Return (P, P) the place of each set of two players among all sets, small ones first; on the diagonal that of the player alone."""
+    number = np.diag(np.arange(players))
+    if order > 1:
+        one, two = np.triu_indices(players, 1)
+        number[one, two] = number[two, one] = players + np.arange(len(one))
+    return number
+
+
+def _tables(weigh: Weigh, most: int, order: int) -> dict[tuple[int, int], FloatArray]:
+    """Return by (t, u) the values (a, d) of sets of t players, u of whom stay away; 0 where there are no such sets."""
+    out = {}
+    for t in range(1, order + 1):
+        for u in range(t + 1):
+            table = np.zeros((most + 1, most + 1))
+            for a in range(t - u, most + 1):
+                table[a, u : most + 1 - a] = [weigh(t, u, a, d) for d in range(u, most + 1 - a)]
+            out[t, u] = table
+    return out
 
 
 @dataclass(frozen=True)
@@ -173,10 +195,19 @@ class Ways(NamedTuple):
         return Ways(*(np.concatenate(o) for o in zip(*out)))
 
 
-def _values(grove: Grove, ways: Ways, others: Ways, share: FloatArray, table: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Return the values (n, P, O) of the leaves that rows come to; rows that turn off alike at a leaf share theirs."""
+def _values(
+    grove: Grove,
+    ways: Ways,
+    others: Ways,
+    share: FloatArray,
+    tables: dict[tuple[int, int], FloatArray],
+    number: Ints,
+    shape: tuple[int, ...],
+) -> FloatArray:
+    """Return the values (n, S, O) of the leaves that rows come to; rows that turn off alike at a leaf share theirs."""
     kind, leaf, mine = ways.alike()
-    each = np.zeros((len(leaf), grove.width))
+    pairs = np.triu_indices(grove.width, 1) if (2, 0) in tables else (np.zeros(0, np.int64),) * 2
+    each = np.zeros((len(leaf), grove.width + len(pairs[0])))
     other, leaf_b, theirs = others.alike()
     order = np.argsort(leaf_b, kind="stable")
     weight, theirs = np.bincount(other, share[others.row])[order], theirs[order]
@@ -186,14 +217,50 @@ def _values(grove: Grove, ways: Ways, others: Ways, share: FloatArray, table: Fl
         i = np.repeat(np.arange(s, e), count[s:e])
         k = np.arange(len(i)) - np.repeat(np.cumsum(count[s:e]) - count[s:e], count[s:e]) + np.repeat(start[s:e], count[s:e])
         meets = (mine[i] & theirs[k]) == 0
-        i, k = i[meets], k[meets]
-        a, d = np.bitwise_count(theirs[k]), np.bitwise_count(mine[i])
-        joins, stays = weight[k] * table[a, d], np.bincount(i - s, weight[k] * table[d, a], e - s)
-        for j in range(grove.width):
-            bit = np.uint64(1 << j)
-            at = np.flatnonzero(theirs[k] & bit)
-            each[s:e, j] = np.bincount(i[at] - s, joins[at], e - s) - np.where(mine[s:e] & bit, stays, 0.0)
-    return _spread(each, grove, leaf, kind, ways.row, shape)
+        met = _Met(i[meets] - s, theirs[k[meets]], mine[s:e], weight[k[meets]], tables)
+        each[s:e, : grove.width] = met.alone(grove.width)
+        if len(pairs[0]):
+            each[s:e, grove.width :] = met.together(grove.width)
+    members = [np.concatenate([np.arange(grove.width), side]) for side in pairs]  # a player alone stands on the diagonal
+    return _spread(each, members, number, grove, leaf, kind, ways.row, shape)
+
+
+class _Met:
+    """Pairs (k,) of a way of turning off of the rows, one of n, and one of the background rows, which share no player.
+
+    Those of ``theirs`` must join, those of the row's own way ``mine`` (n,) must not.
+    """
+
+    def __init__(self, at: Ints, theirs: Bits, mine: Bits, weight: FloatArray, tables: dict[tuple[int, int], FloatArray]) -> None:
+        self.at, self.theirs, self.mine, self._weight, self._tables = at, theirs, mine, weight, tables
+        self._a, self._d = np.bitwise_count(theirs), np.bitwise_count(mine[at])
+
+    def _weighed(self, t: int, u: int) -> FloatArray:
+        return np.asarray(self._weight * self._tables[t, u][self._a, self._d])
+
+    def _sum(self, values: FloatArray, which: Ints | slice = slice(None)) -> FloatArray:
+        return np.bincount(self.at[which], values[which], len(self.mine))
+
+    def _holds(self, j: int) -> npt.NDArray[np.bool_]:
+        return np.asarray((self.mine & np.uint64(1 << j)) > 0)
+
+    def alone(self, width: int) -> FloatArray:
+        """Return the values (n, width) of single players."""
+        joins, stays = self._weighed(1, 0), self._sum(self._weighed(1, 1))
+        out = [self._sum(joins, np.flatnonzero(self.theirs & np.uint64(1 << j))) + self._holds(j) * stays for j in range(width)]
+        return np.stack(out, 1)
+
+    def together(self, width: int) -> FloatArray:
+        """Return the values (n, width (width - 1) / 2) of pairs of players."""
+        join, part, stay = (self._weighed(2, u) for u in range(3))
+        away, out = self._sum(stay), []
+        has = [np.flatnonzero(self.theirs & np.uint64(1 << j)) for j in range(width)]
+        one = [self._sum(part, at) for at in has]
+        for j, k in zip(*np.triu_indices(width, 1)):
+            both = has[j][(self.theirs[has[j]] & np.uint64(1 << int(k))) > 0]
+            mine, yours = self._holds(j), self._holds(int(k))
+            out.append(self._sum(join, both) + one[j] * yours + one[k] * mine + away * (mine & yours))
+        return np.stack(out, 1)
 
 
 def _runs(count: Ints, most: int) -> Iterator[tuple[int, int]]:
@@ -205,16 +272,18 @@ def _runs(count: Ints, most: int) -> Iterator[tuple[int, int]]:
         s = e
 
 
-def _spread(each: FloatArray, grove: Grove, leaf: Ints, kind: Ints, row: Ints, shape: tuple[int, ...]) -> FloatArray:
-    """Return the sum (n, P, O) over the leaves each row comes to of their players' values (K, width) times the leaf's answer."""
+def _spread(
+    each: FloatArray, members: list[Ints], number: Ints, grove: Grove, leaf: Ints, kind: Ints, row: Ints, shape: tuple[int, ...]
+) -> FloatArray:
+    """Return the sum (n, S, O) over the leaves each row comes to of their sets' values (K, sets of a tree) times the leaf's answer."""
     from scipy.sparse import csr_array
 
     n, p, o = shape
     k, j = np.nonzero(each)
-    who = grove.players[grove.tree[leaf[k]], j]
+    one, two = (grove.players[grove.tree[leaf[k]], side[j]] for side in members)
     rows = csr_array((np.ones(len(row)), (row, kind)), shape=(n, len(leaf)))
     out = np.empty(shape)
     for q in range(o):
-        worth = csr_array((each[k, j] * grove.forest.value[leaf[k], q], (k, who)), shape=(len(leaf), p))
+        worth = csr_array((each[k, j] * grove.forest.value[leaf[k], q], (k, number[one, two])), shape=(len(leaf), p))
         out[..., q] = (rows @ worth).toarray()
     return out

@@ -6,14 +6,12 @@ is believed: composed rows are made both ways, cell by cell and by the model its
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
 from pellucid.probe.composing import FramePath
 from pellucid.probe.masker import Players
-from pellucid.probe.tree_games import MOST_PLAYERS, solve
+from pellucid.probe.tree_games import MOST_PLAYERS, Weigh, solve
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 from pellucid.table import Table
@@ -85,13 +83,13 @@ class TreeSum:
         own = (self.player >= 0) & z[:, np.maximum(self.player, 0)]
         return np.where(own, self.x[row], self.b[back])
 
-    def values(self, weigh: Callable[[int, int], float], rows: Ints | None = None) -> FloatArray:
-        """Return the values (N, P, O) of the players in all rows, or in some; see :func:`~pellucid.probe.tree_games.solve`."""
+    def values(self, weigh: Weigh, rows: Ints | None = None, order: int = 1) -> FloatArray:
+        """Return the values (N, S, O) of the players in all rows, or in some; see :func:`~pellucid.probe.tree_games.solve`."""
         x = self.x if rows is None else self.x[rows]
-        out = np.zeros((len(x), self._n_players, self.forest.n_outputs))
-        found = solve(self.forest, self.player, x, self.b, np.full(len(self.b), 1 / len(self.b)), weigh)
-        out[:, : found.shape[1]] = found
-        return out
+        # every player has its place, those too that no tree reads
+        player = np.append(self.player, self._n_players - 1)
+        x, b = (np.column_stack([cells, np.zeros(len(cells))]) for cells in (x, self.b))
+        return solve(self.forest, player, x, b, np.full(len(b), 1 / len(b)), weigh, order)
 
 
 def _same(a: FloatArray, b: FloatArray) -> bool:
