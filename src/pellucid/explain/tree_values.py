@@ -36,8 +36,8 @@ class Taken(NamedTuple):
 def taken(question: Question, weigh: Weigh, order: int = 1, *, deep: bool = False) -> Taken | None:
     """Return the exact values of the players, and with ``order`` 2 of pairs of them, where the model is a sum of trees on the scale asked.
 
-    None where it is none, where the trees have more than ``DEEP`` leaves on average (but ``deep``), and where the budget does not reach. Cost: N + B +
-    ``CHECKED`` model rows, whatever the number of columns.
+    None where it is none, where the trees have more than ``DEEP`` leaves on average (but ``deep``), and where the budget does not reach.
+    Cost: N + B + ``CHECKED`` model rows, whatever the number of columns.
     """
     n, b, budget = len(question.table), len(question.background), question.budget
     if question.fill not in FIXED or question.drawer is not None or (budget.rows is not None and budget.rows < n + b + CHECKED):

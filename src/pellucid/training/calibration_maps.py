@@ -342,7 +342,7 @@ def fit_map(
         raise RequestError(f"calibration={method!r} is for two classes", got=f"{p.shape[1]} classes", do="use 'vector' or 'dirichlet'")
     if method == "isotonic":
         return _isotonic(p, y, w)
-    logs, found = logs_of(p), ()
+    logs, found = logs_of(p), tuple[float, ...]()
     if method == "dirichlet":
         found = (strength_of(logs, y, w, go_on) if strength is None else strength,)
     weight, bias = FITS[method](logs, y, w, go_on, *found)

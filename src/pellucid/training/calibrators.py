@@ -359,8 +359,8 @@ def _cheapest(
         for k in range(FOLDS):
             out, rest = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
             if len(out) and w[rest].sum() > 0:
-                is_shift = shift is not None and name == "prior_shift"
-                loss[out] = lost(shift if is_shift else _fit(name, p[rest], y[rest], w[rest], shift, go_on, strength), out)
+                known = shift if name == "prior_shift" else None
+                loss[out] = lost(known or _fit(name, p[rest], y[rest], w[rest], shift, go_on, strength), out)
         return loss
 
     for name in tried:
