@@ -13,6 +13,9 @@ from pellucid import TabularClassifier, TabularRegressor
 # What replaces it is in test_weights.py.
 EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "batches differ between a weighted and a repeated table; see test_weights.py"}
 
+# a few rows are not calibrated, and the weights of rows are no rows: repeated, the same table has enough of them
+SHORT = {"check_sample_weight_equivalence_on_dense_data": "the repeated table is long enough to be calibrated, the weighted one is not"}
+
 SMOOTH = {"check_regressors_train": "of 200 rows in 10 columns the mean of 15 neighbours explains less than half of the variance"}
 
 
@@ -32,7 +35,7 @@ def test_default_keeps_the_contract(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-@parametrize_with_checks(quick(backbone="linear"), expected_failed_checks=lambda e: EXPECTED)
+@parametrize_with_checks(quick(backbone="linear"), expected_failed_checks=lambda e: SHORT if isinstance(e, TabularClassifier) else {})
 def test_linear_keeps_the_contract(estimator: Any, check: Any) -> None:
     check(estimator)
 
