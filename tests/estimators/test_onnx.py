@@ -71,6 +71,7 @@ def exported_numbers(tmp_path_factory):
 # -- the arithmetic, without a graph ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_numbers_are_scaled_as_the_encoder_does():
     r = np.random.default_rng(0)
     columns = [r.normal(size=500), np.exp(r.normal(8, 3, 500)), r.integers(0, 3, 500), np.full(500, 7.0), np.full(500, np.nan)]

@@ -9,15 +9,28 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pellucid import TabularClassifier, TabularRegressor
 
+WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
+
 # scikit-learn exempts its own forests and histogram trees from it: rows in other batches are other steps.
 # What replaces it is in test_weights.py.
-EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "batches differ between a weighted and a repeated table; see test_weights.py"}
+EXPECTED = {WEIGHTS: "batches differ between a weighted and a repeated table; see test_weights.py"}
+
+# the weights of rows are no rows, and these count rows
+SHORT = {WEIGHTS: "the repeated table is long enough to be calibrated, the weighted one is not"}
+COUNTED = {
+    "linear": SHORT,
+    "hist_gb": SHORT,
+    "knn": {WEIGHTS: "the nearest 15 are rows, whatever they weigh"},
+    "tree": {WEIGHTS: "a leaf holds at least 5 rows, whatever they weigh"},
+}
 
 SMOOTH = {"check_regressors_train": "of 200 rows in 10 columns the mean of 15 neighbours explains less than half of the variance"}
 
 
 def expected(estimator: Any) -> dict[str, str]:
-    return EXPECTED | SMOOTH if estimator.backbone == "knn" else EXPECTED
+    if COUNTED.get(estimator.backbone) is SHORT and isinstance(estimator, TabularRegressor):
+        return {}  # numbers are not calibrated
+    return COUNTED.get(estimator.backbone, EXPECTED) | (SMOOTH if estimator.backbone == "knn" else {})
 
 
 def quick(**options: Any) -> list[Any]:
@@ -32,7 +45,7 @@ def test_default_keeps_the_contract(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-@parametrize_with_checks(quick(backbone="linear"), expected_failed_checks=lambda e: EXPECTED)
+@parametrize_with_checks(quick(backbone="linear"), expected_failed_checks=expected)
 def test_linear_keeps_the_contract(estimator: Any, check: Any) -> None:
     check(estimator)
 

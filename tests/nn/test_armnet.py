@@ -111,7 +111,7 @@ def test_the_powers_of_a_planted_product_are_found() -> None:
         optimizer.step()
     with torch.no_grad():
         out, _, powers = neuron(logs[5000:, :, None])
-    left = float((out[:, 0, 0] * scale[0] + scale[1] - y[5000:]).square().mean() / y[5000:].var())
+        left = float((out[:, 0, 0] * scale[0] + scale[1] - y[5000:]).square().mean() / y[5000:].var())
     mean = powers.mean((0, 1))
     assert left < 0.05
     assert mean[:2].min() > 0.5

@@ -420,7 +420,7 @@ def test_hostile_files_give_a_table_or_one_typed_line(tmp_path, raw):
         {"a": ["x"] * 100},
         {"a": [f"level {i}" for i in range(10_000)] * 2},
         {"<img src=x onerror=alert(1)>": ["<b>1</b>", "2"]},
-        {"a": pd.to_datetime(pd.Series(["1600-01-01", "9999-12-31"]), errors="coerce")},
+        {"a": pd.to_datetime(pd.Series(["1600-01-01", "9999-12-31"]), format="%Y-%m-%d", errors="coerce")},
         {"a": ["1600-01-01", "9999-12-31"]},
         {"a": pd.Series([pd.NA, pd.NaT, None, np.nan], dtype=object)},
         {"a": pd.array([None, None], dtype="Int64")},

@@ -128,7 +128,8 @@ class NumberEncoder:
         z = self._inside(x)
         above, below = x > self._high, x < self._low
         if above.any() or below.any():
-            far = np.where(above, x - self._high, np.where(below, self._low - x, 0.0)) / self._unit
+            with np.errstate(over="ignore"):  # an infinite distance ends at the end of the scale, or at 0 where the range is infinite too
+                far = np.where(above, x - self._high, np.where(below, self._low - x, 0.0)) / self._unit
             step = 1 - 1 / (1 + far)
             z = np.where(above, self._z_high + step, np.where(below, self._z_low - step, z))
         return np.where(missing, 0.0, z)
@@ -179,7 +180,8 @@ class NumberEncoder:
         self._empty = np.array([n == 0 for n in self._count], bool)
         self._x, self._z = (np.stack([_padded(v, longest) for v in side], 1) if side else np.zeros((1, 0)) for side in (x, z))
         self._low, self._high, self._z_low, self._z_high = self._x[0], self._x[-1], self._z[0], self._z[-1]
-        spread = self._high - self._low
+        with np.errstate(over="ignore"):  # of numbers near the end of what float64 holds the range is infinite: nothing lies far outside
+            spread = self._high - self._low
         self._unit = np.where(spread > 0, spread, np.maximum(np.abs(self._high), 1.0))
 
     def _inside(self, x: F64) -> F64:

@@ -71,7 +71,7 @@ def check_its_penalty_can_be_learned_away(regularized: Regularized) -> None:
         net.learn(cells).penalty.mean().backward()
         optimizer.step()
     torch.manual_seed(0)
-    assert float(net.learn(cells).penalty.mean()) < float(first), "steps against its gradient do not lower it"
+    assert float(net.learn(cells).penalty.mean().detach()) < float(first.detach()), "steps against its gradient do not lower it"
 
 
 CHECKS: tuple[Check, ...] = (
