@@ -39,10 +39,11 @@ def _verdicts(trials):
 def test_shapley_of_our_network_passes_what_can_be_tested(model, frame):
     rows = frame.iloc[500:510]
     made = pld.explain(model, rows, method="shapley", random_state=0)
-    trials = pld.trial(made, model, rows, refit=True, budget=25)
-    verdicts = _verdicts(trials)
-    assert "fail" not in verdicts.values(), [t.words for t in trials if t.verdict == "fail"]
-    assert verdicts["completeness"] == verdicts["deletion"] == verdicts["weight_randomisation"] == "pass"
+    trials = pld.trial(made, model, rows, refit=True, budget=20)
+    assert "fail" not in _verdicts(trials).values(), [t.words for t in trials if t.verdict == "fail"]
+    sure = ["completeness", "deletion", "weight_randomisation"]  # with time enough on any machine
+    trials += pld.trial(made, model, rows, names=sure, budget=300)
+    assert {_verdicts(trials)[name] for name in sure} == {"pass"}
     assert all(t.subject == "shapley" and t.record.duration >= 0 for t in trials)
 
 

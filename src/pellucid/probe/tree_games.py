@@ -14,6 +14,7 @@ Letters: N rows, B background rows, F cells, M nodes, P players, O outputs.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -239,7 +240,7 @@ class _Met:
         return np.asarray(self._weight * self._tables[t, u][self._a, self._d])
 
     def _sum(self, values: FloatArray, which: Ints | slice = slice(None)) -> FloatArray:
-        return np.bincount(self.at[which], values[which], len(self.mine))
+        return np.asarray(np.bincount(self.at[which], values[which], len(self.mine)), np.float64)
 
     def _holds(self, j: int) -> npt.NDArray[np.bool_]:
         return np.asarray((self.mine & np.uint64(1 << j)) > 0)
@@ -256,9 +257,9 @@ class _Met:
         away, out = self._sum(stay), []
         has = [np.flatnonzero(self.theirs & np.uint64(1 << j)) for j in range(width)]
         one = [self._sum(part, at) for at in has]
-        for j, k in zip(*np.triu_indices(width, 1)):
-            both = has[j][(self.theirs[has[j]] & np.uint64(1 << int(k))) > 0]
-            mine, yours = self._holds(j), self._holds(int(k))
+        for j, k in itertools.combinations(range(width), 2):
+            both = has[j][(self.theirs[has[j]] & np.uint64(1 << k)) > 0]
+            mine, yours = self._holds(j), self._holds(k)
             out.append(self._sum(join, both) + one[j] * yours + one[k] * mine + away * (mine & yours))
         return np.stack(out, 1)
 
