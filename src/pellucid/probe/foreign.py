@@ -338,8 +338,9 @@ class ForeignPredictor:
             if self.scale == "log-odds":  # only of a single tree: any function of a leaf's value is a value of the leaf
                 return forest.mapped(_log_odds) if len(forest.root) == 1 else None
             return forest
-        fits = self.scale == "log-odds" if says == "log-odds" else says == "value" and self._kind == "predict"
-        return forest if fits and self._kind in ("predict", "predict_proba") else None
+        if says == "log-odds":
+            return forest if self._kind == "predict_proba" and self.scale == "log-odds" else None
+        return forest if says == "value" and self._kind in ("predict", "call") else None
 
     @property
     def sums_as_log_odds(self) -> bool:
