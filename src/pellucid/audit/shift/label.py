@@ -74,7 +74,7 @@ def _counted(pair: Pair) -> list[Finding]:
 
 
 def _estimated(pair: Pair) -> list[Finding]:
-    from scipy.stats import norm
+    from scipy.stats import chi2_contingency, norm
 
     target = pair.old.target
     assert target is not None
@@ -85,6 +85,10 @@ def _estimated(pair: Pair) -> list[Finding]:
     answered_old, answered_new = _answers(pair, target.codes, (old, new))
     o, draw = len(target.labels), stream(pair.seed, "label shift")
     y = target.codes[old]
+    counts = np.array([np.bincount(a, minlength=o) for a in (answered_old, answered_new)])
+    counts = counts[:, counts.any(0)]
+    if counts.shape[1] < 2 or chi2_contingency(counts, correction=False)[1] > ALPHA:  # the solved shares have long tails, these have not
+        return []
 
     def moved(a: IntArray, b: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return the shares (O,) of new rows ``b``, and how far they are from those of old rows ``a``."""
