@@ -14,7 +14,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(rooms.split())
     for rooms in (
         "errors",
-        "registry random execution export",
+        "registry random execution export files intervals",
         "table trees",
         "protocols results",
         "encode nn",
@@ -36,7 +36,7 @@ FACES = ("", "__init__", "__main__")
 
 NARROW = {
     "nn": {"errors", "registry", "random", "execution"},
-    "report": {"errors", "registry", "random", "execution", "table", "protocols", "results"},
+    "report": {"errors", "registry", "random", "execution", "files", "intervals", "table", "protocols", "results"},
 }
 """Rooms that may see less than what lies below them: a network never sees a table, a report sees results only."""
 

@@ -8,7 +8,7 @@ from scipy import stats
 import pellucid as pld
 from pellucid.audit.shift.cost import shapley_of, shared
 from pellucid.audit.shift.drift import benjamini_hochberg, measure, psi, total_variation, wasserstein
-from pellucid.audit.shift.label import black_box_shares
+from pellucid.audit.shift.label import _answers, black_box_shares
 from pellucid.audit.shift.marks import slip
 from pellucid.audit.shift.pair import pair
 from pellucid.errors import ColumnError, EmptyTableError, RequestError
@@ -175,6 +175,34 @@ def test_label_shares_are_estimated_without_labels():
     old, new = rows(2000, 0.3, 1), rows(2000, 0.6, 2)
     [told] = [f for f in pld.shift(old, new.drop(columns="ill"), target="ill").findings if f.kind == "shift: target"]
     assert told.figures["new"][1] == pytest.approx(0.6, abs=0.08)  # the stated standard error is 2.5 points
+
+
+def test_new_rows_are_answered_by_both_models_that_answer_the_old_ones(monkeypatch):
+    """Two models of two halves differ by chance: of 200 tables without a shift, 9 were reported when one of them answered all new rows."""
+
+    def of_its_own_mind(matrix, is_level, labels, folds, *rest, **options):
+        out = np.zeros((len(matrix), 2))
+        out[:, int(folds[0])] = 1.0  # one model answers "no" to all, the other "yes"
+        return out
+
+    monkeypatch.setattr("pellucid.audit.shift.label.fit_out_of_fold", of_its_own_mind)
+    frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=400), "y": ["no", "yes"] * 200})
+    two = pair(frame, frame[["x"]], target="y", random_state=0)
+    old, new = _answers(two, np.tile([0, 1], 200), two.rows)
+    assert np.bincount(old).tolist() == np.bincount(new).tolist() == [200, 200]
+
+
+def test_a_class_that_has_gone_is_told_though_no_other_rose_by_much():
+    draw = np.random.default_rng(3)
+
+    def rows(n, classes):
+        y = draw.integers(0, classes, n)
+        return pd.DataFrame(
+            {"x": 3 * np.cos(y) + draw.normal(0, 0.2, n), "z": 3 * np.sin(y) + draw.normal(0, 0.2, n), "y": [f"c{v}" for v in y]}
+        )
+
+    [told] = [f for f in pld.shift(rows(1200, 6), rows(900, 5).drop(columns="y"), target="y").findings if f.kind == "shift: target"]
+    assert "'c5' so seldom" in told.evidence
 
 
 @pytest.mark.parametrize("method", ["classifier", "hashed"])

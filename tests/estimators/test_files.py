@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -103,6 +104,28 @@ def newer(folder: Path) -> None:
     (folder / "pellucid.json").write_text(json.dumps(main | {"format": 999}), encoding="utf-8")
 
 
+def with_file(folder: Path, name: str) -> None:
+    """List one more file, with the sum that belongs to it, as a stranger could."""
+    main = json.loads((folder / "pellucid.json").read_text(encoding="utf-8"))
+    main["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    del main["checksum"]
+    (folder / "pellucid.json").write_text(json.dumps(main), encoding="utf-8")
+
+
+def absolute_name(folder: Path) -> None:
+    with_file(folder, str(Path(__file__).resolve()))
+
+
+def name_above(folder: Path) -> None:
+    (folder.parent / "other").write_text("private")
+    with_file(folder, "../other")
+
+
+def linked_out(folder: Path) -> None:
+    (folder / "link").symlink_to(Path(__file__).resolve())
+    with_file(folder, "link")
+
+
 def foreign(folder: Path) -> None:
     (folder / "pellucid.json").unlink()
 
@@ -114,6 +137,9 @@ def foreign(folder: Path) -> None:
         (damage_weights, "damaged"),
         (flip_bits, "weights.safetensors.*expected the bytes that were saved"),
         (lose_rows, "reference.parquet"),
+        (absolute_name, "damaged.*within the folder"),
+        (name_above, "damaged.*within the folder"),
+        (linked_out, "damaged.*within the folder"),
         (newer, "newer version"),
         (foreign, "not a model folder"),
     ],

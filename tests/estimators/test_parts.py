@@ -47,3 +47,11 @@ def test_a_model_without_parts_says_so(frame) -> None:
     model = TabularRegressor(backbone="linear", verbose=0).fit(frame, target="y")
     with pytest.raises(RequestError, match="no parts to show"):
         model.parts(frame)
+
+
+def test_a_backbone_may_have_any_name_under_the_bar(monkeypatch):
+    from pellucid.estimators.progress import progress_bar
+
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with progress_bar("training mine [/bold]", True) as report:
+        report(1, 2, 0.5, 0.5, 3.0)

@@ -212,7 +212,7 @@ def test_the_code_has_two_numbers_that_tell_groups_apart():
     assert KNeighborsClassifier(15).fit(code[:600], group[:600]).score(code[600:], group[600:]) > 0.9
 
 
-def test_saved_and_read_again_it_answers_the_same(mixed_model, tmp_path):
+def test_saved_and_read_again_it_answers_the_same(mixed_model, tmp_path, monkeypatch):
     path = tmp_path / "rows.safetensors"
     mixed_model.save(path)
     again = RowModel.load(path)
@@ -224,6 +224,17 @@ def test_saved_and_read_again_it_answers_the_same(mixed_model, tmp_path):
     drawn = [m.sample(frame, known, 1, 0)[0].frame for m in (mixed_model, again)]
     pd.testing.assert_frame_equal(*drawn)
     np.testing.assert_array_equal(mixed_model.code(frame), again.code(frame))
+    before = path.read_bytes()
+
+    def full(arrays, place, metadata):
+        place.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(OSError, match="no space"):
+        mixed_model.save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(ModelFileError, match="damaged"):
         RowModel.load(path)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from pellucid.errors import RequestError
+from pellucid.intervals import wilson
 from pellucid.report.charts import chart, kinds
 from pellucid.report.charts.local import strongest_partner
 from pellucid.results import Interactions, Result, Trial
@@ -228,6 +229,16 @@ def test_tables_hold_the_lines_of_the_answer():
     chosen = made.selection()
     filled = chart(chosen).data[0]
     assert len(filled.x) == chosen.chosen.sum()
+
+
+def test_a_column_chosen_in_every_row_is_not_certain_to_be_so_in_the_next():
+    rows = made.selection(rows=True)
+    flags = np.ones_like(rows.chosen)
+    bars = chart(dataclasses.replace(rows, chosen=flags)).data[0].error_x
+    low, high = wilson(len(flags), len(flags))
+    assert min(bars.arrayminus) == pytest.approx(100 * (1 - float(low)))
+    assert min(bars.arrayminus) > 0
+    assert max(bars.array) == 100 * float(high) - 100
 
 
 @pytest.mark.parametrize("kind", ["waterfall", "pairs", "neighbours", "words", "responsiveness", "rules", "units", "selection"])

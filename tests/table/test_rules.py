@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pellucid.errors import ColumnError, RequestError
-from pellucid.table import Column, ColumnType, Schema, Table
+from pellucid.table import Column, ColumnType, Schema, Table, read_table
 from pellucid.table.conditions import parse
 from pellucid.table.rules import Rule
 
@@ -147,3 +149,19 @@ def test_what_is_no_condition_is_refused(text):
 def test_an_unknown_column_gets_its_nearest():
     with pytest.raises(ColumnError, match="hours"):
         parse("hour < 3", SCHEMA)
+
+
+def test_a_schema_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    schema, path = read_table(pd.DataFrame({"a": [1.0, 2.0, 3.5]})).schema, tmp_path / "schema.json"
+    schema.save(path)
+    before, write = path.read_bytes(), Path.write_text
+
+    def full(self, text, **options):
+        write(self, text[:20], **options)
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="no space"):
+        schema.save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -135,3 +135,11 @@ def test_shape_classes_group_near_sizes() -> None:
     assert shape_class(CPU, 260, 1000) == shape_class(CPU, 300, 900)
     assert shape_class(CPU, 260) != shape_class(CPU, 2600)
     assert precision.matrix_gain(CPU, 32) > 0
+
+
+def test_choices_that_another_process_keeps_meanwhile_are_not_lost(tmp_path, monkeypatch):
+    monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path))
+    precision._keep("one", {"threads": 1})
+    precision._keep("two", {"threads": 2})  # by a process that read before "one" was kept
+    assert precision._kept() == {"one": {"threads": 1}, "two": {"threads": 2}}
+    assert [p.name for p in tmp_path.iterdir()] == ["arithmetic.json"]

@@ -8,8 +8,10 @@ import pytest
 
 import pellucid as pld
 from pellucid.errors import ArgumentError, EmptyTableError, RequestError
+from pellucid.estimators.promises import _halves
 from pellucid.results import plain
 from pellucid.table import read_table
+from pellucid.uncertainty.risk_coverage import _groups
 from pellucid.uncertainty.scores import noise_of_rows
 
 LEVEL = 0.9
@@ -397,3 +399,24 @@ def test_groups_classes_and_empty_sets_without_a_promise_are_named():
     assert any(g.startswith(f"{empty:,} of 2,100 sets are empty") for g in out.guarantee)
     full = [s for s in range(2100) if out.set[s]]
     assert not any("empty" in g for g in model.uncertainty(frame.iloc[full], level=0.5).guarantee)
+
+
+def test_halves_keep_copies_together_and_do_not_go_by_turns():
+    frame = pd.DataFrame({"x": np.arange(300.0), "z": np.arange(300.0) ** 2 % 37})
+    table = read_table(pd.concat([frame, frame.head(60)]))
+    half = _halves(table, table.frame[["x"]].to_numpy(), 0)
+    np.testing.assert_array_equal(half[300:], half[:60])
+    assert abs(half.sum() - 180) <= 1
+    assert abs(half[:300:2].mean() - half[1:300:2].mean()) < 0.2
+    few = read_table(pd.DataFrame({"x": [1.0, 2.0] * 100}))
+    assert _halves(few, np.zeros((200, 1)), 0)[::2].mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_rows_of_equal_doubt_are_answered_alike_in_every_group():
+    doubt, loss, labels = np.repeat([0.0, 1.0], [20, 80]), np.tile([0.0, 0.0, 1.0, 0.0], 25), np.repeat(["a", "b"], [60, 40])
+    one, turned = _groups(doubt, loss, labels, True), _groups(doubt[::-1], loss[::-1], labels[::-1], True)
+    pd.testing.assert_frame_equal(one, turned)
+    half = one[one["coverage"] == 0.5].set_index("group")
+    assert half["accepted"]["a"] == pytest.approx((20 + 40 * 30 / 80) / 60)
+    assert half["accepted"]["b"] == pytest.approx(30 / 80)
+    np.testing.assert_allclose(half["risk"], 0.25)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import RequestError
+from pellucid.files import check_writable, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,53 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["FRAMES", "check_model_place", "check_writable", "to_json", "whole", "write_frame", "write_text"]
 
 FRAMES = (".parquet", ".csv", ".csv.gz")
-
-
-@contextlib.contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
-    """Yield a place beside ``path`` to write to; it takes the name ``path`` only when the block ends without an error.
-
-    Examples
-    --------
-    >>> from pathlib import Path; import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> with whole(folder / "answer.txt") as place:
-    ...     _ = place.write_text("42")
-    >>> [p.name for p in folder.iterdir()]
-    ['answer.txt']
-    """
-    path = Path(path)
-    check_writable(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    place = Path(name)
-    try:
-        yield place
-        with place.open("rb") as written:
-            os.fsync(written.fileno())
-        place.chmod(0o666 & ~_umask())  # mkstemp gives the file to its owner alone
-        place.replace(path)
-    finally:
-        place.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def check_writable(path: str | Path, suffixes: tuple[str, ...] = ()) -> None:
-    """Raise before the work begins where ``path`` could not be written at its end."""
-    path = Path(path)
-    if suffixes and not path.name.lower().endswith(suffixes):
-        raise RequestError("the output file has an unknown ending", expected=" or ".join(suffixes), got=path.name, do="choose another name")
-    if not path.parent.is_dir():
-        raise RequestError("the folder of the output file does not exist", where=str(path.parent), do="make it, or choose another name")
-    if path.is_dir():
-        raise RequestError("the output file is a folder", where=str(path), do="choose another name")
-    if not os.access(path.parent, os.W_OK):
-        raise RequestError("the folder of the output file cannot be written", where=str(path.parent), do="choose another name")
 
 
 def check_model_place(path: str | Path, force: bool) -> None:

@@ -146,6 +146,14 @@ def _check_main(folder: Path, main: Mapping[str, Any]) -> None:
 def _check_files(folder: Path, sums: Mapping[str, str]) -> None:
     """Raise where a file has gone or changed since it was saved: weights with a few other bits would answer, only wrongly."""
     for name, known in sums.items():
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):  # a stranger's folder must not have other files read
+            raise ModelFileError(
+                "the model folder is damaged",
+                where=str(folder / MAIN),
+                expected="names of files within the folder",
+                got=repr(name),
+                do="copy or save the model again",
+            )
         if not (folder / name).is_file():
             raise ModelFileError("a file of the model folder is missing", where=str(folder / name), do="copy or save the model again")
         if _checksum(folder / name) != known:

@@ -18,11 +18,12 @@ def progress_bar(title: str, wanted: bool) -> Iterator[Report | None]:
         yield None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%  {task.fields[words]}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=1.0, words="")
+        task = bar.add_task(escape(title), total=1.0, words="")
 
         def report(step: int, steps: int, train_loss: float, stop_score: float, seconds_left: float) -> None:
             words = f"held-out score {stop_score:.4g}, loss {train_loss:.4g}, about {seconds_left:.0f} s left"

@@ -16,6 +16,7 @@ from pellucid.errors import RequestError
 from pellucid.estimators.sampling import asked
 from pellucid.protocols import FloatArray
 from pellucid.random import integer, stream
+from pellucid.table import copies
 from pellucid.training.adaptive import FREE, PENALTY, own_scores
 from pellucid.training.calibrators import held_out
 from pellucid.training.conformal import Conformal
@@ -171,8 +172,23 @@ def _local(
         if local is not None:
             return local, None
     if folds is None:
-        folds = np.arange(len(table)) % 2
+        folds = _halves(table, truth, seed)
     return LocalError.fit(table, members, truth, folds, seed), folds
+
+
+def _halves(table: Any, truth: FloatArray, seed: int) -> Ints:
+    """Return two folds (n,) drawn at random; copies of a row lie in one of them, unless most rows are copies.
+
+    Not by turns: rows that stand in pairs, such as husband and wife, would be parted into two kinds.
+    """
+    same = copies(table, truth)
+    units = int(same.max(initial=-1)) + 1
+    if 2 * units < len(same):  # few rows are possible: a half without some of them could not answer for them
+        same, units = np.arange(len(same)), len(same)
+    size, order = np.bincount(same, minlength=units), stream(seed, "halves").permutation(units)
+    first = np.zeros(units, np.int64)
+    first[order] = np.cumsum(size[order]) - size[order] / 2 > len(same) / 2
+    return first[same]
 
 
 def _of_numbers(local: LocalError | None, table: Any, members: FloatArray, truth: FloatArray, folds: Ints | None, groups: Any) -> Promises:

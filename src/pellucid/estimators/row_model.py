@@ -21,6 +21,7 @@ from pellucid.encode.codebook import Codebook, CodedCells
 from pellucid.errors import ArgumentError, ColumnError, EmptyTableError, ModelFileError, NotFittedError, RequestError, SourceError
 from pellucid.estimators.progress import progress_bar
 from pellucid.execution import limit_threads
+from pellucid.files import whole
 from pellucid.nn.masked_autoencoder import Bottleneck, MaskedAutoencoder, RowSizes
 from pellucid.protocols import FloatArray
 from pellucid.random import as_seed, integer, mix, stream
@@ -349,7 +350,7 @@ class RowModel(BaseEstimator):
     # ------------------------------------------------------------------ files
 
     def save(self, path: Any) -> None:
-        """Write the model as one safetensors file; nothing in it is executable."""
+        """Write the model as one safetensors file, whole or not at all; nothing in it is executable."""
         from safetensors.numpy import save_file
 
         self._check_fitted()
@@ -365,7 +366,8 @@ class RowModel(BaseEstimator):
             "record": self.record_,
         }
         text = json.dumps(main, ensure_ascii=False, default=lambda a: a.tolist())
-        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, Path(path), metadata={"row_model": text})
+        with whole(path) as place:
+            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, place, metadata={"row_model": text})
 
     @classmethod
     def load(cls, path: Any) -> RowModel:

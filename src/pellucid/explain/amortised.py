@@ -67,7 +67,7 @@ def explain(question: Question) -> Explanation:
     raw, unlike = _pass(fitted, question.table.select(question.view.columns))
     values = question.view.combine(raw)
     errors = np.asarray(fitted.arrays["error"], np.float64)  # (P, O)
-    error = np.broadcast_to(np.sqrt(question.view.combine(errors**2, squared=True)), values.shape).copy()
+    error = np.broadcast_to(question.view.combine(errors, errors=True), values.shape).copy()
     base = question.view.combine(np.asarray(fitted.arrays["base"], np.float64)[None], shift=True)[0]
     predictions = _predictions(question)
     share = np.asarray(fitted.arrays["share"])

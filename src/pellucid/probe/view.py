@@ -114,14 +114,15 @@ class View:
         self._count(len(table))
         return np.asarray(self.inner.raw(table), np.float64) @ self._weights + self._shift
 
-    def combine(self, values: FloatArray, *, shift: bool = False, squared: bool = False) -> FloatArray:
+    def combine(self, values: FloatArray, *, shift: bool = False, errors: bool = False) -> FloatArray:
         """Return values (..., O) of the chosen outputs from those of all outputs of the predictor.
 
         Parameters
         ----------
-        shift : the values are answers, not differences of answers. squared : they are variances.
+        shift : the values are answers, not differences of answers. errors : they are standard errors. Those of a contrast add up:
+            how its two parts err together is not known, and where they err against each other nothing less than the sum is enough.
         """
-        weights = self._weights**2 if squared else self._weights
+        weights = np.abs(self._weights) if errors else self._weights
         return np.asarray(values @ weights + (self._shift if shift else 0.0), np.float64)
 
     def background(self) -> Table | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from statistics import NormalDist
 
+from pellucid.intervals import Z95, wilson
 from pellucid.report.answers import certain, finding_words, no_reasons
 from pellucid.report.facts import ReportData, Score
 from pellucid.report.rivals import beats_null, best_trees, paired, rival_words
@@ -62,7 +64,10 @@ def _rival_weakness(data: ReportData) -> Iterator[tuple[int, str]]:
 
 
 def _group_weakness(data: ReportData) -> Iterator[tuple[int, str]]:
-    """Yield the group whose interval lies furthest on the wrong side of the overall figure, or of the promised coverage."""
+    """Yield the group whose interval lies furthest on the wrong side of the overall figure, or of the promised coverage.
+
+    The interval is widened for the number of groups looked at (Bonferroni): of 40 equal groups, one is that far behind by chance.
+    """
     if data.promise is not None:
         lines = data.promise.table
         bad = lines[(lines["verdict"] == "broken") & (lines["group"] != "all rows")]
@@ -71,19 +76,29 @@ def _group_weakness(data: ReportData) -> Iterator[tuple[int, str]]:
             for g, v, s, n in bad[["group", "level", "share", "n"]].itertuples(index=False)
         )
     far: list[tuple[float, Score, float]] = []
-    for g in data.groups:
-        whole = g.null if g.metric == "coverage" else next((s.value for s in data.scores if s.metric == g.metric), math.nan)
-        behind = whole - g.high if g.higher_is_better else g.low - whole
-        if math.isfinite(behind) and behind > 0:
+    overall = {s.metric: s.value for s in reversed(data.scores)}
+    against_whole = [(g, g.null if g.metric == "coverage" else overall.get(g.metric, math.nan)) for g in data.groups]
+    looked = [(g, whole) for g, whole in against_whole if math.isfinite(whole - (g.high if g.higher_is_better else g.low))]
+    for g, whole in looked:
+        behind = _behind(g, whole, len(looked))
+        if behind > 0:
             far.append((behind / max(abs(whole), 1e-12), g, whole))
     if far:
         _, g, whole = max(far, key=lambda item: item[0])
         figure = ranged(g.value, g.low, g.high, g.unit)
         against = "promised" if g.metric == "coverage" else "overall"
-        yield (
-            70,
-            f"{capital(label(g.metric))} for {clean(g.of)} is {figure} on {g.n:,} rows, {against} {number(whole)}.",
-        )
+        of = f", more than chance makes of the worst of {len(looked)} figures" if len(looked) > 1 else ""
+        yield 70, f"{capital(label(g.metric))} for {clean(g.of)} is {figure} on {g.n:,} rows, {against} {number(whole)}{of}."
+
+
+def _behind(g: Score, whole: float, looked: int) -> float:
+    """Return how far a group's interval, widened for ``looked`` figures, lies on the wrong side of the whole; negative if on the right."""
+    z = NormalDist().inv_cdf(1 - (1 - NormalDist().cdf(Z95)) / looked)
+    if g.metric in ("accuracy", "coverage") and g.n:
+        return whole - float(wilson(g.value * g.n, g.n, z)[1])
+    toward = g.high - g.value if g.higher_is_better else g.value - g.low
+    gap = whole - g.value if g.higher_is_better else g.value - whole
+    return gap - z / Z95 * toward
 
 
 def _untested(data: ReportData) -> Iterator[str]:

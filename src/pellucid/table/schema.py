@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.errors import ColumnError, ModelFileError, RequestError, quote
+from pellucid.files import whole
 from pellucid.table.rules import Rule
 from pellucid.table.types import Column, ColumnType, Role
 
@@ -180,8 +181,10 @@ class Schema:
             ) from error
 
     def save(self, path: str | Path) -> None:
-        """Write the schema as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False), encoding="utf-8")
+        """Write the schema as JSON, whole or not at all."""
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
+        with whole(path) as place:
+            place.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Schema:

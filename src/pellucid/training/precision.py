@@ -19,7 +19,9 @@ from pathlib import Path
 
 import torch
 
+from pellucid.errors import RequestError
 from pellucid.execution import default_threads
+from pellucid.files import whole
 
 __all__ = ["Arithmetic", "cache_folder", "choose_arithmetic", "matrix_gain", "shape_class", "shard_count"]
 
@@ -167,7 +169,7 @@ def _long(
         alone = threads == "auto" and not busy and start.shards == 1
         choice = _measured(start, precision == "auto", compile == "auto" and start.shards == 1, alone, steps, device, step)
         if not busy:
-            _keep({**kept, name: asdict(choice)})
+            _keep(name, asdict(choice))
     return replace(choice, threads=1, why=f"{choice.why}; one thread, for the machine is busy") if busy else choice
 
 
@@ -227,10 +229,10 @@ def _kept() -> dict[str, dict[str, object]]:
     return found if isinstance(found, dict) else {}
 
 
-def _keep(choices: dict[str, dict[str, object]]) -> None:
+def _keep(name: str, choice: dict[str, object]) -> None:
+    """Add one choice to those kept, as they are now: other processes may have kept theirs while this one measured."""
     folder = cache_folder()
-    with contextlib.suppress(OSError):  # a read-only home only costs the next fit a few seconds
+    with contextlib.suppress(OSError, RequestError):  # a read-only home only costs the next fit a few seconds
         folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f".arithmetic.json.{os.getpid()}"
-        beside.write_text(json.dumps(choices, indent=1))
-        os.replace(beside, folder / "arithmetic.json")
+        with whole(folder / "arithmetic.json") as place:
+            place.write_text(json.dumps({**_kept(), name: choice}, indent=1))

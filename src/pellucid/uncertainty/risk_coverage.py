@@ -122,20 +122,23 @@ def _gain(doubt: FloatArray, loss: FloatArray, seed: int) -> tuple[float, tuple[
 
 
 def _groups(doubt: FloatArray, loss: FloatArray, labels: npt.NDArray[Any], binary: bool) -> pd.DataFrame:
-    """Return one line per group and share of all rows that are answered."""
-    rank = np.argsort(np.argsort(doubt, kind="stable"), kind="stable")
-    lines = []
+    """Return one line per group and share of all rows that are answered.
+
+    Of rows of equal doubt at the border each counts with the share of them that is answered: the mean over all orders among them.
+    """
+    lines, ordered = [], np.sort(doubt)
+    below, upto = (np.searchsorted(ordered, doubt, side) for side in ("left", "right"))
     for share in SHARES:
-        answered = rank < round(share * len(doubt))
+        weight = np.clip((round(share * len(doubt)) - below) / (upto - below), 0.0, 1.0)
         for name in dict.fromkeys(sorted(labels)):
             mine = labels == name
-            some = loss[mine & answered]
-            n, m = int(mine.sum()), len(some)
-            risk = float(some.mean()) if m else np.nan
+            some, w = loss[mine], weight[mine]
+            n, m = int(mine.sum()), float(w.sum())
+            risk = float(w @ some) / m if m else np.nan
             if binary and m:
-                low, high = (float(v) for v in wilson(int(some.sum()), m))
+                low, high = (float(v) for v in wilson(float(w @ some), m))
             else:
-                half = 1.96 * float(some.std(ddof=1)) / np.sqrt(m) if m > 1 else np.nan
+                half = 1.96 * np.sqrt(float(w @ (some - risk) ** 2) / (m - 1) / m) if m > 1 else np.nan
                 low, high = risk - half, risk + half
             lines.append({"group": name, "n": n, "coverage": share, "accepted": m / n, "risk": risk, "low": low, "high": high})
     return pd.DataFrame(lines)

@@ -74,6 +74,8 @@ def _counted(pair: Pair) -> list[Finding]:
 
 
 def _estimated(pair: Pair) -> list[Finding]:
+    from scipy.stats import chi2_contingency, norm
+
     target = pair.old.target
     assert target is not None
     old, new = pair.rows
@@ -83,20 +85,27 @@ def _estimated(pair: Pair) -> list[Finding]:
     answered_old, answered_new = _answers(pair, target.codes, (old, new))
     o, draw = len(target.labels), stream(pair.seed, "label shift")
     y = target.codes[old]
-
-    def shares(a: IntArray, b: IntArray) -> FloatArray:
-        confusion = np.bincount(answered_old[a] * o + y[a], minlength=o * o).reshape(o, o) / len(a)
-        return black_box_shares(confusion, np.bincount(answered_new[b], minlength=o) / len(b))
-
-    best = shares(np.arange(len(old)), np.arange(len(new)))
-    drawn = np.array([shares(draw.integers(0, len(old), len(old)), draw.integers(0, len(new), len(new))) for _ in range(DRAWS)])
-    was = np.bincount(y, minlength=o) / len(y)
-    most = int((best - was).argmax())
-    error = float(drawn[:, most].std(ddof=1))
-    if abs(best[most] - was[most]) < max(LIMIT, 2.6 * error):
+    counts = np.array([np.bincount(a, minlength=o) for a in (answered_old, answered_new)])
+    counts = counts[:, counts.any(0)]
+    if counts.shape[1] < 2 or chi2_contingency(counts, correction=False)[1] > ALPHA:  # the solved shares have long tails, these have not
         return []
-    words = f"the new table has no labels, but a model answers '{target.labels[most]}' so often that its share must have gone from "
-    words += f"{percent(was[most])} to about {percent(best[most])} (standard error {100 * error:.1f} points), "
+
+    def moved(a: IntArray, b: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the shares (O,) of new rows ``b``, and how far they are from those of old rows ``a``."""
+        confusion = np.bincount(answered_old[a] * o + y[a], minlength=o * o).reshape(o, o) / len(a)
+        new_shares = black_box_shares(confusion, np.bincount(answered_new[b], minlength=o) / len(b))
+        return new_shares, new_shares - confusion.sum(0)
+
+    best, change = moved(np.arange(len(old)), np.arange(len(new)))
+    drawn = np.array([moved(draw.integers(0, len(old), len(old)), draw.integers(0, len(new), len(new)))[1] for _ in range(DRAWS)])
+    was, error = best - change, drawn.std(0, ddof=1)
+    beyond = np.abs(change) >= np.maximum(LIMIT, norm.isf(ALPHA / (2 * o)) * error)
+    if not beyond.any():
+        return []
+    most = int(np.where(beyond, np.abs(change), 0.0).argmax())
+    words = f"the new table has no labels, but a model answers '{target.labels[most]}' so {'often' if change[most] > 0 else 'seldom'} that "
+    words += f"its share must have gone from {percent(was[most])} to about {percent(best[most])} "
+    words += f"(standard error {100 * error[most]:.1f} points), "
     words += "if each class still looks as it did"
     remedy = "label some new rows to see; thresholds chosen on the old rows may be wrong now"
     figures = {"old": was.tolist(), "new": best.tolist(), "classes": list(target.labels)}
@@ -116,4 +125,7 @@ def _answers(pair: Pair, codes: IntArray, rows: tuple[IntArray, IntArray]) -> tu
         use = every != k
         answers = fit_out_of_fold(matrix, is_level, labels, np.where(every == 1 - k, 0, 1), pair.seed, iterations=40, asked=(1,))
         out[k, ~use | (every == 2)] = answers.argmax(1)[~use | (every == 2)]
-    return np.where(fold == 0, out[0, :n], out[1, :n]), out[0, n:]
+    # each half of the new rows by one of the two models: asked of one alone, the new rows would differ by what sets the two apart
+    side = np.concatenate([fold, stream(pair.seed, "label sides").permutation(len(rows[1])) % 2])
+    answered = np.where(side == 0, out[0], out[1])
+    return answered[:n], answered[n:]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.errors import RequestError
+from pellucid.intervals import wilson
 from pellucid.report.charts.style import BLUE, GREEN, GREY, ORANGE, bars_error, blank, heights, line_at, name_lines, safe, wrap
 from pellucid.report.words import cell_text, number, percent
 from pellucid.results import Actions, Decision, FoundRows, Inquiry, Neighbours, Resemblance, Rules, Selection
@@ -227,7 +228,7 @@ def found(result: FoundRows, columns: int = 8) -> go.Figure:
 
 def selection(result: Selection, row: int | None = None, k: int = 30) -> go.Figure:
     """Return the measured number of each column, the chosen ones filled; of rows: of one, or the share of rows in which it is chosen."""
-    value, half, chosen, axis = _chosen(result, row)
+    value, low, high, chosen, axis = _chosen(result, row)
     order = np.argsort(-np.nan_to_num(value, nan=-np.inf), kind="stable")[:k]
     whose = f", row {safe(result.index[row], 20)}" if result.index is not None and row is not None else ""
     promise = f"at most {percent(result.level, 0)} false discoveries ({safe(result.control)})"
@@ -243,24 +244,25 @@ def selection(result: Selection, row: int | None = None, k: int = 30) -> go.Figu
             name=name,
             marker={"color": colour, "symbol": symbol, "size": 11, "line": {"width": 2}},
             hoverinfo="text",
-            error_x=bars_error(value[at] - half[at], value[at] + half[at], value[at]),
+            error_x=bars_error(low[at], high[at], value[at]),
             hovertext=[_evidence(result, j, row) for j in at],
         )
     line_at(figure, 0.0, "", "dot")
     return name_lines(figure, [wrap(result.columns[j]) for j in order])
 
 
-def _chosen(result: Selection, row: int | None) -> tuple[Any, Any, Any, str]:
-    """Return (number of each column (P,), half its 95 % interval, whether it is chosen, what the number is)."""
+def _chosen(result: Selection, row: int | None) -> tuple[Any, Any, Any, Any, str]:
+    """Return (number of each column (P,), the ends of its 95 % interval, whether it is chosen, what the number is)."""
     flags, statistic = np.atleast_2d(result.chosen), np.atleast_2d(result.statistic)
     if result.index is not None and row is None:
         share = flags.mean(0)
-        half = 196 * np.sqrt(share * (1 - share) / len(result.index))
-        return 100 * share, half, flags.any(0), "rows in which it is chosen (%)"
+        low, high = wilson(flags.sum(0), len(flags))
+        return 100 * share, 100 * low, 100 * high, flags.any(0), "rows in which it is chosen (%)"
     at = 0 if result.index is None or row is None else row
     if not 0 <= at < len(flags):
         raise RequestError("there is no such row in the selection", expected=f"row from 0 to {len(flags) - 1}", got=str(row))
-    return statistic[at].astype(float), np.zeros(len(result.columns)), flags[at], f"statistic of {safe(result.method)}"
+    value = statistic[at].astype(float)
+    return value, value, value, flags[at], f"statistic of {safe(result.method)}"
 
 
 def _evidence(result: Selection, j: int, row: int | None) -> str:

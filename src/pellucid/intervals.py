@@ -1,0 +1,33 @@
+"""Intervals of shares."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Z95", "wilson"]
+
+FloatArray = npt.NDArray[np.float64]
+Z95 = 1.959963984540054
+"""Standard errors on either side of a 95 % interval."""
+
+
+def wilson(successes: npt.ArrayLike, n: npt.ArrayLike, z: float = Z95) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of Wilson's interval of a share (95 %); 0 and 1 where there are no rows.
+
+    Wilson 1927, doi:10.1080/01621459.1927.10502953.
+
+    Examples
+    --------
+    >>> low, high = wilson(0, 10)
+    >>> float(low), round(float(high), 3)
+    (0.0, 0.278)
+    """
+    k, m = np.asarray(successes, np.float64), np.asarray(n, np.float64)
+    safe = np.maximum(m, 1)
+    p = k / safe
+    centre = (p + z**2 / (2 * safe)) / (1 + z**2 / safe)
+    half = z / (1 + z**2 / safe) * np.sqrt(p * (1 - p) / safe + z**2 / (4 * safe**2))
+    low, high = np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+    low, high = np.where(k == 0, 0.0, low), np.where(k == m, 1.0, high)  # exact ends, not rounding noise
+    return np.where(m > 0, low, 0.0), np.where(m > 0, high, 1.0)
