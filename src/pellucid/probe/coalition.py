@@ -35,7 +35,7 @@ from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 from pellucid.table import Table
 
-__all__ = ["CoalitionEngine", "Lot"]
+__all__ = ["FORESEEN", "CoalitionEngine", "Lot"]
 
 Ints = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -128,10 +128,22 @@ class CoalitionEngine:
         return self._lookup(np.asarray(distinct), row[first], back[first], z[first])[codes]
 
     def foresee(self, n: int, ask: Callable[[Ints], Any]) -> None:
-        """Refuse ``n`` composed rows that cannot be answered in what is left of the seconds asked for, before they are begun.
+        """Refuse ``n`` composed rows that cannot be answered in what is left of the seconds asked for, before they are begun; see
+        :meth:`foretold`."""
+        needed, left = self.foretold(n, ask, self.view.until)
+        if needed > left:
+            raise RequestError(
+                "the time budget does not reach for an answer",
+                expected=f"about {needed:.0f} s for {n:,} composed rows of {len(self.players)} columns",
+                got=f"{max(left, 0.0):.1f} s at the most",
+                do="raise budget=, explain fewer rows at a time, pass fewer rows as background=, or put columns into groups=",
+            )
 
-        ``ask`` asks for some of them. Their pace is what more of them take longer than fewer: what a call costs by itself is left out, so
-        that nothing is refused which might be in time. Cost: 6 to 10 times ``PILOT`` composed rows.
+    def foretold(self, n: int, ask: Callable[[Ints], Any], until: float) -> tuple[float, float]:
+        """Return (the seconds that ``n`` composed rows will take at least, those left ``until`` then). ``ask`` asks for some of them.
+
+        Their pace is what more of them take longer than fewer: what a call costs by itself is left out, so that nothing is refused which
+        might be in time. Cost: 6 to 10 times ``PILOT`` composed rows.
         """
         draw = np.random.default_rng(0)
 
@@ -145,15 +157,9 @@ class CoalitionEngine:
         few, needed, left = timed(PILOT), np.inf, 0.0
         for _ in range(2):  # a machine that was busy for a moment refuses nothing
             needed = min(needed, (timed(4 * PILOT) - few) / (3 * PILOT) * n)
-            if needed <= (left := self.view.until - time.perf_counter()):
+            if needed <= (left := until - time.perf_counter()):
                 break
-        else:
-            raise RequestError(
-                "the time budget does not reach for an answer",
-                expected=f"about {needed:.0f} s for {n:,} composed rows of {len(self.players)} columns",
-                got=f"{max(left, 0.0):.1f} s at the most",
-                do="raise budget=, explain fewer rows at a time, pass fewer rows as background=, or put columns into groups=",
-            )
+        return needed, left
 
     def play(self, lots: Sequence[Lot]) -> list[FloatArray]:
         """Return the answers (g, m, O) to the coalitions of each lot.
