@@ -156,3 +156,26 @@ def test_seconds_are_kept(asked, monkeypatch):
     assert explain(model, rows, budget="30s", **settings).record.settings["way"] == "trees"
     monkeypatch.setattr(tree_values, "_in_time", lambda *args: False)
     assert explain(model, rows, budget="30s", **settings).record.settings["way"] != "trees"
+
+
+def test_trials_of_exact_values_ask_the_trees_again_with_the_whole_budget(asked):
+    model, frame = asked["own"][0], frame_of()[0]
+    rows = frame.head(3 * N)
+    given = explain(model, rows, budget=3 * N + BACK + CHECKED)
+    (told,) = pld.trial(given, model, rows, names=["stability"], background=frame.tail(BACK))
+    assert told.verdict == "pass", told
+
+
+def test_a_calibration_that_bends_log_odds_is_told():
+    frame, worth = frame_of()
+    high = worth > worth.median()
+    with pytest.warns(pld.errors.PellucidWarning, match="isotonic"):
+        model = pld.TabularClassifier(backbone="hist_gb", calibration="isotonic", random_state=0, verbose=0).fit(frame, high)
+    bent = explain(model, frame.head(2))
+    assert bent.record.settings["way"] != "trees"
+    assert any("calibration bends" in c for c in bent.record.caveats)
+
+
+def test_our_boosted_trees_tell_the_scale_on_which_they_are_a_sum(asked):
+    caveats = [explain(asked["own"][0], frame_of()[0].head(2), scale=s).record.caveats for s in ("probability", "log-odds")]
+    assert [any("scale='log-odds'" in c for c in told) for told in caveats] == [True, False]

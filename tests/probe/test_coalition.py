@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
 
+from pellucid.errors import RequestError
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.composing import Lot
 from pellucid.probe.masker import Players
@@ -171,3 +174,27 @@ def test_rows_that_lend_each_other_cells_are_asked_for_their_slopes_once(setting
     assert calls == [len(rows), len(rows) + 3]
     for one, other in zip(*ends):
         np.testing.assert_allclose(one, other, atol=1e-5 * float(np.abs(other).max()))
+
+
+def test_what_cannot_end_in_its_seconds_is_refused_before_it_begins(setting):
+    net = setting[0]
+
+    class Slow(Box):
+        def __init__(self, net):
+            super().__init__(net)
+            self.raw = lambda table: time.sleep(2e-4 * len(table)) or net.raw(table)
+
+    table, view = made_table(made_frame(60, 3, (3, 2))), View(Slow(net))
+    engine = CoalitionEngine(view, table, table.take(slice(0, 50)), Players.of(net.columns, None))
+    draw = np.random.default_rng(0)
+    row, z = draw.integers(0, 60, 12_000), draw.random((12_000, 5)) < 0.5
+    for ask in (lambda: engine.evaluate(row, draw.integers(0, 50, 12_000), z), lambda: engine.mean_over_background(row[:600], z[:600])):
+        view.until, before = time.perf_counter() + 0.3, view.n_calls
+        with pytest.raises(RequestError, match="time budget does not reach"):
+            ask()
+        assert view.n_calls - before < 3000
+        engine.forget()
+    view.until = time.perf_counter() + 600.0  # what fits is answered as without seconds
+    within = engine.mean_over_background(row[:250], z[:250])
+    view.until = np.inf
+    np.testing.assert_array_equal(within, engine.mean_over_background(row[:250], z[:250]))

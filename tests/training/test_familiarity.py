@@ -105,3 +105,22 @@ def test_columns_that_are_empty_or_piled_up_do_no_harm():
     percent, excess = Familiarity.fit(Table(frame, SCHEMA)).score(Table(frame.head(5), SCHEMA))
     assert np.isfinite(percent).all()
     assert np.isfinite(excess).all()
+
+
+@pytest.mark.parametrize("copies", [1, 60])
+def test_products_of_matrices_find_the_same_neighbours(copies, monkeypatch):
+    rng = np.random.default_rng(0)
+    cells = {f"n{j}": np.where(rng.random(120) < 0.1, np.nan, rng.normal(size=120)) for j in range(24)}
+    cells |= {f"c{j}": rng.choice(["a", "b", "d", None], 120) for j in range(9)}
+    schema = Schema(tuple(Column(n, ColumnType.NUMBER if n[0] == "n" else ColumnType.CATEGORY) for n in cells))
+    table = Table(pd.DataFrame(cells), schema)
+    new = table.take(np.arange(80, 120)).with_cells({"c0": np.array(["never seen"] * 40, object), "n0": np.full(40, 1e200)})
+    kept = table.take(np.tile(np.arange(80 // min(copies, 40)), min(copies, 40)))  # copies: more rows are equally near than are looked at
+
+    def told(many):
+        monkeypatch.setattr("pellucid.training.familiarity.MANY", many)
+        both = [Familiarity.fit(kept), Familiarity.fit(kept, table.take(np.arange(80, 120)))]
+        return [a for f in both for a in (f.reference, f.usual, *f.distance(table), *f.distance(new))]
+
+    for a, b in zip(told(32), told(1000)):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,9 @@ EMBEDDED = 400
 LENT = 5
 """Rows that lend their cells to the quick reasons."""
 FIRST = 100
+"""Rows by which the time of the quick reasons is told."""
+LEAST = 10
+"""Fewest points with quick reasons that are worth showing."""
 SECONDS = {True: 4.0, False: 15.0}
 
 Ints = npt.NDArray[np.int64]
@@ -187,15 +190,32 @@ def _reasons(
         return made
 
     try:
-        ask(order[:FIRST])  # the first call pays for what later ones find ready
-        began = time.perf_counter()
-        ask(order[:FIRST])
-        each = (time.perf_counter() - began) / min(FIRST, len(order))
-        rows = np.sort(order[: max(FIRST, int(seconds / max(each, 1e-9)))])
+        n = _affordable(lambda n: ask(order[:n]), min(FIRST, len(order)), seconds)
+        if n < min(LEAST, len(order)):
+            lost.append(f"Quick reasons at the points of the maps: the model is too slow for {LEAST} of them in {seconds:g} s")
+            return None, None
+        rows = np.sort(order[:n])
         return ask(rows), rows
     except PellucidError as error:
         lost.append(f"Quick reasons at the points of the maps: {error}")
         return None, None
+
+
+def _affordable(ask: Callable[[int], object], first: int, seconds: float) -> int:
+    """Return how many rows can be asked about in some seconds, told by asking about ``first`` rows, or by fewer where those take too long.
+
+    Each number of rows is asked about twice: the first call pays for what later ones find ready.
+    """
+    n, took = 1, 0.0
+    for n in (max(1, first // 16), max(1, first // 4), first):
+        for _ in range(2):
+            began = time.perf_counter()
+            ask(n)
+            if (took := time.perf_counter() - began) > seconds / 2:
+                return int(n * seconds / took)
+        if 4 * took > seconds / 4:
+            break
+    return int(n * seconds / max(took, 1e-9))
 
 
 def _representatives(points: Table, seed: int, lost: list[str]) -> Any:

@@ -146,6 +146,17 @@ class EnginePredictor:
         line = self.calibrator.line
         return None if grown.says != "log-odds" or self.scale != "log-odds" or line is None else grown.forest.scaled(*line)
 
+    @property
+    def sums_as_log_odds(self) -> bool:
+        """Whether the model is a sum of trees on the scale of log-odds, and was asked on another."""
+        grown = self._grown
+        return grown is not None and grown.says == "log-odds" and self.scale != "log-odds" and self.calibrator.line is not None
+
+    @property
+    def bends_log_odds(self) -> bool:
+        """Whether the model adds up log-odds by trees, and its calibration bends them, so that no scale shows that sum."""
+        return self._grown is not None and self._grown.says == "log-odds" and self.calibrator.line is None
+
     def cells(self, table: Table) -> FloatArray:
         """Return the cells (N, F) that the trees look at."""
         assert self._grown is not None

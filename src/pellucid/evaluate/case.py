@@ -263,7 +263,9 @@ class Case:
         """
         self.on_time()
         table = rows if isinstance(rows, Table) else self.table.take(rows)
-        budget = _share(self.settings.get("budget"), len(table) / max(1, len(self.table)))
+        # what sums of trees cost hangs little on the number of rows
+        share = 1.0 if self.settings.get("way") == "trees" else len(table) / max(1, len(self.table))
+        budget = _share(self.settings.get("budget"), share)
         precision = self.settings.get("precision")
         if coarse:
             background, precision = self.background, max(precision, to) if precision else None

@@ -32,6 +32,9 @@ def run(case: Case) -> Trial:
     draw = stream(case.seed, "orders")
     rows = np.sort(draw.permutation(len(case.table))[:30])
     game = Game(case, rows)
+    least = min(len(rows), LEAST_ROWS)
+    if (seconds := game.seconds(ORDERS, least, case.deadline)) > case.left():
+        raise Short(f"the random orders would take about {seconds:.0f} s for {least} rows")
     started = time.perf_counter()
     # two chains: the removal of the order is the insertion of its reverse
     insertion, deletion = game.areas(game.order), game.areas(game.order[:, ::-1])

@@ -69,8 +69,12 @@ def of_trees(question: Question, weigh: Weigh, *, complete: bool = True, deep: b
 
 
 def about_scale(question: Question) -> Question:
-    """Return the question with a caveat where the model would be a sum of trees on another scale."""
-    if not getattr(question.view.inner, "sums_as_log_odds", False) or question.fill not in FIXED:
-        return question
-    words = "on scale='log-odds' this model is a sum of trees, whose values are exact and take far less time"
-    return replace(question, caveats=(*question.caveats, words))
+    """Return the question with a caveat where the model would be a sum of trees on another scale, or but for its calibration."""
+    inner, words = question.view.inner, ""
+    if getattr(inner, "sums_as_log_odds", False):
+        words = "on scale='log-odds' this model is a sum of trees, whose values are exact and take far less time"
+    elif getattr(inner, "bends_log_odds", False):
+        words = (
+            "trees add up log-odds here, but the calibration bends them: with calibration='temperature' values are exact and take less time"
+        )
+    return replace(question, caveats=(*question.caveats, words)) if words and question.fill in FIXED else question

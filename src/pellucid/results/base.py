@@ -30,9 +30,12 @@ def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, pd.DataFrame):
-        return [plain(r) for r in value.to_dict(orient="records")]
-    if isinstance(value, np.ndarray | pd.Series | pd.Index):
-        return [plain(v) for v in value.tolist()]
+        return _plain_frame(value)
+    if isinstance(value, np.ndarray):
+        return _plain_array(value)
+    if isinstance(value, pd.Series | pd.Index):
+        quick = isinstance(value.dtype, np.dtype) and value.dtype.kind in "biuf"
+        return _plain_array(value.to_numpy()) if quick else [plain(v) for v in value.tolist()]
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -44,6 +47,28 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     return None if value is pd.NaT or value is pd.NA else str(value)
+
+
+def _plain_array(value: npt.NDArray[Any]) -> Any:
+    """Return an array as :func:`plain` does; numbers and truths without a look at each cell."""
+    if value.dtype.kind in "biu":
+        return value.tolist()
+    if value.dtype.kind != "f":
+        return plain(value.tolist())
+    numbers = value.astype(np.float64)
+    if (known := np.isfinite(numbers)).all():
+        return numbers.tolist()
+    cells = numbers.astype(object)
+    cells[~known] = None
+    return cells.tolist()
+
+
+def _plain_frame(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame, each by column names; of names that are there twice the last column stands, as in any dictionary."""
+    if not frame.shape[1]:
+        return [{} for _ in range(len(frame))]
+    names, columns = list(map(str, frame.columns)), [plain(frame.iloc[:, j]) for j in range(frame.shape[1])]
+    return [dict(zip(names, cells)) for cells in zip(*columns)]
 
 
 @dataclass(frozen=True)
