@@ -35,7 +35,8 @@ def whole(path: str | Path) -> Iterator[Path]:
         yield place
         with place.open("rb") as written:
             os.fsync(written.fileno())
-        place.chmod(0o666 & ~_umask())  # mkstemp gives the file to its owner alone
+        # mkstemp gives the file to its owner alone
+        place.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
         place.replace(path)
     finally:
         place.unlink(missing_ok=True)

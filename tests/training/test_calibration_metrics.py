@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from pellucid.training.calibration_metrics import brier, check_calibration, ece, ece_interval, log_loss, reliability, top_events, wilson
+from pellucid.intervals import wilson
+from pellucid.training.calibration_metrics import brier, check_calibration, ece, ece_interval, log_loss, reliability, top_events
 
 
 def uniform(n, seed):

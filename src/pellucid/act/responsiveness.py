@@ -11,10 +11,11 @@ import pandas as pd
 from pellucid.act.case import Case
 from pellucid.act.counterfactual import no_changes, no_options
 from pellucid.errors import RequestError
+from pellucid.intervals import wilson
 from pellucid.protocols import FloatArray
 from pellucid.results import Actions
 
-__all__ = ["Single", "act", "single_changes", "wilson"]
+__all__ = ["Single", "act", "single_changes"]
 
 FEWEST = 20
 AT_ONCE = 100_000
@@ -38,21 +39,6 @@ class Single:
     raw: FloatArray
 
 
-def wilson(hits: FloatArray, n: FloatArray, z: float = 1.96) -> FloatArray:
-    """Return Wilson's interval (..., 2) of a share: ``hits`` of ``n`` draws; NaN where n is 0 (Wilson 1927, doi:10.2307/2276774).
-
-    Examples
-    --------
-    >>> wilson(np.array([0.0]), np.array([100.0])).round(3).tolist()
-    [[0.0, 0.037]]
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        p = hits / n
-        centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    return np.stack([np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)], -1)
-
-
 def single_changes(case: Case) -> Single:
     """Go through, or draw from, the allowed changes of each column alone. Cost: N times the sum over columns of at most 500 model rows."""
     changes = case.changes
@@ -71,7 +57,7 @@ def single_changes(case: Case) -> Single:
         hits, tried = _tried(case, j, values, counts)
         with np.errstate(invalid="ignore"):
             share[:, p] = hits / tried
-        interval[:, p] = share[:, p, None] if exact else wilson(hits, tried)
+        interval[:, p] = share[:, p, None] if exact else np.where(tried[:, None] > 0, np.stack(wilson(hits, tried), -1), np.nan)
     return Single(columns, share, interval, np.array([e for *_, e in made], bool), raw)
 
 

@@ -17,11 +17,11 @@ import numpy.typing as npt
 from pellucid.audit.groups import gap_null, groups_of
 from pellucid.audit.view import FloatArray, IntArray, View
 from pellucid.errors import ColumnError, EmptyTableError, RequestError, quote
+from pellucid.intervals import wilson
 from pellucid.random import as_seed, integer, stream
 from pellucid.results import Gap, GroupTable, Rate, RunRecord
 from pellucid.table import ColumnType, Table
 from pellucid.table.cells import level_text
-from pellucid.training.calibration_metrics import wilson
 
 __all__ = ["FEWEST", "by_group", "counts_of", "group_codes", "made"]
 

@@ -9,11 +9,11 @@ from itertools import pairwise
 import numpy as np
 
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, Target, View, more
+from pellucid.intervals import wilson
 from pellucid.random import stream
 from pellucid.results import Finding
 from pellucid.results.text import percent
 from pellucid.table import ColumnType
-from pellucid.training.calibration_metrics import wilson
 
 __all__ = ["find", "gap_null", "groups_of", "watched_columns"]
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from pellucid.audit.scores import apart_of, auc, auc_error, design, fit_out_of_fold, folds_of
 from pellucid.audit.view import ALPHA, BoolArray, Target, View, amount, listed, more, share
+from pellucid.intervals import wilson
 from pellucid.random import stream
 from pellucid.results import Finding
 from pellucid.results.text import percent
 from pellucid.table import ColumnType
-from pellucid.training.calibration_metrics import wilson
 
 __all__ = ["find", "patterns"]
 

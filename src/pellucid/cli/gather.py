@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.intervals import wilson
 from pellucid.report.facts import Calibration, ColumnFact, MissingPattern, Score
 from pellucid.results import Prediction
 from pellucid.table import Table
-from pellucid.training.calibration_metrics import check_calibration, ece, ece_interval, reliability, top_events, wilson
+from pellucid.training.calibration_metrics import check_calibration, ece, ece_interval, reliability, top_events
 
 __all__ = ["calibration", "column_facts", "coverage", "group_columns", "missing_pattern", "of_rows", "set_size", "target_labels"]
 

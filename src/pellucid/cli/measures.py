@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.evaluate.ends import area, explained, mean_loss, root_mean_square
+from pellucid.intervals import wilson
 from pellucid.report.facts import Score
-from pellucid.training.calibration_metrics import wilson
 
 __all__ = ["class_scores", "group_scores", "number_scores", "unscored"]
 

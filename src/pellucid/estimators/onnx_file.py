@@ -6,8 +6,6 @@ import contextlib
 import io
 import json
 import logging
-import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ from pellucid.errors import MissingExtraError, RequestError
 from pellucid.estimators.onnx_back import Back
 from pellucid.estimators.onnx_front import Front
 from pellucid.estimators.onnx_pieces import ROWS
+from pellucid.files import whole
 from pellucid.table import ColumnType
 
 if TYPE_CHECKING:
@@ -43,15 +42,8 @@ def export(estimator: TabularEstimator, path: Any, *, force: bool = False) -> Pa
         raise RequestError("a file exists at this path", where=str(final), do="choose another path, or pass force=True (--force)")
     data = to_onnx(estimator).SerializeToString()
     final.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix=f".{final.name}.", dir=final.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(beside, 0o644)
-        os.replace(beside, final)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with whole(final) as place:
+        place.write_bytes(data)
     return final
 
 

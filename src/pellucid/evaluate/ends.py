@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.intervals import wilson
 from pellucid.protocols import FloatArray
-from pellucid.training.calibration_metrics import wilson
 
 __all__ = ["area", "auc", "explained", "mean_loss", "root_mean_square"]
 

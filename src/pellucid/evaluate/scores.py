@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from pellucid.evaluate.ends import area, explained, mean_loss, root_mean_square
 from pellucid.evaluate.figures import Figure
+from pellucid.intervals import wilson
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
-from pellucid.training.calibration_metrics import wilson
 
 __all__ = ["LOWER_IS_BETTER", "Scores", "main_metric", "roc_auc", "score"]
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pellucid.files import whole
 from pellucid.report.facts import ReportData
 from pellucid.report.page import context
 from pellucid.report.twins import to_json, to_text
@@ -91,27 +89,9 @@ def figures_html(title: str, figures: Sequence[Any], notes: Sequence[str] = (), 
 
 def write_whole(text: str, path: str | Path) -> Path:
     """Write text to a file that appears whole or not at all: beside it first, then renamed. An interruption leaves the old file."""
-    target = Path(path)
-    handle, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-        os.chmod(beside, mode)
-        os.replace(beside, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
-        raise
-    return target
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with whole(path) as place:
+        place.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+    return Path(path)
 
 
 def write_html(data: ReportData, path: str | Path) -> Path:

@@ -21,7 +21,6 @@ __all__ = [
     "log_loss",
     "reliability",
     "top_events",
-    "wilson",
 ]
 
 FloatArray = npt.NDArray[np.float64]

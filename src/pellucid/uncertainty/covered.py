@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pellucid.intervals import wilson
 from pellucid.results import Coverage, RunRecord
 from pellucid.results.text import percent
-from pellucid.training.calibration_metrics import wilson
 from pellucid.training.conformal import Conformal, beta_binomial_cdf
 from pellucid.uncertainty.answer import ask
 from pellucid.uncertainty.conformal import ground

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.errors import EmptyTableError, RequestError
+from pellucid.intervals import wilson
 from pellucid.results import RiskCoverage, RunRecord
-from pellucid.training.calibration_metrics import wilson
 from pellucid.training.selective import areas, curve_with_band
 from pellucid.uncertainty.answer import ask
 from pellucid.uncertainty.sources import chosen
