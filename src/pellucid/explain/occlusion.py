@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pellucid.explain.question import Question
 from pellucid.explain.row_games import RowGames
+from pellucid.explain.tree_values import of_trees
 from pellucid.probe.budget import too_small
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.protocols import FloatArray
@@ -20,8 +21,11 @@ __all__ = ["explain", "explain_inclusion", "without_each"]
 def explain(question: Question) -> Explanation:
     """Return v(N) - v(N without j): how far the answer moves when column j alone is filled in. Cost at most P B model rows per row.
 
-    Zeiler and Fergus 2014, arXiv:1311.2901. The values do not add up to the prediction: where columns share an effect, each looks idle.
+    Zeiler and Fergus 2014, arXiv:1311.2901. The values do not add up to the prediction: where columns share an effect, each looks idle. Of
+    sums of trees no coalition is asked (:mod:`pellucid.explain.tree_values`).
     """
+    if (found := of_trees(question, last, complete=False)) is not None:
+        return found
     _afford(question)
     rows, n, p = RowGames(question), len(question.table), len(question.players)
     z = np.tile(~np.eye(p, dtype=bool), (n, 1))
@@ -32,12 +36,37 @@ def explain(question: Question) -> Explanation:
 
 def explain_inclusion(question: Question) -> Explanation:
     """Return v({j}) - v(nobody): how far the answer moves when column j alone is known. Cost at most P B model rows per row."""
+    if (found := of_trees(question, first, complete=False)) is not None:
+        return found
     _afford(question)
     rows, n, p = RowGames(question), len(question.table), len(question.players)
     z = np.tile(np.eye(p, dtype=bool), (n, 1))
     if rows.engine.drawn:
         return _answer(question, rows, *_drawn(_draws(rows.engine, z, n, p) - rows.engine.empty))
     return _answer(question, rows, *rows.told(_values(rows, z, n, p) - rows.nobody))
+
+
+def last(t: int, away: int, joins: int, stays: int) -> float:
+    """Return what one player (``t`` is 1) changes as the last to join the game of ``joins`` players who must all be there for a worth of 1,
+    while none of ``stays`` others may; ``away`` where it is one of the latter.
+
+    Examples
+    --------
+    >>> last(1, 0, 2, 0), last(1, 0, 2, 1), last(1, 1, 2, 1), last(1, 1, 2, 2)
+    (1.0, 0.0, -1.0, 0.0)
+    """
+    return (-1.0 if away else 1.0) * (stays == away)
+
+
+def first(t: int, away: int, joins: int, stays: int) -> float:
+    """Return what one player changes as the first to join the same game.
+
+    Examples
+    --------
+    >>> first(1, 0, 1, 2), first(1, 0, 2, 0), first(1, 1, 0, 1), first(1, 1, 1, 1)
+    (1.0, 0.0, -1.0, 0.0)
+    """
+    return (-1.0 if away else 1.0) * (joins == 1 - away)
 
 
 def _afford(question: Question) -> None:
