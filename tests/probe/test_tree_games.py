@@ -82,6 +82,8 @@ def test_blocks_change_nothing(forest, monkeypatch):
     monkeypatch.setattr(tree_games, "PAIRS", 500)
     monkeypatch.setattr(tree_games, "ROWS", 7)
     assert tree_games.solve(trees, np.arange(6), cells[:40], cells[-BACK:], even, share) == pytest.approx(whole, abs=1e-12)
+    monkeypatch.setattr(tree_games, "LARGE", 1)
+    assert tree_games.solve(trees, np.arange(6), cells[:40], cells[-BACK:], even, share) == pytest.approx(whole, abs=1e-12)
 
 
 def frame_of():

@@ -38,6 +38,8 @@ PAIRS = 2**22
 ODD = np.uint64(0x9E3779B97F4A7C15)
 ROWS = 8192
 """Rows that are answered at once."""
+LARGE = 1500
+"""Mean leaves of a tree above which each row goes down alone: few of the background rows then stay on its way."""
 ALIVE = 12
 """About how many nodes of one level of a tree the composed rows of one row come to."""
 
@@ -60,9 +62,9 @@ def solve(forest: Forest, player: Ints, x: FloatArray, b: FloatArray, share: Flo
     x, b = forest.rounded(x), forest.rounded(b)
     number = _numbers(int(player.max(initial=-1)) + 1, order)
     out = np.zeros((len(x), int(number.max(initial=-1)) + 1, forest.n_outputs))
-    size = min(len(x), ROWS)
+    size = min(len(x), ROWS if (forest.left < 0).sum() <= LARGE * len(forest.root) else 1)
     most = PAIRS if order == 1 else PAIRS // 8  # pairs of players need more memory
-    for part in forest.parts(max(1, most // (ALIVE * size)), max(1, most // len(b))):
+    for part in forest.parts(max(1, most // (ALIVE * max(size, len(b)))), most):
         grove = Grove.of(part, player)
         tables = _tables(weigh, grove.width, order)
         for t in range(0, len(x), size):
@@ -133,8 +135,10 @@ class Grove:
         """
         ends: tuple[list[Ways], list[Ways]] = ([], [])
         sides = [Ways.at_roots(self.forest, len(x)), Ways.at_roots(self.forest, len(b))]
+        common = [(np.empty(len(self.tree), np.uint64), np.zeros(len(self.tree), bool)) for _ in sides]
         while len(sides[0].node) and len(sides[1].node):
-            common = [side.common(len(self.tree)) for side in sides]
+            for side, mine in zip(sides, common):
+                side.mark(*mine)
             sides = [side.take(side.meets(*common[1 - k])) for k, side in enumerate(sides)]
             for k, side in enumerate(sides):
                 leaf = self.forest.left[side.node] < 0
@@ -165,13 +169,14 @@ class Ways(NamedTuple):
         """Return some of them."""
         return Ways(self.node[which], self.row[which], self.off[which])
 
-    def common(self, size: int) -> tuple[Bits, npt.NDArray[np.bool_]]:
-        """Return by node the players at which all rows that are there turned off, and whether any is there."""
-        off, there = np.zeros(size, np.uint64), np.zeros(size, bool)
+    def mark(self, off: Bits, there: npt.NDArray[np.bool_]) -> None:
+        """Write down by node the players at which all rows that are there turned off, and that some are there.
+
+        A node is met on one level only, so that what stands there of other levels does no harm.
+        """
         if len(self.node):
             first = np.flatnonzero(np.diff(self.node, prepend=-1))
             off[self.node[first]], there[self.node[first]] = np.bitwise_and.reduceat(self.off, first), True
-        return off, there
 
     def alike(self) -> tuple[Ints, Ints, Bits]:
         """Return the kind (K,) of each, and the kinds' nodes and players: of one kind are those that are alike in both."""
