@@ -92,6 +92,12 @@ def _network() -> Ground:
     return net, table, y, _refit
 
 
+def _network_of_many() -> Ground:
+    """The small network and rows enough to tell that a share lies below 5 %."""
+    net, table, y = _fitted(120)
+    return net, table, y, _refit
+
+
 def _copies() -> Ground:
     """Four columns that are one: a composed row is like no row of the table."""
     draw = stream(0, "copies")
@@ -124,8 +130,8 @@ def _asleep() -> Ground:
 GROUNDS: Mapping[str, tuple[Callable[[], Ground], Callable[[], Ground]]] = {
     "suppressor": (_linear, _with_suppressor),
     "removal_in_distribution": (_network, _copies),
-    "oversensitivity": (_network, _staircase),
-    "overstability": (_network, _asleep),
+    "oversensitivity": (_network_of_many, _staircase),
+    "overstability": (_network_of_many, _asleep),
     "planted": (_learner, _learner),
     "masked": (_hidden, _hidden),
     **dict.fromkeys(("bam", "bam_relative", "cross_masking", "diffroar", "roar", "recursive_roar"), (_linear, _linear)),
@@ -133,11 +139,11 @@ GROUNDS: Mapping[str, tuple[Callable[[], Ground], Callable[[], Ground]]] = {
 """What a trial is given where the small network is not what it tries: when it must pass, and when it must fail."""
 
 
-def _fitted() -> tuple[TinyNetwork, Any, Any]:
+def _fitted(rows: int = 30) -> tuple[TinyNetwork, Any, Any]:
     made = oracles.planted("additive", n=300, columns=5, noise=0.1)
     f = made.features
     goal = 2 * f.numbers("x1") + np.abs(f.numbers("x2")) - f.numbers("x3") * f.numbers("x4")
-    return fit_network(f, goal, steps=120), f.take(slice(0, 30)), goal[:30]
+    return fit_network(f, goal, steps=120), f.take(slice(0, rows)), goal[:rows]
 
 
 def _refit(table: Any = None, target: Any = None, seed: int | None = None, **_: Any) -> TinyNetwork:
