@@ -119,6 +119,18 @@ def test_outputs_contrasts_and_groups(asked, monkeypatch):
         assert quick.values == pytest.approx(explain(model, rows, monkeypatch, budget=10**6, **question).values, abs=1e-9)
 
 
+def test_nothing_differs():
+    frame, worth = frame_of()
+    numbers = frame[["age", "size"]]
+    one = RandomForestRegressor(3, random_state=0).fit(numbers, np.ones(len(frame)))  # trees of a single leaf
+    two = RandomForestRegressor(3, random_state=0).fit(numbers, worth)
+    for model, rows in ((one, numbers.head(4)), (two, numbers.iloc[[0, 0, 0]])):
+        for method in ("shapley", "interactions"):
+            made = pld.explain(model, rows, background=rows.head(2), method=method, random_state=0)
+            assert made.record.settings["way"] == "trees"
+            assert not np.any(made.by_set if method == "interactions" else made.values)
+
+
 def test_order_and_number_of_rows_change_nothing(asked):
     model, settings = asked["boosted, log-odds"]
     rows = frame_of()[0].head(60)

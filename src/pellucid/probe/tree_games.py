@@ -66,6 +66,8 @@ def solve(forest: Forest, player: Ints, x: FloatArray, b: FloatArray, share: Flo
     most = PAIRS if order == 1 else PAIRS // 8  # pairs of players need more memory
     for part in forest.parts(max(1, most // (ALIVE * max(size, len(b)))), most):
         grove = Grove.of(part, player)
+        if grove.width == 0:
+            continue  # no cell that these trees look at differs: all rows come to the same leaves
         tables = _tables(weigh, grove.width, order)
         for t in range(0, len(x), size):
             ways, others = grove.reached(x[t : t + size], b)
