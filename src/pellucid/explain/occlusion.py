@@ -55,7 +55,7 @@ def last(t: int, away: int, joins: int, stays: int) -> float:
     >>> last(1, 0, 2, 0), last(1, 0, 2, 1), last(1, 1, 2, 1), last(1, 1, 2, 2)
     (1.0, 0.0, -1.0, 0.0)
     """
-    return (-1.0 if away else 1.0) * (stays == away)
+    return (-1.0 if away else 1.0) if stays == away else 0.0
 
 
 def first(t: int, away: int, joins: int, stays: int) -> float:
@@ -66,7 +66,7 @@ def first(t: int, away: int, joins: int, stays: int) -> float:
     >>> first(1, 0, 1, 2), first(1, 0, 2, 0), first(1, 1, 0, 1), first(1, 1, 1, 1)
     (1.0, 0.0, -1.0, 0.0)
     """
-    return (-1.0 if away else 1.0) * (joins == 1 - away)
+    return (-1.0 if away else 1.0) if joins == 1 - away else 0.0
 
 
 def _afford(question: Question) -> None:
