@@ -49,20 +49,30 @@ Weigh = Callable[[int, int, int, int], float]
 in the game that is worth 1 where all of the ``a`` have joined and none of the ``d``."""
 
 
-def solve(forest: Forest, player: Ints, x: FloatArray, b: FloatArray, share: FloatArray, weigh: Weigh, order: int = 1) -> FloatArray:
+def solve(
+    forest: Forest,
+    player: Ints,
+    x: FloatArray,
+    b: FloatArray,
+    share: FloatArray,
+    weigh: Weigh,
+    order: int = 1,
+    players: int | None = None,
+) -> FloatArray:
     """Return the values (N, S, O) of the players, and with ``order`` 2 then of all pairs of them, mean over background rows.
 
     Parameters
     ----------
     player : (F,) the player of each cell; -1 for cells that are the same in all rows.
     x, b : (N, F) and (B, F) cells. share : (B,) weights of the background rows, sum 1.
+    players : P where some have no cell; None counts those that have one.
 
     Cost: about N + B times the number of leaves that some composed row comes to; no call of the model.
     """
     x, b = forest.rounded(x), forest.rounded(b)
-    number = _numbers(int(player.max(initial=-1)) + 1, order)
+    number = _numbers(int(player.max(initial=-1)) + 1 if players is None else players, order)
     out = np.zeros((len(x), int(number.max(initial=-1)) + 1, forest.n_outputs))
-    size = min(len(x), ROWS if (forest.left < 0).sum() <= LARGE * len(forest.root) else 1)
+    size = min(len(x), ROWS if forest.mean_leaves <= LARGE else 1)
     most = PAIRS if order == 1 else PAIRS // 8  # pairs of players need more memory
     for part in forest.parts(max(1, most // (ALIVE * max(size, len(b)))), most):
         grove = Grove.of(part, player)
@@ -120,7 +130,7 @@ class Grove:
     @classmethod
     def of(cls, forest: Forest, player: Ints) -> Grove:
         """Return the trees with their players, ``player`` (F,) of each cell."""
-        tree = np.searchsorted(forest.root, np.arange(len(forest.left)), side="right") - 1
+        tree = forest.tree
         nodes = np.flatnonzero((forest.left >= 0) & (player[forest.feature] >= 0))
         met, place = np.unique(np.stack([tree[nodes], player[forest.feature[nodes]]], 1), axis=0, return_inverse=True)
         local = np.arange(len(met)) - np.searchsorted(met[:, 0], met[:, 0])

@@ -47,7 +47,7 @@ class TreeSum:
         Cost: ``CHECKED`` model rows; the cells of all rows some log2(C) times.
         """
         forest = view.trees()
-        if forest is None or (forest.left < 0).sum() > most_leaves * len(forest.root):
+        if forest is None or forest.mean_leaves > most_leaves:
             return None
         path = FramePath(view, rows, background, players, 2**28)
         try:
@@ -86,10 +86,8 @@ class TreeSum:
     def values(self, weigh: Weigh, rows: Ints | None = None, order: int = 1) -> FloatArray:
         """Return the values (N, S, O) of the players in all rows, or in some; see :func:`~pellucid.probe.tree_games.solve`."""
         x = self.x if rows is None else self.x[rows]
-        # every player has its place, those too that no tree reads
-        player = np.append(self.player, self._n_players - 1)
-        x, b = (np.column_stack([cells, np.zeros(len(cells))]) for cells in (x, self.b))
-        return solve(self.forest, player, x, b, np.full(len(b), 1 / len(b)), weigh, order)
+        share = np.full(len(self.b), 1 / len(self.b))
+        return solve(self.forest, self.player, x, self.b, share, weigh, order, self._n_players)
 
 
 def _same(a: FloatArray, b: FloatArray) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["Forest", "Grown", "join", "numbers_of"]
+__all__ = ["Forest", "Grown", "codes_of", "join", "numbers_of"]
 
 FloatArray = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -98,12 +98,21 @@ class Forest:
         """Return the forest whose answers are ``answers @ weights + shift``; ``weights`` (O, O')."""
         return replace(self, value=self.value @ weights, base=self.base @ weights + shift)
 
+    @property
+    def tree(self) -> Ints:
+        """The tree (M,) of each node."""
+        return np.asarray(np.searchsorted(self.root, np.arange(len(self.left)), side="right") - 1)
+
+    @property
+    def mean_leaves(self) -> float:
+        """Mean number of leaves of a tree."""
+        return float((self.left < 0).sum() / len(self.root))
+
     def most_players(self, player: Ints) -> int:
         """Return how many players, ``player`` (F,) of each cell, -1 for none, the nodes of one tree have at most."""
-        tree = np.searchsorted(self.root, np.arange(len(self.left)), side="right") - 1
         whose = player[self.feature]
         nodes = (self.left >= 0) & (whose >= 0)
-        met = np.unique(np.stack([tree[nodes], whose[nodes]], 1), axis=0)
+        met = np.unique(np.stack([self.tree[nodes], whose[nodes]], 1), axis=0)
         return int(np.bincount(met[:, 0], minlength=1).max())
 
     def mapped(self, function: Callable[[FloatArray], FloatArray]) -> Forest:
@@ -178,6 +187,12 @@ def numbers_of(X: Any, code: Callable[[int, pd.Series[Any]], npt.ArrayLike] | No
         else:
             out[:, j] = column.to_numpy(np.float64, na_value=np.nan)
     return out
+
+
+def codes_of(column: pd.Series[Any], levels: Sequence[Any] | None = None) -> FloatArray:
+    """Return the codes that a column's categories have among ``levels``, or in the column itself; NaN for missing and other ones."""
+    codes = (column.cat if levels is None else column.cat.set_categories(levels).cat).codes.to_numpy(np.float64)
+    return np.where(codes < 0, np.nan, codes)
 
 
 def join(forests: Sequence[Forest], columns: bool = False) -> Forest:

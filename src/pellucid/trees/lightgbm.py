@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from pellucid.trees.forest import FloatArray, Forest, Grown, join, numbers_of
+from pellucid.trees.forest import Forest, Grown, codes_of, join, numbers_of
 
 __all__ = ["read"]
 
@@ -31,13 +30,7 @@ def read(model: Any) -> Grown | None:
     levels = booster.pandas_categorical or []
     forest = join([join(known[k::each]) for k in range(each)], columns=True)
     says = {"binary": "log-odds", "multiclass": "margins"}.get(objective[0], "value")
-    return Grown(forest, lambda X: numbers_of(X, lambda j, column: _codes(column, levels[j])), says)
-
-
-def _codes(column: pd.Series[Any], levels: list[Any]) -> FloatArray:
-    """Return the codes that categories had in training; NaN for missing and new ones."""
-    codes = column.cat.set_categories(levels).cat.codes.to_numpy(np.float64)
-    return np.where(codes < 0, np.nan, codes)
+    return Grown(forest, lambda X: numbers_of(X, lambda j, column: codes_of(column, levels[j])), says)
 
 
 def _tree(root: dict[str, Any]) -> Forest | None:

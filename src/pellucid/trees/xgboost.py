@@ -7,9 +7,8 @@ import json
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from pellucid.trees.forest import FloatArray, Forest, Grown, join, numbers_of
+from pellucid.trees.forest import Forest, Grown, codes_of, join, numbers_of
 
 __all__ = ["read"]
 
@@ -37,7 +36,7 @@ def read(model: Any) -> Grown | None:
     base = np.atleast_1d(np.array(json.loads(told["learner_model_param"]["base_score"]), np.float64))
     shift = np.log(base / (1 - base)) if says == "log-odds" else base
     forest = join(columns, columns=True).scaled(1.0, shift)
-    return Grown(forest, lambda X: numbers_of(X, lambda j, column: _codes(column, coded[j] if coded else None)), says)
+    return Grown(forest, lambda X: numbers_of(X, lambda j, column: codes_of(column, coded[j] if coded else None)), says)
 
 
 def _levels(told: dict[str, Any]) -> list[Any] | None:
@@ -49,12 +48,6 @@ def _levels(told: dict[str, Any]) -> list[Any] | None:
         return list(values)
     text = bytes(v % 256 for v in values)
     return [text[s:e].decode() for s, e in itertools.pairwise(offsets)]
-
-
-def _codes(column: pd.Series[Any], levels: list[Any] | None) -> FloatArray:
-    """Return the codes of categories as in training, or, of models that did not keep them, as in this column."""
-    codes = (column.cat if levels is None else column.cat.set_categories(levels).cat).codes.to_numpy(np.float64)
-    return np.where(codes < 0, np.nan, codes)
 
 
 def _tree(told: dict[str, Any], width: int) -> Forest:
