@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from pellucid.table import Table
-    from pellucid.trees import Forest
+    from pellucid.trees import Sum
 
 __all__ = [
     "BuiltInImportance",
@@ -193,9 +193,9 @@ class PartsPredictor(Predictor, Protocol):
 
 @runtime_checkable
 class TreePredictor(Predictor, Protocol):
-    """A predictor whose answer may be a sum of decision trees, which then can be taken apart without asking it."""
+    """A predictor whose answer may be a sum of decision trees, or made of one, which then can be found without asking it."""
 
-    def trees(self) -> Forest | None:
+    def trees(self) -> Sum | None:
         """Return the trees whose answers to :meth:`cells` are ``raw``'s, (N, O) on ``scale``; None where there are none."""
         ...
 

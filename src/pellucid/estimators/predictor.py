@@ -20,12 +20,13 @@ from pellucid.nn.coupling import CouplingsOf
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.table import Table
 from pellucid.training.calibrators import Identity
+from pellucid.trees import Sum
 
 if TYPE_CHECKING:
     import torch
 
     from pellucid.estimators.network import NetworkEngine
-    from pellucid.trees import Forest, Grown
+    from pellucid.trees import Grown
 
 __all__ = ["EnginePredictor", "EpistemicView", "NetworkPredictor", "log_odds"]
 
@@ -136,26 +137,18 @@ class EnginePredictor:
         ask = getattr(self.engine, "trees", None)
         return None if ask is None else ask()
 
-    def trees(self) -> Forest | None:
-        """Return the trees whose answers are ``raw``'s on ``scale``; None where the engine has none, or is no sum of them there."""
+    def trees(self) -> Sum | None:
+        """Return the trees whose answers are ``raw``'s on ``scale``, and what is made of their sum; None where the engine has none."""
         grown = self._grown
-        if grown is None or grown.says == "value":
-            return None if grown is None else grown.forest
-        if grown.says == "probability":  # of one tree: any function of a leaf's value is a value of the leaf
-            return grown.forest.mapped(lambda p: self._scaled(p, self.calibrator)) if len(grown.forest.root) == 1 else None
-        line = self.calibrator.line
-        return None if grown.says != "log-odds" or self.scale != "log-odds" or line is None else grown.forest.scaled(*line)
+        if grown is None:
+            return None
+        return grown.on_scale(lambda p: self._scaled(p, self.calibrator), self.calibrator.line if self.scale == "log-odds" else None)
 
     @property
     def sums_as_log_odds(self) -> bool:
         """Whether the model is a sum of trees on the scale of log-odds, and was asked on another."""
         grown = self._grown
         return grown is not None and grown.says == "log-odds" and self.scale != "log-odds" and self.calibrator.line is not None
-
-    @property
-    def bends_log_odds(self) -> bool:
-        """Whether the model adds up log-odds by trees, and its calibration bends them, so that no scale shows that sum."""
-        return self._grown is not None and self._grown.says == "log-odds" and self.calibrator.line is None
 
     def cells(self, table: Table) -> FloatArray:
         """Return the cells (N, F) that the trees look at."""

@@ -48,7 +48,7 @@ Ints = npt.NDArray[np.int64]
 def pair_games(engine: CoalitionEngine, row: Ints, back: Ints, players: npt.NDArray[np.uint64]) -> Games:
     """Return one game per pair of a row (n,) and a background row (n,)."""
     return Games(
-        engine.differ(row, back),
+        engine.active(row, back),
         engine.empty[back],
         engine.full[row],
         lambda g, z: engine.evaluate(row[g], back[g], z),

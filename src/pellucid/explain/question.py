@@ -14,6 +14,7 @@ from pellucid.probe.budget import Budget
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.foreign import as_predictor
 from pellucid.probe.masker import Drawer, Players, reference_rows
+from pellucid.probe.tree_sum import CHECKED
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray, RowModel
 from pellucid.random import as_seed
@@ -69,7 +70,8 @@ class Question:
     def engine(self, background: Table | None = None) -> CoalitionEngine:
         """Return the coalition engine over the rows and the background."""
         rows = self.background if background is None else background
-        return CoalitionEngine(self.view, self.table, rows, self.players, drawer=self.drawer)
+        few = self.budget.rows is not None and self.budget.rows < len(self.table) + len(rows) + CHECKED
+        return CoalitionEngine(self.view, self.table, rows, self.players, drawer=self.drawer, trees=not few)
 
     def record(self, settings: Mapping[str, Any] | None = None, caveats: Sequence[str] = ()) -> RunRecord:
         """Return the record of the answer, complete for replay; ``settings["evals_per_row"]`` is the model rows per explained row."""

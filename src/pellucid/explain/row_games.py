@@ -119,7 +119,8 @@ class RowGames:
     def blocks(self) -> list[Ints]:
         """Return the rows in blocks of about one size, whose intermediate values stay small; two at least where rows are many."""
         n, size = len(self.q.table), max(1, len(self.engine.empty) * len(self.q.players) * self.engine.n_outputs)
-        most = max(1, min(BLOCK, 2**22 // size))
+        at_once = self.engine.rows_at_once if self.neighbours is None else None
+        most = max(1, min(BLOCK, 2**22 // size, at_once or BLOCK))
         count = 2 * -(-n // (2 * most)) if n >= BLOCK // 2 else -(-n // most)
         return np.array_split(np.arange(n), max(1, count))
 
@@ -129,8 +130,8 @@ class RowGames:
         Several blocks at a time where the model answers several threads and none has to wait: half of the time of coarse answers goes into
         choosing games and judging errors, which a block does by itself. Otherwise the cores share what the model is asked for a block.
         """
-        blocks, threads = self.blocks(), self.engine.threads
-        if threads > 1 and len(blocks) >= threads and self.neighbours is None:
+        blocks, threads = self.blocks(), self.engine.threads if self.neighbours is None else 1
+        if threads > 1 and len(blocks) >= threads:
             _ = self.engine.rounding  # measured once for all
             with limit_threads(1):
                 yield from Threads(threads).map(solve, blocks)
@@ -200,8 +201,9 @@ class RowGames:
         lot = Lot(np.zeros(1, np.int64), self.back[:1], np.arange(p)[None], np.random.default_rng(0).random((n, p)) < 0.5)
         for _ in range(2):  # the first call may load and compile
             began = time.perf_counter()
+            asked = self.engine.view.n_calls
             self.engine.play([lot])
-            self.engine.view.uncount(n)
+            self.engine.view.uncount(self.engine.view.n_calls - asked)
             self.engine.forget()
         return max(time.perf_counter() - began, 1e-9) / n
 
@@ -293,7 +295,7 @@ class RowGames:
         asked, n = self.q.budget.rows, len(self.q.table)
         if asked is None:
             return 50.0 * MOST_ROWS if self.q.precision or self.q.budget.seconds else most
-        return max(0.0, (asked - n - len(self.engine.empty)) / n)
+        return max(0.0, (asked - n - len(self.engine.empty) - self.engine.checked) / n)
 
     def timed(self, most: float) -> float:
         """Return the model rows one explained row may cost: as :meth:`budget`, of seconds what the model's pace allows, ``most`` at most.
@@ -398,6 +400,8 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     # a coarser question is worth fewer model rows: errors fall with the root of their number
     worth = EXACT_ROWS * min(1.0, (PRECISION / (rows.precision or PRECISION)) ** 2)
     is_exact = total <= min(budget, worth) if rows.q.budget.rows is None else total <= budget
+    if rows.neighbours is None and rows.engine.exact_rows:  # no model row is asked for it
+        is_exact = total <= rows.engine.exact_rows
     if way == "exact":
         _check_exact(rows, games, total)
         rows.q.view.until = min(rows.q.view.until, rows.deadline)  # there is no half of an exact answer

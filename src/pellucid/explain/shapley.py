@@ -23,7 +23,7 @@ def explain(question: Question) -> Explanation:
     the budget where exact; else about 2 d B model rows per pass, d = columns in which two rows differ.
     Source: Shapley 1953; Strumbelj and Kononenko 2014, doi:10.1007/s10115-013-0679-x; Lundberg and Lee 2017, arXiv:1705.07874.
     """
-    return of_trees(question, share) or answer(about_scale(question), SHAPLEY)
+    return of_trees(question, share) or about_scale(question, answer(question, SHAPLEY))
 
 
 def share(t: int, away: int, joins: int, stays: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.explain.question import Question
 from pellucid.probe.tree_games import Weigh
-from pellucid.probe.tree_sum import CHECKED, TreeSum
+from pellucid.probe.tree_sum import CHECKED, DEEP, TreeSum
 from pellucid.protocols import FloatArray
 from pellucid.random import integer
 from pellucid.results import Explanation
@@ -19,8 +19,6 @@ __all__ = ["DEEP", "Taken", "about_scale", "of_trees", "taken"]
 
 FIXED = ("marginal", "baseline", "missing")
 """Fills under which an absent column holds the same cells whatever else is known."""
-DEEP = 1500
-"""Mean leaves of a tree above which sampling is quicker: forests whose trees are grown to single rows."""
 PILOT = 16
 """Rows on which the time of all is told, where the budget is in seconds."""
 
@@ -42,9 +40,11 @@ def taken(question: Question, weigh: Weigh, order: int = 1, *, deep: bool = Fals
     n, b, budget = len(question.table), len(question.background), question.budget
     if question.fill not in FIXED or question.drawer is not None or (budget.rows is not None and budget.rows < n + b + CHECKED):
         return None
-    seed = integer(question.seed, "trees")
+    model, seed = question.view.trees(), integer(question.seed, "trees")
+    if model is None or model.then is not None:
+        return None
     trees = TreeSum.of(question.view, question.table, question.background, question.players, seed, np.inf if deep else DEEP)
-    if trees is None or (budget.seconds is not None and not _in_time(question, trees, weigh, order, budget.seconds)):
+    if trees is None or not trees.adds_up or (budget.seconds is not None and not _in_time(question, trees, weigh, order, budget.seconds)):
         return None
     full, base = question.view.raw(question.table), question.view.raw(question.background).mean(0)
     return Taken(full, base, trees.values(weigh, order=order))
@@ -68,13 +68,10 @@ def of_trees(question: Question, weigh: Weigh, *, complete: bool = True, deep: b
     return question.answer(found.values, found.base, found.full, complete=complete, settings=told)
 
 
-def about_scale(question: Question) -> Question:
-    """Return the question with a caveat where the model would be a sum of trees on another scale, or but for its calibration."""
-    inner, words = question.view.inner, ""
-    if getattr(inner, "sums_as_log_odds", False):
-        words = "on scale='log-odds' this model is a sum of trees, whose values are exact and take far less time"
-    elif getattr(inner, "bends_log_odds", False):
-        words = (
-            "trees add up log-odds here, but the calibration bends them: with calibration='temperature' values are exact and take less time"
-        )
-    return replace(question, caveats=(*question.caveats, words)) if words and question.fill in FIXED else question
+def about_scale(question: Question, made: Explanation) -> Explanation:
+    """Return sampled values with a caveat where the model is a sum of trees on another scale, on which they would be exact."""
+    sampled = made.record.settings.get("way") == "sampled" and question.fill in FIXED
+    if not sampled or not getattr(question.view.inner, "sums_as_log_odds", False):
+        return made
+    words = "on scale='log-odds' this model is a sum of trees, whose values are exact and take far less time"
+    return replace(made, record=replace(made.record, caveats=(*made.record.caveats, words)))

@@ -4,6 +4,7 @@ One engine for every method that removes columns. It evaluates (row, background 
 composed row twice while the memory bound holds it, counts the rows it sends to the model, and takes the shortest way the model offers:
 
 * additive networks: the first layer's input is a sum of one part per column, so a composed row costs a few vector sums, not an encoding;
+* models made of trees: what a pair's composed rows add up to is read off the leaves they come to, and the model is not asked;
 * token networks: cached parts are gathered with ``where``;
 * everything else: frames are composed column by column with ``take``, which keeps every dtype.
 
@@ -31,6 +32,7 @@ from pellucid.probe.composing import DrawnPath, FramePath, Lot, Path
 from pellucid.probe.hashing import cell_hashes, mix
 from pellucid.probe.masker import Drawer, Players
 from pellucid.probe.network_paths import PartPath, SumPath
+from pellucid.probe.tree_path import TreePath
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 from pellucid.table import Table
@@ -56,6 +58,7 @@ class CoalitionEngine:
     players : the P players.
     memory : most bytes of intermediate values.
     drawer : draws the cells of absent players; the background are then its draws with nothing known.
+    trees : whether a model made of trees may be read instead of asked, which costs ``CHECKED`` model rows once.
 
     Attributes
     ----------
@@ -64,7 +67,14 @@ class CoalitionEngine:
     """
 
     def __init__(
-        self, view: View, rows: Table, background: Table, players: Players, memory: int = MEMORY, drawer: Drawer | None = None
+        self,
+        view: View,
+        rows: Table,
+        background: Table,
+        players: Players,
+        memory: int = MEMORY,
+        drawer: Drawer | None = None,
+        trees: bool = True,
     ) -> None:
         self.view, self.players, self._memory, self.drawn = view, players, memory, drawer is not None
         own = not getattr(view.inner, "foreign", False)
@@ -77,7 +87,7 @@ class CoalitionEngine:
         self._row_cells, self._back_cells = row_hash, back_hash
         self._start = self._back_hash.sum(1, dtype=np.uint64)
         if drawer is None:
-            self._path: Path = _path_of(view, rows, background, players, memory)
+            self._path: Path = _path_of(view, rows, background, players, memory, trees)
         else:  # a draw has no cells of its own: what is known, and its number, make the composed row
             self._start = mix(np.arange(1, len(background) + 1, dtype=np.uint64))
             self._back_hash = np.zeros_like(self._back_hash)
@@ -189,7 +199,27 @@ class CoalitionEngine:
     @property
     def slopes(self) -> bool:
         """Whether the model shows slopes, so that :meth:`rises` says something."""
-        return self._path.plays and not self.drawn
+        return self._path.sloped and not self.drawn
+
+    @property
+    def checked(self) -> int:
+        """Model rows that it cost to see whether a shorter way can be trusted."""
+        return self._path.checked
+
+    @property
+    def exact_rows(self) -> int | None:
+        """Composed rows per explained row up to which enumeration is the shorter way, where they cost no model rows; else None."""
+        return self._path.exact_rows
+
+    @property
+    def rows_at_once(self) -> int | None:
+        """How many rows are best asked about together; None where that does not matter."""
+        return self._path.rows_at_once
+
+    def active(self, row: Ints, back: Ints) -> BoolArray:
+        """Return (n, P): which players may change the answer between the rows of each pair: those that differ and, in trees, are met."""
+        differ, matters = self.differ(row, back), self._path.matters(row, back)
+        return differ if matters is None else differ & matters
 
     @functools.cached_property
     def rounding(self) -> tuple[FloatArray, FloatArray] | None:
@@ -254,7 +284,7 @@ class CoalitionEngine:
         return out
 
 
-def _path_of(view: View, rows: Table, background: Table, players: Players, memory: int) -> Path:
+def _path_of(view: View, rows: Table, background: Table, players: Players, memory: int, trees: bool) -> Path:
     if not view.differentiable:
-        return FramePath(view, rows, background, players, memory)
+        return (TreePath if trees and view.trees() is not None else FramePath)(view, rows, background, players, memory)
     return (SumPath if view.additive else PartPath)(view, rows, background, players, memory)

@@ -83,6 +83,10 @@ class Path:
     _team: Threads | None = None  # kept from call to call: the memory that its threads have used is warm
     plays = False
     """Whether :meth:`play` is faster than looking up what is known."""
+    checked = 0
+    """Model rows that it cost to see whether a shorter way can be trusted."""
+    sloped = False
+    """Whether :meth:`rises` says something."""
 
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
         """Return the answers (n, O) to composed rows."""
@@ -91,6 +95,20 @@ class Path:
     def play(self, lots: Sequence[Lot]) -> list[FloatArray]:
         """Return the answers (g, m, O) to the coalitions of each lot."""
         raise NotImplementedError  # where ``plays``
+
+    @property
+    def exact_rows(self) -> int | None:
+        """Composed rows per explained row up to which enumeration is the shorter way, where composed rows cost no model rows; else None."""
+        return None
+
+    @property
+    def rows_at_once(self) -> int | None:
+        """How many rows are best asked about together; None where that does not matter."""
+        return None
+
+    def matters(self, row: Ints, back: Ints) -> BoolArray | None:
+        """Return (n, P): which players may change the answers of pairs of rows; None where nothing is known of that."""
+        return None
 
     def rises(self, rows: Ints, back: Ints) -> tuple[FloatArray, FloatArray] | None:
         """Return (r, b, P, O) twice, see :meth:`CoalitionEngine.rises`."""
@@ -103,9 +121,11 @@ class Path:
     @property
     def threads(self) -> int:
         """How many threads may ask at once."""
+        if not self.view.concurrent:
+            return 1
         import torch
 
-        return min(torch.get_num_threads(), default_threads()) if self.view.concurrent else 1
+        return min(torch.get_num_threads(), default_threads())
 
     def _in_steps(self, n: int, step: int, answer: Callable[[slice], torch.Tensor]) -> FloatArray:
         """Return ``answer`` (m, O) to each piece of n rows, (n, O)."""

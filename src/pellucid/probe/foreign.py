@@ -17,7 +17,7 @@ from pellucid.errors import ArgumentError, CellError, ColumnError, EmptyTableErr
 from pellucid.protocols import FloatArray, Predictor
 from pellucid.table import Column, ColumnType, Schema, Table
 from pellucid.table.frames import from_any
-from pellucid.trees import Forest, Grown
+from pellucid.trees import Grown, Sum
 from pellucid.trees import read as read_trees
 
 __all__ = ["ForeignPredictor", "as_predictor", "read"]
@@ -326,21 +326,14 @@ class ForeignPredictor:
         except (AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError):
             return None  # a version that keeps its trees elsewhere: the model is asked instead
 
-    def trees(self) -> Forest | None:
-        """Return the trees whose answers are the model's on ``scale``; None where it is no sum of trees there."""
+    def trees(self) -> Sum | None:
+        """Return the trees whose answers are the model's on ``scale``, and what is made of their sum; None where it has none."""
         grown = self._grown
-        if grown is None:
+        if grown is None or self._kind == "decision_function" or (grown.says == "value") == (self._kind == "predict_proba"):
             return None
-        forest, says = grown.forest, grown.says
-        if says == "probability" and self._kind == "predict_proba":
-            if forest.n_outputs == 2:
-                forest = forest.weighted(np.array([[0.0], [1.0]]), np.zeros(1))
-            if self.scale == "log-odds":  # only of a single tree: any function of a leaf's value is a value of the leaf
-                return forest.mapped(_log_odds) if len(forest.root) == 1 else None
-            return forest
-        if says == "log-odds":
-            return forest if self._kind == "predict_proba" and self.scale == "log-odds" else None
-        return forest if says == "value" and self._kind in ("predict", "call") else None
+        if grown.says == "probability" and self.scale == "probability":
+            return Sum(grown.forest.weighted(np.eye(grown.forest.n_outputs)[:, int(grown.forest.n_outputs == 2) :], np.zeros(1)))
+        return grown.on_scale(self._scaled, (1.0, 0.0) if self.scale == "log-odds" else None)
 
     @property
     def sums_as_log_odds(self) -> bool:
@@ -415,8 +408,9 @@ class ForeignPredictor:
                 got=f"{out[bad[0]].tolist()} to {quote(map(str, table.frame.iloc[bad[0]]), 6)}",
                 do="see whether it can read missing or infinite cells, and cells of other rows put together",
             )
-        if self._kind == "predict_proba":
-            out = out[:, 1:] if out.shape[1] == 2 else out
-            if self.scale == "log-odds":
-                out = _log_odds(out)
-        return out
+        return self._scaled(out) if self._kind == "predict_proba" else out
+
+    def _scaled(self, p: FloatArray) -> FloatArray:
+        """Return probabilities (N, classes) as outputs (N, O) on ``scale``; boosters by themselves answer with probabilities."""
+        p = p[:, 1:] if p.shape[1] == 2 else p
+        return _log_odds(p) if self.scale == "log-odds" else p

@@ -40,7 +40,7 @@ UNKEPT = 1024  # composed rows evaluated side by side where their parts are made
 class NetPath(Path):
     """What networks of both kinds share: lots played piece by piece, and slopes."""
 
-    plays = True
+    plays = sloped = True
     _step: int
     _half_step: int
     _most_games = 1 << 30  # pairs of rows in one piece

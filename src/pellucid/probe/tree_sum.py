@@ -1,4 +1,4 @@
-"""A model that is a sum of trees, over some rows and background rows: is it what it is read as, and which column stands behind a cell?
+"""A model made of trees, over some rows and background rows: is it what it is read as, and which column stands behind a cell?
 
 Trees are read from a model's inside, whose form its package may change, and a pipeline may make cells of several columns. Nothing of that
 is believed: composed rows are made both ways, cell by cell and by the model itself, and must agree.
@@ -15,14 +15,16 @@ from pellucid.probe.tree_games import MOST_PLAYERS, Weigh, solve
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 from pellucid.table import Table
-from pellucid.trees import Forest
+from pellucid.trees import Forest, Sum
 
-__all__ = ["CHECKED", "TreeSum"]
+__all__ = ["CHECKED", "DEEP", "TreeSum"]
 
 Ints = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 CHECKED = 200
 """Composed rows that the model is asked about."""
+DEEP = 1500
+"""Mean leaves of a tree above which sampling is quicker: forests whose trees are grown to single rows."""
 ROUNDING = 1e-5
 """Of answers, where the model adds up in single precision; and that much of a probability behind log-odds, a hundredth part of it."""
 
@@ -33,10 +35,16 @@ class TreeSum:
     Attributes
     ----------
     x, b : the cells (N, F) of the rows and (B, F) of the background. player : (F,), -1 for cells that are the same in all of them.
+    model : the trees, and what is made of their sum.
     """
 
-    def __init__(self, forest: Forest, x: FloatArray, b: FloatArray, player: Ints, n_players: int) -> None:
-        self.forest, self.x, self.b, self.player, self._n_players = forest, x, b, player, n_players
+    def __init__(self, model: Sum, x: FloatArray, b: FloatArray, player: Ints, n_players: int) -> None:
+        self.model, self.x, self.b, self.player, self._n_players = model, x, b, player, n_players
+
+    @property
+    def forest(self) -> Forest:
+        """The trees."""
+        return self.model.forest
 
     @classmethod
     def of(cls, view: View, rows: Table, background: Table, players: Players, seed: int = 0, most_leaves: float = np.inf) -> TreeSum | None:
@@ -46,23 +54,20 @@ class TreeSum:
 
         Cost: ``CHECKED`` model rows; the cells of all rows some log2(C) times.
         """
-        forest = view.trees()
-        if forest is None or forest.mean_leaves > most_leaves:
+        model = view.trees()
+        if model is None or model.forest.mean_leaves > most_leaves:
             return None
         path = FramePath(view, rows, background, players, 2**28)
         try:
             cells = view.cells(path.pool)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None  # cells that only the model itself can read
-        if cells.ndim != 2 or cells.shape[1] <= forest.feature.max(initial=-1):
+        if cells.ndim != 2 or cells.shape[1] <= model.forest.feature.max(initial=-1):
             return None
         source = _sources(view, path.pool, cells)
         player = np.where(source >= 0, players.of_column[source], -1)
-        own = cls(forest, cells[: len(rows)], cells[len(rows) :], player, len(players))
-        return own if own._fits_players() and own._agrees(view, path, np.random.default_rng(seed)) else None
-
-    def _fits_players(self) -> bool:
-        return self._n_players <= MOST_PLAYERS or self.forest.most_players(self.player) <= MOST_PLAYERS
+        own = cls(model, cells[: len(rows)], cells[len(rows) :], player, len(players))
+        return own if own._agrees(view, path, np.random.default_rng(seed)) else None
 
     def _agrees(self, view: View, path: FramePath, draw: np.random.Generator) -> bool:
         """Whether composed rows are made of their cells, and answered by the trees as by the model."""
@@ -73,7 +78,7 @@ class TreeSum:
             return False
         row = draw.integers(0, n, CHECKED)
         back, z = draw.integers(0, len(self.b), CHECKED), draw.random((CHECKED, self._n_players)) < 0.5
-        ours, theirs = self.forest.answers(self._composed(row, back, z)), path.compose(row, back, z)
+        ours, theirs = self.model.answers(self._composed(row, back, z)), path.compose(row, back, z)
         off = ROUNDING * (1 + np.abs(theirs))
         if view.scale == "log-odds":
             off = off + ROUNDING / 25 * (1 + np.cosh(np.minimum(np.abs(theirs), 28.0)))  # from probabilities in single precision
@@ -82,6 +87,12 @@ class TreeSum:
     def _composed(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
         own = (self.player >= 0) & z[:, np.maximum(self.player, 0)]
         return np.where(own, self.x[row], self.b[back])
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the answers are the sum itself, whose games are known leaf by leaf: of trees of at most ``MOST_PLAYERS`` players each."""
+        few = self._n_players <= MOST_PLAYERS or self.forest.most_players(self.player) <= MOST_PLAYERS
+        return self.model.then is None and few
 
     def values(self, weigh: Weigh, rows: Ints | None = None, order: int = 1) -> FloatArray:
         """Return the values (N, S, O) of the players in all rows, or in some; see :func:`~pellucid.probe.tree_games.solve`."""

@@ -29,7 +29,7 @@ from pellucid.table import Table
 if TYPE_CHECKING:
     import torch
 
-    from pellucid.trees import Forest
+    from pellucid.trees import Sum
 
 __all__ = ["View"]
 
@@ -93,13 +93,18 @@ class View:
             do=f"did you mean {' or '.join(near)}?" if near else None,
         )
 
-    def _count(self, rows: int) -> None:
-        if rows > 0 and time.perf_counter() > self.until:
+    def in_time(self) -> None:
+        """Refuse to go on where the seconds are over."""
+        if time.perf_counter() > self.until:
             raise RequestError(
                 "the time budget was spent before there was an answer",
                 got=f"{self.n_calls} model rows in that time",
                 do="raise budget=, explain fewer rows at a time, or pass fewer rows as background=",
             )
+
+    def _count(self, rows: int) -> None:
+        if rows > 0:
+            self.in_time()
         if self.n_calls + rows > self.most:
             raise too_small("", self.n_calls + rows, int(self.most), FEWER_ROWS)
         with self._lock:  # the engine asks from several threads
@@ -216,7 +221,7 @@ class View:
             self._count(len(table))
         return self.inner.built_in(table)
 
-    def trees(self) -> Forest | None:
+    def trees(self) -> Sum | None:
         """Return the trees whose answers to :meth:`cells` are the chosen outputs (N, O); None where the model is no sum of trees."""
         found = self.inner.trees() if isinstance(self.inner, TreePredictor) else None
         return None if found is None else found.weighted(self._weights, self._shift)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pellucid.trees.forest import Forest, Grown, join
+from pellucid.trees.forest import Forest, Grown, Sum, join
 
-__all__ = ["Forest", "Grown", "join", "read"]
+__all__ = ["Forest", "Grown", "Sum", "join", "read"]
 
 
 def read(model: Any) -> Grown | None:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import expit, softmax
 
-__all__ = ["Forest", "Grown", "codes_of", "join", "numbers_of"]
+__all__ = ["Forest", "Grown", "Sum", "codes_of", "join", "numbers_of"]
 
 FloatArray = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -137,6 +138,16 @@ class Forest:
             out[coded] = np.where(told, self.sets[which, place], self.missing_left[node[coded]])
         return out
 
+    def all_left(self, x: FloatArray, node: Ints) -> BoolArray:
+        """Return which way all rows of the cells (N, F) go at some inner nodes, (nodes, N)."""
+        cell = x.T[self.feature[node]]
+        out = np.where(np.isnan(cell), self.missing_left[node][:, None], cell <= self.threshold[node][:, None])
+        coded = np.flatnonzero(self.levels[node] >= 0)
+        if len(coded):
+            row, at = np.tile(np.arange(len(x)), len(coded)), np.repeat(node[coded], len(x))
+            out[coded] = self.goes_left(x, row, at).reshape(len(coded), -1)
+        return np.asarray(out)
+
     def rounded(self, x: FloatArray) -> FloatArray:
         """Return cells (N, F) as the trees compare them."""
         return x.astype(np.float32).astype(np.float64) if self.single else x
@@ -154,6 +165,37 @@ class Forest:
         return out
 
 
+class Sum(NamedTuple):
+    """What answers by trees: the forest's own answers, or what ``then`` makes of them, (n, K) -> (n, O).
+
+    Examples
+    --------
+    >>> nothing, leaf = np.zeros(1, np.int64), np.array([[2.0]])
+    >>> one = Sum(Forest.of_tree(nothing - 1, nothing - 1, nothing, np.zeros(1), leaf), np.square)
+    >>> one.answers(np.zeros((1, 1))).tolist(), one.weighted(np.array([[3.0]]), np.array([1.0])).answers(np.zeros((1, 1))).tolist()
+    ([[4.0]], [[13.0]])
+    """
+
+    forest: Forest
+    then: Callable[[FloatArray], FloatArray] | None = None
+
+    def weighted(self, weights: FloatArray, shift: FloatArray) -> Sum:
+        """Return what answers ``answers @ weights + shift``; ``weights`` (O, O')."""
+        then = self.then
+        if then is None:
+            return Sum(self.forest.weighted(weights, shift))
+        return self if _nothing(weights, shift) else Sum(self.forest, lambda answers: then(answers) @ weights + shift)
+
+    def answers(self, x: FloatArray) -> FloatArray:
+        """Return the answers (N, O) to rows of cells (N, F)."""
+        found = self.forest.answers(x)
+        return found if self.then is None else self.then(found)
+
+
+def _nothing(weights: FloatArray, shift: FloatArray) -> bool:
+    return weights.shape[0] == weights.shape[1] and bool((weights == np.eye(len(weights))).all()) and not shift.any()
+
+
 class Grown(NamedTuple):
     """The trees of a model.
 
@@ -168,6 +210,33 @@ class Grown(NamedTuple):
     forest: Forest
     cells: Callable[[Any], FloatArray]
     says: str
+
+    def probabilities(self, answers: FloatArray) -> FloatArray:
+        """Return the probabilities (n, classes) that the forest's answers (n, K) stand for."""
+        if self.says == "margins":
+            return np.asarray(softmax(answers, axis=1))
+        if self.says != "log-odds":
+            return answers
+        return np.concatenate([expit(-answers), expit(answers)], 1)  # each by itself: neither loses its digits
+
+    def on_scale(self, scaled: Callable[[FloatArray], FloatArray], line: tuple[float, float] | None) -> Sum:
+        """Return what answers on a scale.
+
+        Parameters
+        ----------
+        scaled : the answers (n, O) there of the probabilities (n, classes) of a classifier.
+        line : (factor, shift) by which the log-odds of the second of two classes are the answer; None where they are not.
+        """
+        if self.says == "value":
+            return Sum(self.forest)
+        if self.says == "log-odds" and line is not None:
+            return Sum(self.forest.scaled(*line))
+
+        def then(answers: FloatArray) -> FloatArray:
+            return scaled(self.probabilities(answers))
+
+        # of one tree any function of a leaf's value is a value of the leaf
+        return Sum(self.forest.mapped(then)) if len(self.forest.root) == 1 else Sum(self.forest, then)
 
 
 def numbers_of(X: Any, code: Callable[[int, pd.Series[Any]], npt.ArrayLike] | None = None) -> FloatArray:

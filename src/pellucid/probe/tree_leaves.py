@@ -1,0 +1,295 @@
+"""The leaves that rows composed of two come to, and what all of them add up to for any coalition.
+
+A composed row of a row x and a background row b comes to a leaf if the players at which b alone turns off on the way there take x's cells,
+and those at which x alone does take b's. So of each row it is written down once at which players it turns off before each leaf; a pair's
+leaves are those where x and b share none of them, and what the trees add up to for any coalition follows without walking down a tree, and
+without asking the model. What the model makes of the sum (probabilities, calibrated ones) is then made of it.
+
+Letters: R rows, B background rows, P players, M nodes, E leaves with one output each, H leaves of pairs, K sums of a forest, O outputs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.probe.composing import Lot
+from pellucid.probe.tree_games import MOST_PLAYERS
+from pellucid.probe.tree_sum import TreeSum
+from pellucid.protocols import FloatArray
+
+__all__ = ["Held", "Leaves"]
+
+Ints = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.unsignedinteger[Any]]
+BoolArray = npt.NDArray[np.bool_]
+MATCHES = 2**22
+"""Pairs of a leaf and a coalition that are compared at once."""
+LOW = 5
+"""Bits of a coalition over which one product of matrices adds up."""
+
+
+class Leaves:
+    """At which players rows turn off alone before each leaf.
+
+    Attributes
+    ----------
+    used : the players (U,) that some node asks about, which are the bits of masks. place : (P,) the bit of a player; -1 for others.
+    value, out : (E,) what a leaf adds, and to which of the K sums.
+    b : (B, E) masks of the background rows.
+    """
+
+    def __init__(self, trees: TreeSum, used: Ints, n_players: int, memory: int) -> None:
+        self.trees, self.used, self._memory = trees, used, memory
+        self.place = np.full(n_players, -1)
+        self.place[used] = np.arange(len(used))
+        self.bits: np.dtype[Any] = np.dtype(f"u{_width(used)}")
+        forest = trees.forest
+        whose = np.where(trees.player >= 0, self.place[np.maximum(trees.player, 0)], -1)[forest.feature]
+        self._bit = self.bit_of(whose)
+        self._fixed = (forest.left >= 0) & (whose < 0)  # nodes at which all rows turn the same way
+        leaf = np.flatnonzero((forest.left < 0) & self._open(forest.rounded(trees.x[:1])))
+        tells = forest.value[leaf] != 0
+        tells[:, 0] |= ~tells.any(1)  # every pair comes to some leaf, whatever it adds
+        place, self.out = np.nonzero(tells)
+        self._leaf = leaf[place]
+        self.value = forest.value[self._leaf, self.out]
+        self.b = self._off(trees.b)
+        self._held: Held | None = None
+
+    @classmethod
+    def of(cls, trees: TreeSum, n_players: int, memory: int) -> Leaves | None:
+        """Return the leaves; None where too many players stand in the trees, or the background rows' masks do not fit the memory."""
+        forest = trees.forest
+        used = np.unique(trees.player[forest.feature[forest.left >= 0]])
+        used = used[used >= 0]
+        masks = _width(used) * len(forest.left) * forest.n_outputs * len(trees.b)
+        return None if len(used) > MOST_PLAYERS or masks > 2 * memory else cls(trees, used, n_players, memory)
+
+    def bit_of(self, place: Ints) -> Bits:
+        """Return masks of single players by their places; 0 for places below 0."""
+        one = np.left_shift(np.uint64(1), np.maximum(place, 0).astype(np.uint64))
+        return np.where(place >= 0, one, np.uint64(0)).astype(self.bits)
+
+    def _open(self, x: FloatArray) -> BoolArray:
+        """Return which nodes (M,) some row can come to, as far as nodes that turn all rows the same way tell."""
+        forest = self.trees.forest
+        out, here = np.zeros(len(forest.left), bool), forest.root
+        while len(here):
+            out[here] = True
+            here = here[forest.left[here] >= 0]
+            left = forest.all_left(x, here)[:, 0]
+            fixed = self._fixed[here]
+            here = np.concatenate([forest.left[here[left | ~fixed]], forest.right[here[~left | ~fixed]]])
+        return out
+
+    def _off(self, x: FloatArray) -> Bits:
+        """Return the masks (n, E) of rows of cells (n, F). Cost: n M."""
+        forest = self.trees.forest
+        step, out = max(1, self._memory // (self.bits.itemsize * len(forest.left))), []
+        x = forest.rounded(x)
+        for s in range(0, len(x), step):
+            some = x[s : s + step]
+            off, here = np.zeros((len(forest.left), len(some)), self.bits), forest.root
+            while len(here := here[forest.left[here] >= 0]):
+                left, mine, turned = forest.all_left(some, here), off[here], off[here] | self._bit[here][:, None]
+                off[forest.left[here]], off[forest.right[here]] = np.where(left, mine, turned), np.where(left, turned, mine)
+                here = np.concatenate([forest.left[here], forest.right[here]])
+            out.append(off[self._leaf].T)
+        return np.ascontiguousarray(np.concatenate(out))
+
+    @functools.cached_property
+    def rows_at_once(self) -> int:
+        """How many rows' leaves fit the memory."""
+        some = self._hold(np.unique(np.linspace(0, len(self.trees.x) - 1, 4).astype(np.int64)))
+        return max(1, int(self._memory // ((2 * self.bits.itemsize + 4) * len(some.leaf) / len(some.rows))))
+
+    def groups(self, row: Ints) -> list[Ints]:
+        """Return the places of rows (n,), group by group of rows whose leaves are held together."""
+        rows, at = np.unique(row, return_inverse=True)
+        if self._held is not None and self._held.has(rows):
+            return [np.arange(len(row))]
+        part = at // self.rows_at_once
+        return [np.flatnonzero(part == k) for k in range(int(part.max(initial=-1)) + 1)]
+
+    def held(self, row: Ints) -> Held:
+        """Return the leaves of rows, as many as fit; those found last are kept."""
+        if self._held is None or not self._held.has(row):
+            self._held = None
+            self._held = self._hold(np.unique(row))
+        return self._held
+
+    def _hold(self, rows: Ints) -> Held:
+        off, size = self._off(self.trees.x[rows]), self.b.shape[1]
+        theirs, mine, leaf, count = [], [], [], []
+        for mask in off:  # one row is some hundred thousand comparisons
+            meets = (self.b & mask) == 0
+            flat = np.flatnonzero(meets)
+            at = flat % size
+            theirs.append(self.b.ravel()[flat])
+            mine.append(mask[at])
+            leaf.append(at.astype(np.int32))
+            count.append(np.count_nonzero(meets, axis=1))
+        start = np.append(0, np.cumsum(np.concatenate(count)))
+        return Held(self, rows, np.concatenate(theirs), np.concatenate(mine), np.concatenate(leaf), start)
+
+
+@dataclass(frozen=True)
+class Held:
+    """The leaves that pairs of some rows and all background rows come to.
+
+    Attributes
+    ----------
+    rows : (R,) rising. joins, stays : (H,) the players who must take the row's cells, and those who must not. leaf : (H,) of E.
+    start : (R B + 1,) where the leaves of a pair begin.
+    """
+
+    all: Leaves
+    rows: Ints
+    joins: Bits
+    stays: Bits
+    leaf: npt.NDArray[np.int32]
+    start: Ints
+
+    def has(self, row: Ints) -> bool:
+        """Whether these rows are among them."""
+        return bool(np.isin(row, self.rows).all())
+
+    def _pairs(self, row: Ints, back: Ints) -> Ints:
+        return np.asarray(np.searchsorted(self.rows, row) * len(self.all.b) + back)
+
+    @functools.cached_property
+    def _met(self) -> Bits:
+        """The players (R B,) who matter in each pair."""
+        return np.asarray(np.bitwise_or.reduceat(self.joins | self.stays, self.start[:-1]))
+
+    def matters(self, row: Ints, back: Ints) -> BoolArray:
+        """Return (n, P): whether a player changes the trees' answers in pairs of rows."""
+        out = np.zeros((len(row), len(self.all.place)), bool)
+        out[:, self.all.used] = (self._met[self._pairs(row, back)][:, None] >> np.arange(len(self.all.used)).astype(self.all.bits)) & 1
+        return out
+
+    def _of(self, row: Ints, back: Ints) -> tuple[Ints, Ints]:
+        """Return (pair (h,), place among the held leaves (h,)) of the leaves of some pairs."""
+        p = self._pairs(row, back)
+        count = self.start[p + 1] - self.start[p]
+        pair = np.repeat(np.arange(len(p)), count)
+        return pair, np.arange(len(pair)) + np.repeat(self.start[p] - np.cumsum(count) + count, count)
+
+    def answers(self, sums: FloatArray) -> FloatArray:
+        """Return the answers (g, m, O) that sums (g, m, K) stand for."""
+        then = self.all.trees.model.then
+        sums = sums + self.all.trees.forest.base
+        return sums if then is None else then(sums.reshape(-1, sums.shape[2])).reshape(*sums.shape[:2], -1)
+
+    def table(self, lot: Lot) -> FloatArray:
+        """Return the sums (g, 2^d, K) of all coalitions of the players of some pairs.
+
+        A leaf is worth something to coalitions that hold the players A and none of the players D: that is a sum over subsets T of D, with
+        alternating signs, of what all that hold A and T are worth; or, where A is the smaller one, the same the other way round.
+        """
+        (g, d), k = lot.players.shape, self.all.trees.forest.n_outputs
+        pair, at = self._of(lot.row, lot.back)
+        joins, stays = self.joins[at], self.stays[at]
+        local = _Local(self.all.place[lot.players], self.all.bits)
+        if (gone := local.unknown(joins, pair)).any():  # players who are not in the lot stay away
+            pair, at, joins, stays = pair[~gone], at[~gone], joins[~gone], stays[~gone]
+        leaf, down = self.leaf[at], np.bitwise_count(joins) < np.bitwise_count(stays)
+        line = (pair * k + self.all.out[leaf]) * 2 + down
+        held, worth = local(np.where(down, stays, joins), pair), self.all.value[leaf]
+        places, worths = [(line << d) + held], [worth]
+        rest = np.where(down, joins, stays)
+        some = np.flatnonzero(rest)
+        for at, subset in _subsets(local(rest[some], pair[some])):
+            places.append(places[0][some[at]] | subset)
+            worths.append(np.where(np.bitwise_count(subset) & 1, -worth[some[at]], worth[some[at]]))
+        sums = np.bincount(np.concatenate(places), np.concatenate(worths), (g * k * 2) << d)
+        every = _over_subsets(np.asarray(sums, np.float64).reshape(g * k, 2, -1), d)
+        return np.asarray((every[:, 0] + every[:, 1, ::-1]).reshape(g, k, -1).transpose(0, 2, 1))
+
+    def sums(self, lot: Lot) -> FloatArray:
+        """Return the sums (g, m, K) of the lot's coalitions."""
+        g, m, k = len(lot.row), lot.local.shape[-2], self.all.trees.forest.n_outputs
+        bits, known = self.all.bit_of(self.all.place[lot.players]), np.zeros((g, m), self.all.bits)
+        for j in range(bits.shape[1]):
+            known |= np.where(lot.local[..., j], bits[:, j, None], 0).astype(self.all.bits)
+        out = np.empty((g, m, k))
+        count = np.diff(self.start)[self._pairs(lot.row, lot.back)]
+        for s, e in _runs(count * m, MATCHES):
+            pair, at = self._of(lot.row[s:e], lot.back[s:e])
+            joins, leaf = self.joins[at], self.leaf[at]
+            comes = (known[s:e][pair] & (joins | self.stays[at])[:, None]) == joins[:, None]
+            first = np.flatnonzero(np.diff(pair, prepend=-1))
+            for q in range(k):
+                worth = self.all.value[leaf] if k == 1 else np.where(self.all.out[leaf] == q, self.all.value[leaf], 0.0)
+                out[s:e, :, q] = np.add.reduceat(comes * worth[:, None], first, axis=0)
+        return out
+
+
+def _width(used: Ints) -> int:
+    """Return the bytes of a mask of so many players."""
+    return 2 if len(used) <= 16 else 4 if len(used) <= 32 else 8
+
+
+class _Local:
+    """Masks of all players as masks of the players of a pair, eight bits at a time.
+
+    Parameters
+    ----------
+    bit : (g, d) the bit of each player of a pair in the wide masks; -1 for players without one.
+    """
+
+    def __init__(self, bit: Ints, bits: np.dtype[Any]) -> None:
+        g, d = bit.shape
+        self._bytes = bits.itemsize
+        weight = np.zeros((g, 8 * self._bytes + 1))
+        np.put_along_axis(weight, bit, np.broadcast_to(2.0 ** np.arange(d), bit.shape), 1)  # those without a bit fall into the last place
+        held = (np.arange(256) >> np.arange(8)[:, None]) & 1
+        self._table = (weight[:, :-1].reshape(g, self._bytes, 8) @ held).astype(np.int64).ravel()
+        known = (weight[:, :-1] > 0).astype(np.uint64) << np.arange(8 * self._bytes, dtype=np.uint64)
+        self._known = np.bitwise_or.reduce(known, axis=1).astype(bits)
+
+    def unknown(self, masks: Bits, pair: Ints) -> BoolArray:
+        """Return which masks (h,) hold a player who is not one of the pair's."""
+        return np.asarray((masks & ~self._known[pair]) != 0)
+
+    def __call__(self, masks: Bits, pair: Ints) -> Ints:
+        """Return the masks (h,) of the players of their pairs."""
+        first = pair * (self._bytes * 256)
+        out = self._table[first + (masks & masks.dtype.type(255))]
+        for k in range(1, self._bytes):
+            out |= self._table[first + 256 * k + ((masks >> masks.dtype.type(8 * k)) & masks.dtype.type(255))]
+        return out
+
+
+def _subsets(masks: Ints) -> Iterator[tuple[Ints, Ints]]:
+    """Yield (places, subsets) until every subset of every mask (n,) but the empty one has come once."""
+    at, subset = np.arange(len(masks)), masks
+    while len(at):
+        yield at, subset
+        subset = (subset - 1) & masks[at]
+        at, subset = at[subset > 0], subset[subset > 0]
+
+
+def _over_subsets(values: FloatArray, d: int) -> FloatArray:
+    """Return for every coalition the sum over all its subsets, (..., 2^d); ``values`` is written over."""
+    low = min(d, LOW)
+    inside = np.arange(2**low)
+    holds = ((inside[:, None] & inside) == inside[:, None]).astype(np.float64)  # (subset, coalition)
+    out = (values.reshape(-1, 2**low) @ holds).reshape(*values.shape[:-1], -1)
+    for j in range(low, d):
+        half = out.reshape(-1, 2, 2**j)
+        half[:, 1] += half[:, 0]
+    return np.asarray(out)
+
+
+def _runs(cost: Ints, most: int) -> list[tuple[int, int]]:
+    """Return (start, end) of runs that cost about ``most`` each."""
+    part = (np.cumsum(cost) - cost) // most
+    starts = np.flatnonzero(np.diff(part, prepend=-1))
+    return list(zip(starts.tolist(), np.append(starts[1:], len(cost)).tolist()))
