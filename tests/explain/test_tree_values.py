@@ -140,13 +140,11 @@ def test_order_and_number_of_rows_change_nothing(asked):
     assert explain(model, rows.tail(1), **settings).values == pytest.approx(whole[-1:], abs=1e-12)
 
 
-def test_probabilities_of_boosted_trees_are_sampled_and_the_way_out_is_told(asked):
+def test_probabilities_of_boosted_trees_are_no_sum_and_exact_all_the_same(asked):
     model, _ = asked["boosted, log-odds"]
-    sampled = explain(model, frame_of()[0].head(2))
-    assert sampled.scale == "probability"
-    assert sampled.record.settings["way"] != "trees"
-    assert any("scale='log-odds'" in c for c in sampled.record.caveats)
-    assert not any("scale='log-odds'" in c for c in explain(asked["own"][0], frame_of()[0].head(2)).record.caveats)
+    made = explain(model, frame_of()[0].head(2))
+    assert (made.scale, made.record.settings["way"], made.error) == ("probability", "exact", None)
+    assert not any("scale='log-odds'" in c for c in made.record.caveats)
 
 
 def test_other_fills_small_budgets_and_deep_trees_are_sampled(asked, monkeypatch):
@@ -176,18 +174,3 @@ def test_trials_of_exact_values_ask_the_trees_again_with_the_whole_budget(asked)
     given = explain(model, rows, budget=3 * N + BACK + CHECKED)
     (told,) = pld.trial(given, model, rows, names=["stability"], background=frame.tail(BACK))
     assert told.verdict == "pass", told
-
-
-def test_a_calibration_that_bends_log_odds_is_told():
-    frame, worth = frame_of()
-    high = worth > worth.median()
-    with pytest.warns(pld.errors.PellucidWarning, match="isotonic"):
-        model = pld.TabularClassifier(backbone="hist_gb", calibration="isotonic", random_state=0, verbose=0).fit(frame, high)
-    bent = explain(model, frame.head(2))
-    assert bent.record.settings["way"] != "trees"
-    assert any("calibration bends" in c for c in bent.record.caveats)
-
-
-def test_our_boosted_trees_tell_the_scale_on_which_they_are_a_sum(asked):
-    caveats = [explain(asked["own"][0], frame_of()[0].head(2), scale=s).record.caveats for s in ("probability", "log-odds")]
-    assert [any("scale='log-odds'" in c for c in told) for told in caveats] == [True, False]

@@ -329,7 +329,7 @@ class ForeignPredictor:
     def trees(self) -> Sum | None:
         """Return the trees whose answers are the model's on ``scale``, and what is made of their sum; None where it has none."""
         grown = self._grown
-        if grown is None or self._kind == "decision_function" or (grown.says == "value") == (self._kind == "predict_proba"):
+        if grown is None or self._kind == "decision_function" or (grown.says == "value" and self._kind == "predict_proba"):
             return None
         if grown.says == "probability" and self.scale == "probability":
             return Sum(grown.forest.weighted(np.eye(grown.forest.n_outputs)[:, int(grown.forest.n_outputs == 2) :], np.zeros(1)))

@@ -205,9 +205,10 @@ class Held:
         places, worths = [(line << d) + held], [worth]
         rest = np.where(down, joins, stays)
         some = np.flatnonzero(rest)
-        for at, subset in _subsets(local(rest[some], pair[some])):
-            places.append(places[0][some[at]] | subset)
-            worths.append(np.where(np.bitwise_count(subset) & 1, -worth[some[at]], worth[some[at]]))
+        place, own = places[0][some], worth[some]
+        for part, subset in _subsets(local(rest[some], pair[some])):
+            places.append(place[part] | subset)
+            worths.append(np.where(np.bitwise_count(subset) & 1, -own[part], own[part]))
         sums = np.bincount(np.concatenate(places), np.concatenate(worths), (g * k * 2) << d)
         every = _over_subsets(np.asarray(sums, np.float64).reshape(g * k, 2, -1), d)
         return np.asarray((every[:, 0] + every[:, 1, ::-1]).reshape(g, k, -1).transpose(0, 2, 1))
@@ -261,15 +262,16 @@ class _Local:
     def __call__(self, masks: Bits, pair: Ints) -> Ints:
         """Return the masks (h,) of the players of their pairs."""
         first = pair * (self._bytes * 256)
-        out = self._table[first + (masks & masks.dtype.type(255))]
+        out = self._table[first + masks.astype(np.uint8)]
         for k in range(1, self._bytes):
-            out |= self._table[first + 256 * k + ((masks >> masks.dtype.type(8 * k)) & masks.dtype.type(255))]
+            out |= self._table[first + 256 * k + (masks >> masks.dtype.type(8 * k)).astype(np.uint8)]
         return out
 
 
 def _subsets(masks: Ints) -> Iterator[tuple[Ints, Ints]]:
     """Yield (places, subsets) until every subset of every mask (n,) but the empty one has come once."""
-    at, subset = np.arange(len(masks)), masks
+    at = np.flatnonzero(masks)
+    subset = masks[at]
     while len(at):
         yield at, subset
         subset = (subset - 1) & masks[at]
