@@ -40,7 +40,7 @@ class Leaves:
     Attributes
     ----------
     used : the players (U,) that some node asks about, which are the bits of masks. place : (P,) the bit of a player; -1 for others.
-    value, out : (E,) what a leaf adds, and to which of the K sums.
+    worth, line : (2 E,) what a leaf adds, twice, and to which of two lines of each of the K sums; see :class:`Held`.
     b : (B, E) masks of the background rows.
     """
 
@@ -56,9 +56,10 @@ class Leaves:
         leaf = np.flatnonzero((forest.left < 0) & self._open(forest.rounded(trees.x[:1])))
         tells = forest.value[leaf] != 0
         tells[:, 0] |= ~tells.any(1)  # every pair comes to some leaf, whatever it adds
-        place, self.out = np.nonzero(tells)
+        place, out = np.nonzero(tells)
         self._leaf = leaf[place]
-        self.value = forest.value[self._leaf, self.out]
+        self.worth = np.repeat(forest.value[self._leaf, out], 2)
+        self.line = np.repeat(2 * out, 2) + np.tile([0, 1], len(out))
         self.b = self._off(trees.b)
         self._held: Held | None = None
 
@@ -130,13 +131,15 @@ class Leaves:
         for mask in off:  # one row is some hundred thousand comparisons
             meets = (self.b & mask) == 0
             flat = np.flatnonzero(meets)
-            at = flat % size
-            theirs.append(self.b.ravel()[flat])
-            mine.append(mask[at])
-            leaf.append(at.astype(np.int32))
             count.append(np.count_nonzero(meets, axis=1))
+            at = flat - np.repeat(np.arange(len(self.b)) * size, count[-1])
+            theirs.append(self.b.ravel().take(flat))
+            mine.append(mask.take(at))
+            leaf.append(at.astype(np.int32))
+        joins, stays = np.concatenate(theirs), np.concatenate(mine)
+        down = np.bitwise_count(joins) < np.bitwise_count(stays)
         start = np.append(0, np.cumsum(np.concatenate(count)))
-        return Held(self, rows, np.concatenate(theirs), np.concatenate(mine), np.concatenate(leaf), start)
+        return Held(self, rows, np.where(down, stays, joins), np.where(down, joins, stays), 2 * np.concatenate(leaf) + down, start)
 
 
 @dataclass(frozen=True)
@@ -145,14 +148,15 @@ class Held:
 
     Attributes
     ----------
-    rows : (R,) rising. joins, stays : (H,) the players who must take the row's cells, and those who must not. leaf : (H,) of E.
+    rows : (R,) rising. more, less : (H,) the players who must take the row's cells and those who must not, the larger and the smaller set.
+    leaf : (H,) twice the number of the leaf, of E, and 1 where the players in ``more`` are those who must not.
     start : (R B + 1,) where the leaves of a pair begin.
     """
 
     all: Leaves
     rows: Ints
-    joins: Bits
-    stays: Bits
+    more: Bits
+    less: Bits
     leaf: npt.NDArray[np.int32]
     start: Ints
 
@@ -166,7 +170,7 @@ class Held:
     @functools.cached_property
     def _met(self) -> Bits:
         """The players (R B,) who matter in each pair."""
-        return np.asarray(np.bitwise_or.reduceat(self.joins | self.stays, self.start[:-1]))
+        return np.asarray(np.bitwise_or.reduceat(self.more | self.less, self.start[:-1]))
 
     def matters(self, row: Ints, back: Ints) -> BoolArray:
         """Return (n, P): whether a player changes the trees' answers in pairs of rows."""
@@ -194,21 +198,18 @@ class Held:
         alternating signs, of what all that hold A and T are worth; or, where A is the smaller one, the same the other way round.
         """
         (g, d), k = lot.players.shape, self.all.trees.forest.n_outputs
-        pair, at = self._of(lot.row, lot.back)
-        joins, stays = self.joins[at], self.stays[at]
         local = _Local(self.all.place[lot.players], self.all.bits)
-        if (gone := local.unknown(joins, pair)).any():  # players who are not in the lot stay away
-            pair, at, joins, stays = pair[~gone], at[~gone], joins[~gone], stays[~gone]
-        leaf, down = self.leaf[at], np.bitwise_count(joins) < np.bitwise_count(stays)
-        line = (pair * k + self.all.out[leaf]) * 2 + down
-        held, worth = local(np.where(down, stays, joins), pair), self.all.value[leaf]
-        places, worths = [(line << d) + held], [worth]
-        rest = np.where(down, joins, stays)
+        pair, at = self._of(lot.row, lot.back)
+        if local.misses(self._met[self._pairs(lot.row, lot.back)]):  # players who are not in the lot stay away
+            there = ~local.unknown(np.where(self.leaf[at] & 1, self.less[at], self.more[at]), pair)
+            pair, at = pair[there], at[there]
+        leaf, rest = self.leaf.take(at), self.less.take(at)
+        places, worths = [((pair * (2 * k) + self.all.line.take(leaf)) << d) + local(self.more.take(at), pair)], [self.all.worth.take(leaf)]
         some = np.flatnonzero(rest)
-        place, own = places[0][some], worth[some]
-        for part, subset in _subsets(local(rest[some], pair[some])):
-            places.append(place[part] | subset)
-            worths.append(np.where(np.bitwise_count(subset) & 1, -own[part], own[part]))
+        place, own = places[0].take(some), worths[0].take(some)
+        for part, subset in _subsets(local(rest.take(some), pair.take(some))):
+            places.append(place.take(part) | subset)
+            worths.append(own.take(part) * np.array([1.0, -1.0]).take(np.bitwise_count(subset) & 1))
         sums = np.bincount(np.concatenate(places), np.concatenate(worths), (g * k * 2) << d)
         every = _over_subsets(np.asarray(sums, np.float64).reshape(g * k, 2, -1), d)
         return np.asarray((every[:, 0] + every[:, 1, ::-1]).reshape(g, k, -1).transpose(0, 2, 1))
@@ -223,11 +224,11 @@ class Held:
         count = np.diff(self.start)[self._pairs(lot.row, lot.back)]
         for s, e in _runs(count * m, MATCHES):
             pair, at = self._of(lot.row[s:e], lot.back[s:e])
-            joins, leaf = self.joins[at], self.leaf[at]
-            comes = (known[s:e][pair] & (joins | self.stays[at])[:, None]) == joins[:, None]
+            leaf, more, less = self.leaf[at], self.more[at], self.less[at]
+            comes = (known[s:e][pair] & (more | less)[:, None]) == np.where(leaf & 1, less, more)[:, None]
             first = np.flatnonzero(np.diff(pair, prepend=-1))
             for q in range(k):
-                worth = self.all.value[leaf] if k == 1 else np.where(self.all.out[leaf] == q, self.all.value[leaf], 0.0)
+                worth = np.where(self.all.line[leaf] // 2 == q, self.all.worth[leaf], 0.0)
                 out[s:e, :, q] = np.add.reduceat(comes * worth[:, None], first, axis=0)
         return out
 
@@ -255,6 +256,10 @@ class _Local:
         known = (weight[:, :-1] > 0).astype(np.uint64) << np.arange(8 * self._bytes, dtype=np.uint64)
         self._known = np.bitwise_or.reduce(known, axis=1).astype(bits)
 
+    def misses(self, met: Bits) -> bool:
+        """Whether somebody in the masks (g,) is not one of the pair's players."""
+        return bool((met & ~self._known).any())
+
     def unknown(self, masks: Bits, pair: Ints) -> BoolArray:
         """Return which masks (h,) hold a player who is not one of the pair's."""
         return np.asarray((masks & ~self._known[pair]) != 0)
@@ -262,9 +267,10 @@ class _Local:
     def __call__(self, masks: Bits, pair: Ints) -> Ints:
         """Return the masks (h,) of the players of their pairs."""
         first = pair * (self._bytes * 256)
-        out = self._table[first + masks.astype(np.uint8)]
+        out = self._table.take(first + masks.astype(np.uint8))
         for k in range(1, self._bytes):
-            out |= self._table[first + 256 * k + (masks >> masks.dtype.type(8 * k)).astype(np.uint8)]
+            first += 256
+            out |= self._table.take(first + (masks >> masks.dtype.type(8 * k)).astype(np.uint8))
         return out
 
 

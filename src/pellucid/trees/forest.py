@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit, softmax
+from scipy.special import softmax
 
 __all__ = ["Forest", "Grown", "Sum", "codes_of", "join", "numbers_of"]
 
@@ -217,7 +217,9 @@ class Grown(NamedTuple):
             return np.asarray(softmax(answers, axis=1))
         if self.says != "log-odds":
             return answers
-        return np.concatenate([expit(-answers), expit(answers)], 1)  # each by itself: neither loses its digits
+        rest = np.exp(-np.abs(answers))  # each by itself: neither loses its digits
+        sure, unsure = 1 / (1 + rest), rest / (1 + rest)
+        return np.concatenate([np.where(answers > 0, unsure, sure), np.where(answers > 0, sure, unsure)], 1)
 
     def on_scale(self, scaled: Callable[[FloatArray], FloatArray], line: tuple[float, float] | None) -> Sum:
         """Return what answers on a scale.
