@@ -216,7 +216,7 @@ class Threes:
         rows, keys = self.table, [name_hashes(map(str, x.sum(1).tolist())) for x in (self.table, background)]
         evaluate = lambda i, b, z: worth(np.where(z, rows[i], background[b]))  # noqa: E731
         return SimpleNamespace(
-            differ=lambda i, b: rows[i] != background[b], full=worth(rows), empty=worth(background), row_keys=keys[0], back_keys=keys[1],
+            active=lambda i, b: rows[i] != background[b], full=worth(rows), empty=worth(background), row_keys=keys[0], back_keys=keys[1],
             evaluate=evaluate, play=lambda lots: [ask_lot(lot, evaluate) for lot in lots],
             rises=lambda i, b: tuple(s * (rows[i][:, None] - background[b])[..., None] for s in ends(rows[i], background[b])),
         )  # fmt: skip

@@ -102,7 +102,7 @@ def _too_many(p: int, order: int) -> npt.NDArray[np.bool_]:
 def _affordable(rows: RowGames) -> npt.NDArray[np.bool_]:
     """Return (N,) which rows are enumerated."""
     n, out = len(rows.q.table), []
-    limit = min(EXACT_ROWS, rows.timed(EXACT_ROWS)) if rows.q.budget.rows is None else rows.budget()
+    limit = rows.free or (min(EXACT_ROWS, rows.timed(EXACT_ROWS)) if rows.q.budget.rows is None else rows.budget())
     for block in rows.blocks():
         games, owner, _ = rows.games(block)
         total = np.bincount(owner, solve.exact_cost(games.sizes) * rows.cost, len(block))

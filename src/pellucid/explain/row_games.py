@@ -66,6 +66,10 @@ FORETOLD = 200_000
 """Model rows from which on a wait may be worth telling."""
 PILOT = 256
 """Coalitions on which a model is timed where the budget is in seconds."""
+PILOT_GAMES = 16
+"""Games on whose orders of arrival models made of trees are timed."""
+OF_TREES = 16
+"""One composed row in so many of those that enumeration may take is what sampling may take, where they cost no model rows."""
 
 Ints = npt.NDArray[np.int64]
 T = TypeVar("T")
@@ -110,6 +114,11 @@ class RowGames:
         rows = g.integers(0, len(self.q.table), 64)
         z = g.random((64, len(self.q.players))) < 0.5
         return float((self.neighbours.weights_without(rows, z, left_out) > 0).any(1).sum(1).mean())
+
+    @property
+    def free(self) -> int:
+        """Composed rows per explained row that may be enumerated because they cost no model rows; 0 where they do."""
+        return 0 if self.neighbours is not None else self.engine.exact_rows or 0
 
     @property
     def back_cost(self) -> float:
@@ -199,6 +208,10 @@ class RowGames:
         """Seconds that a composed row takes where many of one game are asked at once, measured on some random ones."""
         n, p, began = PILOT, len(self.q.players), 0.0
         lot = Lot(np.zeros(1, np.int64), self.back[:1], np.arange(p)[None], np.random.default_rng(0).random((n, p)) < 0.5)
+        if self.free:  # trees look at orders of arrival, and at many pairs at once
+            back = self.back[:PILOT_GAMES]
+            n, games = p * len(back), np.tile(np.arange(p), (len(back), 1))
+            lot = Lot(np.zeros(len(back), np.int64), back, games, np.tri(p, dtype=bool))
         for _ in range(2):  # the first call may load and compile
             began = time.perf_counter()
             asked = self.engine.view.n_calls
@@ -294,7 +307,7 @@ class RowGames:
         """Return the model rows one explained row may cost; ``most`` where nothing was asked for."""
         asked, n = self.q.budget.rows, len(self.q.table)
         if asked is None:
-            return 50.0 * MOST_ROWS if self.q.precision or self.q.budget.seconds else most
+            return 50.0 * MOST_ROWS if self.q.precision or self.q.budget.seconds else max(most, self.free / OF_TREES)
         return max(0.0, (asked - n - len(self.engine.empty) - self.engine.checked) / n)
 
     def timed(self, most: float) -> float:
@@ -400,8 +413,8 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     # a coarser question is worth fewer model rows: errors fall with the root of their number
     worth = EXACT_ROWS * min(1.0, (PRECISION / (rows.precision or PRECISION)) ** 2)
     is_exact = total <= min(budget, worth) if rows.q.budget.rows is None else total <= budget
-    if rows.neighbours is None and rows.engine.exact_rows:  # no model row is asked for it
-        is_exact = total <= rows.engine.exact_rows
+    if rows.free:
+        is_exact = total <= rows.free
     if way == "exact":
         _check_exact(rows, games, total)
         rows.q.view.until = min(rows.q.view.until, rows.deadline)  # there is no half of an exact answer

@@ -30,6 +30,8 @@ Bits = npt.NDArray[np.unsignedinteger[Any]]
 BoolArray = npt.NDArray[np.bool_]
 MATCHES = 2**22
 """Pairs of a leaf and a coalition that are compared at once."""
+CHAIN = 4
+"""Growing coalitions from which on it pays to look when a leaf begins and ends to count, instead of at each of them."""
 LOW = 5
 """Bits of a coalition over which one product of matrices adds up."""
 
@@ -180,10 +182,9 @@ class Held:
 
     def _of(self, row: Ints, back: Ints) -> tuple[Ints, Ints]:
         """Return (pair (h,), place among the held leaves (h,)) of the leaves of some pairs."""
-        p = self._pairs(row, back)
-        count = self.start[p + 1] - self.start[p]
-        pair = np.repeat(np.arange(len(p)), count)
-        return pair, np.arange(len(pair)) + np.repeat(self.start[p] - np.cumsum(count) + count, count)
+        start, count = self.start[self._pairs(row, back)], self._count(row, back)
+        pair = np.repeat(np.arange(len(start)), count)
+        return pair, np.arange(len(pair)) + np.repeat(start - np.cumsum(count) + count, count)
 
     def answers(self, sums: FloatArray) -> FloatArray:
         """Return the answers (g, m, O) that sums (g, m, K) stand for."""
@@ -198,7 +199,7 @@ class Held:
         alternating signs, of what all that hold A and T are worth; or, where A is the smaller one, the same the other way round.
         """
         (g, d), k = lot.players.shape, self.all.trees.forest.n_outputs
-        local = _Local(self.all.place[lot.players], self.all.bits)
+        local = _Local(self.all.place[lot.players], self.all.bits, len(self.all.used))
         pair, at = self._of(lot.row, lot.back)
         if local.misses(self._met[self._pairs(lot.row, lot.back)]):  # players who are not in the lot stay away
             there = ~local.unknown(np.where(self.leaf[at] & 1, self.less[at], self.more[at]), pair)
@@ -216,21 +217,54 @@ class Held:
 
     def sums(self, lot: Lot) -> FloatArray:
         """Return the sums (g, m, K) of the lot's coalitions."""
-        g, m, k = len(lot.row), lot.local.shape[-2], self.all.trees.forest.n_outputs
-        bits, known = self.all.bit_of(self.all.place[lot.players]), np.zeros((g, m), self.all.bits)
+        local = np.broadcast_to(lot.local, (len(lot.row), *lot.local.shape[-2:]))
+        out = np.empty((*local.shape[:2], self.all.trees.forest.n_outputs))
+        for s, e in _chains(local):
+            of = self._of_chain if e - s >= CHAIN else self._of_any
+            out[:, s:e] = of(lot.row, lot.back, self.all.place[lot.players], local[:, s:e])
+        return out
+
+    def _of_any(self, row: Ints, back: Ints, place: Ints, local: BoolArray) -> FloatArray:
+        """Return the sums (g, m, K) of coalitions ``local`` (g, m, d) of players with bits ``place`` (g, d): each leaf looks at each."""
+        g, m, _ = local.shape
+        bits, known = self.all.bit_of(place), np.zeros((g, m), self.all.bits)
         for j in range(bits.shape[1]):
-            known |= np.where(lot.local[..., j], bits[:, j, None], 0).astype(self.all.bits)
-        out = np.empty((g, m, k))
-        count = np.diff(self.start)[self._pairs(lot.row, lot.back)]
-        for s, e in _runs(count * m, MATCHES):
-            pair, at = self._of(lot.row[s:e], lot.back[s:e])
+            known |= np.where(local[..., j], bits[:, j, None], 0).astype(self.all.bits)
+        out = np.empty((g, m, self.all.trees.forest.n_outputs))
+        for s, e in _runs(self._count(row, back) * m, MATCHES):
+            pair, at = self._of(row[s:e], back[s:e])
             leaf, more, less = self.leaf[at], self.more[at], self.less[at]
             comes = (known[s:e][pair] & (more | less)[:, None]) == np.where(leaf & 1, less, more)[:, None]
             first = np.flatnonzero(np.diff(pair, prepend=-1))
-            for q in range(k):
+            for q in range(out.shape[2]):
                 worth = np.where(self.all.line[leaf] // 2 == q, self.all.worth[leaf], 0.0)
                 out[s:e, :, q] = np.add.reduceat(comes * worth[:, None], first, axis=0)
         return out
+
+    def _of_chain(self, row: Ints, back: Ints, place: Ints, local: BoolArray) -> FloatArray:
+        """Return the sums (g, m, K) of growing coalitions: each leaf begins to count when the last has joined of those who must, and ends
+        when the first has joined of those who must not."""
+        g, m, _ = local.shape
+        # the number of the first coalition that holds a player
+        joined = np.full((g, 8 * max(1, -(-len(self.all.used) // 8)) + 1), m, np.int16)
+        np.put_along_axis(joined, place, m - local.sum(1, dtype=np.int16), 1)
+        out = np.empty((g, m, self.all.trees.forest.n_outputs))
+        for s, e in _runs(self._count(row, back), MATCHES):
+            k, (pair, at) = out.shape[2], self._of(row[s:e], back[s:e])
+            leaf, more, less = self.leaf.take(at), self.more.take(at), self.less.take(at)
+            joins, stays = np.where(leaf & 1, less, more), np.where(leaf & 1, more, less)
+            begin = _Ends(joined[s:e, :-1], np.maximum, 0)(joins, pair)
+            end = np.maximum(_Ends(joined[s:e, :-1], np.minimum, m)(stays, pair), begin)
+            line, worth = (pair * k + self.all.line.take(leaf) // 2) * (m + 1), self.all.worth.take(leaf)
+            size = (e - s) * k * (m + 1)
+            steps = np.bincount(line + begin, worth, size) - np.bincount(line + end, worth, size)
+            out[s:e] = np.cumsum(steps.reshape(e - s, k, m + 1)[..., :-1], axis=2).transpose(0, 2, 1)
+        return out
+
+    def _count(self, row: Ints, back: Ints) -> Ints:
+        """Return the number of leaves (g,) of pairs."""
+        p = self._pairs(row, back)
+        return np.asarray(self.start[p + 1] - self.start[p])
 
 
 def _width(used: Ints) -> int:
@@ -243,12 +277,12 @@ class _Local:
 
     Parameters
     ----------
-    bit : (g, d) the bit of each player of a pair in the wide masks; -1 for players without one.
+    bit : (g, d) the bit of each player of a pair in the wide masks; -1 for players without one. players : the number of bits in use.
     """
 
-    def __init__(self, bit: Ints, bits: np.dtype[Any]) -> None:
+    def __init__(self, bit: Ints, bits: np.dtype[Any], players: int) -> None:
         g, d = bit.shape
-        self._bytes = bits.itemsize
+        self._bytes = max(1, -(-players // 8))
         weight = np.zeros((g, 8 * self._bytes + 1))
         np.put_along_axis(weight, bit, np.broadcast_to(2.0 ** np.arange(d), bit.shape), 1)  # those without a bit fall into the last place
         held = (np.arange(256) >> np.arange(8)[:, None]) & 1
@@ -294,6 +328,38 @@ def _over_subsets(values: FloatArray, d: int) -> FloatArray:
         half = out.reshape(-1, 2, 2**j)
         half[:, 1] += half[:, 0]
     return np.asarray(out)
+
+
+class _Ends:
+    """The largest, or the smallest, of the numbers of the players in a mask, eight bits at a time.
+
+    Parameters
+    ----------
+    numbers : (g, bits) of each player of a pair. of : ``np.maximum`` or ``np.minimum``. nobody : what stands for an empty mask.
+    """
+
+    def __init__(self, numbers: npt.NDArray[np.int16], of: np.ufunc, nobody: int) -> None:
+        self._of, self._bytes = of, numbers.shape[1] // 8
+        table = np.full((len(numbers), self._bytes, 256), nobody, np.int16)
+        for j in range(8):
+            half = table[..., : 2**j]
+            table[..., 2**j : 2 ** (j + 1)] = of(half, numbers[:, j::8, None])
+        self._table = table.ravel()
+
+    def __call__(self, masks: Bits, pair: Ints) -> npt.NDArray[np.int16]:
+        """Return the end (h,) of each mask of a pair."""
+        first = pair * (self._bytes * 256)
+        out = self._table.take(first + masks.astype(np.uint8))
+        for k in range(1, self._bytes):
+            first += 256
+            self._of(out, self._table.take(first + (masks >> masks.dtype.type(8 * k)).astype(np.uint8)), out=out)
+        return np.asarray(out)
+
+
+def _chains(local: BoolArray) -> list[tuple[int, int]]:
+    """Return (start, end) of the longest runs of coalitions (g, m, d) that grow in every pair: each holds those before it."""
+    breaks = np.flatnonzero((local[:, :-1] & ~local[:, 1:]).any((0, 2))) + 1
+    return list(zip([0, *breaks.tolist()], [*breaks.tolist(), local.shape[1]]))
 
 
 def _runs(cost: Ints, most: int) -> list[tuple[int, int]]:
