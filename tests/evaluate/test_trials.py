@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pellucid import registry
@@ -327,3 +328,20 @@ def test_signs_turned_round_do_not_agree_with_another_method(fitted):
     assert right.verdict == "pass", right.words
     assert wrong.verdict == "fail"
     assert "Do not read its signs" in wrong.words
+
+
+def test_whole_numbers_stay_whole_for_models_from_elsewhere():
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": draw.integers(18, 80, 400), "pay": draw.integers(0, 9000, 400), "weeks": draw.integers(0, 5, 400)})
+    worth = frame["age"] / 10 + frame["pay"] / 2000
+    verdicts = []
+    for some in (frame, frame[["age", "weeks"]]):
+        model = HistGradientBoostingRegressor(random_state=0).fit(some, worth)
+        made = explain(model, some.head(40), background=some.tail(30), random_state=0)
+        (told,) = trial(made, model, some.head(40), names=["max_sensitivity"], background=some.tail(30), random_state=0)
+        verdicts.append((told.verdict, told.words))
+    assert verdicts[0][0] in ("pass", "fail")
+    assert verdicts[1][0] == "not testable"
+    assert "whole numbers" in verdicts[1][1]

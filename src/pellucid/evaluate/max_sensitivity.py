@@ -12,6 +12,8 @@ can be told from those who gained nothing, so such cells stay.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -31,17 +33,25 @@ LIMIT = 0.5
 """Reasons that change by half of their size under a change nobody would notice are not reasons of this row."""
 
 
-def moved(table: Table, reference: Table, draw: np.random.Generator, radius: float = RADIUS) -> Table:
-    """Return the rows with every number moved by up to ``radius`` standard deviations of ``reference``; whole numbers become fractions.
+def moved(table: Table, reference: Table, draw: np.random.Generator, radius: float = RADIUS, whole: bool = False) -> Table:
+    """Return the rows with every number moved by up to ``radius`` standard deviations of ``reference``.
 
-    A value that half of ``reference`` or more share (no gain, no loss) stays.
+    A value that half of ``reference`` or more share (no gain, no loss) stays. Whole numbers become fractions, but with ``whole``, where
+    the model takes none: then they move by whole steps, or stay where a step is more than that.
     """
-    cells = {}
+    cells: dict[str, Any] = {}
     for name in table.columns:
         if table.schema[name].type is ColumnType.NUMBER and table.frame[name].dtype.kind in "iuf":
             known, own = reference.numbers(name), table.numbers(name)
             step = radius * np.nanstd(known) if (~np.isnan(known)).any() else 0.0
-            cells[name] = own + np.where(own == _spike(known), 0.0, step * draw.uniform(-1, 1, len(table)))
+            change = np.where(own == _spike(known), 0.0, step * draw.uniform(-1, 1, len(table)))
+            if whole and table.frame[name].dtype.kind in "iu":
+                if step >= 1:
+                    dtype = table.frame[name].dtype
+                    ends = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
+                    cells[name] = pd.Series(np.clip(own + np.trunc(change), ends.min, ends.max)).astype(dtype).array
+                continue
+            cells[name] = own + change
     return table.with_cells(cells) if cells else table
 
 
@@ -94,7 +104,14 @@ def run(case: Case) -> Trial:
     numbers = any(t.type is ColumnType.NUMBER for t in table.schema)
     if not numbers:
         raise NotTestable("there is no number that can be moved a little")
-    others = case.several(lambda _: cube(case.explain(case.predictor, moved(table, reference, draw), coarse=True)), DRAWS, LEAST_DRAWS)
+    whole = bool(getattr(case.predictor, "foreign", False))  # a model from elsewhere gets whole numbers as whole numbers
+    if moved(table, reference, stream(case.seed, "any"), whole=whole).fingerprint() == table.fingerprint():
+        raise NotTestable(f"the model takes whole numbers, and no step of one is as small as {RADIUS:g} of its standard deviation")
+
+    def again(_: int) -> FloatArray:
+        return cube(case.explain(case.predictor, moved(table, reference, draw, whole=whole), coarse=True))
+
+    others = case.several(again, DRAWS, LEAST_DRAWS)
     change = sensitivity(original, others)
     figure = _ratio(change, size, stream(case.seed, "bootstrap"))
     if figure.low <= LIMIT <= figure.high:

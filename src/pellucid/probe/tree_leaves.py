@@ -32,6 +32,8 @@ MATCHES = 2**22
 """Pairs of a leaf and a coalition that are compared at once."""
 CHAIN = 4
 """Growing coalitions from which on it pays to look when a leaf begins and ends to count, instead of at each of them."""
+AT_ONCE = 2**20
+"""Leaves of pairs that are looked at at once, and sums that are held."""
 LOW = 5
 """Bits of a coalition over which one product of matrices adds up."""
 
@@ -193,23 +195,32 @@ class Held:
         return sums if then is None else then(sums.reshape(-1, sums.shape[2])).reshape(*sums.shape[:2], -1)
 
     def table(self, lot: Lot) -> FloatArray:
-        """Return the sums (g, 2^d, K) of all coalitions of the players of some pairs.
+        """Return the sums (g, 2^d, K) of all coalitions of the players of some pairs."""
+        (g, d), k = lot.players.shape, self.all.trees.forest.n_outputs
+        out = np.empty((g, 2**d, k))
+        for s, e in _runs(np.maximum(self._count(lot.row, lot.back), k << d), AT_ONCE):
+            out[s:e] = self._table(lot.row[s:e], lot.back[s:e], self.all.place[lot.players[s:e]])
+        return out
+
+    def _table(self, row: Ints, back: Ints, place: Ints) -> FloatArray:
+        """Return the sums (g, 2^d, K) of all coalitions of the players with bits ``place`` (g, d).
 
         A leaf is worth something to coalitions that hold the players A and none of the players D: that is a sum over subsets T of D, with
         alternating signs, of what all that hold A and T are worth; or, where A is the smaller one, the same the other way round.
         """
-        (g, d), k = lot.players.shape, self.all.trees.forest.n_outputs
-        local = _Local(self.all.place[lot.players], self.all.bits, len(self.all.used))
-        pair, at = self._of(lot.row, lot.back)
-        if local.misses(self._met[self._pairs(lot.row, lot.back)]):  # players who are not in the lot stay away
+        (g, d), k = place.shape, self.all.trees.forest.n_outputs
+        local = _Local(place, self.all.bits, len(self.all.used))
+        pair, at = self._of(row, back)
+        if local.misses(self._met[self._pairs(row, back)]):  # players who are not asked about stay away
             there = ~local.unknown(np.where(self.leaf[at] & 1, self.less[at], self.more[at]), pair)
             pair, at = pair[there], at[there]
         leaf, rest = self.leaf.take(at), self.less.take(at)
-        places, worths = [((pair * (2 * k) + self.all.line.take(leaf)) << d) + local(self.more.take(at), pair)], [self.all.worth.take(leaf)]
+        places = [((pair * (2 * k) + self.all.line.take(leaf)) << d) + local(self.more.take(at), pair)]
+        worths = [self.all.worth.take(leaf)]
         some = np.flatnonzero(rest)
-        place, own = places[0].take(some), worths[0].take(some)
+        line, own = places[0].take(some), worths[0].take(some)
         for part, subset in _subsets(local(rest.take(some), pair.take(some))):
-            places.append(place.take(part) | subset)
+            places.append(line.take(part) | subset)
             worths.append(own.take(part) * np.array([1.0, -1.0]).take(np.bitwise_count(subset) & 1))
         sums = np.bincount(np.concatenate(places), np.concatenate(worths), (g * k * 2) << d)
         every = _over_subsets(np.asarray(sums, np.float64).reshape(g * k, 2, -1), d)
@@ -249,7 +260,7 @@ class Held:
         joined = np.full((g, 8 * max(1, -(-len(self.all.used) // 8)) + 1), m, np.int16)
         np.put_along_axis(joined, place, m - local.sum(1, dtype=np.int16), 1)
         out = np.empty((g, m, self.all.trees.forest.n_outputs))
-        for s, e in _runs(self._count(row, back), MATCHES):
+        for s, e in _runs(self._count(row, back), AT_ONCE):
             k, (pair, at) = out.shape[2], self._of(row[s:e], back[s:e])
             leaf, more, less = self.leaf.take(at), self.more.take(at), self.less.take(at)
             joins, stays = np.where(leaf & 1, less, more), np.where(leaf & 1, more, less)

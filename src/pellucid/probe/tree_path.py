@@ -48,7 +48,7 @@ class TreePath(FramePath):
 
     @property
     def exact_rows(self) -> int | None:
-        return EXACT_ROWS if self.plays else None
+        return None if self._leaves is None else max(1, EXACT_ROWS // self._leaves.trees.forest.n_outputs)
 
     @property
     def rows_at_once(self) -> int | None:
