@@ -45,8 +45,9 @@ def explain(question: Question) -> Explanation:
     most = MOST_ROWS if question.budget.rows is None else (question.budget.rows - b) / len(question.table) - 1
     if owen_cost(tree) <= MOST_COALITIONS:
         z, weights = owen_weights(tree, names)
-        if (len(z) - 2) * b <= most:  # nobody and everybody are known
-            return _exact(question, tree, z, weights)
+        rows = RowGames(question)
+        if (len(z) - 2) * b <= max(most, rows.free):  # nobody and everybody are known
+            return _exact(rows, tree, z, weights)
     draw = functools.partial(tree_order, tree=tree, names=names)
     solver = Solver(solve.exact, functools.partial(_pass, draw=draw), solve.permutation_cost)
     return answer(question, solver, "passes", settings={"tree": _lists(tree)})
@@ -56,9 +57,8 @@ def _lists(tree: Tree) -> Any:
     return tree if isinstance(tree, str) else [_lists(branch) for branch in tree]
 
 
-def _exact(question: Question, tree: Tree, z: BoolArray, weights: FloatArray) -> Explanation:
-    rows = RowGames(question)
-    n, inner = len(question.table), ~z.all(1) & z.any(1)
+def _exact(rows: RowGames, tree: Tree, z: BoolArray, weights: FloatArray) -> Explanation:
+    n, inner = len(rows.q.table), ~z.all(1) & z.any(1)
     values, errors = [], []
     step = max(1, 2**18 // len(z))
     for s in range(0, n, step):
@@ -71,7 +71,7 @@ def _exact(question: Question, tree: Tree, z: BoolArray, weights: FloatArray) ->
         made, error = rows.told(np.einsum("pk,nko->npo", weights, v, optimize=True))
         values.append(made)
         errors += [] if error is None else [error]
-    return question.answer(
+    return rows.q.answer(
         np.concatenate(values), rows.base, rows.engine.full, error=np.concatenate(errors) if errors else None,
         settings={"way": "exact", "coalitions": len(z), "tree": _lists(tree)}, caveats=rows.about_errors,
     )  # fmt: skip

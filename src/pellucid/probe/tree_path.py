@@ -85,20 +85,23 @@ class TreePath(FramePath):
         return every[:, at] if at.ndim == 1 else np.take_along_axis(every, at[:, :, None], 1)
 
     def compose(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
-        order = np.lexsort((back, row))
-        new = np.append(True, (np.diff(row[order]) != 0) | (np.diff(back[order]) != 0))
-        pair = np.cumsum(new) - 1
-        place = np.arange(len(row)) - np.flatnonzero(new)[pair]
-        games, m = int(pair[-1]) + 1, int(place.max()) + 1
-        rows = len(np.unique(row))
-        few = len(row) < WORTH * rows * (len(self.pool) - self._n_rows) or games * m > 2 * len(row)
-        if few or self._leaves is None:
+        if len(row) < WORTH * len(np.unique(row)) * (len(self.pool) - self._n_rows) or self._leaves is None:
             return super().compose(row, back, z)
-        local = np.zeros((games, m, z.shape[1]), bool)
-        local[pair, place] = z[order]
-        first = order[new]
-        players = np.broadcast_to(np.arange(z.shape[1]), (games, z.shape[1]))
-        (values,) = self.play([Lot(row[first], back[first], players, local)])
-        out = np.empty((len(row), values.shape[2]))
-        out[order] = values[pair, place]
+        order = np.lexsort((back, row))
+        first = np.flatnonzero(np.append(True, (np.diff(row[order]) != 0) | (np.diff(back[order]) != 0)))
+        count = np.diff(np.append(first, len(row)))
+        met = self.matters(row[order[first]], back[order[first]])
+        assert met is not None
+        out = np.empty((len(row), len(self.view.outputs)))
+        # pairs of about as many composed rows, and as many players who matter, are asked about together
+        kinds, kind = np.unique(np.stack([np.ceil(np.log2(count)), met.sum(1)]), axis=1, return_inverse=True)
+        for k in range(kinds.shape[1]):
+            pairs = np.flatnonzero(kind.ravel() == k)
+            pair = np.repeat(np.arange(len(pairs)), count[pairs])
+            place = np.arange(len(pair)) - np.repeat(np.cumsum(count[pairs]) - count[pairs], count[pairs])
+            players = np.nonzero(met[pairs])[1].reshape(len(pairs), -1)
+            at, begin = order[first[pairs][pair] + place], order[first[pairs]]
+            local = np.zeros((len(pairs), int(count[pairs].max()), players.shape[1]), bool)
+            local[pair, place] = np.take_along_axis(z[at], players[pair], 1)
+            out[at] = self.play([Lot(row[begin], back[begin], players, local)])[0][pair, place]
         return out
