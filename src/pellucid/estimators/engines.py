@@ -25,7 +25,7 @@ from pellucid.trees import Grown
 if TYPE_CHECKING:
     from pellucid.estimators.base import TabularEstimator
 
-__all__ = ["Engine", "FoldedPeer", "calibrators_for", "class_weights", "make_engine", "row_weights"]
+__all__ = ["Engine", "FoldedPeer", "calibrators_for", "class_weights", "make_engine", "row_weights", "stops_by_held_rows"]
 
 AUTO = "tabm_additive"
 
@@ -116,6 +116,13 @@ def make_engine(
     return fit_engine(estimator, name, backbone, training, plan, seed, resume, estimator._found, deadline)
 
 
+def stops_by_held_rows(backbone: Any, folded: bool) -> bool:
+    """Return whether rows that are not learned from decide when a model stops. Peers in folds never do so: they keep none for it."""
+    _, found = _resolve_backbone(backbone, AUTO)
+    peer = isinstance(found, registry.Entry) and found.takes == "matrix"
+    return not peer or (not folded and bool(registry.resolve(found).stops_early))
+
+
 def _only_networks(estimator: TabularEstimator, name: str) -> None:
     """Refuse what a peer cannot do, rather than leave it out in silence."""
     for argument, off in (
@@ -127,7 +134,9 @@ def _only_networks(estimator: TabularEstimator, name: str) -> None:
         ("decompose", None),
     ):
         if getattr(estimator, argument) is not off:
-            raise RequestError(f"{argument}= is for networks, and {name!r} is none", do=f"leave {argument} out or choose another backbone")
+            raise RequestError(
+                f"{argument}= is for networks, and {name!r} is none", do=f"leave {argument}= out, or choose another backbone"
+            )
 
 
 class FoldedPeer:

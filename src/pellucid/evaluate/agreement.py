@@ -9,7 +9,7 @@ arXiv:2207.01420.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,9 @@ def run(case: Case) -> Trial:
     passed = figure.low > ALIKE and not turned
     words = _turned(best, figure, signed) if turned else _words(passed, best, known, tables)
     shown = signed if turned else figure
-    return case.verdict(NAME, shown, ALIKE, passed, words, measures=tables, rows=len(rows), best=best, signed=signed.value)
+    # a method that was not reached may be nearer than those that were: it can turn a failure, and no pass
+    decided = None if passed else not case.cut
+    return case.verdict(NAME, shown, ALIKE, passed, words, clear=decided, measures=tables, rows=len(rows), best=best, signed=signed.value)
 
 
 def _constant(own: FloatArray) -> str:
@@ -191,4 +193,9 @@ def _words(passed: bool, best: str, size: Mapping[str, Figure], tables: Mapping[
         top = tables[best].get(f"top {TOPS[0]}")
         more = "" if top is None or np.isnan(top) else f"; with {best} it shares {100 * top:.0f} % of the three largest"
         return f"{lead}{more}: another way of asking gives much the same reasons."
-    return f"{lead}: no other method names these columns. Do not rely on this one alone."
+    return f"{lead}: {_none(size)}. Do not rely on this explanation alone."
+
+
+def _none(asked: Collection[str]) -> str:
+    """Say that those asked do not agree; of methods that were not asked nothing is known."""
+    return "none of them names these columns" if len(asked) > 1 else f"{next(iter(asked))}, the one that was asked, names others"

@@ -102,15 +102,15 @@ def _behind(g: Score, whole: float, looked: int) -> float:
 
 
 def _untested(data: ReportData) -> Iterator[str]:
-    """Yield one sentence per explanation method of which some trials could not be run."""
+    """Yield one sentence per explanation method of which some trials gave no verdict."""
     for method in dict.fromkeys(t.subject for t in data.trials):
         own = [t for t in data.trials if t.subject == method]
         left = [t for t in own if t.verdict == "not testable"]
         if len(left) == 1:
             why = clean(left[0].words, 300).removeprefix("not testable").removeprefix("Not tested").lstrip(" :,;")
-            yield f"The trial {clean(left[0].name).replace('_', ' ')} of {clean(method)} could not be run: {why}"
+            yield f"The trial {clean(left[0].name).replace('_', ' ')} of {clean(method)} gave no verdict: {why}"
         elif left:
-            yield f"{len(left)} of {len(own)} trials of {clean(method)} could not be run; chapter 1 says which and why."
+            yield f"{len(left)} of {len(own)} trials of {clean(method)} gave no verdict; chapter 1 says which and why."
 
 
 def unknowns(data: ReportData) -> tuple[str, ...]:
