@@ -134,6 +134,17 @@ def test_rows_that_would_settle_an_open_comparison(sound):
     assert f"about {9 * 14_653:,} test rows would settle it (now 14,653)" in words
 
 
+def test_refusals_are_told_with_their_commonest_reason():
+    data = dataclasses.replace(fixture.classification(), refused_share=0.31, refused_why="every class is possible at 90 % (9 of 11)")
+    assert "31.0 % of test rows are refused an answer: every class is possible at 90 % (9 of 11)." in weak_points(data, 20)
+
+
+def test_a_method_is_told_with_the_number_of_trials_it_passed():
+    details = assemble(fixture.classification()).lines[0].details
+    assert details[0].startswith("shapley: passed ")
+    assert " of 5 trials, failed none" in details[0]
+
+
 def test_failed_trial_fails_the_explanation():
     data = fixture.classification(fail="weight_randomisation")
     data = dataclasses.replace(data, findings=(), groups=())

@@ -227,6 +227,9 @@ def _class_weights(
                 "class_weight names a class that is not in the target", got=repr(unknown[0]), expected=f"some of {list(classes)}"
             )
         per_class = np.array([float(class_weight.get(c, 1.0)) for c in classes])
+        if not (np.isfinite(per_class).all() and (per_class > 0).all()):
+            wrong = {c: v for c, v in class_weight.items() if not 0 < float(v) < np.inf}
+            raise RequestError("class_weight cannot be used", expected="numbers above 0", got=repr(wrong)[:80])
     return np.asarray(w * per_class[labels])
 
 

@@ -61,7 +61,12 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
             raise RequestError(
                 "a model exists at this path", where=str(final), do="choose another path, or pass force=True (--force) to replace it"
             )
-    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(
+            "the folder cannot be made", where=str(final.parent), got=str(error.strerror), do="choose another path"
+        ) from error
     arrays: dict[str, npt.NDArray[Any]] = {}
     engine = estimator.engine_
     if engine.differentiable:

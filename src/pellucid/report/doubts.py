@@ -48,7 +48,8 @@ def _weaknesses(data: ReportData) -> Iterator[tuple[int, str]]:
     if data.silence is not None and data.silence.gain_interval[0] <= 0 and data.silence.overall > 0:
         yield 45, f"The doubt does not measurably tell where the errors are: {clean(data.silence.words, 300)}"
     if data.refused_share > 0.05:
-        yield 40, f"{percent(data.refused_share)} of test rows are refused an answer."
+        why = f": {clean(data.refused_why, 200)}" if data.refused_why else ""
+        yield 40, f"{percent(data.refused_share)} of test rows are refused an answer{why}."
     if data.unfamiliar_share > 0.05:
         yield 40, f"{percent(data.unfamiliar_share)} of test rows are less familiar than 99 % of training rows."
     yield from ((20, clean(c, 300)) for c in data.caveats)

@@ -213,7 +213,7 @@ def _methods(data: ReportData, methods: Mapping[str, str], trials: list[dict[str
     shown = {e.record.method for e in (data.explanation, data.importance, *data.others) if e is not None}
     shown |= set() if data.attention is None else {data.attention.method}
     main = data.explanation.record.method if data.explanation is not None else None
-    words = {"pass": "passed", "fail": "failed", "untested": "not run"}
+    words = {"pass": "passed", "fail": "failed", "untested": "without a verdict"}
     out = []
     for method, status in methods.items():
         own = [t for t in trials if t["key"] == method]

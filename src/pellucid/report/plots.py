@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from pellucid.intervals import Z95, error_of_mean
 from pellucid.report import words as w
 from pellucid.report.charts import chart
 from pellucid.report.charts.certainty import doubt, intervals
@@ -92,10 +93,10 @@ def _further_plots(data: ReportData) -> dict[str, Plot]:
     if data.interactions is not None and any(len(s) > 1 for s in data.interactions.sets):
         pairs, top = data.interactions, data.interactions.top(8)
         size = np.abs(pairs.by_set)
-        half = 1.96 * size.std(0, ddof=1) / np.sqrt(len(size)) if len(size) > 1 else np.full(size.shape[1:], np.nan)
+        half = Z95 * error_of_mean(size)
         place = {s: k for k, s in enumerate(pairs.sets)}
         rows = [
-            (w.clean(" × ".join(s), 120), w.ranged(v, v - h, v + h, brackets=""))
+            (w.clean(" × ".join(s), 120), w.ranged(v, max(v - h, 0.0), v + h, brackets=""))
             for s, v, h in ((s, float(size.mean(0)[place[s], 0]), float(half[place[s], 0])) for s, _ in top)
         ]
         alt = f"Bars: most together act {w.clean(' and '.join(top[0][0]), 120)}."

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pellucid.errors import RequestError
+from pellucid.intervals import Z95, error_of_mean
 from pellucid.report.charts.style import BLUE, CYCLE, DIVERGING, ORANGE, SEQUENTIAL, bars_error, blank, heights, name_lines, safe
 from pellucid.report.words import cell_text, number
 from pellucid.results import AttentionMaps, HeadImportance, Heads, LayerProbes, LayerRelevance, UnitMaps
@@ -74,7 +75,7 @@ def heads(result: Heads, output: int = 0) -> go.Figure:
     frame = result.to_frame()
     frame = frame[frame["output"] == result.outputs[output]].sort_values(["layer", "head"])
     n = len(result.values)
-    half = 1.96 * np.abs(result.values[..., output]).std(0, ddof=1).reshape(-1) / np.sqrt(n) if n > 1 else np.zeros(len(frame))
+    half = np.nan_to_num(Z95 * error_of_mean(np.abs(result.values[..., output]))).reshape(-1)
     size = frame["size"].to_numpy(float)
     figure = blank(
         f"What each attention head adds to {safe(result.outputs[output], 40)}, mean size over {n} rows",
@@ -87,7 +88,7 @@ def heads(result: Heads, output: int = 0) -> go.Figure:
         y=list(range(len(frame))),
         orientation="h",
         marker={"color": BLUE},
-        error_x=bars_error(size - half, size + half, size),
+        error_x=bars_error(np.maximum(size - half, 0.0), size + half, size),
         hoverinfo="text",
         hovertext=[f"{a}: {number(s, h or None)}, with its sign {number(v)}" for a, s, h, v in zip(names, size, half, frame["value"])],
     )
