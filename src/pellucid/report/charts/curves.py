@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pellucid.errors import RequestError, did_you_mean, quote
-from pellucid.report.charts.style import BLUE, CYCLE, DASHES, GREY, SYMBOLS, blank, faded, safe
+from pellucid.report.charts.style import BLUE, CYCLE, DASHES, GREY, SYMBOLS, blank, faded, safe, whole_steps
 from pellucid.report.words import cell_text, number, percent
 from pellucid.results import Curve
 
@@ -190,7 +190,9 @@ def _panel(figure: go.Figure, result: Curve, name: str, outputs: list[int], at: 
             )
     if levels is not None:
         figure.update_xaxes(tickvals=list(range(len(levels))), ticktext=levels, **at)
-    elif missing.any():
+        return
+    figure.update_xaxes(**whole_steps(x[~missing]), **at)
+    if missing.any():
         figure.add_annotation(
             x=x[missing][0], y=1.0, yref="y domain", text="missing", showarrow=False, font={"size": 10, "color": GREY}, **at
         )

@@ -9,7 +9,19 @@ import pandas as pd
 
 from pellucid.errors import RequestError
 from pellucid.intervals import Z95, error_of_mean
-from pellucid.report.charts.style import BLUE, CYCLE, DIVERGING, ORANGE, SEQUENTIAL, bars_error, blank, heights, name_lines, safe
+from pellucid.report.charts.style import (
+    BLUE,
+    CYCLE,
+    DIVERGING,
+    ORANGE,
+    SEQUENTIAL,
+    bars_error,
+    blank,
+    heights,
+    name_lines,
+    safe,
+    whole_steps,
+)
 from pellucid.report.words import cell_text, number
 from pellucid.results import AttentionMaps, HeadImportance, Heads, LayerProbes, LayerRelevance, UnitMaps
 from pellucid.table.cells import written_numbers
@@ -248,10 +260,8 @@ def units(result: UnitMaps, row: int | None = None, k: int = 6) -> go.Figure:
             **at,
         )
         _points(figure, result, row, x_names, y_names, at)
-        if x_names is not None:
-            figure.update_xaxes(tickvals=list(range(len(x_names))), ticktext=x_names, **at)
-        if y_names is not None:
-            figure.update_yaxes(tickvals=list(range(len(y_names))), ticktext=y_names, **at)
+        for update, places, names in ((figure.update_xaxes, x, x_names), (figure.update_yaxes, y, y_names)):
+            update(**(whole_steps(places) if names is None else {"tickvals": list(range(len(names))), "ticktext": names}), **at)
         figure.update_xaxes(title={"text": first if i // across == down - 1 else "", "font": {"size": 11}}, automargin=True, **at)
         figure.update_yaxes(title={"text": second if i % across == 0 else "", "font": {"size": 11}}, automargin=True, **at)
     return figure

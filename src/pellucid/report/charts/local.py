@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pellucid.errors import RequestError, did_you_mean, quote
-from pellucid.report.charts.style import DOWN, GREY, RANKS, UP, bars_error, blank, heights, name_lines, safe, unit_of, wrap
+from pellucid.report.charts.style import DOWN, GREY, RANKS, UP, bars_error, blank, heights, name_lines, safe, unit_of, whole_steps, wrap
 from pellucid.report.words import cell, number
 from pellucid.results import Explanation, Interactions
 from pellucid.table.cells import written_numbers
@@ -246,6 +246,7 @@ def dependence(
             hoverinfo="text",
             hovertext=[safe(t, 200) for t in texts],
         )
+        figure.update_xaxes(**whole_steps(x))
         return figure
     names = cells.astype(object).where(cells.notna(), "missing").map(str)
     levels = names.value_counts().index[:12].tolist()
