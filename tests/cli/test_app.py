@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import pandas as pd
@@ -113,6 +114,15 @@ def test_a_fault_of_ours_is_one_line_too(run, people_csv, monkeypatch):
     assert done.code == 1
     assert "a fault inside Pellucid" in done.err
     assert "ZeroDivisionError" in done.err
+
+
+def test_a_full_disk_is_no_fault_of_ours(run, people_csv, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pellucid.audit.audit", full)
+    done = run("audit", people_csv)
+    assert (done.code, "fault inside" in done.err, "the space on the disk" in done.err) == (1, False, True)
 
 
 def test_audit_prints_types_and_findings(run, people_csv):

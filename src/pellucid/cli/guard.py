@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -92,8 +93,9 @@ def _line(error: Exception) -> str | None:
         return spoken(str(error))
     if type(error).__module__.startswith(("typer", "click")):
         return None
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.strerror or error} ({error.filename}). Check the path, the rights and the space on the disk."
+    if isinstance(error, OSError) and (error.filename is not None or error.errno == errno.ENOSPC):
+        where = f" ({error.filename})" if error.filename is not None else ""
+        return f"{error.strerror or error}{where}. Check the path, the rights and the space on the disk."
     if isinstance(error, MemoryError):
         return "the memory of this machine does not suffice. Use fewer rows or columns, or a smaller --backbone."
     text = " ".join(str(error).split())[:300]

@@ -67,7 +67,7 @@ def why(data: ReportData) -> Line:
     words = {
         "pass": f"{lead} The explanation ({name}) {_counted(trials)}.",
         "fail": f"The explanation ({name}) {_counted(trials)}. Read it with care.",
-        "untested": f"{lead} The explanation ({name}) was not tested against the model{_without(trials)}."
+        "untested": f"{lead} The explanation ({name}) was not tested against the model{_without(trials, named=True)}."
         if trials
         else f"{lead} The explanation ({name}) was not tested.",
     }
@@ -87,14 +87,15 @@ def _counted(trials: list[Trial]) -> str:
     return f"{said}{_without(trials)}"
 
 
-def _without(trials: list[Trial]) -> str:
+def _without(trials: list[Trial], *, named: bool = False) -> str:
     left = _count(trials, "not testable")
-    return f"; {left} gave no verdict" if left else ""
+    noun = f" trial{'s' * (left > 1)}" if named else ""
+    return f"; {left}{noun} gave no verdict" if left else ""
 
 
 def _told(status: str, trials: list[Trial]) -> str:
     """Return what the trials of a method said; a pass never without the number of trials that it rests on."""
-    return _counted(trials) if status in ("pass", "fail") else f"not tested against the model{_without(trials)}" if trials else "not tested"
+    return _counted(trials) if status in ("pass", "fail") else f"not tested against the model{_without(trials, named=True)}" if trials else "not tested"
 
 
 def certain(data: ReportData) -> Line:
