@@ -95,7 +95,13 @@ def _without(trials: list[Trial], *, named: bool = False) -> str:
 
 def _told(status: str, trials: list[Trial]) -> str:
     """Return what the trials of a method said; a pass never without the number of trials that it rests on."""
-    return _counted(trials) if status in ("pass", "fail") else f"not tested against the model{_without(trials, named=True)}" if trials else "not tested"
+    return (
+        _counted(trials)
+        if status in ("pass", "fail")
+        else f"not tested against the model{_without(trials, named=True)}"
+        if trials
+        else "not tested"
+    )
 
 
 def certain(data: ReportData) -> Line:
