@@ -181,6 +181,12 @@ def test_attention_that_hangs_on_the_weights_alone_has_not_passed(data):
     assert methods_of(dataclasses.replace(facts, trials=(dataclasses.replace(changed, subject="shapley"),))) == {"shapley": "pass"}
 
 
+def test_rules_that_do_not_copy_the_model_are_not_shown(data):
+    record = dataclasses.replace(data.rules.record, settings={"speaks_for_the_model": False})
+    found = context(dataclasses.replace(data, rules=dataclasses.replace(data.rules, record=record)))["rules"]
+    assert (found["lines"], found["words"]) == ([], "The rules copy the model.")
+
+
 def test_every_part_has_its_figure_and_twin(data):
     found = context(data)
     plots = found["plots"]

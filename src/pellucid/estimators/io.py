@@ -296,7 +296,12 @@ def load(path: Any, **callables: Any) -> TabularEstimator:
     if not folder.exists():
         raise SourceError("there is no such model folder", where=str(folder), do="check the path")
     if not (folder / MAIN).is_file():
-        raise ModelFileError("this is not a model folder", expected=f"a folder with {MAIN}", where=str(folder))
+        raise ModelFileError(
+            "this is not a model folder",
+            expected=f"a folder with {MAIN}",
+            where=str(folder),
+            do="give the folder in which a model was saved",
+        )
     try:
         main = json.loads((folder / MAIN).read_text(encoding="utf-8"))
         made = int(main["format"])
