@@ -22,6 +22,7 @@ every message has the same shape.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "RequestError",
     "SourceError",
     "TargetError",
+    "did_you_mean",
     "quote",
 ]
 
@@ -47,8 +49,29 @@ def quote(values: Iterable[object], most: int = 5) -> str:
     """Return up to ``most`` values as short quoted text for a message: ``'a', 'b' and 3 more``."""
     every = list(values)
     plain = (v.item() if type(v).__module__ == "numpy" and hasattr(v, "item") else v for v in every[:most])  # 'a', not np.str_('a')
-    shown = ", ".join(repr(v)[:60] for v in plain)
+    shown = ", ".join(_short(repr(v)) for v in plain)
     return shown if len(every) <= most else f"{shown} and {len(every) - most} more"
+
+
+def _short(text: str, most: int = 60) -> str:
+    """Return the text, a long one without its middle: both quotation marks stay."""
+    return text if len(text) <= most else f"{text[: most - 12]}...{text[-9:]}"
+
+
+def did_you_mean(name: object, known: Iterable[object], otherwise: str | None = None, most: int = 3) -> str | None:
+    """Return the question which of the known names was meant, for ``do=``; ``otherwise`` where none is like it. Capitals do not count.
+
+    Examples
+    --------
+    >>> did_you_mean("Sruvived", ["PassengerId", "Survived"])
+    'did you mean Survived?'
+    """
+    plain: dict[str, list[str]] = {}
+    for text in map(str, known):
+        plain.setdefault(text.casefold(), []).append(text)
+    near = [text for like in difflib.get_close_matches(str(name).casefold(), plain, most) for text in plain[like]][:most]
+    told = [text if text.isidentifier() else _short(repr(text)) for text in near]
+    return f"did you mean {' or '.join(told)}?" if near else otherwise
 
 
 class PellucidError(Exception):

@@ -1,15 +1,34 @@
-"""Intervals of shares."""
+"""Intervals of shares and of means."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Z95", "wilson"]
+__all__ = ["Z95", "error_of_mean", "wilson"]
 
 FloatArray = npt.NDArray[np.float64]
 Z95 = 1.959963984540054
 """Standard errors on either side of a 95 % interval."""
+
+
+def error_of_mean(values: npt.ArrayLike) -> FloatArray:
+    """Return the standard errors of the means over axis 0 of values (n, ...); NaN where n is below 2.
+
+    Of few values the spread itself is known badly: the errors are widened so that 1.96 of them cover like Student's t interval.
+
+    Examples
+    --------
+    >>> float(error_of_mean([1.0, 2.0, 3.0]).round(3)), round(3**-0.5, 3)
+    (1.267, 0.577)
+    """
+    from scipy.special import stdtrit
+
+    each = np.asarray(values, np.float64)
+    n = len(each)
+    if n < 2:
+        return np.full(each.shape[1:], np.nan)
+    return np.asarray(each.std(0, ddof=1) / np.sqrt(n) * (stdtrit(n - 1, 0.975) / Z95))
 
 
 def wilson(successes: npt.ArrayLike, n: npt.ArrayLike, z: float = Z95) -> tuple[FloatArray, FloatArray]:

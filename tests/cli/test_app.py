@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import pandas as pd
@@ -115,6 +116,15 @@ def test_a_fault_of_ours_is_one_line_too(run, people_csv, monkeypatch):
     assert "ZeroDivisionError" in done.err
 
 
+def test_a_full_disk_is_no_fault_of_ours(run, people_csv, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pellucid.audit.audit", full)
+    done = run("audit", people_csv)
+    assert (done.code, "fault inside" in done.err, "the space on the disk" in done.err) == (1, False, True)
+
+
 def test_audit_prints_types_and_findings(run, people_csv):
     done = run("audit", people_csv, "--target", "buys")
     assert done.code == 0
@@ -133,6 +143,22 @@ def test_strict_leaves_with_4_only_where_something_is_as_grave(run, tmp_path):
     leak.to_csv(tmp_path / "leak.csv", index=False)
     assert run("audit", tmp_path / "leak.csv", "--target", "y", "--strict", "high", "--quiet").code == 4
     assert run("audit", tmp_path / "leak.csv", "--target", "y", "--quiet").code == 0
+
+
+def test_what_is_read_is_not_written_over(run, people_csv, linear_model, tmp_path):
+    own = tmp_path / "own.csv"
+    own.write_bytes(people_csv.read_bytes())
+    for given in (
+        ["predict", linear_model, own, "--out", own],
+        ["explain", linear_model, own, "--out", tmp_path / "." / "own.csv"],
+        ["audit", own, "--repairs", own],
+        ["audit", own, "--write-schema", own],
+    ):
+        done = run(*given)
+        assert (done.code, "would be written over" in done.err) == (1, True), done.err
+    assert own.read_bytes() == people_csv.read_bytes()
+    assert run("audit", own, "--write-schema", tmp_path / "s.json", "--quiet").code == 0
+    assert run("audit", own, "--schema", tmp_path / "s.json", "--write-schema", tmp_path / "s.json", "--quiet").code == 0
 
 
 def test_a_written_schema_is_read_again(run, people_csv, tmp_path):
@@ -192,6 +218,13 @@ def test_certainty_can_be_asked_by_score_group_and_risk(run, linear_model, peopl
     assert wrong.code == 1
     assert "no score 'quantile'" in wrong.err
     assert not (tmp_path / "b.csv").exists()
+
+
+@pytest.mark.parametrize("option", [("--max-risk", "0.1"), ("--groups", "city"), ("--level", "0.8")])
+def test_a_setting_of_certainty_is_not_left_out_in_silence(run, linear_model, people_csv, tmp_path, option):
+    done = run("predict", linear_model, people_csv, "--out", tmp_path / "a.csv", *option)
+    assert (done.code, option[0] in done.err, "add --certainty" in " ".join(done.err.split())) == (2, True, True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_costs_add_the_cheapest_answers(run, linear_model, people_csv, tmp_path):
@@ -377,7 +410,7 @@ def test_new_levels_and_the_target_at_prediction(run, linear_model, people_csv, 
 def test_a_file_is_never_taken_for_a_model_folder(run, people_csv, tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text(people_csv.read_text())
-    done = run("fit", path, "--target", "buys", "--out", path, "--force")
+    done = run("fit", people_csv, "--target", "buys", "--out", path, "--force")
     assert done.code == 1
     assert "is not a model folder" in done.err
     assert path.read_text() == people_csv.read_text()

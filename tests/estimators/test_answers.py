@@ -311,3 +311,18 @@ def test_a_column_whose_few_cells_are_all_held_out_stops_no_trees() -> None:
     frame = pd.DataFrame({"a": draw.normal(size=200), "rare": np.nan, "y": draw.choice(["u", "v"], 200)})
     frame.loc[[150, 151], "rare"] = [1.0, 2.0]
     assert np.isfinite(TabularClassifier(backbone="hist_gb", **QUICK).fit(frame, target="y").predict_proba(frame)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "how", "words"),
+    [
+        ({"class_weight": {"yes": -2}}, {}, "numbers above 0, got {'yes': -2}"),
+        ({}, {"groups": [1, 2, 3]}, "groups= does not fit the rows; expected one for each of 40 rows"),
+        ({"backbone": "mlp", "metric": "auc"}, {}, "Did you mean roc_auc"),
+        ({}, {"eval_set": pd.DataFrame({"x": [1.0, 2.0]})}, r"eval_set has no answers; expected a pair \(X, y\)"),
+    ],
+)
+def test_what_a_fit_cannot_use_is_named(options: dict[str, Any], how: dict[str, Any], words: str) -> None:
+    frame = pd.DataFrame({"x": np.arange(40.0)})
+    with pytest.raises(pld.RequestError, match=words):
+        TabularClassifier(**{"backbone": "linear", "verbose": 0, "max_steps": 2} | options).fit(frame, ["yes", "no"] * 20, **how)

@@ -96,7 +96,8 @@ def test_wrong_calls_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "phrase"), [(0.01, 0.03, "is better by"), (-0.03, -0.01, "is worse by"), (-0.01, 0.01, "the simple model is as good")]
+    ("low", "high", "phrase"),
+    [(0.01, 0.03, "is better by"), (-0.03, -0.01, "is worse by"), (-0.01, 0.01, "not shown to be worth more than the simple model")],
 )
 def test_words_follow_the_interval(low, high, phrase):
     first = {"model": "tabm", "score": 0.9, "low": 0.88, "high": 0.92, "difference": 0.0, "difference_low": 0.0, "difference_high": 0.0}

@@ -179,6 +179,16 @@ def test_agreement_with_oneself_is_whole(linear):
     assert result.figure == pytest.approx(1.0)
 
 
+def test_a_method_that_was_not_reached_in_time_may_be_the_nearest(linear, monkeypatch):
+    model, table = linear
+    turned = lambda m, t: replace(saboteurs.honest(m, t), values=saboteurs.honest(m, t).values[:, ::-1])  # noqa: E731
+    assert one("agreement", turned, model, table).verdict == "fail"
+    monkeypatch.setattr("pellucid.evaluate.case.Case.left", lambda self: 0.0)
+    late = one("agreement", turned, model, table)
+    assert (late.verdict, "the time is short" in late.words) == ("not testable", True)
+    assert one("agreement", saboteurs.honest, model, table).verdict == "pass"  # one that agrees is enough
+
+
 def test_rules_and_contributions_of_a_conjunction_name_the_same_columns():
     table = made_table(made_frame(80, 4, (), 3))
     model = FunctionPredictor(lambda m: ((m[:, 0] > 0) & (m[:, 2] > 0)).astype(float), table)

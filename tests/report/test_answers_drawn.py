@@ -10,6 +10,7 @@ import made
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 from pellucid.errors import RequestError
 from pellucid.intervals import wilson
@@ -65,7 +66,8 @@ def test_pairs_are_means_of_sizes_with_their_errors():
     size = np.abs(answer.by_set[:, 4:, 0])
     order = np.argsort(-size.mean(0), kind="stable")
     assert np.allclose(bars.x, size.mean(0)[order])
-    assert np.allclose(bars.error_x.array, 1.96 * size.std(0, ddof=1)[order] / np.sqrt(len(size)))
+    students = t.ppf(0.975, len(size) - 1) * size.std(0, ddof=1)[order] / np.sqrt(len(size))
+    assert np.allclose(bars.error_x.array, students, rtol=1e-4)
     row = chart(answer, "pairs", row=3).data[0]
     assert sorted(row.x) == pytest.approx(sorted(answer.by_set[3, 4:, 0]))
     assert np.allclose(row.error_x.array, 1.96 * 0.05)

@@ -134,12 +134,23 @@ def test_rows_that_would_settle_an_open_comparison(sound):
     assert f"about {9 * 14_653:,} test rows would settle it (now 14,653)" in words
 
 
+def test_refusals_are_told_with_their_commonest_reason():
+    data = dataclasses.replace(fixture.classification(), refused_share=0.31, refused_why="every class is possible at 90 % (9 of 11)")
+    assert "31.0 % of test rows are refused an answer: every class is possible at 90 % (9 of 11)." in weak_points(data, 20)
+
+
+def test_a_method_is_told_with_the_number_of_trials_it_passed():
+    details = assemble(fixture.classification()).lines[0].details
+    assert details[0].startswith("shapley: passed ")
+    assert " of 5 trials, failed none" in details[0]
+
+
 def test_failed_trial_fails_the_explanation():
     data = fixture.classification(fail="weight_randomisation")
     data = dataclasses.replace(data, findings=(), groups=())
     verdict = assemble(data)
     assert verdict.methods == {"shapley": "fail", "gradient": "fail"}
-    assert verdict.lines[0].words == "The explanation (shapley) failed 1 of 5 trials: read it with care."
+    assert verdict.lines[0].words == "The explanation (shapley) failed 1 of 5 trials, passed 3; 1 gave no verdict. Read it with care."
     assert verdict.use.endswith("not relying on its explanations.")
     assert verdict.weak[0].startswith("Explanation shapley failed the trial weight randomisation")
 
@@ -160,7 +171,7 @@ def test_passing_arithmetic_is_no_pass(sound):
 def test_many_trials_that_could_not_run_are_one_sentence(sound):
     trials = tuple(dataclasses.replace(t, verdict="not testable") for t in sound.trials if t.subject == "shapley")
     words = [u for u in assemble(dataclasses.replace(sound, trials=trials)).unknown if "trials of shapley" in u]
-    assert words == ["5 of 5 trials of shapley could not be run; chapter 1 says which and why."]
+    assert words == ["5 of 5 trials of shapley gave no verdict; chapter 1 says which and why."]
 
 
 def test_hopeless_comparison_names_no_absurd_number(sound):
@@ -177,7 +188,7 @@ def test_reasons_that_were_not_in_time_are_not_denied_beside_those_that_were(sou
 
 
 def test_trial_that_could_not_run_is_printed(sound):
-    assert any(u.startswith("The trial label randomisation of shapley could not be run: give refit=") for u in assemble(sound).unknown)
+    assert any(u.startswith("The trial label randomisation of shapley gave no verdict: give refit=") for u in assemble(sound).unknown)
 
 
 @pytest.mark.parametrize(

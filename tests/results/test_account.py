@@ -92,7 +92,7 @@ def test_verdicts_are_told_failures_first():
     e = explanation()
     failed = e.words(0, trials=trials())
     assert "failed 1 of its trials: weight randomisation (figure 0.8765, null 0.5). Do not rely on it." in str(failed)
-    assert "could not be run: 1" in str(failed)
+    assert "Trials without a verdict: 1" in str(failed)
     passed = e.words(0, trials=trials()[:1])
     assert "passed 1 of its trials and failed none" in str(passed)
     assert "was not tested" in str(e.words(0))

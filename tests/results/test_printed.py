@@ -85,3 +85,16 @@ def test_nothing_is_written_into_a_result_and_the_arrays_it_was_made_from_stay_t
     mine[0] = 7
     again = pickle.loads(pickle.dumps(prediction))
     assert np.array_equal(again.low, prediction.low)
+
+
+def test_an_interval_of_few_rows_is_students():
+    """The mean of three is known worse than 1.96 standard errors say; a mean size is never below 0."""
+    from scipy.stats import t
+
+    from pellucid.intervals import Z95, error_of_mean
+
+    draw = np.random.default_rng(0).normal(size=(4000, 3))
+    inside = np.abs(draw.mean(1)) <= Z95 * error_of_mean(draw.T)
+    assert 0.94 < inside.mean() < 0.96  # 1.96 plain standard errors: 0.81
+    half = t.ppf(0.975, 2) * draw[0].std(ddof=1) / np.sqrt(3)
+    assert Z95 * error_of_mean(draw[0]) == pytest.approx(half)

@@ -266,3 +266,12 @@ def test_a_plan_is_printed_in_a_line():
     plan = make_plan(read_table({"x": np.arange(3000.0)}), np.arange(3000.0), task="regression", seed=0)
     assert len(repr(plan)) < 600
     assert f"train={len(plan.train):,} rows" in repr(plan)
+
+
+def test_rows_of_a_model_that_does_not_stop_by_them_are_told_as_rows_that_train():
+    tall, short = (read_table({"x": list(range(n))}, types={"x": "number"}) for n in (3000, 300))
+    plan = lambda table, **how: make_plan(table, np.arange(len(table)), task="regression", seed=0, **how).words  # noqa: E731
+    assert "2,295 train, 405 decide when to stop, 300 certify" in plan(tall)
+    assert "2,700 train, 300 certify" in plan(tall, stopping=False)
+    assert "helps to tell when they stop" in plan(short)
+    assert "stop" not in plan(short, stopping=False)

@@ -156,7 +156,7 @@ def test_groups_shift_and_coverage(numbers, new):
     few = pld.uncertainty.coverage(numbers, new.head(20), y[:20], levels=(0.9,))
     assert few.table["verdict"].tolist() == ["cannot tell"]
     out = numbers.uncertainty(new, shift={"town": {"a": 0.6, "b": 0.4}}, familiarity=None)
-    assert "for rows among which 'town' is a 0.6, b 0.4" in out.guarantee[1]
+    assert "for rows among which 'town' is a 60 %, b 40 %" in out.guarantee[1]
     assert np.isinf(out.high[new["town"] == "c"]).sum() == 0  # weight 0: the bound is that of the others
     with pytest.raises(ArgumentError, match="one column with the share"):
         numbers.uncertainty(new, shift={"town": 3})

@@ -111,6 +111,8 @@ def read_rules(path: Path) -> Any:
     """Return the rules of a JSON file: an object of columns, or a list of objects and joint rules in text."""
     from pellucid.errors import SourceError
 
+    if not path.is_file():
+        raise SourceError("there is no such file of rules", where=str(path), do="check the path")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

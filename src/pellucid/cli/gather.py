@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -126,6 +128,21 @@ def target_labels(table: Table, target: str, classes: tuple[Any, ...]) -> npt.ND
     at = {level_text(c): k for k, c in enumerate(classes)}
     codes, levels = table.levels(target)
     return np.array([*(at.get(level, -1) for level in levels), -1], np.int64)[codes]
+
+
+def commonest_refusal(reasons: Sequence[str]) -> str:
+    """Return the commonest first reason of N, empty where an answer is given, and in how many of the refused rows it is that.
+
+    Examples
+    --------
+    >>> commonest_refusal(["", "every class is possible at 90 %", "stranger than 99 of 100 training rows, most of all in 'age'"])
+    'every class is possible at 90 % (1 of 2)'
+    """
+    first = [reason.split("; ")[0].split(", most of all in ")[0] for reason in reasons if reason]
+    if not first:
+        return ""
+    (said, n), *_ = Counter(first).most_common(1)
+    return f"{said} ({n:,} of {len(first):,})" if n < len(first) else said
 
 
 def of_rows(prediction: Prediction, rows: npt.NDArray[np.bool_]) -> Prediction:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import typer
@@ -17,6 +19,8 @@ from pellucid.cli.spoken import running, spoken
 __all__ = ["FINDINGS", "INTERRUPTED", "WRONG", "guarded"]
 
 WRONG, INTERRUPTED, FINDINGS = 1, 3, 4
+WRITTEN = frozenset({"out", "chart", "repairs", "write_schema"})
+"""Options that name a file to write; all other paths are read."""
 
 P = ParamSpec("P")
 
@@ -28,6 +32,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             with running(command), _noted(quiet=bool(kwargs.get("quiet"))):
+                _check_apart(kwargs)
                 command(*args, **kwargs)
         except KeyboardInterrupt as stop:
             kept = f"what was finished is kept in {stop}: the same command with --resume goes on from there"
@@ -46,6 +51,19 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(WRONG) from None
 
     return run
+
+
+def _check_apart(given: Mapping[str, object]) -> None:
+    """Raise where a file that is read would be written over: the data are worth more than the answers."""
+    from pellucid.errors import RequestError
+
+    paths = {name: value.resolve() for name, value in given.items() if isinstance(value, Path)}
+    read = {name: path for name, path in paths.items() if name not in WRITTEN}
+    for name in WRITTEN & paths.keys():
+        # a schema may be corrected in its place
+        if paths[name] in [path for other, path in read.items() if (other, name) != ("schema", "write_schema")]:
+            where = str(given[name])
+            raise RequestError("a file that is read would be written over", where=where, do=f"choose another --{name.replace('_', '-')}")
 
 
 @contextmanager
@@ -75,8 +93,9 @@ def _line(error: Exception) -> str | None:
         return spoken(str(error))
     if type(error).__module__.startswith(("typer", "click")):
         return None
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.strerror or error} ({error.filename}). Check the path, the rights and the space on the disk."
+    if isinstance(error, OSError) and (error.filename is not None or error.errno == errno.ENOSPC):
+        where = f" ({error.filename})" if error.filename is not None else ""
+        return f"{error.strerror or error}{where}. Check the path, the rights and the space on the disk."
     if isinstance(error, MemoryError):
         return "the memory of this machine does not suffice. Use fewer rows or columns, or a smaller --backbone."
     text = " ".join(str(error).split())[:300]

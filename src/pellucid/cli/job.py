@@ -25,7 +25,7 @@ from pellucid.cli.replay import line
 from pellucid.cli.seen import look
 from pellucid.cli.spoken import spoken, spoken_findings
 from pellucid.cli.subject import Subject, fitted_subject, foreign_subject
-from pellucid.errors import EmptyTableError, PellucidError, RequestError, TargetError, quote
+from pellucid.errors import EmptyTableError, PellucidError, RequestError, TargetError, did_you_mean, quote
 from pellucid.random import integer
 from pellucid.report.facts import ReportData
 from pellucid.results import AttentionMaps, Explanation, Finding, Importance, Leaderboard, Trial
@@ -165,7 +165,12 @@ def _read(source: Any, target: str | None, types: Mapping[str, Any] | None) -> T
         return read_table(source, target=target, types=types)
     if target not in (None, *source.columns):
         where = source.source or None
-        raise TargetError(f"there is no target column {target!r}", expected=f"one of {quote(source.columns, 12)}", where=where)
+        raise TargetError(
+            f"there is no target column {target!r}",
+            expected=f"one of {quote(source.columns, 12)}",
+            where=where,
+            do=did_you_mean(target, source.columns),
+        )
     return source if target in (None, source.target) else source.with_roles(target=target)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,6 +60,7 @@ def predict(
         raise typer.BadParameter("say where the answers go, or ask for --json", param_hint="--out")
     if out is not None:
         check_writable(out, FRAMES)
+    _check_certainty(certainty, score=score, groups=groups, max_risk=max_risk, tolerance=tolerance, familiarity=familiarity, level=level)
     with Bar({"loading": 2.0, "predicting": 2.0, "explaining": 60.0 if method else 0.0}, shown=not (quiet or as_json)) as bar:
         bar("loading")
         fitted = load(model)
@@ -101,6 +103,13 @@ def predict(
             say(f"{len(broken)} {some} that the training rows keep; their answers stand, but look at the cells:")
             for row, text in list(broken.items())[:BROKEN_SHOWN]:
                 say(f"  row {row} {text}")
+
+
+def _check_certainty(asked: bool, **given: Any) -> None:
+    """Refuse settings of a certainty that was not asked for: who limits the risk must not get answers without a limit."""
+    usual = {name: p.default for name, p in inspect.signature(predict).parameters.items()}
+    if not asked and (changed := [name for name, value in given.items() if value != usual[name]]):
+        raise typer.BadParameter("it sets how certainty is told: add --certainty", param_hint=f"--{changed[0].replace('_', '-')}")
 
 
 def rows_that_break_rules(fitted: Any, table: Table) -> dict[int, str]:

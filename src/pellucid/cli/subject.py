@@ -203,7 +203,7 @@ class Subject:
         inside = gather.coverage(gather.of_rows(every, known), self.truth(known))
         out |= {"coverage": inside, "set_size": gather.set_size(every, self.unit)}
         if every.refused is not None:
-            out["refused_share"] = float(np.mean(every.refused))
+            out |= {"refused_share": float(np.mean(every.refused)), "refused_why": gather.commonest_refusal(every.reason or ())}
         if every.familiarity is not None:
             out["unfamiliar_share"] = float(np.mean(every.familiarity < 1))
         out |= self._promises(known, seed)

@@ -38,7 +38,10 @@ def _real(low: float, high: float, closed: str = "both") -> tuple[Callable[[Any]
             return False
         return bool((low <= v if closed in ("both", "left") else low < v) and (v <= high if closed in ("both", "right") else v < high))
 
-    return test, f"a number between {low:g} and {high:g}"
+    if high == float("inf"):
+        return test, f"a number {'of at least' if closed in ('both', 'left') else 'above'} {low:g}"
+    without = {"both": "", "left": f", {high:g} excluded", "right": f", {low:g} excluded", "neither": ", both excluded"}[closed]
+    return test, f"a number between {low:g} and {high:g}{without}"
 
 
 def _encoder(takes: str) -> tuple[Callable[[Any], bool], str]:
@@ -163,6 +166,6 @@ def check_arguments(estimator: Any) -> None:
     for name, value in estimator.get_params(deep=False).items():
         test, expected = RULES[name]
         if not test(value):
-            raise RequestError(f"{type(estimator).__name__}({name}=...) cannot be used", expected=expected, got=repr(value)[:80])
+            raise RequestError(f"{name}= of {type(estimator).__name__} cannot be used", expected=expected, got=repr(value)[:80])
     if isinstance(estimator.backbone, str) and estimator.backbone != "auto":
         registry.get("backbone", estimator.backbone)

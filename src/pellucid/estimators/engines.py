@@ -25,7 +25,7 @@ from pellucid.trees import Grown
 if TYPE_CHECKING:
     from pellucid.estimators.base import TabularEstimator
 
-__all__ = ["Engine", "FoldedPeer", "calibrators_for", "class_weights", "make_engine", "row_weights"]
+__all__ = ["Engine", "FoldedPeer", "calibrators_for", "class_weights", "make_engine", "row_weights", "stops_by_held_rows"]
 
 AUTO = "tabm_additive"
 
@@ -116,6 +116,13 @@ def make_engine(
     return fit_engine(estimator, name, backbone, training, plan, seed, resume, estimator._found, deadline)
 
 
+def stops_by_held_rows(backbone: Any, folded: bool) -> bool:
+    """Return whether rows that are not learned from decide when a model stops. Peers in folds never do so: they keep none for it."""
+    _, found = _resolve_backbone(backbone, AUTO)
+    peer = isinstance(found, registry.Entry) and found.takes == "matrix"
+    return not peer or (not folded and bool(registry.resolve(found).stops_early))
+
+
 def _only_networks(estimator: TabularEstimator, name: str) -> None:
     """Refuse what a peer cannot do, rather than leave it out in silence."""
     for argument, off in (
@@ -127,7 +134,9 @@ def _only_networks(estimator: TabularEstimator, name: str) -> None:
         ("decompose", None),
     ):
         if getattr(estimator, argument) is not off:
-            raise RequestError(f"{argument}= is for networks, and {name!r} is none", do=f"leave {argument} out or choose another backbone")
+            raise RequestError(
+                f"{argument}= is for networks, and {name!r} is none", do=f"leave {argument}= out, or choose another backbone"
+            )
 
 
 class FoldedPeer:
@@ -218,6 +227,9 @@ def _class_weights(
                 "class_weight names a class that is not in the target", got=repr(unknown[0]), expected=f"some of {list(classes)}"
             )
         per_class = np.array([float(class_weight.get(c, 1.0)) for c in classes])
+        if not (np.isfinite(per_class).all() and (per_class > 0).all()):
+            wrong = {c: v for c, v in class_weight.items() if not 0 < float(v) < np.inf}
+            raise RequestError("class_weight cannot be used", expected="numbers above 0", got=repr(wrong)[:80])
     return np.asarray(w * per_class[labels])
 
 

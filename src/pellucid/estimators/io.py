@@ -61,7 +61,12 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
             raise RequestError(
                 "a model exists at this path", where=str(final), do="choose another path, or pass force=True (--force) to replace it"
             )
-    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(
+            "the folder cannot be made", where=str(final.parent), got=str(error.strerror), do="choose another path"
+        ) from error
     arrays: dict[str, npt.NDArray[Any]] = {}
     engine = estimator.engine_
     if engine.differentiable:
@@ -291,7 +296,12 @@ def load(path: Any, **callables: Any) -> TabularEstimator:
     if not folder.exists():
         raise SourceError("there is no such model folder", where=str(folder), do="check the path")
     if not (folder / MAIN).is_file():
-        raise ModelFileError("this is not a model folder", expected=f"a folder with {MAIN}", where=str(folder))
+        raise ModelFileError(
+            "this is not a model folder",
+            expected=f"a folder with {MAIN}",
+            where=str(folder),
+            do="give the folder in which a model was saved",
+        )
     try:
         main = json.loads((folder / MAIN).read_text(encoding="utf-8"))
         made = int(main["format"])

@@ -210,7 +210,8 @@ def _check_rows_of(X: Any, y: Any, table: Table) -> None:
 def _groups(groups: Any, table: Table, column: str | None) -> npt.NDArray[Any] | None:
     if groups is not None:
         array = np.asarray(groups)
-        _sklearn(check_consistent_length, table.frame, array)
+        if array.shape[:1] != (len(table),):
+            raise RequestError("groups= does not fit the rows", expected=f"one for each of {len(table)} rows", got=f"shape {array.shape}")
         return np.asarray(pd.factorize(array)[0])
     return None if column is None else table.levels(column)[0]
 
@@ -439,6 +440,10 @@ def stopping_data(estimator: Any, eval_set: Any, training: Training) -> Training
         found = _target_of_y(eval_set[1], table, task, check=False)
     else:
         whole = eval_set if isinstance(eval_set, Table) else read_table(eval_set)
+        if whole.target is None and training.target.names[0] not in whole.columns:
+            raise RequestError(
+                "eval_set has no answers", expected=f"a pair (X, y), or a table with the column {training.target.names[0]!r}"
+            )
         whole = whole if whole.target is not None else whole.with_roles(target=training.target.names[0])
         table, found = new_table(estimator, whole), _target_of_table(whole, task, check=False)
     if task == "classification":

@@ -14,10 +14,11 @@ from pellucid.encode.filled import effects_of
 from pellucid.encode.filling import TableFill, is_ordered
 from pellucid.errors import quote
 from pellucid.estimators.certainty import Certainty, certify, seconds_for
-from pellucid.estimators.engines import calibrators_for, class_weights
+from pellucid.estimators.engines import calibrators_for, class_weights, stops_by_held_rows
 from pellucid.estimators.prepare import Training, stopping_data
 from pellucid.random import integer, stream
 from pellucid.table import ColumnType, Plan, Table, copies, make_plan
+from pellucid.table.splits import FOLD_BELOW
 from pellucid.training.familiarity import Familiarity
 from pellucid.training.groupings import groupings
 from pellucid.training.least_value import LeastValue
@@ -52,12 +53,14 @@ class Split:
 
 def planned(model: TabularEstimator, training: Training, eval_set: Any, seed: int) -> Split:
     """Return the rows of the fit and the one plan over them; rows of ``eval_set`` are its stopping rows."""
+    folded = model.decompose is None and len(training.table) < FOLD_BELOW
     plan = make_plan(
         training.table,
         training.target.values,
         task=model._task,
         seed=integer(seed, "split"),
         stop_given=eval_set is not None,
+        stopping=stops_by_held_rows(model.backbone, folded),
         groups=training.groups,
         order=training.order,
         # networks side by side would each keep traces of their own of what the answers should not tell

@@ -9,7 +9,7 @@ arXiv:2207.01420.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ from pellucid.table import Table
 __all__ = ["compare", "rule_overlap", "run"]
 
 NAME = "agreement"
-OTHERS = ("shapley", "integrated_gradients", "occlusion")
+OTHERS = ("shapley", "occlusion", "integrated_gradients")
+"""Asked in this order while there is time: first those that ask the model the same kind of question, of any model."""
 ROWS = 20
 TOPS = (3, 5)
 
@@ -54,9 +55,11 @@ def run(case: Case) -> Trial:
     signed = figure if case.unsigned else mean_figure(agreement(own, others[best][None], signed=True))
     turned = figure.low > ALIKE and signed.high < ALIKE  # the same columns, said to push the other way
     passed = figure.low > ALIKE and not turned
-    words = _turned(best, figure, signed) if turned else _words(passed, best, known, tables)
+    words = _turned(best, figure, signed) if turned else _words(passed, best, known, tables, "" if case.whole else "Row by row, ")
     shown = signed if turned else figure
-    return case.verdict(NAME, shown, ALIKE, passed, words, measures=tables, rows=len(rows), best=best, signed=signed.value)
+    # a method that was not reached may be nearer than those that were: it can turn a failure, and no pass
+    decided = None if passed else not case.cut
+    return case.verdict(NAME, shown, ALIKE, passed, words, clear=decided, measures=tables, rows=len(rows), best=best, signed=signed.value)
 
 
 def _constant(own: FloatArray) -> str:
@@ -184,11 +187,17 @@ def _by_chance(rules: Rules, columns: int) -> float:
     return float(np.mean(out))
 
 
-def _words(passed: bool, best: str, size: Mapping[str, Figure], tables: Mapping[str, Mapping[str, float]]) -> str:
+def _words(passed: bool, best: str, size: Mapping[str, Figure], tables: Mapping[str, Mapping[str, float]], where: str) -> str:
     each = ", ".join(f"{name} {figure.value:.2f}" for name, figure in size.items())
-    lead = f"Other methods order the columns like this one at: {each} (1 = the same order, {ALIKE} is the limit for the nearest of them)"
+    other = "other methods" if where else "Other methods"
+    lead = f"{where}{other} order the columns like this one at: {each} (1 = the same order, {ALIKE} is the limit for the nearest of them)"
     if passed:
         top = tables[best].get(f"top {TOPS[0]}")
         more = "" if top is None or np.isnan(top) else f"; with {best} it shares {100 * top:.0f} % of the three largest"
         return f"{lead}{more}: another way of asking gives much the same reasons."
-    return f"{lead}: no other method names these columns. Do not rely on this one alone."
+    return f"{lead}: {_none(size)}. Do not rely on this explanation alone."
+
+
+def _none(asked: Collection[str]) -> str:
+    """Say that those asked do not agree; of methods that were not asked nothing is known."""
+    return "none of them names these columns" if len(asked) > 1 else f"{next(iter(asked))}, the one that was asked, names others"

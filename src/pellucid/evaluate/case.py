@@ -347,7 +347,7 @@ class Case:
         return Trial(name, value, (low, high), null, "pass" if passed else "fail", words, record, self.explanation.record.method, details)
 
     def untested(self, name: str, reason: str) -> Trial:
-        """Return the result of a trial that could not be run."""
+        """Return the result of a trial that gave no verdict."""
         record = RunRecord(name, dict(self.settings), self.seed, self.table.fingerprint())
         return Trial(
             name, np.nan, NAN, np.nan, "not testable", f"Not tested: {reason.rstrip('.')}.", record, self.explanation.record.method

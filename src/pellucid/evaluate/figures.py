@@ -12,8 +12,8 @@ from pellucid.protocols import FloatArray
 from pellucid.random import stream
 
 __all__ = [
-    "ALIKE", "SAME", "Figure", "above", "agreement", "bootstrap_mean", "by_size", "judge", "mean_figure", "rank_correlation", "share_of",
-    "top_kept",
+    "ALIKE", "SAME", "Figure", "above", "agreement", "bootstrap_mean", "by_size", "in_rows", "judge", "mean_figure", "rank_correlation",
+    "share_of", "top_kept",
 ]  # fmt: skip
 
 ALIKE = 0.5
@@ -112,6 +112,17 @@ def by_size(scores: FloatArray, seed: int) -> npt.NDArray[np.int64]:
 def top_kept(original: FloatArray, others: FloatArray) -> FloatArray:
     """Return (S, N): share of outputs whose largest column by absolute value is the same in (N, P, O) and in each of (S, N, P, O)."""
     return np.asarray((np.abs(original).argmax(1)[None] == np.abs(others).argmax(2)).mean(-1))
+
+
+def in_rows(share: Figure, what: str) -> str:
+    """Return a share of rows with its interval and what happens in them, as the beginning of a sentence.
+
+    Examples
+    --------
+    >>> in_rows(Figure(0.03, 0.01, 0.08), "the answer turns over")
+    'in 3.0 % of the rows (95 % interval 1.0 to 8.0 %) the answer turns over'
+    """
+    return f"in {100 * share.value:.1f} % of the rows (95 % interval {100 * share.low:.1f} to {100 * share.high:.1f} %) {what}"
 
 
 def share_of(hits: npt.NDArray[np.bool_]) -> Figure:

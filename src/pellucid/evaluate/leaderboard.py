@@ -258,6 +258,6 @@ def words(rows: Sequence[Mapping[str, Any]], metric: str, reference: str, n: int
         elif high < 0:
             text.append(f"{r['model']} is worse by {by} ({most} to {least}).")
         else:
-            end = f": the simple model is as good, and {reference} is not shown to be worth more." if simple else "."
-            text.append(f"{r['model']} is as good within the interval (from {least} worse to {most} better){end}")
+            end = f": {reference} is not shown to be worth more than the simple model." if simple else "."
+            text.append(f"{r['model']} is as good as far as these rows can tell (from {least} worse to {most} better){end}")
     return " ".join(text)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.evaluate.case import Case, NotTestable
-from pellucid.evaluate.figures import Figure, above, share_of
+from pellucid.evaluate.figures import Figure, above, in_rows, share_of
 from pellucid.protocols import FloatArray
 from pellucid.results import Trial
 from pellucid.table import ColumnType, Table
@@ -107,10 +107,7 @@ def _hits(
 
 def _lead(share: Figure, classes: bool) -> str:
     what = "gets another class" if classes else f"moves by more than {FAR} standard deviations"
-    return (
-        f"in {100 * share.value:.1f} % of the rows (95 % interval {100 * share.low:.1f} to {100 * share.high:.1f} %) the answer {what} "
-        "when one number changes by a step of rounding"
-    )
+    return in_rows(share, f"the answer {what} when one number changes by a step of rounding")
 
 
 def _usual() -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from pellucid.evaluate.case import Case, NotTestable
-from pellucid.evaluate.figures import Figure, above, share_of
+from pellucid.evaluate.figures import Figure, above, in_rows, share_of
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.masker import Players
 from pellucid.random import stream
@@ -59,10 +59,7 @@ def run(case: Case) -> Trial:
 
 
 def _lead(share: Figure) -> str:
-    return (
-        f"in {100 * share.value:.1f} % of the rows (95 % interval {100 * share.low:.1f} to {100 * share.high:.1f} %) the answer stays "
-        f"where it is whichever half of the cells is replaced ({VERSIONS} random halves each)"
-    )
+    return in_rows(share, f"the answer stays where it is whichever half of the cells is replaced ({VERSIONS} random halves each)")
 
 
 def _usual() -> str:

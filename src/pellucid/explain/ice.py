@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pellucid.explain import asked
 from pellucid.explain.grid import along, curve
 from pellucid.explain.question import Question
+from pellucid.intervals import error_of_mean
 from pellucid.results import Curve
 
 __all__ = ["explain"]
@@ -24,6 +23,6 @@ def explain(question: Question) -> Curve:
         lines = {c: a - a[:, :1] for c, a in lines.items()}
     n = len(made.rows)
     values = {c: a.mean(0) for c, a in lines.items()}
-    error = {c: a.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full(a.shape[1:], np.nan) for c, a in lines.items()}
+    error = {c: error_of_mean(a) for c, a in lines.items()}
     labels = question.table.index[made.rows].tolist()
     return curve(question, made.found, values, error, {"rows_used": n, "row_labels": labels}, made.caveats, lines)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pellucid.explain import asked
 from pellucid.explain.grid import along, curve
 from pellucid.explain.question import Question
+from pellucid.intervals import error_of_mean
 from pellucid.results import Curve
 
 __all__ = ["explain"]
@@ -22,6 +21,6 @@ def explain(question: Question) -> Curve:
     made = along(question, asked.whole(question, "rows", 2, 10**7))
     n = len(made.rows)
     values = {c: lines.mean(0) for c, lines in made.lines.items()}
-    error = {c: lines.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full(lines.shape[1:], np.nan) for c, lines in made.lines.items()}
+    error = {c: error_of_mean(lines) for c, lines in made.lines.items()}
     caveats = (*made.caveats, "cells are set whatever the other columns hold; where columns go together, compare with ale")
     return curve(question, made.found, values, error, {"rows_used": n}, caveats)

@@ -185,26 +185,7 @@ def ask(
     if kept is None or len(kept) == 0:
         raise RequestError("the model kept no rows to compare with", do="pass background=, or fit with keep_rows above 0")
     kept = kept.select(view.columns)
-    drawer = None
-    if fill in ("row_model", "conditional") and not {"black box", "background"} <= set(entry.needs):
-        raise RequestError(
-            f"{entry.name!r} does not fill in columns given the known ones",
-            got=f"fill={fill!r}",
-            do="use method='shapley', or leave fill out",
-        )
-    if fill == "row_model":
-        drawer = Drawer(_row_model(predictor, row_model), view.columns, seed)
-        reference, caveat = drawer.nobody(kept, BACKGROUND_ROWS), f"absent columns are drawn {BACKGROUND_ROWS} times given the known ones"
-        caveat += ": values without a stated error have the error of those draws"
-    else:
-        reference, caveat = reference_rows(kept, fill, size=BACKGROUND_ROWS, seed=seed, given=given)
-    if fill == "marginal" and len(reference) > 1:
-        caveat += "; other rows give other values, which no error counts"
-    if fill == "missing":
-        caveat += _about_missing(predictor)
-    if fill == "conditional":
-        caveat += "; the few of them most like a row lend it their cells, so that other background rows give other values"
-        caveat += "" if given else ": pass some 1,000 as background= where that matters"
+    drawer, reference, caveat = _reference(entry, predictor, kept, view.columns, fill, seed, row_model, given=given)
     settings = {
         "of": of,
         "output": output,
@@ -223,6 +204,32 @@ def ask(
         (() if alone else _about_rows(entry, caveat, kept, given, fill, chosen)) + _about_jumps(entry, view), chosen,
         labels(model, background) if given else _known_labels(predictor), drawer, started,
     )  # fmt: skip
+
+
+def _reference(
+    entry: Entry, predictor: Any, kept: Table, columns: tuple[str, ...], fill: str, seed: Any, row_model: Any, *, given: bool
+) -> tuple[Drawer | None, Table, str]:
+    """Return (what draws absent cells, the rows whose cells absent columns hold, what to know of them); ``given``: rows of the caller."""
+    if fill in ("row_model", "conditional") and not {"black box", "background"} <= set(entry.needs):
+        raise RequestError(
+            f"{entry.name!r} does not fill in columns given the known ones",
+            got=f"fill={fill!r}",
+            do="use method='shapley', or leave fill out",
+        )
+    if fill == "row_model":
+        drawer = Drawer(_row_model(predictor, row_model), columns, seed)
+        caveat = f"absent columns are drawn {BACKGROUND_ROWS} times given the known ones"
+        caveat += ": values without a stated error have the error of those draws"
+        return drawer, drawer.nobody(kept, BACKGROUND_ROWS), caveat
+    reference, caveat = reference_rows(kept, fill, size=BACKGROUND_ROWS, seed=seed, given=given)
+    if fill == "marginal" and len(reference) > 1:
+        caveat += "; other rows give other values, which no error counts"
+    if fill == "missing":
+        caveat += _about_missing(predictor)
+    if fill == "conditional":
+        caveat += "; the few of them most like a row lend it their cells, so that other background rows give other values"
+        caveat += "" if given else ": pass some 1,000 as background= where that matters"
+    return None, reference, caveat
 
 
 def _own(chosen: Mapping[str, Any]) -> Any:

@@ -62,22 +62,46 @@ def why(data: ReportData) -> Line:
         return Line("Why?", "untested", capital(no_reasons(data)))
     methods = methods_of(data)
     trials = [t for t in data.trials if t.subject == main.record.method]
-    count = {v: sum(t.verdict == v for t in trials) for v in ("pass", "fail", "not testable")}
     name, top = clean(main.record.method), main.mean_abs().top(3)
     lead = f"Most weight on {join(clean(c, 40) for c in top)}."
-    left = f"; {count['not testable']} could not be run" if count["not testable"] else ""
     words = {
-        "pass": f"{lead} The explanation ({name}) passed {count['pass']} of {len(trials)} trials, failed none{left}.",
-        "fail": f"The explanation ({name}) failed {count['fail']} of {len(trials)} trials: read it with care.",
-        "untested": f"{lead} The explanation ({name}) was not tested against the model{left}."
+        "pass": f"{lead} The explanation ({name}) {_counted(trials)}.",
+        "fail": f"The explanation ({name}) {_counted(trials)}. Read it with care.",
+        "untested": f"{lead} The explanation ({name}) was not tested against the model{_without(trials, named=True)}."
         if trials
         else f"{lead} The explanation ({name}) was not tested.",
     }
-    details = tuple(f"{clean(m)}: {_WORD[s]}" for m, s in methods.items())
+    details = tuple(f"{clean(m)}: {_told(s, [t for t in data.trials if t.subject == m])}" for m, s in methods.items())
     return Line("Why?", methods[main.record.method], words[methods[main.record.method]], details)
 
 
-_WORD = {"pass": "passed", "fail": "failed", "untested": "not tested", "caution": "caution"}
+def _count(trials: Iterable[Trial], verdict: str) -> int:
+    return sum(t.verdict == verdict for t in trials)
+
+
+def _counted(trials: list[Trial]) -> str:
+    """Return how many trials were failed and passed, the graver first, and how many told nothing."""
+    failed, passed = _count(trials, "fail"), _count(trials, "pass")
+    of = f"of {len(trials)} trial{'s' * (len(trials) > 1)}"
+    said = f"failed {failed} {of}, passed {passed or 'none'}" if failed else f"passed {passed} {of}, failed none"
+    return f"{said}{_without(trials)}"
+
+
+def _without(trials: list[Trial], *, named: bool = False) -> str:
+    left = _count(trials, "not testable")
+    noun = f" trial{'s' * (left > 1)}" if named else ""
+    return f"; {left}{noun} gave no verdict" if left else ""
+
+
+def _told(status: str, trials: list[Trial]) -> str:
+    """Return what the trials of a method said; a pass never without the number of trials that it rests on."""
+    return (
+        _counted(trials)
+        if status in ("pass", "fail")
+        else f"not tested against the model{_without(trials, named=True)}"
+        if trials
+        else "not tested"
+    )
 
 
 def certain(data: ReportData) -> Line:

@@ -17,6 +17,8 @@ __all__ = ["alike", "beside", "slices"]
 MOST_LEVELS = 8
 MOST_SLICES = 5
 MOST_WORDS = 80
+STANDS_OUT = 1.0
+"""Standard deviations from its mean from which on a unit is shown as one that stands out."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -94,7 +96,7 @@ def _known(data: ReportData, i: int, k: int = 5) -> dict[str, Any]:
         }
         for r in range(len(part))
     ]
-    credible = None if n.credibility is None else number(float(n.credibility[i]))
+    credible = None if n.credibility is None else number(float(n.credibility[i]), 0.01)
     return {"columns": [clean(c, 60) for c in shown], "rows": lines, "credibility": credible}
 
 
@@ -111,6 +113,7 @@ def _units(data: ReportData, i: int, place: Mapping[int, int]) -> list[dict[str,
             "rows": [place[j] for j in u.rows_like(k, i, 5) if j in place],
         }
         for k in u.strongest(i)
+        if abs(away[i, k]) >= STANDS_OUT
     ]
 
 

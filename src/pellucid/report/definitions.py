@@ -36,7 +36,7 @@ GLOSSARY: Mapping[str, str] = {
     "rows would give.",
     "null": "What the figure would be if the answer knew nothing, or the limit it must keep. A figure means little without its null.",
     "trial": "A test of an explanation or a finding. PASS: it did better than its null. FAIL: it did not. NOT TESTED: "
-    "the test could not be run; the reason is given.",
+    "it gave no verdict, as it does not apply, found no time, or its figure lies on both sides of the limit; which of these is said.",
     "base": "What the model answers when no column is known: its mean answer over the background rows.",
     "contribution": "How much one column moves this row's answer away from the base, averaged over the ways of knowing the other columns. "
     "It describes the model, not causes in the world.",

@@ -48,7 +48,8 @@ def _weaknesses(data: ReportData) -> Iterator[tuple[int, str]]:
     if data.silence is not None and data.silence.gain_interval[0] <= 0 and data.silence.overall > 0:
         yield 45, f"The doubt does not measurably tell where the errors are: {clean(data.silence.words, 300)}"
     if data.refused_share > 0.05:
-        yield 40, f"{percent(data.refused_share)} of test rows are refused an answer."
+        why = f": {clean(data.refused_why, 200)}" if data.refused_why else ""
+        yield 40, f"{percent(data.refused_share)} of test rows are refused an answer{why}."
     if data.unfamiliar_share > 0.05:
         yield 40, f"{percent(data.unfamiliar_share)} of test rows are less familiar than 99 % of training rows."
     yield from ((20, clean(c, 300)) for c in data.caveats)
@@ -102,15 +103,15 @@ def _behind(g: Score, whole: float, looked: int) -> float:
 
 
 def _untested(data: ReportData) -> Iterator[str]:
-    """Yield one sentence per explanation method of which some trials could not be run."""
+    """Yield one sentence per explanation method of which some trials gave no verdict."""
     for method in dict.fromkeys(t.subject for t in data.trials):
         own = [t for t in data.trials if t.subject == method]
         left = [t for t in own if t.verdict == "not testable"]
         if len(left) == 1:
             why = clean(left[0].words, 300).removeprefix("not testable").removeprefix("Not tested").lstrip(" :,;")
-            yield f"The trial {clean(left[0].name).replace('_', ' ')} of {clean(method)} could not be run: {why}"
+            yield f"The trial {clean(left[0].name).replace('_', ' ')} of {clean(method)} gave no verdict: {why}"
         elif left:
-            yield f"{len(left)} of {len(own)} trials of {clean(method)} could not be run; chapter 1 says which and why."
+            yield f"{len(left)} of {len(own)} trials of {clean(method)} gave no verdict; chapter 1 says which and why."
 
 
 def unknowns(data: ReportData) -> tuple[str, ...]:

@@ -237,6 +237,7 @@ class ReportData:
     coverage : conformal coverage on all test rows (``null`` = the promised level); None where unknown.
     set_size : mean number of labels in the set, or mean width of the interval, on all test rows.
     refused_share, unfamiliar_share : share of test rows whose answer should be withheld, and whose familiarity is below 1 %.
+    refused_why : the commonest reason to withhold an answer, in words; empty where unknown.
     promise : coverage on all test rows, in groups too; None where unknown.
     silence : the error among fewer and fewer answers, on all test rows; None where unknown.
     findings : remarks about the data.
@@ -301,6 +302,7 @@ class ReportData:
     coverage: Score | None = None
     set_size: Score | None = None
     refused_share: float = np.nan
+    refused_why: str = ""
     unfamiliar_share: float = np.nan
     promise: Coverage | None = None
     silence: RiskCoverage | None = None

@@ -213,7 +213,7 @@ def _methods(data: ReportData, methods: Mapping[str, str], trials: list[dict[str
     shown = {e.record.method for e in (data.explanation, data.importance, *data.others) if e is not None}
     shown |= set() if data.attention is None else {data.attention.method}
     main = data.explanation.record.method if data.explanation is not None else None
-    words = {"pass": "passed", "fail": "failed", "untested": "not run"}
+    words = {"pass": "passed", "fail": "failed", "untested": "without a verdict"}
     out = []
     for method, status in methods.items():
         own = [t for t in trials if t["key"] == method]
@@ -249,6 +249,8 @@ def _rules(data: ReportData) -> dict[str, Any] | None:
     r = data.rules
     if r is None or not r.rules:
         return None
+    # rules that do not copy the model would be read as its reasons all the same
+    shown = r.rules if r.record.settings.get("speaks_for_the_model", True) else ()
     low, high = r.fidelity_interval
     half = lambda a, b: (b - a) / 2  # noqa: E731
     lines = [
@@ -260,7 +262,7 @@ def _rules(data: ReportData) -> dict[str, Any] | None:
             "high": number_of(rule.interval[1], half(*rule.interval)),
             "coverage": number_of(100 * rule.coverage, 0.5, "%"),
         }
-        for rule in sorted(r.rules, key=lambda rule: -rule.coverage)[:16]
+        for rule in sorted(shown, key=lambda rule: -rule.coverage)[:16]
     ]
     ends = {
         "fidelity": number_of(r.fidelity, half(low, high)),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from pellucid.intervals import Z95, error_of_mean
 from pellucid.report import words as w
 from pellucid.report.charts import chart
 from pellucid.report.charts.certainty import doubt, intervals
@@ -76,7 +77,9 @@ def _why_plots(data: ReportData) -> dict[str, Plot]:
     for i, trial in enumerate(data.trials):
         if e is not None and trial.subject == e.record.method and (has_curve(trial) or has_parts(trial)):
             kind = "curve" if has_curve(trial) else "badge"
-            out[f"trial{i}"] = _plot(f"trial{i}", chart(trial, kind), w.clean(trial.words, 400))
+            out[f"trial{i}"] = _plot(
+                f"trial{i}", chart(trial, kind), f"What the trial {w.clean(trial.name, 60).replace('_', ' ')} measured."
+            )
     return out
 
 
@@ -92,10 +95,10 @@ def _further_plots(data: ReportData) -> dict[str, Plot]:
     if data.interactions is not None and any(len(s) > 1 for s in data.interactions.sets):
         pairs, top = data.interactions, data.interactions.top(8)
         size = np.abs(pairs.by_set)
-        half = 1.96 * size.std(0, ddof=1) / np.sqrt(len(size)) if len(size) > 1 else np.full(size.shape[1:], np.nan)
+        half = Z95 * error_of_mean(size)
         place = {s: k for k, s in enumerate(pairs.sets)}
         rows = [
-            (w.clean(" × ".join(s), 120), w.ranged(v, v - h, v + h, brackets=""))
+            (w.clean(" × ".join(s), 120), w.ranged(v, max(v - h, 0.0), v + h, brackets=""))
             for s, v, h in ((s, float(size.mean(0)[place[s], 0]), float(half[place[s], 0])) for s, _ in top)
         ]
         alt = f"Bars: most together act {w.clean(' and '.join(top[0][0]), 120)}."
@@ -205,13 +208,15 @@ def _promise_plots(data: ReportData) -> dict[str, Plot]:
         ]
         out["promise"] = _plot("promise", chart(data.promise), w.clean(data.promise.words, 300), head, rows)
     if data.silence is not None:
-        out["silence"] = _plot("silence", chart(data.silence), w.clean(data.silence.words, 400))
+        out["silence"] = _plot(
+            "silence", chart(data.silence), "Line: share of wrong answers as fewer are given, the surest first, and by chance."
+        )
     return out
 
 
 def _data_plots(data: ReportData) -> dict[str, Plot]:
     out: dict[str, Plot] = {}
-    if len(data.findings) > 3:
+    if len({f.kind for f in data.findings}) < len(data.findings) > 3:  # bars of one finding each say nothing
         out["findings"] = _plot(
             "findings", chart(list(data.findings)), f"Bars: {len(data.findings)} findings by kind; the list above holds them all."
         )
@@ -307,7 +312,7 @@ def _measured(rows: Sequence[Mapping[str, Any]]) -> int:
 def _compare_plots(data: ReportData) -> dict[str, Plot]:
     board, out = data.leaderboard, {}
     if board is not None and board.rows:
-        out["leaderboard"] = _plot("leaderboard", chart(board), w.clean(board.words, 300))
+        out["leaderboard"] = _plot("leaderboard", chart(board), "Points: the score of each model, with its 95 % interval.")
         if _measured(board.rows) > 1:
             alt = "Score against the measured number of columns that carry 90 % of a row's contributions."
             out["power"] = _plot("power", chart(board, "power_readability"), alt)

@@ -177,7 +177,7 @@ def _answer(value: Any, unit: str) -> str:
 
 def _finite(value: Any) -> float | None:
     x = float(value)
-    return float(f"{x:.6g}") if math.isfinite(x) else None
+    return float(f"{x:.9g}") if math.isfinite(x) else None
 
 
 def _steps(e: Explanation, i: int, o: int) -> dict[str, Any]:

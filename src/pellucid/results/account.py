@@ -214,7 +214,7 @@ def _tested(say: _Teller, e: Explanation, trials: Sequence[Trial]) -> list[str]:
     elif groups["pass"]:
         out.append(f"This explanation ({name}) passed {count('pass')} of its trials and failed none.")
     if groups["not testable"]:
-        out.append(f"Trials that could not be run: {count('not testable')}.")
+        out.append(f"Trials without a verdict: {count('not testable')}.")
     return out + [f"It was not tried {OWED[name]} (trial {name.replace('_', ' ')})." for name in owed_of(e, own)]
 
 

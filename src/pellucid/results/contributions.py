@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pellucid.errors import MissingExtraError, RequestError
+from pellucid.intervals import Z95, error_of_mean
 from pellucid.results.base import FloatArray, Result, RunRecord, output_at
 from pellucid.results.owed import Tried
 from pellucid.results.text import number
@@ -252,8 +253,8 @@ class Explanation(Tried, Result):
         """Return the mean absolute contribution of each column with a 95 % interval over rows (outputs averaged)."""
         per_row = np.abs(self.cube()).mean(2)
         mean = per_row.mean(0)
-        half = 1.96 * per_row.std(0, ddof=1) / np.sqrt(len(self)) if len(self) > 1 else np.full_like(mean, np.nan)
-        ends, method = np.column_stack([mean - half, mean + half]), f"mean |{self.method}|"
+        half = Z95 * error_of_mean(per_row)
+        ends, method = np.column_stack([np.maximum(mean - half, 0.0), mean + half]), f"mean |{self.method}|"  # a size is not below 0
         return Importance(mean, ends, self.columns, self.scale, method, self.record, self.trials)
 
     def seats(self, n: int = 100, *, threshold: float = 0.0, groups: Mapping[str, Sequence[str]] | None = None) -> Importance:

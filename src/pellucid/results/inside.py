@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.errors import RequestError
+from pellucid.intervals import error_of_mean
 from pellucid.results.base import FloatArray, Result, RunRecord
 from pellucid.results.owed import Tried
 from pellucid.results.verdicts import Trial
@@ -70,10 +71,10 @@ class AttentionMaps(Tried, Result):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one line per layer, head and pair of tokens: layer, head, from, to, value (mean over rows), error."""
-        n, layers, heads, t, _ = self.values.shape
+        layers, heads, t = self.values.shape[1:4]
         layer, head, looks, seen = np.indices((layers, heads, t, t)).reshape(4, -1)
         names = np.asarray(self.tokens, object)
-        error = self.values.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full(self.values.shape[1:], np.nan)
+        error = error_of_mean(self.values)
         return pd.DataFrame(
             {
                 "layer": layer,

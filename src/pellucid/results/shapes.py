@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.errors import RequestError
+from pellucid.intervals import error_of_mean
 from pellucid.results.base import FloatArray, Result, RunRecord, output_at, row_at
 from pellucid.results.owed import Tried
 
@@ -300,7 +301,7 @@ class Heads(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one line per layer, head and output, largest first: layer, head, output, value, size (mean absolute value), error."""
-        n, layers, heads, o = self.values.shape
+        layers, heads, o = self.values.shape[1:]
         size = np.abs(self.values)
         layer, head, output = np.indices((layers, heads, o)).reshape(3, -1)
         frame = pd.DataFrame(
@@ -310,7 +311,7 @@ class Heads(Result):
                 "output": np.asarray(self.outputs, object)[output],
                 "value": self.values.mean(0).reshape(-1),
                 "size": size.mean(0).reshape(-1),
-                "error": (size.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full(size.shape[1:], np.nan)).reshape(-1),
+                "error": error_of_mean(size).reshape(-1),
             }
         )
         return frame.sort_values("size", ascending=False, kind="stable", ignore_index=True)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pellucid.errors import CellError, quote
 from pellucid.export import level_text
-from pellucid.table.types import Column
+from pellucid.table.types import Column, Role
 
 __all__ = ["level_text", "levels", "numbers", "seconds", "written_numbers"]
 
@@ -64,6 +64,8 @@ def _how_to_number(cells: pd.Series, column: Column) -> str:
     other = "." if column.decimal == "," else ","
     if not to_numbers(cells, other, column.suffix)[1].any():
         return f"write them with the decimal mark {column.decimal!r}, as in the table that was learned from; here it is {other!r}"
+    if column.role is Role.TARGET:
+        return "correct the cells; or predict classes, with TabularClassifier (--task classification)"
     before = f"declare missing={{{column.name!r}: [...]}} (--missing) or set types={{{column.name!r}: 'category'}} (--type)"
     return f"correct the cells; or, before fitting, {before}"
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pellucid.errors import ColumnError, RequestError, TargetError, quote
+from pellucid.errors import ColumnError, RequestError, TargetError, did_you_mean, quote
 from pellucid.table import hints
 from pellucid.table.cells import level_text
 from pellucid.table.decide import decide, sorted_levels, text_cells
@@ -72,16 +72,18 @@ def infer_schema(
 def _check_names(names: list[str], target: str | None, types: Kinds, missing: Any) -> None:
     if target is not None and target not in names:
         raise TargetError(
-            f"the target column {target!r} is not in the table", expected=f"one of {quote(names, 12)}", do="correct the name of the target"
+            f"the target column {target!r} is not in the table",
+            expected=f"one of {quote(names, 12)}",
+            do=did_you_mean(target, names, "correct the name of the target"),
         )
     asked = [*types, *(missing if isinstance(missing, Mapping) else ())]
     absent = [n for n in asked if n not in names]
     if absent:
+        given = "types=" if absent[0] in types else "missing="
         raise ColumnError(
-            f"there is no column {absent[0]!r}",
-            expected=f"one of {quote(names, 12)}",
-            do="correct the name in types= (--type) or missing= (--missing)",
-        )
+            f"there is no column {absent[0]!r}, which {given} names", expected=f"one of {quote(names, 12)}",
+            do=did_you_mean(absent[0], names, "correct the name"),
+        )  # fmt: skip
 
 
 def _declared(name: str, missing: Any) -> tuple[str, ...]:
@@ -155,7 +157,9 @@ def retype(schema: Schema, series: pd.Series, name: str, kind: str | Sequence[st
         wanted = ColumnType(_ALIASES.get(kind, kind))
     except ValueError:
         raise RequestError(
-            f"unknown type {kind!r} for column {name!r}", expected=f"one of {quote([str(t) for t in ColumnType], 8)}"
+            f"unknown type {kind!r} for column {name!r}",
+            expected=f"one of {quote([str(t) for t in ColumnType], 8)}",
+            do=did_you_mean(kind, ColumnType),
         ) from None
     if wanted is ColumnType.NUMBER:
         change["suffix"] = suffix = common_unit(texts, cells.counts)

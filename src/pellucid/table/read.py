@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pellucid.errors import ColumnError, EmptyTableError, PellucidWarning, RequestError, SourceError, quote
+from pellucid.errors import ColumnError, EmptyTableError, PellucidWarning, RequestError, SourceError, did_you_mean, quote
 from pellucid.table.frames import FrameLike, from_any, names_of_array, with_columns
 from pellucid.table.hints import FLAG_WORDS
 from pellucid.table.infer import infer_schema, retype
@@ -115,7 +115,11 @@ def _without(old: Column, fresh: Column) -> tuple[str, ...]:
 
 def _indexed(frame: pd.DataFrame, index: str) -> pd.DataFrame:
     if index not in frame.columns:
-        raise ColumnError(f"there is no column {index!r} for the row labels", expected=f"one of {quote(frame.columns, 12)}")
+        raise ColumnError(
+            f"there is no column {index!r} for the row labels",
+            expected=f"one of {quote(frame.columns, 12)}",
+            do=did_you_mean(index, frame.columns),
+        )
     if len(frame.columns) == 1:
         raise ColumnError("the row labels are the only column", do="leave out index=")
     return frame.set_index(index)

@@ -225,6 +225,7 @@ def make_plan(
     task: str,
     seed: int,
     stop_given: bool = False,
+    stopping: bool = True,
     groups: npt.ArrayLike | None = None,
     order: npt.ArrayLike | None = None,
     certify_share: float = 0.1,
@@ -240,6 +241,7 @@ def make_plan(
         certify rows are exchangeable with new rows, on which the promise of conformal intervals rests.
     task : ``"classification"`` or ``"regression"``.
     stop_given : True where an ``eval_set`` decides when to stop; no rows are then cut for that.
+    stopping : whether the model stops by rows that it does not learn from. One that does not learns from them; only the words differ.
     groups, order : (N,) values; by default the columns of these roles. Rows of one group stay in one part. With an order, the earliest
         rows train, later ones decide when to stop, and the last certify; rows without a moment count as earliest.
     certify_share, certify_min : rows cut to certify: this share, but at least so many.
@@ -273,7 +275,8 @@ def make_plan(
         else None
     )
     drawn = _Draw(table, np.asarray(target_values), classes, together, order_at, seed)
-    return drawn.folded(n_folds, stop_given) if n < fold_below else drawn.cut(certify_share, certify_min, stop_given)
+    given = (stop_given, stopping)
+    return drawn.folded(n_folds, *given) if n < fold_below else drawn.cut(certify_share, certify_min, *given)
 
 
 def _group_numbers(table: Table, given: npt.ArrayLike | None) -> Ints | None:
@@ -356,7 +359,7 @@ class _Draw:
             "ordered" if order is not None else "grouped" if groups is not None else "stratified" if classes is not None else "random"
         )
 
-    def cut(self, share: float, least: int, stop_given: bool) -> Plan:
+    def cut(self, share: float, least: int, stop_given: bool, stopping: bool) -> Plan:
         """Cut certify and stop rows off the table."""
         n_certify = min(max(least, round(share * self.n)), self.n // 2)
         n_stop = 0 if stop_given else min(round(STOP_SHARE * (self.n - n_certify)), STOP_MOST)
@@ -368,12 +371,12 @@ class _Draw:
             part_of_unit[self._choose(~chosen, n_stop)] = 1
             part = self._all_classes_train(part_of_unit)[self.unit]
         train, stop, certify = (np.flatnonzero(part == k).astype(np.int64) for k in range(3))
-        words = f"{self.n:,} rows: {len(train):,} train, "
-        words += "the evaluation set decides when to stop" if stop_given else f"{len(stop):,} decide when to stop"
-        words += f", {len(certify):,} certify; {self._manner()}"
+        stops = ", the evaluation set decides when to stop" if stop_given else f", {len(stop):,} decide when to stop"
+        learned = f"{self.n:,} rows: {len(train) if stopping else len(train) + len(stop):,} train{stops if stopping else ''}"
+        words = f"{learned}, {len(certify):,} certify; {self._manner()}"
         return Plan(train, stop, certify, None, self.rule, words, self.seed, self.lone)
 
-    def folded(self, n_folds: int, stop_given: bool) -> Plan:
+    def folded(self, n_folds: int, stop_given: bool, stopping: bool) -> Plan:
         """Spread all rows over folds."""
         everyone, none = np.arange(self.n, dtype=np.int64), np.empty(0, np.int64)
         k = min(n_folds, len(self.size))
@@ -388,8 +391,8 @@ class _Draw:
             fold[self._by_stratum()] = np.arange(len(self.size)) % k
         else:
             fold = self._level(k)
-        words = f"{self.n:,} rows in {k} folds: all train, and each row is certified by the networks that did not learn from it"
-        words += f"{'' if stop_given else ', which it helps to tell when to stop'}; {self._manner()}"
+        words = f"{self.n:,} rows in {k} folds: all train, and each row is certified by the models that did not learn from it"
+        words += f"{', though it helps to tell when they stop' if stopping and not stop_given else ''}; {self._manner()}"
         return Plan(everyone, none, none, fold[self.unit], self.rule, words, self.seed, self.lone)
 
     def _manner(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import ArgumentError, RequestError
+from pellucid.errors import ArgumentError, RequestError, did_you_mean
 
 __all__ = ["METRICS", "Metric", "metric"]
 
@@ -103,7 +103,11 @@ def metric(wanted: Any, task: str, n_answers: int = 1) -> Metric:
     if isinstance(wanted, str):
         allowed = [n for n, (of, _) in METRICS.items() if of == task]
         if wanted not in allowed:
-            raise RequestError(f"unknown metric {wanted!r} for {task}", expected=f"one of {', '.join(allowed)}, or a callable")
+            raise RequestError(
+                f"unknown metric {wanted!r} for {task}",
+                expected=f"one of {', '.join(allowed)}, or a callable",
+                do=did_you_mean(wanted, allowed),
+            )
         return METRICS[wanted][1]
     if not callable(wanted):
         raise ArgumentError("metric cannot be used", expected="a name or a callable (y_true, y_pred) -> float", got=type(wanted).__name__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -74,9 +74,7 @@ def ask(
     group, shares = stated_shift(groups, shift)
     asked = Asked(level, score, group, _labels(certainty, whole, group), shares)
     members, said = asked_members(predictor, table)
-    # what is answered and promised is the model's own, whatever the doubt is asked of
-    mine = predictor if source in (None, "members") else model.predictor()
-    own = members if mine is predictor and not getattr(mine, "drawn", False) else np.asarray(mine.members_raw(table), np.float64)
+    own = _own_answers(model, predictor, source, table, members)
     make = _classes if predictor.task == "classification" else _numbers
     parts = make(predictor, certainty, held, table, own, asked)
     spread = model.spread(source) if predictor.task == "regression" and hasattr(model, "spread") else getattr(held, "spread", None)
@@ -88,24 +86,12 @@ def ask(
     parts["doubt"] = _doubt(predictor.task, certainty, size, parts)
     percent, odd, alarms = _familiar(model, predictor, certainty, familiarity, table)
     doubtful, rule = refused_by_doubt(held, parts["doubt"], predictor.task, refuse_above, max_risk, tolerance, _unit(model))
+    broken, strict = _broken(model, table)
+    sets, nothing, cut = (parts.pop(name, None) for name in ("sets", "nothing", "cut"))
     unbounded = is_unbounded(certainty, level)
-    rules = model.rules() if hasattr(model, "rules") else ()
-    broken, strict = broken_rules(rules, table, KEPT) if rules else (None, None)
-    sets = parts.pop("sets", None)
-    refused, reason = refusals(
-        len(table), level, sets, parts.pop("nothing", None), unbounded, percent, odd, doubtful, strict
-    )  # fmt: skip
-    fits = conformals_of(certainty, held, score) if certainty.conformals else ()
-    guarantee = promises(certainty, level, group, fits, shares, asked.labels, parts.get("classes", ()))
-    guarantee += empty_sets(sets, level)
-    if (cut := parts.pop("cut", None)) is not None and cut.any() and (least := _least(certainty)) is not None:
-        guarantee.append(least.words(cut, parts["point"]))
-    guarantee += [LATEST] if certainty.conformals and getattr(getattr(model, "plan_", None), "rule", "") == "ordered" else []
-    if parts["epistemic"] is None:
-        of_members = [ONE[0], *(shared if alike else ONE[1:])]
-    else:
-        of_members = [RAW, *told(members), *shared, *(f"epistemic doubt: {why}" for why in getattr(predictor, "untold", ()))]
-    caveats = [*guarantee, *rule, *of_members, *alarms]
+    refused, reason = refusals(len(table), level, sets, nothing, unbounded, percent, odd, doubtful, strict)
+    guarantee = _promised(model, certainty, held, asked, parts, sets, cut)
+    caveats = [*guarantee, *rule, *_of_members(predictor, members, parts, alike, shared), *alarms]
     if predictor.task == "regression" and spread is None and said is None and parts["aleatoric"] is not None and members.shape[1] > 1:
         caveats.append(OVERLAP)
     settings: dict[str, Any] = {
@@ -123,6 +109,36 @@ def ask(
         broken_rule=broken,
         guarantee=(*guarantee, *rule), samples=members if samples else None, **parts,
     )  # fmt: skip
+
+
+def _own_answers(model: Any, predictor: Any, source: str | None, table: Table, members: FloatArray) -> FloatArray:
+    """Return what is answered and promised, (N, K, O): the model's own members, whatever the doubt is asked of."""
+    mine = predictor if source in (None, "members") else model.predictor()
+    return members if mine is predictor and not getattr(mine, "drawn", False) else np.asarray(mine.members_raw(table), np.float64)
+
+
+def _broken(model: Any, table: Table) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Return by row the rules that it breaks, and of these the ones so strict that the answer is refused; None where there are no rules."""
+    rules = model.rules() if hasattr(model, "rules") else ()
+    return broken_rules(rules, table, KEPT) if rules else (None, None)
+
+
+def _promised(model: Any, certainty: Certainty, held: Any, asked: Asked, parts: Mapping[str, Any], sets: Any, cut: Any) -> list[str]:
+    """Return what is promised of the sets or intervals, and where the promise ends, in words."""
+    fits = conformals_of(certainty, held, asked.score) if certainty.conformals else ()
+    told = promises(certainty, asked.level, asked.group, fits, asked.shares, asked.labels, parts.get("classes", ()))
+    told += empty_sets(sets, asked.level)
+    if cut is not None and cut.any() and (least := _least(certainty)) is not None:
+        told.append(least.words(cut, parts["point"]))
+    ordered = getattr(getattr(model, "plan_", None), "rule", "") == "ordered"
+    return told + ([LATEST] if certainty.conformals and ordered else [])
+
+
+def _of_members(predictor: Any, members: FloatArray, parts: Mapping[str, Any], alike: bool, shared: Iterable[str]) -> list[str]:
+    """Return what to know of the two kinds of doubt, in words."""
+    if parts["epistemic"] is None:
+        return [ONE[0], *(shared if alike else ONE[1:])]
+    return [RAW, *told(members), *shared, *(f"epistemic doubt: {why}" for why in getattr(predictor, "untold", ()))]
 
 
 def widths(model: Any, predictor: MemberPredictor, table: Table, level: float) -> FloatArray:

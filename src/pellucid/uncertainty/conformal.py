@@ -113,7 +113,7 @@ def promises(
     words = [f"{what}: {first.promise(level, **ground(certainty, first))}"]
     if group is not None and shares is not None:
         effective = effective_rows(first.shifted(group, [], shares)[0])
-        told = ", ".join(f"{k} {v:.3g}" for k, v in shares.items())
+        told = ", ".join(f"{k} {100 * v / sum(shares.values()):.3g} %" for k, v in shares.items())
         words.append(f"for rows among which '{group}' is {told}: the held-out rows count as {effective:.0f} of {len(first)}")
     elif group is not None:
         words.append(f"coverage is asked in each group of '{group}'")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import RequestError, quote
+from pellucid.errors import RequestError, did_you_mean, quote
 from pellucid.protocols import FloatArray
 from pellucid.table import Table
 from pellucid.training.conformal import Conformal
@@ -61,7 +61,9 @@ def choose(score: str, task: str, certainty: Certainty, promises: Any, shifted: 
         plain = task == "classification" or local is None or local.width > GAIN
         return known[0] if plain or (shifted and promises.conformals["normalised"][0].fold is not None) else "normalised"
     if score not in known:
-        raise RequestError(f"there is no score {score!r} for this model", expected=f"'auto' or one of {quote(known)}")
+        raise RequestError(
+            f"there is no score {score!r} for this model", expected=f"'auto' or one of {quote(known)}", do=did_you_mean(score, known)
+        )
     if score != known[0] and score not in promises.conformals:
         raise RequestError(
             f"the model holds no scores {score!r}",

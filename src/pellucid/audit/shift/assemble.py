@@ -47,6 +47,7 @@ def _words(two: Pair, made: CostOfShift | None) -> str:
     text = f"{len(changed)} of {len(frame)} columns have changed" + (f": {listed(changed)}" if changed else "")
     by_trees = f"A classifier tells new rows from old ones with AUC {whole['auc']:.3f} (chance {whole['by_chance']:.3f})"
     text += f". {by_trees if np.isfinite(whole['auc']) else 'No column can be compared by a classifier'}"
+    text += f". The new table lacks {listed(two.gone)}" if two.gone else ""
     if made is not None:
         return f"{text}. {made.words[:1].upper()}{made.words[1:]}."
     return text + (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pellucid.errors import ArgumentError, RequestError, quote
+from pellucid.errors import ArgumentError, RequestError, did_you_mean, quote
 from pellucid.report.charts import (
     certainty,
     changes,
@@ -311,7 +311,11 @@ def _output(result: Any, wanted: Any) -> int | None:
         return names.index(str(wanted))
     if isinstance(wanted, int) and not isinstance(wanted, bool) and 0 <= wanted < len(names):
         return wanted
-    raise RequestError(f"there is no output {wanted!r} in this result", expected=f"one of {quote(names, 12)}" if names else "no output=")
+    raise RequestError(
+        f"there is no output {wanted!r} in this result",
+        expected=f"one of {quote(names, 12)}" if names else "no output=",
+        do=did_you_mean(wanted, names),
+    )
 
 
 def _usual(result: Any, row: int | None, column: str | None) -> str | None:

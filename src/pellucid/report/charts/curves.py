@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from pellucid.errors import RequestError, quote
-from pellucid.report.charts.style import BLUE, CYCLE, DASHES, GREY, SYMBOLS, blank, faded, safe
+from pellucid.errors import RequestError, did_you_mean, quote
+from pellucid.report.charts.style import BLUE, CYCLE, DASHES, GREY, SYMBOLS, blank, faded, safe, whole_steps
 from pellucid.report.words import cell_text, number, percent
 from pellucid.results import Curve
 
@@ -30,7 +31,9 @@ def curves(result: Curve, column: str | None = None, output: int | None = None, 
     output : one output; None draws up to six, told apart by dash and colour.
     """
     if column is not None and column not in result.columns:
-        raise RequestError(f"there is no curve of {column!r}", expected=f"one of {quote(result.columns, 12)}")
+        raise RequestError(
+            f"there is no curve of {column!r}", expected=f"one of {quote(result.columns, 12)}", do=did_you_mean(column, result.columns)
+        )
     names = [column] if column is not None else list(result.columns[:9])
     return panels(result, names, output, units or {})
 
@@ -103,11 +106,64 @@ def _places(points: Any) -> tuple[np.ndarray, list[str] | None, np.ndarray]:
 
 
 def _panel(figure: go.Figure, result: Curve, name: str, outputs: list[int], at: dict[str, int], *, first: bool) -> None:
+    """Draw one column's curves: where the rows are, the lines of single rows, the values with their intervals, the ticks."""
     x, levels, missing = _places(result.points[name])
     share, values, interval = (np.asarray(m[name], float) for m in (result.share, result.values, result.interval))
-    width = None
-    if levels is None and (~missing).sum() > 1 and x.dtype.kind == "f":
-        width = _widths(x)
+    is_line = levels is None and (~missing).sum() > 1 and x.dtype.kind == "f"
+    _shares(figure, x, share, _widths(x) if is_line else None, at)
+    every = [values[:, outputs], interval[:, outputs]]
+    if name in result.lines and levels is None:
+        every.append(np.asarray(result.lines[name], float)[:MOST_LINES, :, outputs[0]])
+        _rows(figure, x, every[-1], missing, at)
+    low_end, high_end = _ends(every)
+    figure.update_yaxes(range=[low_end - 0.3 * (high_end - low_end), high_end + 0.06 * (high_end - low_end)], secondary_y=False, **at)
+    line = ~missing if levels is None else np.zeros(len(x), bool)
+    for k, o in enumerate(outputs):
+        one = _One(
+            safe(result.outputs[o], 40), k, len(outputs), values[:, o], interval[:, o, 0], interval[:, o, 1], first and len(outputs) > 1
+        )
+        if line.any():
+            _line(figure, x, line, one, at)
+        if not line.all():
+            _marks(figure, x, ~line, one, levels is not None, at)
+    if levels is not None:
+        figure.update_xaxes(tickvals=list(range(len(levels))), ticktext=levels, **at)
+        return
+    figure.update_xaxes(**whole_steps(x[~missing]), **at)
+    if missing.any():
+        figure.add_annotation(
+            x=x[missing][0], y=1.0, yref="y domain", text="missing", showarrow=False, font={"size": 10, "color": GREY}, **at
+        )
+
+
+@dataclass(frozen=True)
+class _One:
+    """One output's curve: its name, the how manieth of how many, values and interval ends (G,), whether the legend names it."""
+
+    name: str
+    k: int
+    of: int
+    values: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    named: bool
+
+    @property
+    def colour(self) -> str:
+        return CYCLE[self.k % len(CYCLE)] if self.of > 1 else BLUE
+
+    @property
+    def symbol(self) -> str:
+        return SYMBOLS[self.k % len(SYMBOLS)]
+
+    def told(self, where: np.ndarray) -> list[str]:
+        """Return what is said of the places, when they are pointed at."""
+        parts = zip(self.values[where], self.low[where], self.high[where])
+        return [f"{self.name}: {number(v)} ({number(lo)} to {number(hi)})" for v, lo, hi in parts]
+
+
+def _shares(figure: go.Figure, x: np.ndarray, share: np.ndarray, width: np.ndarray | None, at: dict[str, int]) -> None:
+    """Draw grey bars where the rows are, low enough to leave room for the curve."""
     figure.add_bar(
         x=x,
         y=share,
@@ -128,70 +184,58 @@ def _panel(figure: go.Figure, result: Curve, name: str, outputs: list[int], at: 
         zeroline=False,
         **at,
     )
-    every = [values[:, outputs], interval[:, outputs]]
-    if name in result.lines and levels is None:
-        every.append(np.asarray(result.lines[name], float)[:MOST_LINES, :, outputs[0]])
-        _rows(figure, x, every[-1], missing, at)
-    low_end, high_end = _ends(every)
-    figure.update_yaxes(range=[low_end - 0.3 * (high_end - low_end), high_end + 0.06 * (high_end - low_end)], secondary_y=False, **at)
-    line = ~missing if levels is None else np.zeros(len(x), bool)
-    for k, o in enumerate(outputs):
-        colour = CYCLE[k % len(CYCLE)] if len(outputs) > 1 else BLUE
-        low, high = interval[:, o, 0], interval[:, o, 1]
-        told = [f"{safe(result.outputs[o], 40)}: {number(v)} ({number(lo)} to {number(hi)})" for v, lo, hi in zip(values[:, o], low, high)]
-        if line.any():
-            if np.isfinite(low[line]).any() and len(outputs) <= 3:
-                figure.add_scatter(
-                    x=np.r_[x[line], x[line][::-1]],
-                    y=np.r_[high[line], low[line][::-1]],
-                    fill="toself",
-                    mode="lines",
-                    line={"width": 0},
-                    fillcolor=faded(colour),
-                    hoverinfo="skip",
-                    showlegend=False,
-                    **at,
-                )
-            figure.add_scatter(
-                x=x[line],
-                y=values[line, o],
-                mode="lines+markers",
-                name=safe(result.outputs[o], 40),
-                showlegend=first and len(outputs) > 1,
-                line={"color": colour, "dash": DASHES[k % len(DASHES)] if len(outputs) > 1 else "solid", "width": 2},
-                marker={"size": 4, "symbol": SYMBOLS[k % len(SYMBOLS)]},
-                hoverinfo="x+text",
-                hovertext=[t for t, on in zip(told, line) if on],
-                **at,
-            )
-        rest = ~line
-        if rest.any():
-            shift = 0.0 if levels is None or len(outputs) == 1 else (k - (len(outputs) - 1) / 2) * 0.12
-            figure.add_scatter(
-                x=x[rest] if levels is None else x[rest] + shift,
-                y=values[rest, o],
-                mode="markers",
-                hoverinfo="text",
-                hovertext=[t for t, on in zip(told, rest) if on],
-                marker={"size": 9, "symbol": SYMBOLS[k % len(SYMBOLS)] if levels is not None else "x-thin-open", "color": colour},
-                showlegend=first and len(outputs) > 1 and not line.any(),
-                name=safe(result.outputs[o], 40),
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": np.nan_to_num(high - values[:, o])[rest].clip(0),
-                    "arrayminus": np.nan_to_num(values[:, o] - low)[rest].clip(0),
-                    "color": GREY,
-                    "thickness": 1.3,
-                },
-                **at,
-            )
-    if levels is not None:
-        figure.update_xaxes(tickvals=list(range(len(levels))), ticktext=levels, **at)
-    elif missing.any():
-        figure.add_annotation(
-            x=x[missing][0], y=1.0, yref="y domain", text="missing", showarrow=False, font={"size": 10, "color": GREY}, **at
+
+
+def _line(figure: go.Figure, x: np.ndarray, line: np.ndarray, one: _One, at: dict[str, int]) -> None:
+    """Draw the places of a number or date as a line, with its band where few curves share the panel."""
+    if np.isfinite(one.low[line]).any() and one.of <= 3:
+        figure.add_scatter(
+            x=np.r_[x[line], x[line][::-1]],
+            y=np.r_[one.high[line], one.low[line][::-1]],
+            fill="toself",
+            mode="lines",
+            line={"width": 0},
+            fillcolor=faded(one.colour),
+            hoverinfo="skip",
+            showlegend=False,
+            **at,
         )
+    figure.add_scatter(
+        x=x[line],
+        y=one.values[line],
+        mode="lines+markers",
+        name=one.name,
+        showlegend=one.named,
+        line={"color": one.colour, "dash": DASHES[one.k % len(DASHES)] if one.of > 1 else "solid", "width": 2},
+        marker={"size": 4, "symbol": one.symbol},
+        hoverinfo="x+text",
+        hovertext=one.told(line),
+        **at,
+    )
+
+
+def _marks(figure: go.Figure, x: np.ndarray, rest: np.ndarray, one: _One, by_level: bool, at: dict[str, int]) -> None:
+    """Draw levels, side by side where several curves share them, or the missing cell beside a line, with error bars."""
+    shift = (one.k - (one.of - 1) / 2) * 0.12 if by_level and one.of > 1 else 0.0
+    figure.add_scatter(
+        x=x[rest] + shift if by_level else x[rest],
+        y=one.values[rest],
+        mode="markers",
+        hoverinfo="text",
+        hovertext=one.told(rest),
+        marker={"size": 9, "symbol": one.symbol if by_level else "x-thin-open", "color": one.colour},
+        showlegend=one.named and bool(rest.all()),
+        name=one.name,
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": np.nan_to_num(one.high - one.values)[rest].clip(0),
+            "arrayminus": np.nan_to_num(one.values - one.low)[rest].clip(0),
+            "color": GREY,
+            "thickness": 1.3,
+        },
+        **at,
+    )
 
 
 def _widths(x: np.ndarray) -> np.ndarray:

@@ -8,7 +8,20 @@ import numpy as np
 import pandas as pd
 
 from pellucid.errors import RequestError
-from pellucid.report.charts.style import BLUE, CYCLE, DIVERGING, ORANGE, SEQUENTIAL, bars_error, blank, heights, name_lines, safe
+from pellucid.intervals import Z95, error_of_mean
+from pellucid.report.charts.style import (
+    BLUE,
+    CYCLE,
+    DIVERGING,
+    ORANGE,
+    SEQUENTIAL,
+    bars_error,
+    blank,
+    heights,
+    name_lines,
+    safe,
+    whole_steps,
+)
 from pellucid.report.words import cell_text, number
 from pellucid.results import AttentionMaps, HeadImportance, Heads, LayerProbes, LayerRelevance, UnitMaps
 from pellucid.table.cells import written_numbers
@@ -74,7 +87,7 @@ def heads(result: Heads, output: int = 0) -> go.Figure:
     frame = result.to_frame()
     frame = frame[frame["output"] == result.outputs[output]].sort_values(["layer", "head"])
     n = len(result.values)
-    half = 1.96 * np.abs(result.values[..., output]).std(0, ddof=1).reshape(-1) / np.sqrt(n) if n > 1 else np.zeros(len(frame))
+    half = np.nan_to_num(Z95 * error_of_mean(np.abs(result.values[..., output]))).reshape(-1)
     size = frame["size"].to_numpy(float)
     figure = blank(
         f"What each attention head adds to {safe(result.outputs[output], 40)}, mean size over {n} rows",
@@ -87,7 +100,7 @@ def heads(result: Heads, output: int = 0) -> go.Figure:
         y=list(range(len(frame))),
         orientation="h",
         marker={"color": BLUE},
-        error_x=bars_error(size - half, size + half, size),
+        error_x=bars_error(np.maximum(size - half, 0.0), size + half, size),
         hoverinfo="text",
         hovertext=[f"{a}: {number(s, h or None)}, with its sign {number(v)}" for a, s, h, v in zip(names, size, half, frame["value"])],
     )
@@ -247,10 +260,8 @@ def units(result: UnitMaps, row: int | None = None, k: int = 6) -> go.Figure:
             **at,
         )
         _points(figure, result, row, x_names, y_names, at)
-        if x_names is not None:
-            figure.update_xaxes(tickvals=list(range(len(x_names))), ticktext=x_names, **at)
-        if y_names is not None:
-            figure.update_yaxes(tickvals=list(range(len(y_names))), ticktext=y_names, **at)
+        for update, places, names in ((figure.update_xaxes, x, x_names), (figure.update_yaxes, y, y_names)):
+            update(**(whole_steps(places) if names is None else {"tickvals": list(range(len(names))), "ticktext": names}), **at)
         figure.update_xaxes(title={"text": first if i // across == down - 1 else "", "font": {"size": 11}}, automargin=True, **at)
         figure.update_yaxes(title={"text": second if i % across == 0 else "", "font": {"size": 11}}, automargin=True, **at)
     return figure

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pellucid.errors import RequestError, quote
-from pellucid.report.charts.style import DOWN, GREY, RANKS, UP, bars_error, blank, heights, name_lines, safe, unit_of, wrap
+from pellucid.errors import RequestError, did_you_mean, quote
+from pellucid.report.charts.style import DOWN, GREY, RANKS, UP, bars_error, blank, heights, name_lines, safe, unit_of, whole_steps, wrap
 from pellucid.report.words import cell, number
 from pellucid.results import Explanation, Interactions
 from pellucid.table.cells import written_numbers
@@ -216,7 +216,11 @@ def dependence(
     one that goes furthest with what the column's own cell leaves over; ``partner`` names one, ``""`` leaves colour to the sign.
     """
     if column not in result.columns or column not in result.data.columns:
-        raise RequestError(f"there is no column {column!r} in the explanation", expected=f"one of {quote(result.columns, 12)}")
+        raise RequestError(
+            f"there is no column {column!r} in the explanation",
+            expected=f"one of {quote(result.columns, 12)}",
+            do=did_you_mean(column, result.columns),
+        )
     values, cells = result.cube()[:, result.columns.index(column), output], result.data[column]
     other, how = (partner or None, "as asked") if partner is not None else strongest_partner(result, column, output, pairs)
     what = unit_of(result, output)
@@ -242,6 +246,7 @@ def dependence(
             hoverinfo="text",
             hovertext=[safe(t, 200) for t in texts],
         )
+        figure.update_xaxes(**whole_steps(x))
         return figure
     names = cells.astype(object).where(cells.notna(), "missing").map(str)
     levels = names.value_counts().index[:12].tolist()

@@ -77,7 +77,7 @@ def selective(result: RiskCoverage) -> go.Figure:
     """Return the error among the answers given against the share that is given, with its 95 % band, a random order, and groups."""
     y = f"{result.loss}{f' ({result.unit})' if result.unit else ''}"
     figure = blank(
-        f"What silence wins: area {number(result.area)}, least {number(result.best)}, random {number(result.overall)}",
+        f"What withholding answers wins: area {number(result.area)}, least {number(result.best)}, random {number(result.overall)}",
         "share of rows answered, the surest first (%)",
         safe(y),
         legend=True,

@@ -112,6 +112,13 @@ def line_at(figure: go.Figure, x: float, words: str, dash: str = "dash") -> None
     )
 
 
+def whole_steps(values: Any) -> dict[str, int]:
+    """Return an axis whose ticks are whole, for a few whole numbers; nothing for others: there is no class 1.5."""
+    x = np.asarray(values)
+    x = x[np.isfinite(x)] if x.dtype.kind in "fiu" else x[:0]
+    return {"dtick": 1} if len(x) and (x == np.rint(x)).all() and np.ptp(x) <= 12 else {}
+
+
 def bars_error(low: Any, high: Any, value: Any) -> dict[str, Any]:
     """Return plotly's error bar from interval ends; unknown ends draw none."""
     low, high, value = (np.asarray(a, float) for a in (low, high, value))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pellucid.errors import RequestError, quote
+from pellucid.intervals import error_of_mean
 from pellucid.report.charts.style import BLUE, DIVERGING, GREY, ORANGE, SEQUENTIAL, bars_error, blank, heights, name_lines, safe, wrap
 from pellucid.report.words import number
 from pellucid.results import FloatArray, Interactions
@@ -34,7 +35,7 @@ def _of(result: Interactions, row: int | None, output: int) -> tuple[FloatArray,
     if n == 1:
         return values[0], None if result.error is None else result.error[0, :, output], "the whole table"
     size = np.abs(values)
-    return size.mean(0), size.std(0, ddof=1) / np.sqrt(n), f"{n} rows, mean size"
+    return size.mean(0), error_of_mean(size), f"{n} rows, mean size"
 
 
 def matrix(result: Interactions, row: int | None = None, output: int = 0, k: int = TOP) -> go.Figure:
@@ -130,7 +131,7 @@ def pairs(result: Interactions, row: int | None = None, output: int = 0, k: int 
                 "solidity": 0.6,
             },
         },
-        error_x=bars_error(shown - half, shown + half, shown),
+        error_x=bars_error(np.maximum(shown - half, 0.0 if whose.endswith("size") else -np.inf), shown + half, shown),
         hovertext=[f"{safe(n)}: {number(v, h or None)}" for n, v, h in zip(names, shown, half)],
     )
     if ranged:

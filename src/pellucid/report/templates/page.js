@@ -114,6 +114,7 @@
   };
   const signed = (x, step) => (x > 0 ? "+" : "") + digits(x, step);
   const share = (x) => (100 * x).toFixed(1) + " %";
+  const whole = (x) => (100 * x).toFixed(0) + " %";
   // names and cells written from right to left stay apart: "name = cell" would be read the other way round
   const apart = (text) => (/[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(text) ? "\u2068" + text + "\u2069" : text);
   const cellOf = (row, j) => {
@@ -218,8 +219,8 @@
     }
     if (row.aleatoric != null && row.epistemic != null && row.aleatoric + row.epistemic > 0) {
       const lack = row.epistemic / (row.aleatoric + row.epistemic);
-      const little = lack < 0.0005;
-      say.append("Of its doubt, " + (little ? "more than 99.9 %" : share(1 - lack)) + " is noise in the target and " + (little ? "less than 0.1 %" : share(lack)) + " lack of knowledge. ");
+      const little = lack < 0.005;
+      say.append("Of its doubt, " + (little ? "more than 99 %" : whole(1 - lack)) + " is noise in the target and " + (little ? "less than 1 %" : whole(lack)) + " lack of knowledge. ");
     }
     if (row.familiarity != null) say.append((row.familiarity < 1 ? "Fewer than 1" : row.familiarity.toFixed(0)) + " % of the training rows set aside are as unusual as this one. ");
     if (say.childNodes.length) parts.push(say);
@@ -311,7 +312,8 @@
       parts.push(list);
     }
     if (row.known) {
-      parts.push(make("h5", "", "Known rows most like it (" + all.maker + (row.known.credibility === null ? "" : ", credibility " + row.known.credibility) + ")"));
+      parts.push(make("h5", "", "Known rows most like it (" + all.maker + ")"));
+      if (row.known.credibility !== null) parts.push(words("p", "small", "Credibility " + row.known.credibility + ": the share of known rows whose own answers are contested by the rows nearest to them as much as this answer is. Near 0, the rows most like this one speak against the answer."));
       const box = make("div", "scroll near");
       box.tabIndex = 0;
       const grid = make("table");
