@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.errors import RequestError, quote
+from pellucid.errors import RequestError, did_you_mean, quote
 from pellucid.protocols import FloatArray, RowModel
 from pellucid.random import integer, mix, stream
 from pellucid.table import ColumnType, Table
@@ -62,11 +61,10 @@ class Players:
                 )
             for column in members:
                 if column not in columns:
-                    near = difflib.get_close_matches(str(column), [str(c) for c in columns], n=3)
                     raise RequestError(
                         f"group {name!r} names a column {column!r} that the model does not read",
                         expected=f"one of {quote(columns, 12)}",
-                        do=f"did you mean {' or '.join(near)}?" if near else None,
+                        do=did_you_mean(column, columns),
                     )
                 if owner.get(column) == str(name):
                     raise RequestError(f"column {column!r} is twice in group {name!r}", do="name each column once")
@@ -136,8 +134,7 @@ def reference_rows(kept: Table, fill: str, *, size: int, seed: int, given: bool)
     given : whether the user gave the background; then every row is used.
     """
     if fill not in FILLS:
-        near = difflib.get_close_matches(str(fill), FILLS, n=1)
-        raise RequestError(f"unknown fill {fill!r}", expected=f"one of {', '.join(FILLS)}", do=f"did you mean {near[0]}?" if near else None)
+        raise RequestError(f"unknown fill {fill!r}", expected=f"one of {', '.join(FILLS)}", do=did_you_mean(fill, FILLS))
     if fill == "missing":
         return missing_row(kept), "absent columns are shown to the model as missing cells"
     if fill == "baseline":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import RequestError, quote
+from pellucid.errors import RequestError, did_you_mean, quote
 from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.probe.half import halved
 from pellucid.protocols import (
@@ -86,11 +85,10 @@ class View:
         if isinstance(wanted, int | np.integer) and 0 <= wanted < max(len(names), len(classes)):
             return self._one((classes if len(classes) > len(names) else names)[int(wanted)])
         known = list(dict.fromkeys(names + classes))
-        near = difflib.get_close_matches(str(wanted), known, n=3)
         raise RequestError(
             f"there is no output {wanted!r}",
             expected=f"one of {quote(known, 12)}",
-            do=f"did you mean {' or '.join(near)}?" if near else None,
+            do=did_you_mean(wanted, known),
         )
 
     def in_time(self) -> None:
