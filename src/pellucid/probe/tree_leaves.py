@@ -157,7 +157,7 @@ class Held:
     start : (R B + 1,) where the leaves of a pair begin.
     """
 
-    all: Leaves
+    leaves: Leaves
     rows: Ints
     more: Bits
     less: Bits
@@ -169,7 +169,7 @@ class Held:
         return bool(np.isin(row, self.rows).all())
 
     def _pairs(self, row: Ints, back: Ints) -> Ints:
-        return np.asarray(np.searchsorted(self.rows, row) * len(self.all.b) + back)
+        return np.asarray(np.searchsorted(self.rows, row) * len(self.leaves.b) + back)
 
     @functools.cached_property
     def _met(self) -> Bits:
@@ -178,8 +178,9 @@ class Held:
 
     def matters(self, row: Ints, back: Ints) -> BoolArray:
         """Return (n, P): whether a player changes the trees' answers in pairs of rows."""
-        out = np.zeros((len(row), len(self.all.place)), bool)
-        out[:, self.all.used] = (self._met[self._pairs(row, back)][:, None] >> np.arange(len(self.all.used)).astype(self.all.bits)) & 1
+        met, used = self._met[self._pairs(row, back)], self.leaves.used
+        out = np.zeros((len(row), len(self.leaves.place)), bool)
+        out[:, used] = met[:, None] & self.leaves.bit_of(np.arange(len(used))) > 0
         return out
 
     def _of(self, row: Ints, back: Ints) -> tuple[Ints, Ints]:
@@ -190,16 +191,16 @@ class Held:
 
     def answers(self, sums: FloatArray) -> FloatArray:
         """Return the answers (g, m, O) that sums (g, m, K) stand for."""
-        then = self.all.trees.model.then
-        sums = sums + self.all.trees.forest.base
+        then = self.leaves.trees.model.then
+        sums = sums + self.leaves.trees.forest.base
         return sums if then is None else then(sums.reshape(-1, sums.shape[2])).reshape(*sums.shape[:2], -1)
 
     def table(self, lot: Lot) -> FloatArray:
         """Return the sums (g, 2^d, K) of all coalitions of the players of some pairs."""
-        (g, d), k = lot.players.shape, self.all.trees.forest.n_outputs
+        (g, d), k = lot.players.shape, self.leaves.trees.forest.n_outputs
         out = np.empty((g, 2**d, k))
         for s, e in _runs(np.maximum(self._count(lot.row, lot.back), k << d), AT_ONCE):
-            out[s:e] = self._table(lot.row[s:e], lot.back[s:e], self.all.place[lot.players[s:e]])
+            out[s:e] = self._table(lot.row[s:e], lot.back[s:e], self.leaves.place[lot.players[s:e]])
         return out
 
     def _table(self, row: Ints, back: Ints, place: Ints) -> FloatArray:
@@ -208,15 +209,15 @@ class Held:
         A leaf is worth something to coalitions that hold the players A and none of the players D: that is a sum over subsets T of D, with
         alternating signs, of what all that hold A and T are worth; or, where A is the smaller one, the same the other way round.
         """
-        (g, d), k = place.shape, self.all.trees.forest.n_outputs
-        local = _Local(place, self.all.bits, len(self.all.used))
+        (g, d), k = place.shape, self.leaves.trees.forest.n_outputs
+        local = _Local(place, self.leaves.bits, len(self.leaves.used))
         pair, at = self._of(row, back)
         if local.misses(self._met[self._pairs(row, back)]):  # players who are not asked about stay away
             there = ~local.unknown(np.where(self.leaf[at] & 1, self.less[at], self.more[at]), pair)
             pair, at = pair[there], at[there]
         leaf, rest = self.leaf.take(at), self.less.take(at)
-        places = [((pair * (2 * k) + self.all.line.take(leaf)) << d) + local(self.more.take(at), pair)]
-        worths = [self.all.worth.take(leaf)]
+        places = [((pair * (2 * k) + self.leaves.line.take(leaf)) << d) + local(self.more.take(at), pair)]
+        worths = [self.leaves.worth.take(leaf)]
         some = np.flatnonzero(rest)
         line, own = places[0].take(some), worths[0].take(some)
         for part, subset in _subsets(local(rest.take(some), pair.take(some))):
@@ -229,26 +230,26 @@ class Held:
     def sums(self, lot: Lot) -> FloatArray:
         """Return the sums (g, m, K) of the lot's coalitions."""
         local = np.broadcast_to(lot.local, (len(lot.row), *lot.local.shape[-2:]))
-        out = np.empty((*local.shape[:2], self.all.trees.forest.n_outputs))
+        out = np.empty((*local.shape[:2], self.leaves.trees.forest.n_outputs))
         for s, e in _chains(local):
             of = self._of_chain if e - s >= CHAIN else self._of_any
-            out[:, s:e] = of(lot.row, lot.back, self.all.place[lot.players], local[:, s:e])
+            out[:, s:e] = of(lot.row, lot.back, self.leaves.place[lot.players], local[:, s:e])
         return out
 
     def _of_any(self, row: Ints, back: Ints, place: Ints, local: BoolArray) -> FloatArray:
         """Return the sums (g, m, K) of coalitions ``local`` (g, m, d) of players with bits ``place`` (g, d): each leaf looks at each."""
         g, m, _ = local.shape
-        bits, known = self.all.bit_of(place), np.zeros((g, m), self.all.bits)
+        bits, known = self.leaves.bit_of(place), np.zeros((g, m), self.leaves.bits)
         for j in range(bits.shape[1]):
-            known |= np.where(local[..., j], bits[:, j, None], 0).astype(self.all.bits)
-        out = np.empty((g, m, self.all.trees.forest.n_outputs))
+            known |= np.where(local[..., j], bits[:, j, None], 0).astype(self.leaves.bits)
+        out = np.empty((g, m, self.leaves.trees.forest.n_outputs))
         for s, e in _runs(self._count(row, back) * m, MATCHES):
             pair, at = self._of(row[s:e], back[s:e])
             leaf, more, less = self.leaf[at], self.more[at], self.less[at]
             comes = (known[s:e][pair] & (more | less)[:, None]) == np.where(leaf & 1, less, more)[:, None]
             first = np.flatnonzero(np.diff(pair, prepend=-1))
             for q in range(out.shape[2]):
-                worth = np.where(self.all.line[leaf] // 2 == q, self.all.worth[leaf], 0.0)
+                worth = np.where(self.leaves.line[leaf] // 2 == q, self.leaves.worth[leaf], 0.0)
                 out[s:e, :, q] = np.add.reduceat(comes * worth[:, None], first, axis=0)
         return out
 
@@ -257,16 +258,16 @@ class Held:
         when the first has joined of those who must not."""
         g, m, _ = local.shape
         # the number of the first coalition that holds a player
-        joined = np.full((g, 8 * max(1, -(-len(self.all.used) // 8)) + 1), m, np.int16)
+        joined = np.full((g, 8 * max(1, -(-len(self.leaves.used) // 8)) + 1), m, np.int16)
         np.put_along_axis(joined, place, m - local.sum(1, dtype=np.int16), 1)
-        out = np.empty((g, m, self.all.trees.forest.n_outputs))
+        out = np.empty((g, m, self.leaves.trees.forest.n_outputs))
         for s, e in _runs(self._count(row, back), AT_ONCE):
             k, (pair, at) = out.shape[2], self._of(row[s:e], back[s:e])
             leaf, more, less = self.leaf.take(at), self.more.take(at), self.less.take(at)
             joins, stays = np.where(leaf & 1, less, more), np.where(leaf & 1, more, less)
             begin = _Ends(joined[s:e, :-1], np.maximum, 0)(joins, pair)
             end = np.maximum(_Ends(joined[s:e, :-1], np.minimum, m)(stays, pair), begin)
-            line, worth = (pair * k + self.all.line.take(leaf) // 2) * (m + 1), self.all.worth.take(leaf)
+            line, worth = (pair * k + self.leaves.line.take(leaf) // 2) * (m + 1), self.leaves.worth.take(leaf)
             size = (e - s) * k * (m + 1)
             steps = np.bincount(line + begin, worth, size) - np.bincount(line + end, worth, size)
             out[s:e] = np.cumsum(steps.reshape(e - s, k, m + 1)[..., :-1], axis=2).transpose(0, 2, 1)
