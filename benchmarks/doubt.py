@@ -2,6 +2,7 @@
 
     python benchmarks/doubt.py                 # everything, about ten minutes on two quiet cores
     python benchmarks/doubt.py calibration     # or: speed, doubling, contest
+    python benchmarks/doubt.py doubling --cases default
 
 Adult has its official test file; the other tables are split 80/20 with the seed given.
 """
@@ -80,16 +81,18 @@ TWICE: list[tuple[str, str, dict[str, Any]]] = [
     ("california_housing, last layer and a spread of its own", "california_housing", {**NETWORK, "head": "normal"}),
     ("california_housing, members", "california_housing", {"backbone": "tabm", "members": 8, "max_steps": 400}),
     ("adult, last layer", "adult", NETWORK),
+    ("california_housing, default", "california_housing", {}),
+    ("adult, default", "adult", {}),
 ]
 
 
-def doubling(seed: int) -> None:
+def doubling(seed: int, wanted: str = "") -> None:
     """Twice the rows: mean epistemic and aleatoric doubt of the same test rows, geometric mean of the ratio over redraws, and its interval.
 
     The interval is over redraws of the training rows and fits (Student), for one fit differs from the next by more than test rows tell.
     Beside it what was lost on the test rows: squared error or log loss, with epistemic doubt taken off, is the noise that they show.
     """
-    for what, name, options in TWICE:
+    for what, name, options in (case for case in TWICE if wanted in case[0]):
         found = [[_parts(name, options, seed + r, share) for share in (4, 2)] for r in range(REDRAWS)]
         ratios = np.log(np.divide(*np.moveaxis(np.array(found), 1, 0)[::-1]))
         half = stats.t.ppf(0.975, REDRAWS - 1) * ratios.std(0, ddof=1) / REDRAWS**0.5
@@ -138,10 +141,13 @@ def main() -> None:
     q.add_argument("parts", nargs="*", choices=[*PARTS, []])
     q.add_argument("--seed", type=int, default=0)
     q.add_argument("--tables", nargs="*", choices=[*TARGETS, []], help="of the contest alone: these tables")
+    q.add_argument("--cases", default="", help="of the doubling alone: those with this word in their name")
     a = q.parse_args()
     for name in a.parts or PARTS:
         if name == "contest":
             contests(a.seed, a.tables or list(TARGETS))
+        elif name == "doubling":
+            doubling(a.seed, a.cases)
         else:
             PARTS[name](a.seed)
 

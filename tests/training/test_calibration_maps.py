@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.special import expit, logit
 
-from pellucid.errors import ModelFileError, RequestError
+from pellucid.errors import ModelFileError, PellucidWarning, RequestError
 from pellucid.results import plain
 from pellucid.training import calibration_maps
 from pellucid.training.calibration_maps import LogAffine, Steps, fit_map
@@ -199,4 +199,8 @@ def test_a_clock_leaves_maps_out_and_they_are_named() -> None:
     asked = iter([True] * 40 + [False] * 10)  # no evaluation after the first that is refused, but for those of the next map
     assert choose(stated, labels, go_on=lambda: next(asked, False), untried=left).state()["method"] != "dirichlet"
     assert left[-1] == "dirichlet"
-    assert choose(stated, labels, go_on=lambda: False, method="dirichlet").method == "dirichlet"
+    told = list[str]()
+    with pytest.warns(PellucidWarning, match="left no time for calibration='dirichlet': a temperature stands in"):
+        named = choose(stated, labels, go_on=lambda: False, method="dirichlet", untried=told)
+    assert (named.state()["method"], told) == ("temperature", ["dirichlet"]), "a clock is kept where a map is asked for by name too"
+    assert choose(stated, labels, go_on=lambda: True, method="dirichlet").state()["method"] == "dirichlet"

@@ -112,7 +112,7 @@ def make_engine(
     if estimator.tune is not False:
         from pellucid.estimators.tuning import tuned
 
-        return tuned(estimator, name, backbone, training, plan, seed, resume)
+        return tuned(estimator, name, backbone, training, plan, seed, resume, deadline)
     return fit_engine(estimator, name, backbone, training, plan, seed, resume, estimator._found, deadline)
 
 

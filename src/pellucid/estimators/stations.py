@@ -121,6 +121,11 @@ def kept_for_certainty(model: TabularEstimator, split: Split, seconds: float) ->
     return min(seconds_for(len(held), classes, model.calibration), CALIBRATION_SHARE * max(seconds, 0.0))
 
 
+def _promised(model: TabularEstimator, split: Split) -> float:
+    """Return the seconds that a calibration has even where training was late: what was kept for one that is asked for by name."""
+    return 0.0 if model.calibration == "auto" else kept_for_certainty(model, split, model.time_limit or 0.0)
+
+
 def certainty(model: TabularEstimator, split: Split, seed: int, deadline: float | None = None) -> Certainty:
     """Fit calibration, guarantees and familiarity on rows that were not learned from, by ``deadline`` (of ``time.monotonic()``)."""
     rows, plan = split.held, split.plan
@@ -141,7 +146,7 @@ def certainty(model: TabularEstimator, split: Split, seed: int, deadline: float 
         lean=class_weights(split.training, model.class_weight, plan),
         only=calibrators_for(model.engine_),
         together=held.groups if plan.rule == "grouped" else None,
-        seconds=None if deadline is None else max(deadline - time.monotonic(), 0.0),
+        seconds=None if deadline is None else max(deadline - time.monotonic(), _promised(model, split)),
     )
     if model._task == "regression":
         found = replace(found, least=LeastValue.found(split.training.target.values))
@@ -189,7 +194,11 @@ def _unread(table: Table) -> list[str]:
 def _untried(model: TabularEstimator) -> list[str]:
     """Return, in words, which calibrations and bins the clock left out."""
     left = model.certainty_.untried
-    words = [f"the time limit left no time to try {' and '.join(left)} calibration: a freer map might have served better"] if left else []
+    words = []
+    if model.calibration in left:
+        words.append(f"the time limit left no time for the calibration asked for, {model.calibration!r}: a temperature stands in for it")
+    elif left:
+        words.append(f"the time limit left no time to try {' and '.join(left)} calibration: a freer map might have served better")
     plain = model.engine_.record.get("plain_bins", 0)
     if plain:
         one = plain == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,21 +30,26 @@ FIRST = 3  # a trial gets at most this part of the time left, so that the recipe
 
 
 def tuned(
-    estimator: TabularEstimator, name: str, backbone: Any, training: Training, plan: Plan, seed: int, resume: Any
+    estimator: TabularEstimator, name: str, backbone: Any, training: Training, plan: Plan, seed: int, resume: Any,
+    deadline: float | None = None,
 ) -> NetworkEngine:  # fmt: skip
     """Return the engine of the best settings found; its record holds all trials as ``tuning``.
 
     Settings are compared on the stop rows alone; the rows that certainty is fitted on stay unseen where the plan holds certify rows.
+    ``deadline`` (``time.monotonic()``): when the search is done, and by a share of what is left before it each of its trials, encoding
+    included. The pace of the trials tells whether another one is begun.
     """
     if resume is not None:
         raise RequestError("a search cannot be resumed", do="fit without resume, or without tune")
     given = dict(estimator.tune) if isinstance(estimator.tune, Mapping) else {}
-    limits = [v for v in (given.get("seconds"), estimator.time_limit) if v is not None]
+    limits = [v for v in (given.get("seconds"), None if deadline is None else deadline - time.monotonic()) if v is not None]
     best: list[tuple[float, NetworkEngine]] = []
 
     def fit(changes: Mapping[str, Any], left: float) -> float:
-        clock = {} if np.isinf(left) else {"time_limit": left / FIRST}
-        engine = fit_engine(estimator, name, backbone, training, plan, seed, None, {**changes, **clock})
+        mine = None if np.isinf(left) else max(left, 0.0) / FIRST
+        clock = {} if mine is None else {"time_limit": mine}
+        ends = None if mine is None else time.monotonic() + mine
+        engine = fit_engine(estimator, name, backbone, training, plan, seed, None, {**changes, **clock}, ends)
         score = _score(estimator, engine)
         if not best or score < best[0][0]:
             best[:] = [(score, engine)]

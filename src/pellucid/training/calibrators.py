@@ -246,8 +246,8 @@ def choose(
     offset : (O,) minus the logarithms of the class weights it learned with, or None: the shift of the shares that such weights
         make is taken back first (``p`` times ``pi_true / pi_train``).
     only : what ``auto`` may choose among, or None for all that fit the number of rows and classes.
-    go_on : tells before each step of a comparison whether there is time for it, or None. A map that is not compared in time is left
-        out and its name added to ``untried``; one that is asked for by name is fitted whatever it takes.
+    go_on : tells before each step of a fit whether there is time for it, or None. A map that is not compared in time is left out and
+        its name added to ``untried``; so is one that was asked for by name, and a temperature stands in for it.
 
     Examples
     --------
@@ -271,7 +271,13 @@ def choose(
     if len(y) < enough:
         words = f"calibration={method!r} learns mostly noise of {len(y):,} rows: it wants {enough:,} that the model did not learn from"
         warnings.warn(f"{words}. Use 'auto'", PellucidWarning, stacklevel=2)
-    return _fit(method, p, y, w, shift)
+    try:
+        return _fit(method, p, y, w, shift, go_on)
+    except OutOfTime:
+        (untried if untried is not None else []).append(method)
+        words = f"the time limit left no time for calibration={method!r}: a temperature stands in for it"
+        warnings.warn(f"{words}. Allow more, or use 'auto'", PellucidWarning, stacklevel=2)
+        return _fit("temperature", p, y, w, shift)
 
 
 def held_out(

@@ -18,6 +18,8 @@ FEWEST = 100
 NEAR = 0.1
 """How near 0, in standard deviations, the smallest value lies where 0 is the end of the values and not only far below them."""
 
+INSTEAD = "at 0 they would be nearer to any such target; networks with loss='poisson' never answer below 0"
+
 
 @dataclass(frozen=True)
 class LeastValue:
@@ -65,7 +67,7 @@ class LeastValue:
     def words(self, cut: npt.NDArray[np.bool_], point: FloatArray) -> str:
         """Return what was done to the intervals of rows (N,) where ``cut``, and why, and that answers (N,) or (N, O) were left alone."""
         below = ((point.reshape(len(cut), -1) < 0) & np.isfinite(self.least)).any(1)
-        left = f"; {below.sum():,} answers are below 0 themselves and stay as the model gives them" if below.any() else ""
+        left = f"; {below.sum():,} answers are below 0 themselves and stay as the model gives them ({INSTEAD})" if below.any() else ""
         rows = f"none of {self.rows:,} training rows has a target below 0"
         return f"{rows}, so {cut.sum():,} of {len(cut):,} intervals, which reached below it, begin at 0{left}"
 
