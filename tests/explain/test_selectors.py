@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -79,13 +80,25 @@ def test_subsets_have_k_players_and_the_chances_of_their_law():
     assert (np.abs(chances[0].numpy() - truth) < 4.5 * errors[0].numpy()).all()
 
 
-def test_coins_fall_by_their_logits_and_hand_gradients_on():
-    logits = torch.tensor([2.0, 0.0, -2.0]).repeat(20_000, 1).requires_grad_()
-    z = draws.coins(logits, 0.5, generator())
-    assert set(z.detach().round(decimals=5).unique().tolist()) <= {0.0, 1.0}
-    assert (z.detach().mean(0) - torch.tensor([2.0, 0.0, -2.0]).sigmoid()).abs().max() < 4.5 * 0.5 / 20_000**0.5
-    z.sum().backward()
-    assert (logits.grad.mean(0) > 0).all()
+def test_undecided_coins_are_paid_their_entropy_and_then_nothing():
+    logits = torch.tensor([[0.0, 2.0, -40.0]])
+    cooling = selectors.Cooling(SimpleNamespace(worth=2.0, steps=10))
+    p = torch.tensor([2.0]).sigmoid()
+    entropy = float(np.log(2) - p * p.log() - (1 - p) * (1 - p).log())
+    paid = [float(cooling(logits)) for _ in range(10)]
+    assert paid[0] == pytest.approx(-selectors.HEAT * 2 * entropy, rel=1e-5)
+    assert all(a < b for a, b in itertools.pairwise(paid[:9]))
+    assert paid[8:] == [0.0, 0.0]
+
+
+def test_the_score_of_drawn_choices_has_the_gradient_of_their_mean_cost():
+    logits = torch.tensor([[1.0, -0.5]], requires_grad=True)
+    many = logits.repeat(400_000, 1)
+    z = (torch.rand(many.shape, generator=generator()) < many.detach().sigmoid()).float()
+    selectors.by_score(many, z, 3 * z[:, 0] + 2 * z[:, 0] * z[:, 1]).backward()
+    p, q = logits.detach().sigmoid()[0].tolist()
+    truth = [p * (1 - p) * (3 + 2 * q), q * (1 - q) * 2 * p]
+    np.testing.assert_allclose(logits.grad[0].numpy(), truth, atol=0.02)
 
 
 def test_the_mean_over_draws_is_taken_inside_the_logarithm():
@@ -144,13 +157,11 @@ def test_the_columns_of_a_law_are_found(method):
 
 
 BELOW = {
-    ("invase", 3): "75 % of the columns are found, the published figure is 92 %: x8 is not worth its price (100 % at penalty=.02)",
-    ("invase", 5): "18 to 23 % of the columns chosen are false, the published figure is 1 %: x1 and x2 also where x11 is positive",
+    ("invase", 3): "79 to 82 % of the columns are found, the published figure is 92 %: x8 is not worth its price (100 % at penalty=.02)",
 }
-"""Where one run on 10,000 rows is farther than 15 points from the published figure, by how much, and how.
+"""Where one run on 10,000 rows is farther than 15 points from the published figure, or may be, by how much, and how.
 
-No single price reaches both: on Syn5 penalty=.1 leaves 2 % false columns and loses x8 and x11 (71 % found), on Syn3 it takes .02. Nor does
-the criterion ask for them: the best choice per row under the exact law, at the paper's price, finds 47 % and 41 % with 0 and 11 % false
+Nor does the criterion ask for more: the best choice per row under the exact law, at the paper's price, finds 47 % with 0 % false
 (``benchmarks/chosen_columns.py --exact``), so that how coarsely the network chooses decides the figure.
 """
 
@@ -171,20 +182,22 @@ def switched(table):
     return FunctionPredictor(lambda x: np.where(x[:, 4] < 0, 2 * x[:, 0], 2 * x[:, 1]), table, outputs=("z",))
 
 
-def test_a_model_held_fixed_is_explained_row_by_row():
+@pytest.mark.parametrize("method", [pytest.param("invase", marks=pytest.mark.long), "lex"])
+def test_a_model_held_fixed_is_explained_row_by_row(method):
     table = made_table(made_frame(2600, 6, ()))
     learn, new = table.take(slice(0, 2000)), table.take(slice(2000, None))
     model = switched(learn.take(slice(0, 50)))
-    fitted = fit_explainer(model, learn, method="lex", random_state=0, steps=600)
-    assert fitted.state["facts"]["mode"] == "fixed"
-    assert fitted.state["facts"]["copy_r2"] > 0.95
-    made = explain(model, new, method="lex", options={"explainer": fitted}, random_state=0)
+    fitted = fit_explainer(model, learn, method=method, random_state=0, steps=600)
+    if method == "lex":
+        assert fitted.state["facts"]["mode"] == "fixed"
+        assert fitted.state["facts"]["copy_r2"] > 0.95
+    made = explain(model, new, method=method, options={"explainer": fitted}, random_state=0)
     x = new.frame.to_numpy()
     used = np.zeros(x.shape, bool)
     used[:, 4] = True
     used[np.arange(len(x)), np.where(x[:, 4] < 0, 0, 1)] = True
     tpr, fdr = rates(made.values, used)
-    assert 2 * tpr * (1 - fdr) / (tpr + 1 - fdr) > 0.8
+    assert 2 * tpr * (1 - fdr) / (tpr + 1 - fdr) > 0.93  # coins that come up alike in all rows reach 0.80
     assert made.scale == "probability of being needed"
     np.testing.assert_allclose(made.predictions, model.raw(new)[:, 0])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid.explain import selectors
 from pellucid.explain.question import Question
-from pellucid.explain.selectors import Complement, Loss, Method, Problem
+from pellucid.explain.selectors import Complement, Cooling, Loss, Method, Problem, by_score
 from pellucid.protocols import FittedExplainer
 from pellucid.results import Explanation
 
@@ -42,6 +42,7 @@ def _learner(problem: Problem) -> tuple[nn.Module, nn.ModuleList, Loss, dict[str
     than a baseline, and pays for every column.
     # NOTE[DIFF] two choices are drawn per row and each is the other's baseline (leave one out), where the paper's baseline is a predictor
     that sees all columns: both take out what is hard about the row, and this one also what the usual choice costs there.
+    # NOTE[DIFF] coins cool slowly (``Cooling``): without that, columns that count in some rows are chosen in all.
     """
     import torch
     from torch import nn
@@ -51,6 +52,8 @@ def _learner(problem: Problem) -> tuple[nn.Module, nn.ModuleList, Loss, dict[str
     problem.warm(predictor, problem.at_random)
     rest = Complement(problem, predictor) if problem.chosen["complete"] else None
 
+    cooling = Cooling(problem)
+
     def loss(rows: torch.Tensor) -> torch.Tensor:
         rows = torch.cat([rows, rows])
         x, target = problem.x[rows], goal.target[rows]
@@ -59,15 +62,13 @@ def _learner(problem: Problem) -> tuple[nn.Module, nn.ModuleList, Loss, dict[str
         z = (torch.rand(chance.shape, generator=generator) < chance.detach()).float()
         missed = goal.loss(predictor(problem.keep(x, z)), target)
         cost = missed.detach()
-        total: torch.Tensor = missed.mean() + problem.at_random(predictor, rows[: len(rows) // 2]) + penalty * chance.sum(1).mean()
+        total: torch.Tensor = (
+            missed.mean() + problem.at_random(predictor, rows[: len(rows) // 2]) + penalty * chance.sum(1).mean() + cooling(logits)
+        )
         if rest is not None:
             total = total + rest.loss(rows, z)
             cost = cost + rest.told(rows, z).detach()
-        one, two = cost.chunk(2)
-        advantage = torch.cat([one - two, two - one])
-        score = -nn.functional.binary_cross_entropy_with_logits(logits, z, reduction="none").sum(1)
-        summed: torch.Tensor = total + (score * advantage).mean()
-        return summed
+        return total + by_score(logits, z, cost)
 
     return selector, nn.ModuleList([selector, predictor, *([rest.net] if rest else [])]), loss, {}
 

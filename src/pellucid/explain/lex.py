@@ -11,7 +11,7 @@ from pellucid.errors import RequestError
 from pellucid.explain import selectors
 from pellucid.explain.choice import LabelPredictor, goal_from
 from pellucid.explain.question import Question
-from pellucid.explain.selectors import Complement, Loss, Method, Problem, sampled_chances
+from pellucid.explain.selectors import Complement, Cooling, Loss, Method, Problem, by_score, sampled_chances
 from pellucid.probe.sampler import Conditionals
 from pellucid.protocols import FittedExplainer
 from pellucid.random import integer, stream
@@ -30,7 +30,8 @@ SETTINGS: Mapping[str, Any] = {
     **selectors.SETTINGS, "batch": 128, "k": None, "penalty": 0.05, "temperature": 0.5, "imputations": 10, "mode": "auto",
 }  # fmt: skip
 """``k``: columns in each row, or None: as many as are worth the share ``penalty`` of the nats that
-all columns tell. ``imputations``: rows drawn inside the logarithm.
+all columns tell. ``temperature``: of the softened choice through which gradients pass where k is fixed. ``imputations``: rows drawn
+inside the logarithm.
 ``mode``: ``"fixed"`` explains the model as it is, ``"free"`` learns a predictor from the labels or the model
 first, ``"auto"`` is fixed where there is a
 model."""
@@ -53,15 +54,16 @@ def fit(question: Question, settings: Mapping[str, Any]) -> FittedExplainer:
 def _learner(problem: Problem) -> tuple[nn.Module, nn.ModuleList, Loss, dict[str, Any]]:
     """Return the selector, the networks and the loss: minus the logarithm of the mean probability over rows whose other cells are drawn.
 
-    # NOTE[DIFF] the gradient passes through a hard choice as if it were soft (straight through), for the chosen cell stands in the place of
-    a drawn one; a model held fixed is asked through a network that was fitted to its answers on whole and on partly drawn rows, because
-    a black box gives no gradient. How well that copy answers on held-out rows is stated. Where the predictor is free, it learns from whole
-    rows beforehand, and the selector explains its answers: the two cannot agree on a code.
+    # NOTE[DIFF] where k is fixed the gradient passes through a hard choice as if it were soft (straight through), for the chosen cell
+    stands in the place of a drawn one; otherwise coins learn by the score of two draws a row and cool slowly: through soft coins columns
+    that count in some rows were chosen in all. A model held fixed is asked through a network that was fitted to its answers on whole and on
+    partly drawn rows, because a black box gives no gradient. How well that copy answers on held-out rows is stated. Where the predictor is
+    free, it learns from whole rows beforehand, and the selector explains its answers: the two cannot agree on a code.
     """
     import torch
     from torch import nn
 
-    from pellucid.nn.selector import coins, subset
+    from pellucid.nn.selector import subset
 
     chosen, goal, generator = problem.chosen, problem.goal, problem.generator
     sampler, mode = _sampler(problem), _mode(problem)
@@ -77,21 +79,31 @@ def _learner(problem: Problem) -> tuple[nn.Module, nn.ModuleList, Loss, dict[str
     if k is not None:
         selectors.size_of(chosen, problem.n_players)
 
+    cooling = Cooling(problem)
+
     def missed(rows: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         known = (z.detach() > 0.5)[:, columns].numpy()
         drawn = torch.as_tensor(sampler.draws(slots[rows.numpy()], known, size, draw), dtype=torch.float32)  # (S, N, F)
         kept = z[:, owner]
-        return goal.joined(predictor(kept * cells[rows] + (1 - kept) * drawn), answers[rows]).mean()
+        return goal.joined(predictor(kept * cells[rows] + (1 - kept) * drawn), answers[rows])
 
-    def loss(rows: torch.Tensor) -> torch.Tensor:
-        logits = selector(problem.x[rows])
-        z = coins(logits, temperature, generator) if k is None else subset(logits, int(k), temperature, generator)
-        total = missed(rows, z)
-        if k is None:
-            total = total + penalty * logits.sigmoid().sum(1).mean()
+    def fixed(rows: torch.Tensor) -> torch.Tensor:
+        z = subset(selector(problem.x[rows]), int(k), temperature, generator)
+        total = missed(rows, z).mean()
         return total if rest is None else total + rest.loss(rows, z) + rest.told(rows, z).mean()
 
-    return selector, nn.ModuleList([selector, *([rest.net] if rest else [])]), loss, {"mode": mode, **facts}
+    def loss(rows: torch.Tensor) -> torch.Tensor:
+        logits, rows = selector(problem.x[rows]).repeat(2, 1), rows.repeat(2)
+        chance = logits.sigmoid()
+        z = (torch.rand(chance.shape, generator=generator) < chance.detach()).float()
+        with torch.no_grad():
+            cost = missed(rows, z)
+        total: torch.Tensor = penalty * chance.sum(1).mean() + cooling(logits)
+        if rest is not None:
+            total, cost = total + rest.loss(rows, z), cost + rest.told(rows, z).detach()
+        return total + by_score(logits, z, cost)
+
+    return selector, nn.ModuleList([selector, *([rest.net] if rest else [])]), loss if k is None else fixed, {"mode": mode, **facts}
 
 
 def _sampler(problem: Problem) -> Conditionals:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["SETTINGS", "Complement", "Method", "Problem", "explain", "fit", "sampled_chances", "size_of"]
+__all__ = ["SETTINGS", "Complement", "Cooling", "Method", "Problem", "by_score", "explain", "fit", "sampled_chances", "size_of"]
 
 FEWEST = 16
 SCALE = "probability of being needed"
@@ -38,6 +38,8 @@ SETTINGS: Mapping[str, Any] = {"rows": 20_000, "steps": None, "width": 100, "bat
 a step; ``complete``: whether what is left out must tell nothing, and how much a nat left there weighs (``pressure``)."""
 HELD = 0.2
 MOST_HELD = 4000
+HEAT, COOL = 0.05, 0.8
+"""What an undecided coin is paid at first, as a share of the worth of all columns, and after which share of the steps nothing."""
 Loss = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
@@ -210,6 +212,42 @@ class Complement:
         fixed = {k: v.detach() for k, v in self.net.named_parameters()}
         told: torch.Tensor = p.goal.told(functional_call(self.net, fixed, (p.keep(p.x[rows], 1 - z),)))
         return float(p.chosen["pressure"]) * told
+
+
+class Cooling:
+    """What undecided coins are paid: much at first, nothing at the end, so that coins do not harden before they have learned from the row.
+
+    A coin learns in proportion to p (1 - p). A column needed in half of the rows pays on average, its coins come up in all rows alike, and
+    from there the price of one more column cannot be heard. With a share ``HEAT`` of the worth of all columns, falling to 0, on the
+    entropy of the coins, a coin's log-odds stay near its gain over that share until the rows are told apart (deterministic annealing:
+    Rose 1998, Proceedings of the IEEE 86(11)).
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.start, self.steps, self.seen = HEAT * problem.worth, max(1, round(COOL * problem.steps)), 0
+
+    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the cost of decided coins with log-odds (N, P), in nats a row; every call is one step."""
+        from torch import nn
+
+        heat = self.start * max(0.0, 1 - self.seen / self.steps) ** 2
+        self.seen += 1
+        entropy: torch.Tensor = (nn.functional.softplus(logits) - logits * logits.sigmoid()).sum(1).mean()
+        return -heat * entropy
+
+
+def by_score(logits: torch.Tensor, z: torch.Tensor, cost: torch.Tensor) -> torch.Tensor:
+    """Return a loss whose gradient is that of the mean cost of drawn choices (2 N, P): two of each row, each the other's baseline.
+
+    The first N choices and costs are one draw of the rows, the others another.
+    """
+    import torch
+    from torch import nn
+
+    one, two = cost.detach().chunk(2)
+    score = -nn.functional.binary_cross_entropy_with_logits(logits, z, reduction="none").sum(1)
+    surrogate: torch.Tensor = (score * torch.cat([one - two, two - one])).mean()
+    return surrogate
 
 
 def size_of(chosen: Mapping[str, Any], players: int) -> int:

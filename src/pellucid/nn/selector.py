@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-__all__ = ["coins", "gumbel", "most_likely", "perceptron", "subset", "union_of_draws"]
+__all__ = ["gumbel", "most_likely", "perceptron", "subset", "union_of_draws"]
 
 
 def perceptron(sizes: Sequence[int], *, silent: bool = False) -> nn.Sequential:
@@ -49,16 +49,6 @@ def subset(logits: torch.Tensor, k: int, temperature: float, generator: torch.Ge
         soft = soft + share
         left = left + torch.log1p(-share.clamp(max=1 - 1e-6))
     return most_likely(keys, k) + soft - soft.detach()
-
-
-def coins(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:
-    """Return choices (N, P), each player by a coin of its own; hard, with the gradient of the soft coin.
-
-    Maddison, Mnih and Teh 2017, arXiv:1611.00712.
-    """
-    uniform = torch.rand(logits.shape, generator=generator).clamp(1e-7, 1 - 1e-7)
-    soft = ((logits + uniform.log() - torch.log1p(-uniform)) / temperature).sigmoid()
-    return (soft > 0.5).to(soft.dtype) + soft - soft.detach()
 
 
 def most_likely(logits: torch.Tensor, k: int) -> torch.Tensor:
