@@ -22,6 +22,7 @@ every message has the same shape.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
     "RequestError",
     "SourceError",
     "TargetError",
+    "did_you_mean",
+    "near_names",
     "quote",
 ]
 
@@ -49,6 +52,42 @@ def quote(values: Iterable[object], most: int = 5) -> str:
     plain = (v.item() if type(v).__module__ == "numpy" and hasattr(v, "item") else v for v in every[:most])  # 'a', not np.str_('a')
     shown = ", ".join(repr(v)[:60] for v in plain)
     return shown if len(every) <= most else f"{shown} and {len(every) - most} more"
+
+
+def near_names(name: object, known: Iterable[object], most: int = 3, least: float = 0.6) -> list[str]:
+    """Return the names that ``name`` was probably meant to be, the likeliest first.
+
+    Names that differ only in case, blanks, underscores, dots or hyphens are that name: where there are such, no others are returned.
+    Else up to ``most`` names that are at least ``least`` alike (0 to 1, ``difflib``), whatever their case.
+
+    Examples
+    --------
+    >>> near_names("survived ", ["Survived", "Sex"]), near_names("agee", ["age", "sex"]), near_names("row", ["n"])
+    (['Survived'], ['age'], [])
+    """
+    by_key: dict[str, list[str]] = {}
+    for other in dict.fromkeys(map(str, known)):
+        by_key.setdefault(_key(other), []).append(other)
+    same = by_key.get(_key(str(name)))
+    if same:
+        return same[:most]
+    return [n for key in difflib.get_close_matches(_key(str(name)), list(by_key), most, least) for n in by_key[key]][:most]
+
+
+def _key(name: str) -> str:
+    return "".join(c for c in name.casefold() if not c.isspace() and c not in "_.-") or name.casefold()
+
+
+def did_you_mean(name: object, known: Iterable[object]) -> str | None:
+    """Return the question that ends the message of a name not found, for ``do=``; None where no known name is like it.
+
+    Examples
+    --------
+    >>> did_you_mean("AGE", ["age", "sex"]), did_you_mean("row", ["n"])
+    ("did you mean 'age'?", None)
+    """
+    near = near_names(name, known)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else None
 
 
 class PellucidError(Exception):

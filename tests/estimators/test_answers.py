@@ -183,7 +183,7 @@ def test_tree_prints_rules_in_original_units() -> None:
     ("options", "message"),
     [
         ({"members": 0}, "members"),
-        ({"backbone": "tabn"}, "Did you mean tabnet or tabm"),
+        ({"backbone": "tabn"}, "Did you mean 'tabnet' or 'tabm'"),
         ({"calibration": "magic"}, "calibration"),
         ({"time_limit": -1}, "time_limit"),
         ({"class_weight": {"maybe": 2}}, "class_weight"),

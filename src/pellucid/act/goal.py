@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import RequestError, quote
+from pellucid.errors import RequestError, did_you_mean, quote
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
 from pellucid.table.cells import level_text
@@ -124,9 +123,7 @@ def _place(view: View, label: Any) -> int:
     known = [level_text(c) for c in view.classes]
     if level_text(label) in known:
         return known.index(level_text(label))
-    near = difflib.get_close_matches(str(label), known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else None
-    raise RequestError(f"there is no class {label!r}", expected=f"one of {quote(view.classes, 12)}", do=hint)
+    raise RequestError(f"there is no class {label!r}", expected=f"one of {quote(view.classes, 12)}", do=did_you_mean(label, known))
 
 
 def _hint(view: View) -> str:

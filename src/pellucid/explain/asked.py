@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import RequestError, quote
+from pellucid.errors import RequestError, did_you_mean, quote
 from pellucid.explain.question import Question
 from pellucid.probe.budget import too_small
 from pellucid.random import stream
@@ -53,11 +52,10 @@ def columns(question: Question, known: tuple[str, ...]) -> tuple[str, ...] | Non
     names = (value,) if isinstance(value, str) else tuple(value)
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=3)
             raise RequestError(
                 f"there is no column {name!r} to speak of",
                 expected=f"one of {quote(known, 12)}",
-                do=f"did you mean {' or '.join(near)}?" if near else None,
+                do=did_you_mean(name, known),
             )
     if not names:
         raise RequestError("no column is chosen", expected=f"at least one of {quote(known, 12)}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pellucid import registry
-from pellucid.errors import RequestError, quote
+from pellucid.errors import RequestError, did_you_mean, quote
 from pellucid.explain import amortised, invase, l2x, lex
 from pellucid.explain.choice import LabelPredictor
 from pellucid.explain.question import ask
@@ -76,10 +75,9 @@ def fit_explainer(
         raise RequestError(f"{method!r} needs no fitting", expected=f"one of {quote(FITS)}", do=f"call explain(method={method!r})")
     fit, known = FITS[method]
     if unknown := [s for s in settings if s not in known]:
-        near = difflib.get_close_matches(unknown[0], list(known), n=2)
         raise RequestError(
             f"fitting {method!r} has no setting {unknown[0]!r}", expected=f"one of {quote(known, 12)}",
-            do=f"did you mean {' or '.join(near)}?" if near else None,
+            do=did_you_mean(unknown[0], known),
         )  # fmt: skip
     _check(settings, known)
     if model is None:

@@ -6,7 +6,6 @@ command-line choices and report chapters read this table. ``resolve`` holds the 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from pellucid.errors import ArgumentError, MissingExtraError, RequestError, quote
+from pellucid.errors import ArgumentError, MissingExtraError, RequestError, did_you_mean, quote
 
 __all__ = ["KINDS", "Entry", "callable_package", "entries", "get", "methods", "names", "public", "register", "resolve"]
 
@@ -83,11 +82,10 @@ class Entry:
             raise ArgumentError("options cannot be used", expected=f"a mapping such as {example}", got=type(given).__name__)
         unknown = [str(name) for name in given or {} if name not in self.options]
         if unknown:
-            near = difflib.get_close_matches(unknown[0], list(self.options), n=3)
             raise RequestError(
                 f"{self.name!r} has no option {unknown[0]!r}",
                 expected=f"one of {quote(self.options, 12)}" if self.options else "no options",
-                do=f"did you mean {' or '.join(near)}?" if near else None,
+                do=did_you_mean(unknown[0], self.options),
             )
         return {**self.options, **(given or {})}
 
@@ -158,8 +156,7 @@ def get(kind: str, name: str) -> Entry:
     """Return the entry, or an error that names the nearest ones."""
     _load()
     if (kind, name) not in _TABLE:
-        near = difflib.get_close_matches(str(name), names(kind), n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(names(kind))}"
+        hint = did_you_mean(name, names(kind)) or f"choose one of {', '.join(names(kind))}"
         raise RequestError(f"unknown {kind} method {name!r}", do=hint)
     return _TABLE[kind, name]
 

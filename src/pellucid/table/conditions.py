@@ -16,7 +16,6 @@ Truth has three values: a comparison with a missing cell is neither true nor fal
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.errors import ColumnError, RequestError, quote
+from pellucid.errors import ColumnError, RequestError, did_you_mean, quote
 from pellucid.table.cells import level_text
 from pellucid.table.schema import Schema
 from pellucid.table.table import Table
@@ -289,11 +288,10 @@ class _Parser:
         if kind not in ("name", "quoted"):
             raise self._error(f"expected a column before {name!r}")
         if name not in self.schema:
-            near = difflib.get_close_matches(name, self.schema.names, n=3)
             raise ColumnError(
                 f"the rule {self.text[:80]!r} names a column {name!r} that does not exist",
                 expected=f"one of {quote(self.schema.names, 12)}",
-                do=f"did you mean {' or '.join(near)}?" if near else "put text between quotation marks",
+                do=did_you_mean(name, self.schema.names) or "put text between quotation marks",
             )
         self.at += 1
         self.read.add(name)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pellucid.errors import ColumnError, RequestError, TargetError, quote
+from pellucid.errors import ColumnError, RequestError, TargetError, did_you_mean, quote
 from pellucid.table import hints
 from pellucid.table.cells import level_text
 from pellucid.table.decide import decide, sorted_levels, text_cells
@@ -72,15 +72,16 @@ def infer_schema(
 def _check_names(names: list[str], target: str | None, types: Kinds, missing: Any) -> None:
     if target is not None and target not in names:
         raise TargetError(
-            f"the target column {target!r} is not in the table", expected=f"one of {quote(names, 12)}", do="correct the name of the target"
-        )
+            f"the target column {target!r} is not in the table", expected=f"one of {quote(names, 12)}",
+            do=did_you_mean(target, names) or "correct the name of the target",
+        )  # fmt: skip
     asked = [*types, *(missing if isinstance(missing, Mapping) else ())]
     absent = [n for n in asked if n not in names]
     if absent:
         raise ColumnError(
             f"there is no column {absent[0]!r}",
             expected=f"one of {quote(names, 12)}",
-            do="correct the name in types= (--type) or missing= (--missing)",
+            do=did_you_mean(absent[0], names) or "correct the name in types= or missing=",
         )
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pellucid.errors import ColumnError, ModelFileError, RequestError, quote
+from pellucid.errors import ColumnError, ModelFileError, RequestError, did_you_mean, quote
 from pellucid.files import whole
 from pellucid.table.rules import Rule
 from pellucid.table.types import Column, ColumnType, Role
@@ -47,7 +47,8 @@ class Schema:
 
     def __getitem__(self, name: str) -> Column:
         if name not in self._by_name:
-            raise ColumnError(f"there is no column {name!r}", expected=f"one of {quote(self._by_name, 12)}")
+            hint = did_you_mean(name, self._by_name)
+            raise ColumnError(f"there is no column {name!r}", expected=f"one of {quote(self._by_name, 12)}", do=hint)
         return self._by_name[name]
 
     def __contains__(self, name: object) -> bool:

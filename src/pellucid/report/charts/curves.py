@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pellucid.errors import RequestError, quote
+from pellucid.errors import RequestError, did_you_mean, quote
 from pellucid.report.charts.style import BLUE, CYCLE, DASHES, GREY, SYMBOLS, blank, faded, safe
 from pellucid.report.words import cell_text, number, percent
 from pellucid.results import Curve
@@ -30,7 +30,8 @@ def curves(result: Curve, column: str | None = None, output: int | None = None, 
     output : one output; None draws up to six, told apart by dash and colour.
     """
     if column is not None and column not in result.columns:
-        raise RequestError(f"there is no curve of {column!r}", expected=f"one of {quote(result.columns, 12)}")
+        known = result.columns
+        raise RequestError(f"there is no curve of {column!r}", expected=f"one of {quote(known, 12)}", do=did_you_mean(column, known))
     names = [column] if column is not None else list(result.columns[:9])
     return panels(result, names, output, units or {})
 

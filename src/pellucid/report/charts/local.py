@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pellucid.errors import RequestError, quote
+from pellucid.errors import RequestError, did_you_mean, quote
 from pellucid.report.charts.style import DOWN, GREY, RANKS, UP, bars_error, blank, heights, name_lines, safe, unit_of, wrap
 from pellucid.report.words import cell, number
 from pellucid.results import Explanation, Interactions
@@ -216,7 +216,10 @@ def dependence(
     one that goes furthest with what the column's own cell leaves over; ``partner`` names one, ``""`` leaves colour to the sign.
     """
     if column not in result.columns or column not in result.data.columns:
-        raise RequestError(f"there is no column {column!r} in the explanation", expected=f"one of {quote(result.columns, 12)}")
+        raise RequestError(
+            f"there is no column {column!r} in the explanation", expected=f"one of {quote(result.columns, 12)}",
+            do=did_you_mean(column, result.columns),
+        )  # fmt: skip
     values, cells = result.cube()[:, result.columns.index(column), output], result.data[column]
     other, how = (partner or None, "as asked") if partner is not None else strongest_partner(result, column, output, pairs)
     what = unit_of(result, output)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pellucid.errors import RequestError, quote
+from pellucid.errors import RequestError, did_you_mean, quote
 from pellucid.report.charts.points import add_points, density, legend_below, placed, size_keys, sizes
 from pellucid.report.charts.style import BLUE, GREY, ORANGE, bars_error, blank, heights, name_lines, safe, wrap
 from pellucid.report.words import cell_text, number
@@ -59,7 +59,8 @@ def points(result: Map, column: str | None = None, units: Any = None) -> go.Figu
     """Return the map, coloured by a column, by the target where none is named."""
     by = column or result.target
     if by is not None and by not in result.data.columns:
-        raise RequestError(f"there is no column {by!r} on this map", expected=f"one of {quote(result.data.columns, 12)}")
+        known = result.data.columns
+        raise RequestError(f"there is no column {by!r} on this map", expected=f"one of {quote(known, 12)}", do=did_you_mean(by, known))
     figure = blank(_title(result, by or ""), height=540)
     cells = None if by is None else result.data[by]
     add_points(

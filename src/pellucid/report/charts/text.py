@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pellucid.errors import RequestError, quote
+from pellucid.errors import RequestError, did_you_mean, quote
 from pellucid.report.charts.style import DOWN, GREY, UP, bars_error, blank, heights, name_lines, safe, unit_of
 from pellucid.report.words import number
 from pellucid.results import Words
@@ -26,7 +26,8 @@ def words(result: Words, row: int = 0, column: str | None = None, output: int = 
     if not 0 <= row < len(result):
         raise RequestError("there is no such row among the words", expected=f"row from 0 to {len(result) - 1}", got=str(row))
     if column is not None and column not in result.columns:
-        raise RequestError(f"there is no text column {column!r}", expected=f"one of {quote(result.columns, 12)}")
+        known = result.columns
+        raise RequestError(f"there is no text column {column!r}", expected=f"one of {quote(known, 12)}", do=did_you_mean(column, known))
     name = column or max(result.columns, key=lambda c: float(np.abs(result.values[c][row]).sum()))
     tokens, values = result.words[name][row], result.values[name][row][:, output]
     error = None if result.error is None else result.error[name][row][:, output]
