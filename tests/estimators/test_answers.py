@@ -311,3 +311,14 @@ def test_a_column_whose_few_cells_are_all_held_out_stops_no_trees() -> None:
     frame = pd.DataFrame({"a": draw.normal(size=200), "rare": np.nan, "y": draw.choice(["u", "v"], 200)})
     frame.loc[[150, 151], "rare"] = [1.0, 2.0]
     assert np.isfinite(TabularClassifier(backbone="hist_gb", **QUICK).fit(frame, target="y").predict_proba(frame)).all()
+
+
+def test_the_command_line_asks_a_classifier_once(classifier, frame, monkeypatch):
+    from pellucid.cli.predict import answers
+
+    asked = []
+    one = type(classifier).predict_proba
+    monkeypatch.setattr(type(classifier), "predict_proba", lambda self, X, **how: asked.append(len(X)) or one(self, X, **how))
+    made, _ = answers(classifier, frame[FEATURES], None)
+    assert asked == [len(frame)]
+    assert (made["prediction"].to_numpy() == classifier.predict(frame[FEATURES])).all()
