@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.audit.row_sizes import MOST_COLUMNS, SPREAD, SPREADS, RowSizes, robust_weights, row_sizes, sized_columns, spread_of
+from pellucid.audit.row_sizes import SPREAD, SPREADS, RowSizes, robust_weights, row_sizes, sized_columns, spread_of
 from pellucid.audit.steps import step_chance
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, amount, share
 from pellucid.results import Finding
@@ -183,7 +183,7 @@ def _group(off: FloatArray, least: float) -> tuple[np.ndarray, float, int] | Non
     # the cell that stands at the place itself is left out: it was chosen
     beyond, inside = nearer(OCTAVE * place) - nearer(place) - 1, nearer(place) - nearer(place / OCTAVE)
     chance = binom.sf(beyond - 1, beyond + inside, 0.5) * len(count)
-    good = (chance <= ALPHA / MOST_COLUMNS) & (inside <= EMPTY * beyond)
+    good = (chance <= ALPHA) & (inside <= EMPTY * beyond)  # of misses equally frequent on the scale of logarithms: tails fall faster
     if not good.any():
         return None
     best = int(np.argmax(np.where(good, place / np.maximum(far[count], 1e-9), 0.0)))

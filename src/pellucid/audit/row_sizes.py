@@ -20,7 +20,7 @@ from pellucid.audit.view import FloatArray, IntArray, View
 from pellucid.random import stream
 from pellucid.table import ColumnType
 
-__all__ = ["MOST_COLUMNS", "SPREAD", "SPREADS", "RowSizes", "has_sizes", "robust_weights", "row_sizes", "sized_columns", "spread_of"]
+__all__ = ["SPREAD", "SPREADS", "RowSizes", "has_sizes", "robust_weights", "row_sizes", "sized_columns", "spread_of"]
 
 Bools = npt.NDArray[np.bool_]
 SPREAD = 0.12
