@@ -108,7 +108,7 @@ def test_options_take_the_place_of_defaults_and_others_are_named() -> None:
     entry = Entry("made", "explain", print, "Made up.", options={"draws": 5, "order": 2})
     assert entry.settled(None, "{'draws': 9}") == {"draws": 5, "order": 2}
     assert entry.settled({"draws": 9}, "{'draws': 9}") == {"draws": 9, "order": 2}
-    with pytest.raises(RequestError, match=r"'made' has no option 'drawn'.*[Dd]id you mean draws"):
+    with pytest.raises(RequestError, match=r"'made' has no option 'drawn'.*[Dd]id you mean .draws"):
         entry.settled({"drawn": 9}, "{'draws': 9}")
     with pytest.raises(ArgumentError, match=r"a mapping such as \{'draws': 9\}"):
         entry.settled([9], "{'draws': 9}")  # type: ignore[arg-type]

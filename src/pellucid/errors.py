@@ -41,6 +41,7 @@ __all__ = [
     "SourceError",
     "TargetError",
     "did_you_mean",
+    "near_names",
     "quote",
 ]
 
@@ -58,20 +59,40 @@ def _short(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 12]}...{text[-9:]}"
 
 
-def did_you_mean(name: object, known: Iterable[object], otherwise: str | None = None, most: int = 3) -> str | None:
-    """Return the question which of the known names was meant, for ``do=``; ``otherwise`` where none is like it. Capitals do not count.
+def near_names(name: object, known: Iterable[object], most: int = 3, least: float = 0.6) -> list[str]:
+    """Return the names that ``name`` was probably meant to be, the likeliest first.
+
+    Names that differ only in case, blanks, underscores, dots or hyphens are that name: where there are such, no others are returned.
+    Else up to ``most`` names that are at least ``least`` alike (0 to 1, ``difflib``), whatever their case.
 
     Examples
     --------
-    >>> did_you_mean("Sruvived", ["PassengerId", "Survived"])
-    'did you mean Survived?'
+    >>> near_names("survived ", ["Survived", "Sex"]), near_names("agee", ["age", "sex"]), near_names("row", ["n"])
+    (['Survived'], ['age'], [])
     """
-    plain: dict[str, list[str]] = {}
-    for text in map(str, known):
-        plain.setdefault(text.casefold(), []).append(text)
-    near = [text for like in difflib.get_close_matches(str(name).casefold(), plain, most) for text in plain[like]][:most]
-    told = [text if text.isidentifier() else _short(repr(text)) for text in near]
-    return f"did you mean {' or '.join(told)}?" if near else otherwise
+    by_key: dict[str, list[str]] = {}
+    for other in dict.fromkeys(map(str, known)):
+        by_key.setdefault(_key(other), []).append(other)
+    same = by_key.get(_key(str(name)))
+    if same:
+        return same[:most]
+    return [n for key in difflib.get_close_matches(_key(str(name)), list(by_key), most, least) for n in by_key[key]][:most]
+
+
+def _key(name: str) -> str:
+    return "".join(c for c in name.casefold() if not c.isspace() and c not in "_.-") or name.casefold()
+
+
+def did_you_mean(name: object, known: Iterable[object], otherwise: str | None = None) -> str | None:
+    """Return the question that ends the message of a name not found, for ``do=``; ``otherwise`` where no known name is like it.
+
+    Examples
+    --------
+    >>> did_you_mean("AGE", ["age", "sex"]), did_you_mean("row", ["n"])
+    ("did you mean 'age'?", None)
+    """
+    near = near_names(name, known)
+    return f"did you mean {' or '.join(_short(repr(n)) for n in near)}?" if near else otherwise
 
 
 class PellucidError(Exception):

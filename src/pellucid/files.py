@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pellucid.errors import RequestError
 
-__all__ = ["check_writable", "whole"]
+__all__ = ["check_writable", "usual_mode", "whole"]
 
 
 @contextlib.contextmanager
@@ -36,16 +36,17 @@ def whole(path: str | Path) -> Iterator[Path]:
         with place.open("rb") as written:
             os.fsync(written.fileno())
         # mkstemp gives the file to its owner alone
-        place.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+        place.chmod(path.stat().st_mode & 0o777 if path.exists() else usual_mode())
         place.replace(path)
     finally:
         place.unlink(missing_ok=True)
 
 
-def _umask() -> int:
+def usual_mode() -> int:
+    """Return the rights that a new file has here: libraries that write by way of temporary files leave it to its owner alone."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    return 0o666 & ~mask
 
 
 def check_writable(path: str | Path, suffixes: tuple[str, ...] = ()) -> None:

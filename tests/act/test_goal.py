@@ -48,7 +48,7 @@ def test_a_goal_is_met_where_it_says(asked, want, raw, met):
 @pytest.mark.parametrize(
     ("asked", "want", "words"),
     [
-        (BINARY, "yess", "Did you mean yes"),
+        (BINARY, "yess", "Did you mean .yes"),
         (BINARY, None, "want='no'"),
         (NUMBER, "tall", ">= 3.5"),
         (NUMBER, (2, 1), "low, high"),

@@ -82,3 +82,15 @@ def test_columns_that_rise_down_the_table_are_no_twins_and_no_names_of_rows():
     assert kinds(pd.DataFrame({"a": [1.0, 2.0, 5.0, 9.0], "b": [3.0, 4.0, 5.0, 8.0]}), None) == set()  # one in 24 orders is the same
     ids = pd.DataFrame({"docno": 78001 + np.cumsum(np.random.default_rng(2).integers(1, 9, 60)), "x": t["x"]})
     assert kinds(ids, None) == {("constants: looks like an identifier", ("docno",))}
+
+
+def test_many_groups_of_doubled_columns_are_one_finding():
+    draw = np.random.default_rng(0)
+    columns = {f"c{i}": draw.normal(size=60).round(2) for i in range(8)}
+    twice = columns | {f"{k}_again": v for k, v in columns.items()}
+    found = [f for f in find(View(read_table(twice))) if f.kind == "constants: doubled column"]
+    assert len(found) == 1
+    assert found[0].figures["groups"] == [[k, f"{k}_again"] for k in columns]
+    assert "in 8 groups columns hold the same cells" in found[0].evidence
+    few = {k: v for k, v in twice.items() if k[:2] in ("c0", "c1")}
+    assert len([f for f in find(View(read_table(few))) if f.kind == "constants: doubled column"]) == 2

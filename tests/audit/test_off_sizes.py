@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import pellucid as pld
-from pellucid.audit.off_sizes import off_sizes
+from pellucid.audit.off_sizes import _group, off_sizes
 from pellucid.audit.row_sizes import row_sizes
 from pellucid.audit.slips import point_slips
 from pellucid.audit.steps import step_chance, widest_step_chance
@@ -148,3 +148,35 @@ def test_a_zero_that_ends_a_scale_or_follows_from_another_column_is_none():
     pupils[:6], computers[:6] = [12, 20, 31, 40, 44, 60], 0
     rate = pd.DataFrame({"pupils": pupils, "computers": computers, "each": computers / pupils})
     assert ("slips: a size of 0", "each") not in found(rate)
+
+
+def test_strayed_cells_that_no_step_parts_from_a_tail_are_named_as_a_group():
+    draw = np.random.default_rng(5)
+    n = 2500
+    rooms = draw.lognormal(6, 0.6, n)
+    beds = (rooms / 4 * np.exp(draw.normal(0, 0.06, n))).round()
+    beds[:4] *= [2.7, 2.2, 0.42, 1.8]  # right, and far off: no step parts what is wrong from them
+    rows = 10 + np.sort(draw.choice(n - 10, 40, replace=False))
+    wrong = beds.copy()
+    wrong[rows] *= draw.uniform(3, 8, len(rows)) ** draw.choice([-1, 1], len(rows))
+    found = [f for f in _told(rooms, wrong.round(), draw) if f.columns == ("beds",)]
+    assert len(found) == 1
+    assert found[0].severity == "low"
+    assert "cells of another kind" in found[0].evidence
+    assert np.isin(found[0].rows, rows).all()
+    assert len(found[0].rows) >= 0.8 * len(rows)
+
+
+def _told(rooms, beds, draw):
+    people = (rooms * np.exp(draw.normal(0, 0.3, len(rooms)))).round(1)
+    return off_sizes(View(read_table({"rooms": rooms.round(), "beds": beds, "people": people})))
+
+
+def test_a_group_is_more_numerous_than_what_lies_inside_it():
+    tail = np.exp(-np.arange(1.0, 2000) / 50) / 5
+    assert _group(tail, 0.02) is None
+    named, chance, inside = _group(np.append(tail, np.linspace(0.5, 0.9, 20)), 0.3)
+    assert named.sum() == 20
+    assert named[-20:].all()
+    assert chance < 1e-4
+    assert inside == 0

@@ -168,3 +168,18 @@ def test_codes_that_differ_by_a_letter_are_no_slips_of_each_other():
 def test_a_column_called_infinity_is_no_fault_of_the_audit():
     draw = np.random.default_rng(0)
     pld.audit(pd.DataFrame({"inf": draw.normal(size=60), "1.5": draw.normal(size=60)}))
+
+
+def test_a_range_that_values_run_past_is_no_range_of_the_column():
+    draw = np.random.default_rng(3)
+    months = draw.gamma(2.0, 22.0, 1500).round()  # children, by months: 120 is no end
+    assert 10 < (months > 120).sum() < 0.2 * len(months)
+    found = {f.kind: f for f in find(View(read_table({"age": months, "x": draw.normal(size=1500)})))}
+    assert "values: impossible" not in found
+    told = found["values: another unit"]
+    assert told.severity == "low"
+    assert "without a break" in told.evidence
+    assert list(told.rows) == list(np.flatnonzero(months > 120))
+    years = np.append(draw.normal(45, 15, 1490).clip(0, 99).round(), [130, 150, 140, 999, 999, 999, 160, 131, 121, 122])
+    found = {f.kind: f for f in find(View(read_table({"age": years, "x": draw.normal(size=1500)})))}
+    assert list(found["values: impossible"].rows) == list(range(1490, 1500))

@@ -183,7 +183,7 @@ def test_tree_prints_rules_in_original_units() -> None:
     ("options", "message"),
     [
         ({"members": 0}, "members"),
-        ({"backbone": "tabn"}, "Did you mean tabnet or tabm"),
+        ({"backbone": "tabn"}, "Did you mean 'tabnet' or 'tabm'"),
         ({"calibration": "magic"}, "calibration"),
         ({"time_limit": -1}, "time_limit"),
         ({"class_weight": {"maybe": 2}}, "class_weight"),
@@ -318,7 +318,7 @@ def test_a_column_whose_few_cells_are_all_held_out_stops_no_trees() -> None:
     [
         ({"class_weight": {"yes": -2}}, {}, "numbers above 0, got {'yes': -2}"),
         ({}, {"groups": [1, 2, 3]}, "groups= does not fit the rows; expected one for each of 40 rows"),
-        ({"backbone": "mlp", "metric": "auc"}, {}, "Did you mean roc_auc"),
+        ({"backbone": "mlp", "metric": "auc"}, {}, "Did you mean .roc_auc"),
         ({}, {"eval_set": pd.DataFrame({"x": [1.0, 2.0]})}, r"eval_set has no answers; expected a pair \(X, y\)"),
     ],
 )
@@ -326,3 +326,14 @@ def test_what_a_fit_cannot_use_is_named(options: dict[str, Any], how: dict[str, 
     frame = pd.DataFrame({"x": np.arange(40.0)})
     with pytest.raises(pld.RequestError, match=words):
         TabularClassifier(**{"backbone": "linear", "verbose": 0, "max_steps": 2} | options).fit(frame, ["yes", "no"] * 20, **how)
+
+
+def test_the_command_line_asks_a_classifier_once(classifier, frame, monkeypatch):
+    from pellucid.cli.predict import answers
+
+    asked = []
+    one = type(classifier).predict_proba
+    monkeypatch.setattr(type(classifier), "predict_proba", lambda self, X, **how: asked.append(len(X)) or one(self, X, **how))
+    made, _ = answers(classifier, frame[FEATURES], None)
+    assert asked == [len(frame)]
+    assert (made["prediction"].to_numpy() == classifier.predict(frame[FEATURES])).all()

@@ -325,3 +325,13 @@ def test_any_names_of_columns_and_rows_can_be_saved(tmp_path: Path) -> None:
     loaded = pld.load(tmp_path / "m.pellucid")
     assert np.array_equal(loaded.predict_proba(frame), model.predict_proba(frame))
     assert list(loaded.certainty_.conformals[0].groups) == ["array"]
+
+
+def test_who_may_read_one_file_of_a_model_may_read_them_all(classifier: TabularClassifier, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        classifier.save(tmp_path / "m.pellucid")
+    finally:
+        os.umask(before)
+    modes = {p.name: p.stat().st_mode & 0o777 for p in (tmp_path / "m.pellucid").iterdir()}
+    assert set(modes.values()) == {0o640}, modes

@@ -144,3 +144,14 @@ def test_saboteur_a_remedy_that_does_nothing_proves_nothing(leak, monkeypatch):
     [made] = pld.trial(finding(leak, "leakage", ("outcome",)), leak)
     assert made.verdict == "fail"
     assert made.figure == 0
+
+
+def test_of_many_groups_of_doubled_columns_the_first_of_each_stays():
+    from types import SimpleNamespace
+
+    from pellucid.evaluate.remedies.columns import remedy
+
+    groups = [["a", "a2"], ["b", "b2", "b3"]]
+    finding = SimpleNamespace(kind="constants: doubled column", columns=("a", "a2", "b", "b2", "b3"), figures={"groups": groups})
+    made = remedy(SimpleNamespace(finding=finding, features=("a", "a2", "b", "b2", "b3", "c")))
+    assert made.columns == ("a", "b", "c")

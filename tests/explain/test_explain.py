@@ -157,10 +157,10 @@ def test_requests_that_cannot_be_met():
     frame = made_frame(20, 2, ())
     model = lambda f: f.sum(axis=1)  # noqa: E731
     for words, options in {
-        "did you mean shapley": {"method": "shaply"},
+        "did you mean .shapley": {"method": "shaply"},
         "background": {"background": None},
-        "Did you mean marginal": {"fill": "marginl"},
-        "Did you mean x1": {"groups": {"g": ["x11"]}},
+        "Did you mean .marginal": {"fill": "marginl"},
+        "Did you mean .x1": {"groups": {"g": ["x11"]}},
         "there is no output 'z'": {"output": "z"},
         "precision cannot be used": {"precision": 2},
         "the budget cannot be used": {"budget": "soon"},

@@ -458,8 +458,8 @@ def test_the_code_of_a_row_model_follows_a_curved_sheet_that_no_plane_follows():
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda t: pld.map(t, method="pcb"), RequestError, "Did you mean pca"),
-        (lambda t: pld.map(t, options={"row": 5}), RequestError, "Did you mean rows"),
+        (lambda t: pld.map(t, method="pcb"), RequestError, "Did you mean .pca"),
+        (lambda t: pld.map(t, options={"row": 5}), RequestError, "Did you mean .rows"),
         (lambda t: pld.map(t, options=[1]), ArgumentError, "mapping"),
         (lambda t: pld.map(t.take([0, 1, 2])), EmptyTableError, "at least 8"),
         (lambda t: pld.map(t, columns=["nowhere"]), ColumnError, "not in the table"),

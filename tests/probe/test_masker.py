@@ -21,7 +21,7 @@ def test_groups_stand_where_their_first_column_stood():
 
 @pytest.mark.parametrize(
     ("groups", "words"),
-    [({"g": ["agee"]}, "Did you mean age"), ({"g": ["age"], "h": ["age"]}, "in two groups"), ({"sex": ["age"]}, "name of a column")],
+    [({"g": ["agee"]}, "Did you mean .age"), ({"g": ["age"], "h": ["age"]}, "in two groups"), ({"sex": ["age"]}, "name of a column")],
 )
 def test_wrong_groups_are_named(groups, words):
     with pytest.raises(RequestError, match=words):
@@ -45,7 +45,7 @@ def test_reference_rows_are_sampled_by_seed_and_stated():
     assert not one.frame.equals(three.frame)
     assert len(reference_rows(table, "marginal", size=100, seed=1, given=True)[0]) == 500
     assert len(reference_rows(table, "baseline", size=100, seed=1, given=True)[0]) == 1
-    with pytest.raises(RequestError, match="Did you mean marginal"):
+    with pytest.raises(RequestError, match="Did you mean 'marginal"):
         reference_rows(table, "marginl", size=100, seed=1, given=True)
 
 

@@ -49,7 +49,7 @@ def test_integer_classes_are_labels_before_they_are_places(table):
 
 
 def test_unknown_outputs_are_named(table):
-    with pytest.raises(RequestError, match="Did you mean high"):
+    with pytest.raises(RequestError, match="Did you mean 'high"):
         View(three(table), "hihg")
     with pytest.raises(RequestError, match="needs output"):
         View(three(table), versus="low")

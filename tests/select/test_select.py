@@ -323,7 +323,7 @@ def test_a_row_model_can_draw():
     [
         ({"level": 0.0}, RequestError, "level"),
         ({"method": "knockoffs"}, RequestError, "unknown select method"),
-        ({"options": {"drws": 3}}, RequestError, "Did you mean draws"),
+        ({"options": {"drws": 3}}, RequestError, "Did you mean .draws"),
         ({"options": 3}, ArgumentError, "options"),
         ({"options": {"draws": 3}}, RequestError, "reject nothing"),
         ({"options": {"control": "none"}}, RequestError, "unknown control"),

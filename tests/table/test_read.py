@@ -16,7 +16,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pellucid.errors import ArgumentError, CellError, ColumnError, EmptyTableError, PellucidError, PellucidWarning, SourceError, TargetError
+from pellucid.errors import (
+    ArgumentError,
+    CellError,
+    ColumnError,
+    DataError,
+    EmptyTableError,
+    PellucidError,
+    PellucidWarning,
+    RequestError,
+    SourceError,
+    TargetError,
+)
 from pellucid.table import Table, apply_schema, infer_schema, iterate_parquet, read_table
 
 CSV = "age,city,zip\n31,Bern,01234\n45,Rome,94110\n27,,60601\n"
@@ -467,3 +478,32 @@ def test_declared_codes_free_a_column_of_a_table_as_they_do_one_of_a_frame():
     set_by_hand = read_table(table.with_types(b="category"), missing={"b": [7]})
     assert str(set_by_hand.schema["b"].type) == "category", "what the user has set stays"
     assert "7" not in set_by_hand.schema["b"].levels
+
+
+@pytest.mark.parametrize("asked", ["survived", " Survived", "Survivd", "SURVIVED"])
+def test_a_name_not_found_is_told_with_the_one_that_is_meant(asked):
+    frame = pd.DataFrame({"Survived": [0, 1, 1], "Age": [3, 4, 5]})
+    table = read_table(frame)
+    for call in (
+        lambda: read_table(frame, target=asked),
+        lambda: read_table(frame, types={asked: "category"}),
+        lambda: read_table(frame, missing={asked: [0]}),
+        lambda: read_table(frame, index=asked),
+        lambda: table.with_types(**{asked: "category"}),
+        lambda: table.with_roles(target=asked),
+        lambda: table.schema[asked],
+    ):
+        with pytest.raises(DataError, match=r"Did you mean 'Survived'\?$"):
+            call()
+
+
+def test_names_that_stand_twice_in_a_header(tmp_path):
+    path = write(tmp_path, b"a,b,a,a.1,b\n1,2,3,4,5\n2,3,4,5,6\n", "twice.csv")
+    with pytest.raises(ColumnError, match=r"'a' in columns 1 and 3; 'b' in columns 2 and 5.*doubled='number'"):
+        read_table(path)
+    with pytest.warns(PellucidWarning, match="'a' in column 3 is called 'a.2', 'b' in column 5 is called 'b.1'"):
+        table = read_table(path, doubled="number")
+    assert table.columns == ("a", "b", "a.2", "a.1", "b.1")
+    assert [int(table.numbers(c)[0]) for c in table.columns] == [1, 2, 3, 4, 5]
+    with pytest.raises(RequestError, match="'refuse', 'number'"):
+        read_table(path, doubled="first")

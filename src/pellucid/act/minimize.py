@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.act.case import Case
-from pellucid.errors import ColumnError, RequestError, quote
+from pellucid.errors import ColumnError, RequestError, did_you_mean, quote
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.masker import Neighbours, Players
 from pellucid.protocols import FloatArray
@@ -182,7 +182,10 @@ def _known(case: Case) -> list[str]:
     names = [given] if isinstance(given, str) else list(given)
     absent = [c for c in names if c not in case.view.columns]
     if absent:
-        raise ColumnError("columns of known= are not in the model", expected=quote(case.view.columns, 12), got=quote(absent))
+        raise ColumnError(
+            "columns of known= are not in the model", expected=quote(case.view.columns, 12), got=quote(absent),
+            do=did_you_mean(absent[0], case.view.columns),
+        )  # fmt: skip
     return names
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pellucid.audit.groups import gap_null, groups_of
 from pellucid.audit.view import FloatArray, IntArray, View
-from pellucid.errors import ColumnError, EmptyTableError, RequestError, quote
+from pellucid.errors import ColumnError, EmptyTableError, RequestError, did_you_mean, quote
 from pellucid.intervals import wilson
 from pellucid.random import as_seed, integer, stream
 from pellucid.results import Gap, GroupTable, Rate, RunRecord
@@ -98,7 +98,9 @@ def by_group(
     if table.target is None:
         raise RequestError("groups are compared by how answers meet the target", do="pass target= when reading the table")
     if by not in table.columns:
-        raise ColumnError("there is no such column to group by", expected=quote(table.columns, 12), got=repr(by))
+        raise ColumnError(
+            "there is no such column to group by", expected=quote(table.columns, 12), got=repr(by), do=did_you_mean(by, table.columns)
+        )
     codes, names = group_codes(table, by)
     if len(names) > MOST:
         raise RequestError(f"'{by}' makes too many groups", expected=f"at most {MOST}", got=str(len(names)), do="join levels first")

@@ -19,6 +19,8 @@ __all__ = ["find"]
 NEARLY = 0.995
 TWINS = 0.995
 NUMBERED = re.compile(r"(no|nr|num|id)\.?$")
+MOST_TOLD = 5
+"""Groups of doubled columns that have a finding each; more of them are told in one."""
 FEW_ROWS, FEW_VALUES = 20, 8
 """Of fewer rows, columns go one to one by chance unless they hold so many different values, or are a line of each other."""
 
@@ -135,12 +137,22 @@ def _is_sorted(codes: IntArray) -> bool:
 
 
 def _same_twice(view: View) -> Iterator[Finding]:
-    """Tell columns whose cells determine each other one to one."""
+    """Tell columns whose cells determine each other one to one; many groups of them in one finding."""
+    found: dict[bool, list[list[str]]] = {}
     for names in same_twice(view):
-        equal = all(view.table.frame[n].equals(view.table.frame[names[0]]) for n in names[1:])
+        found.setdefault(all(view.table.frame[n].equals(view.table.frame[names[0]]) for n in names[1:]), []).append(names)
+    for equal, groups in found.items():
         how = "hold the same cells" if equal else "say the same: each value of one goes with exactly one value of the other"
-        remedy = f"keep one ({listed(names[:1])}); importance is shared out between twins at random"
-        yield view.finding("constants: doubled column", "medium" if equal else "low", names, f"{listed(names)} {how}", remedy)
+        severity = "medium" if equal else "low"
+        for names in groups if len(groups) <= MOST_TOLD else []:
+            remedy = f"keep one ({listed(names[:1])}); importance is shared out between twins at random"
+            yield view.finding("constants: doubled column", severity, names, f"{listed(names)} {how}", remedy)
+        if len(groups) > MOST_TOLD:
+            shown = "; ".join(listed(g) for g in groups[:MOST_TOLD])
+            words = f"in {len(groups):,} groups columns {how} ({shown}; and {len(groups) - MOST_TOLD:,} groups more)"
+            remedy = "keep one of each group, as pellucid.reduce does; importance is shared out between twins at random"
+            every = [n for g in groups for n in g]
+            yield view.finding("constants: doubled column", severity, every, words, remedy, figures={"groups": groups})
 
 
 def nearly_same(view: View) -> list[tuple[str, str, float]]:

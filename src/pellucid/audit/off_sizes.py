@@ -29,6 +29,10 @@ LEAST, RUN, FREQUENT = 6, 6.0, 5.0
 """A 0 ends a scale where it is as near to the next number as two pairs of the least six, which lie within a factor of six, and at most so
 many times as frequent."""
 SHARED = 0.9
+OCTAVE = 2.0
+"""The numbers of misses just beyond and just inside a place, each within this factor of it, tell whether they grow more numerous there."""
+EMPTY = 0.5
+"""Most misses just inside, as a share of those just beyond, where a group of cells stands for itself."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class OffSizes:
     rows : (n,) positions. expected : (n,) what the rest of the row says; NaN where it was not asked.
     off : (n,) how far off, in powers of ten, by the opinion that is nearer. usual : how far off the farthest of the other cells is.
     zero : whether the cells are all 0. chance : how often a tail as heavy as that of the other cells has such a step by itself.
+    inside : of a group that no step parts, how many other cells lie within half as far; -1 where a step parts the cells. ``chance`` is then
+        how often any tail that falls has so many farther out.
     """
 
     column: str
@@ -49,6 +55,7 @@ class OffSizes:
     usual: float
     zero: bool
     chance: float = 0.0
+    inside: int = -1
 
 
 def off_sizes(view: View, told: Mapping[str, IntArray] | None = None) -> list[Finding]:
@@ -123,6 +130,8 @@ def _column(view: View, name: str, told: RowSizes) -> list[OffSizes]:
     zero = x[told.rows] == 0
     least, expected = max(TWICE, SPREADS * spread), told.sign * 10 ** (told.size - near)
     named = _apart(np.where(zero, 0.0, np.abs(off)), least)
+    group = _group(np.where(zero, 0.0, np.abs(off)), least) if not named.any() else None
+    named = named if group is None else group[0]
     usual = float(np.abs(off[~named & ~zero]).max(initial=0.0))
     out = []
     steps = max(1, min(int((np.abs(off) >= least).sum()), int(MOST * len(off))))
@@ -136,8 +145,8 @@ def _column(view: View, name: str, told: RowSizes) -> list[OffSizes]:
         out.append(OffSizes(name, rows, told_of[rows], np.full(len(rows), float(np.median(off[zero]))), usual, True, chance))
     if named.any() and not _is_level(x[told.rows[named]]):
         order = np.flatnonzero(named)[np.argsort(told.rows[named])]
-        chance = step_chance(np.abs(off[~zero]), len(order), steps)
-        out.append(OffSizes(name, told.rows[order], expected[order], off[order], usual, False, chance))
+        chance, inside = (step_chance(np.abs(off[~zero]), len(order), steps), -1) if group is None else group[1:]
+        out.append(OffSizes(name, told.rows[order], expected[order], off[order], usual, False, chance, inside))
     return out
 
 
@@ -151,6 +160,34 @@ def _apart(off: FloatArray, least: float) -> np.ndarray:
     if len(steps):
         out[order[: steps[-1] + 1]] = True
     return out
+
+
+def _group(off: FloatArray, least: float) -> tuple[np.ndarray, float, int] | None:
+    """Return ((n,) cells off by ``least`` or more that are more numerous than those just inside, the chance of that, how many those are).
+
+    In a tail of whatever weight misses grow rarer outwards, so that of those within a factor of two of a place at most half lie beyond it,
+    but for chance; where most do, they are cells of another kind. None where there is no such place, or more than 2 % lie beyond.
+    """
+    from scipy.stats import binom
+
+    far = np.sort(off)[::-1]
+    most = min(int((off >= least).sum()), int(MOST * len(off)), len(off) - 1)
+    if most < FEW:
+        return None
+    count = np.arange(FEW, most + 1)
+    place, rising = far[count - 1], far[::-1]
+
+    def nearer(than: FloatArray) -> IntArray:
+        return np.searchsorted(rising, than, side="left")
+
+    # the cell that stands at the place itself is left out: it was chosen
+    beyond, inside = nearer(OCTAVE * place) - nearer(place) - 1, nearer(place) - nearer(place / OCTAVE)
+    chance = binom.sf(beyond - 1, beyond + inside, 0.5) * len(count)
+    good = (chance <= ALPHA) & (inside <= EMPTY * beyond)  # of misses equally frequent on the scale of logarithms: tails fall faster
+    if not good.any():
+        return None
+    best = int(np.argmax(np.where(good, place / np.maximum(far[count], 1e-9), 0.0)))
+    return off >= place[best], float(chance[best]), int(inside[best])
 
 
 def _is_level(x: FloatArray) -> bool:
@@ -193,7 +230,7 @@ def _of_a_level(view: View, zero: np.ndarray) -> bool:
 
 
 def _finding(view: View, cells: OffSizes, kept: np.ndarray, tests: int) -> Finding:
-    heavy = cells.chance > ALPHA / tests
+    heavy = cells.chance > ALPHA / tests or cells.inside >= 0
     doubt = f"; misses of many sizes occur, and such a step by itself in {1000 * cells.chance:,.0f} of 1,000 columns like this one"
     severity = "low" if heavy else "medium"
     name, rows, expected = cells.column, cells.rows[kept], cells.expected[kept]
@@ -214,7 +251,10 @@ def _finding(view: View, cells: OffSizes, kept: np.ndarray, tests: int) -> Findi
     words += (f" and {len(shown) - 3:,} more" if len(shown) > 3 else "") + f"; {others}"
     remedy = "look at these rows: a cell was probably mistyped; correct it at the source, or read it as missing"
     figures = {"expected": {int(r): float(e) for r, e in zip(rows[:1000], expected)}, "usual": cells.usual, "chance": cells.chance}
-    if heavy:
+    if cells.inside >= 0:
+        words += f", and only {cells.inside:,} of them half as far as the nearest of these: they are cells of another kind, mistyped or not"
+        remedy = "look at these rows: mistyped cells, or rows of another kind; correct at the source what is wrong"
+    elif heavy:
         words += f"{doubt}: these may be right"
         remedy = "look at these rows: mistyped cells, or rare but right ones; correct at the source what is wrong"
     return view.finding("slips: unlike the row", severity, (name,), words, remedy, rows=rows, figures=figures, sampled=True)

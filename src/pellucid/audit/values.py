@@ -81,6 +81,10 @@ def _unreadable(view: View, name: str) -> Iterator[Finding]:
     yield view.finding("values: unreadable", "high", (name,), words, remedy, rows=rows, figures={"cells": cells[:20]})
 
 
+MANY_INSIDE, CONTINUED = 5, 0.25
+"""Values just inside a range, and how many as a share of them lie just beyond where the range is none of the column."""
+
+
 def _plain_name(name: str) -> str:
     return " ".join(w for w in re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()) if w)
 
@@ -92,7 +96,12 @@ def _rule(name: str) -> tuple[str, float, float, str] | None:
 
 
 def range_of(view: View, name: str) -> tuple[float, float] | None:
-    """Return the range that the name of a column of numbers implies, in its unit; None where it implies none."""
+    """Return the range that the name of a column of numbers implies, in its unit; None where it implies none, or values run past it."""
+    bounds = _bounds(view, name)
+    return None if bounds is None or _runs_past(view.numbers(name), *bounds) is not None else bounds
+
+
+def _bounds(view: View, name: str) -> tuple[float, float] | None:
     rule = _rule(name)
     if rule is None or (rule[3].startswith("an age") and view.table.schema[name].unit not in ("", "years", "year")):
         return None
@@ -103,13 +112,20 @@ def _impossible(view: View, name: str) -> Iterator[Finding]:
     if view.kind(name) is ColumnType.DATE:
         low, high, what = -2.2e9, 4.102e9, "a date between 1900 and 2100"
     else:
-        bounds, rule = range_of(view, name), _rule(name)
+        bounds, rule = _bounds(view, name), _rule(name)
         if bounds is None or rule is None:
             return
         (low, high), what = bounds, rule[3]
     x = view.numbers(name)
     rows = np.flatnonzero((x < low) | (x > high))
     if not len(rows) or len(rows) > 0.2 * len(x):  # so many: the name means something else (standardised, in months)
+        return
+    if view.kind(name) is not ColumnType.DATE and (runs := _runs_past(x, low, high)) is not None:
+        inside, beyond, end = runs
+        words = f"'{name}' is not {what} as its name says: its values run past {amount(end)} without a break, "
+        words += f"{beyond:,} just beyond and {inside:,} just before; the largest is {amount(float(np.nanmax(x)))}"
+        remedy = f"say what it is measured in: with_units({name}='months'), for one; if it is {what} after all, look at these rows"
+        yield view.finding("values: another unit", "low", (name,), words, remedy, rows=rows, figures={"beyond": beyond, "inside": inside})
         return
     shown = [str(view.table.frame[name].iloc[r]) for r in rows[:1000]]
     shown = list(dict.fromkeys(shown))
@@ -118,6 +134,18 @@ def _impossible(view: View, name: str) -> Iterator[Finding]:
     words = f"'{name}' has {share(len(rows), len(x))} out of range ({listed(shown)}); {why}"
     remedy = f"correct them, or if they are codes read the table with missing={{'{name}': [...]}}"
     yield view.finding("values: impossible", "medium", (name,), words, remedy, rows=rows, figures={"cells": shown[:20]})
+
+
+def _runs_past(x: FloatArray, low: float, high: float) -> tuple[int, int, float] | None:
+    """Return (values just inside, just beyond, the end) of a range that values run past as if it were no end; None where it is one.
+
+    A tenth of the range on either side is counted: of a range that nothing can leave, what lies beyond are single slips and codes.
+    """
+    if not np.isfinite(high - low):
+        return None
+    step = 0.1 * (high - low)
+    inside, beyond = int(((x > high - step) & (x <= high)).sum()), int(((x > high) & (x <= high + step)).sum())
+    return (inside, beyond, high) if inside >= MANY_INSIDE and beyond >= CONTINUED * inside and len(np.unique(x[x > high])) > 2 else None
 
 
 def unit_slip(x: FloatArray, alpha: float = ALPHA) -> tuple[IntArray, float, str] | None:

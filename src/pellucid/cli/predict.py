@@ -162,9 +162,11 @@ def answers(fitted: Any, table: Table, level: float | None, **asked: Any) -> tup
     if level is not None:
         found = fitted.uncertainty(table, level=level, **asked)
         return found.to_frame().reset_index(drop=True), found.guarantee
-    point = np.asarray(fitted.predict(table))
-    out = {"prediction": point} if point.ndim == 1 else {f"prediction_{j}": point[:, j] for j in range(point.shape[1])}
     if hasattr(fitted, "predict_proba"):
         probabilities = fitted.predict_proba(table)
+        out = {"prediction": fitted.answer_of(probabilities)}
         out |= {f"p_{c}": probabilities[:, j] for j, c in enumerate(fitted.classes_)}
+        return pd.DataFrame(out), ()
+    point = np.asarray(fitted.predict(table))
+    out = {"prediction": point} if point.ndim == 1 else {f"prediction_{j}": point[:, j] for j in range(point.shape[1])}
     return pd.DataFrame(out), ()

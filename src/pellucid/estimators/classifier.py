@@ -139,5 +139,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
 
     def predict(self, X: Any, *, precision: str = "fp32") -> npt.NDArray[Any]:
         """Return the most probable class of each row, (N,); with ``class_weight`` the one of most weighted probability."""
-        probabilities = self.predict_proba(X, precision=precision)
+        return self.answer_of(self.predict_proba(X, precision=precision))
+
+    def answer_of(self, probabilities: FloatArray) -> npt.NDArray[Any]:
+        """Return the classes (N,) that :meth:`predict` answers where :meth:`predict_proba` gives ``probabilities`` (N, O)."""
         return np.asarray(self.classes_[self.certainty_.chosen(probabilities)])

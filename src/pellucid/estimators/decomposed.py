@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from pellucid import registry
-from pellucid.errors import ColumnError, RequestError, quote
+from pellucid.errors import ColumnError, RequestError, did_you_mean, quote
 from pellucid.nn.decompose import NARROW, cosine
 from pellucid.random import integer
 from pellucid.table import Plan, Role, Table
@@ -52,7 +52,8 @@ def _columns(asked: Any, table: Table) -> tuple[str, ...]:
     names = (named,) if isinstance(named, str) else tuple(named)
     for name in names:
         if name not in table.columns:
-            raise ColumnError("decompose= names a column that is not there", expected=quote(table.columns, 12), got=repr(name))
+            hint = did_you_mean(name, table.columns)
+            raise ColumnError("decompose= names a column that is not there", expected=quote(table.columns, 12), got=repr(name), do=hint)
     return names
 
 

@@ -23,6 +23,7 @@ from pellucid.estimators.leftovers import beside, recover
 from pellucid.estimators.prepare import Target
 from pellucid.estimators.promises import Promises
 from pellucid.estimators.tuning import read, written
+from pellucid.files import usual_mode
 from pellucid.protocols import FittedExplainer
 from pellucid.results import Decision
 from pellucid.table import Plan, Schema, Table
@@ -122,6 +123,8 @@ def _write(folder: Path, estimator: TabularEstimator, main: Mapping[str, Any], a
         text = json.dumps(fitted.state, ensure_ascii=False, default=_lists)
         held = {k: np.ascontiguousarray(v) for k, v in fitted.arrays.items()}
         save_file(held, folder / EXPLAINERS / f"{name}.safetensors", metadata={"explainer": text})
+    for path in folder.rglob("*.safetensors"):
+        path.chmod(usual_mode())  # who may read the model's other files may read its weights: safetensors leaves them to their owner
     sums = {p.relative_to(folder).as_posix(): _checksum(p) for p in sorted(folder.rglob("*")) if p.is_file()}
     plain = json.loads(json.dumps({**main, "files": sums}, ensure_ascii=False))
     (folder / MAIN).write_text(json.dumps({**plain, SUM: _sum_of(plain)}, indent=1, ensure_ascii=False), encoding="utf-8")

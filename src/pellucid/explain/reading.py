@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.errors import ArgumentError, RequestError
+from pellucid.errors import ArgumentError, RequestError, did_you_mean, quote
 from pellucid.explain.question import Question
 from pellucid.protocols import FloatArray
 from pellucid.table.cells import level_text
@@ -89,7 +89,11 @@ def planted(question: Question, at: Ints) -> list[Quantity]:
             raise ArgumentError("the option 'features' cannot be used", expected="name -> (columns, N values)", got=type(given).__name__)
         columns = (given[0],) if isinstance(given[0], str) else tuple(given[0])
         if unknown := [c for c in columns if c not in question.view.columns]:
-            raise RequestError(f"the feature {name!r} names a column {unknown[0]!r} that the model does not read")
+            raise RequestError(
+                f"the feature {name!r} names a column {unknown[0]!r} that the model does not read",
+                expected=f"one of {quote(question.view.columns, 12)}",
+                do=did_you_mean(unknown[0], question.view.columns),
+            )
         out.append(of_any(str(name), "feature", cells_of(given[1], len(question.table), name)[at], columns))
     return out
 

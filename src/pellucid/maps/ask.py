@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.errors import ColumnError, EmptyTableError, RequestError, quote
+from pellucid.errors import ColumnError, EmptyTableError, RequestError, did_you_mean, quote
 from pellucid.maps.space import Space
 from pellucid.protocols import FloatArray, HiddenPredictor, MemberPredictor
 from pellucid.random import as_seed, integer, stream
@@ -225,7 +225,10 @@ def _columns(wanted: Any, table: Table) -> list[str]:
     names = [wanted] if isinstance(wanted, str) else [str(c) for c in wanted]
     unknown = [c for c in names if c not in table.columns]
     if unknown or not names:
-        raise ColumnError("columns of the map are not in the table", expected=f"some of {quote(table.columns, 12)}", got=quote(unknown))
+        raise ColumnError(
+            "columns of the map are not in the table", expected=f"some of {quote(table.columns, 12)}", got=quote(unknown),
+            do=did_you_mean((unknown or [''])[0], table.columns),
+        )  # fmt: skip
     return names
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.errors import ColumnError, RequestError, quote
+from pellucid.errors import ColumnError, RequestError, did_you_mean, quote
 from pellucid.maps.ask import Ask
 from pellucid.results import RunRecord, Scatter
 from pellucid.table import ColumnType, Table
@@ -34,7 +34,10 @@ def find(ask: Ask) -> Scatter:
         raise RequestError("a scatter needs two columns", expected="x and y", got=quote(given), do="options={'x': ..., 'y': ...}")
     unknown = [c for c in given.values() if c not in table.columns]
     if unknown:
-        raise ColumnError("columns of the scatter are not in the table", expected=f"some of {quote(table.columns, 12)}", got=quote(unknown))
+        raise ColumnError(
+            "columns of the scatter are not in the table", expected=f"some of {quote(table.columns, 12)}", got=quote(unknown),
+            do=did_you_mean(unknown[0], table.columns),
+        )  # fmt: skip
     _check(table, given)
     gone = {c: table.missing(c) for c in given.values()}
     left_out = gone[given["x"]] | gone[given["y"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pellucid.errors import ColumnError, EmptyTableError, PellucidWarning, RequestError, SourceError, did_you_mean, quote
+from pellucid.errors import ColumnError, EmptyTableError, PellucidWarning, RequestError, SourceError, did_you_mean, near_names, quote
 from pellucid.table.frames import FrameLike, from_any, names_of_array, with_columns
 from pellucid.table.hints import FLAG_WORDS
 from pellucid.table.infer import infer_schema, retype
@@ -35,6 +34,7 @@ def read_table(
     index: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
+    doubled: str = "refuse",
 ) -> Table:
     """Return the table in a file or frame, with a description of its columns.
 
@@ -48,6 +48,7 @@ def read_table(
     schema : a schema to apply instead of inferring one (or the same as ``types`` where it is a plain mapping).
     index : the column of row labels; it leaves the cells.
     delimiter, encoding : of a CSV file; found where not given (comma, semicolon, tab, bar; UTF-8, UTF-16, else Windows-1252).
+    doubled : what is done about names that stand twice in the header of a CSV file: ``refuse`` them, or ``number`` the later (``a.1``).
 
     The first line of a CSV file is its header, always: whether a header is missing is not guessed. Cells are read as text, so that
     leading zeros and ``NA`` are kept until the types are known; columns of plain numbers are then stored as numbers.
@@ -70,7 +71,7 @@ def read_table(
     is_path = isinstance(source, str | os.PathLike | bytes)
     if is_path:
         library, name = "pandas", os.fsdecode(source)
-        frame = _tighten(read_file(source, delimiter=delimiter, encoding=encoding), schema)
+        frame = _tighten(read_file(source, delimiter=delimiter, encoding=encoding, doubled=doubled), schema)
     else:
         (frame, library), name = from_any(source), ""
     if index is not None:
@@ -254,10 +255,9 @@ def _conform(frame: pd.DataFrame, library: str, source: str, schema: Schema, ign
 
 def _how_to_add(absent: list[str], extra: list[str]) -> str:
     """Return what to do about absent columns: where a new one has nearly the name of one, it is most likely that one."""
-    flat = {n.casefold(): n for n in reversed(extra) if isinstance(n, str)}
     for name in absent:
-        if near := difflib.get_close_matches(name.casefold(), list(flat), 1, LIKE):
-            return f"rename {flat[near[0]]!r} to {name!r} if that is the one, or add the column; its cells may be empty"
+        if near := near_names(name, extra, 1, LIKE):
+            return f"rename {near[0]!r} to {name!r} if that is the one, or add the column; its cells may be empty"
     return "add the column; its cells may be empty" if len(absent) == 1 else "add the columns; their cells may be empty"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import csv
-import difflib
 import gzip
 import io
 import lzma
@@ -22,13 +21,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.errors import ArgumentError, EmptyTableError, MissingExtraError, PellucidWarning, SourceError, quote
+from pellucid.errors import ArgumentError, EmptyTableError, MissingExtraError, PellucidWarning, RequestError, SourceError, near_names, quote
 from pellucid.table.frames import refuse_doubled
 
 __all__ = ["read_file"]
 
 LIKE = 0.75
 """Names of files as much alike as this are proposed where one is not found: the ending alone makes up half of a short name."""
+DOUBLED = ("refuse", "number")
 _DELIMITERS = (",", ";", "\t", "|")
 _FOREIGN = (
     (b"%PDF", "a PDF document", "extract its table as CSV"),
@@ -48,14 +48,18 @@ _PROMISED = {
 """What an ending of a name says of the bytes."""
 
 
-def read_file(path: Any, *, delimiter: str | None = None, encoding: str | None = None) -> pd.DataFrame:
+def read_file(path: Any, *, delimiter: str | None = None, encoding: str | None = None, doubled: str = "refuse") -> pd.DataFrame:
     """Return the cells of a file as a pandas frame: text for CSV, the stored types for Parquet and Feather.
+
+    ``doubled`` : what is done about a name that the header of a CSV file has twice, ``refuse`` or ``number``.
 
     Errors
     ------
     SourceError (missing, directory, empty, binary, a web page, ragged lines: with the file line), ColumnError (a name twice),
     EmptyTableError (header only).
     """
+    if doubled not in DOUBLED:
+        raise RequestError(f"doubled={doubled!r} cannot be used", expected=f"one of {quote(DOUBLED)}")
     where = _existing(path)
     try:
         raw = where.read_bytes()
@@ -70,7 +74,7 @@ def read_file(path: Any, *, delimiter: str | None = None, encoding: str | None =
     if plain is raw:
         _refuse_broken_promise(raw, where)
     raw = plain
-    return _csv(_utf8(raw, where, encoding), where, delimiter)
+    return _csv(_utf8(raw, where, encoding), where, delimiter, doubled)
 
 
 def _existing(path: Any) -> Path:
@@ -98,7 +102,7 @@ def _existing(path: Any) -> Path:
             do="give the path of one file",
         )
     if not is_file:
-        near = difflib.get_close_matches(where.name, [p.name for p in where.parent.iterdir()], 1, LIKE) if where.parent.is_dir() else []
+        near = near_names(where.name, [p.name for p in where.parent.iterdir()], 1, LIKE) if where.parent.is_dir() else []
         raise SourceError("there is no such file", where=str(where), do=f"did you mean {near[0]!r}?" if near else "check the path")
     return where
 
@@ -252,7 +256,7 @@ def _two_encodings(raw: bytes, where: Path) -> bytes | None:
     return b"\n".join(lines)
 
 
-def _csv(raw: bytes, where: Path, delimiter: str | None) -> pd.DataFrame:
+def _csv(raw: bytes, where: Path, delimiter: str | None, doubled: str) -> pd.DataFrame:
     if b"\n" not in raw and b"\r" in raw:
         raw = raw.replace(b"\r", b"\n")
     raw = raw.lstrip(b"\r\n")
@@ -261,7 +265,7 @@ def _csv(raw: bytes, where: Path, delimiter: str | None) -> pd.DataFrame:
         delimiter, raw = delimiter or chr(first[4]), raw[raw.find(b"\n") + 1 :]
     head = raw[: 1 << 17].decode("utf-8", "ignore")
     delimiter = delimiter or _sniff(head, where)
-    names, length = _header(raw, delimiter, where)
+    names, length = _header(raw, delimiter, where, doubled)
     body = memoryview(raw)[length:]
     if not bytes(body[:4096]).strip() and not bytes(body).strip():
         raise EmptyTableError("the file has a header and no rows", where=str(where), expected="at least 1 row")
@@ -290,7 +294,7 @@ def _sniff(head: str, where: Path) -> str:
     return best
 
 
-def _header(raw: bytes, delimiter: str, where: Path) -> tuple[list[str], int]:
+def _header(raw: bytes, delimiter: str, where: Path, doubled: str) -> tuple[list[str], int]:
     """Return the column names and the number of bytes of the header record, which may hold quoted newlines."""
     end = raw.find(b"\n")
     while end >= 0 and raw[:end].count(b'"') % 2 == 1 and end < 1 << 20:
@@ -299,10 +303,31 @@ def _header(raw: bytes, delimiter: str, where: Path) -> tuple[list[str], int]:
     record = next(iter(_records(raw[:length].decode("utf-8", "replace").rstrip("\r\n"), delimiter)), [])
     names = [" ".join(n.split()) for n in record]
     names = [n or f"Unnamed: {i}" for i, n in enumerate(names)]
-    refuse_doubled(names, where=f"header of {where.name}", do="rename them in the first line of the file, or leave out all but one of each")
+    if doubled == "number":
+        names = _numbered(names, where)
+    do = "rename them in the first line of the file, leave out all but one of each, or read it in Python with doubled='number'"
+    refuse_doubled(names, where=f"header of {where.name}", do=do)
     if not names:
         raise SourceError("the file has no header", where=str(where), expected="column names in the first line")
     return names, length
+
+
+def _numbered(names: list[str], where: Path) -> list[str]:
+    """Return the names with a number after those that stand there already, as pandas numbers them, and say so."""
+    free, out = set(names), []
+    seen: set[str] = set()
+    for name in names:
+        new, k = name, 0
+        while new in seen or (k and new in free):
+            k += 1
+            new = f"{name}.{k}"
+        seen.add(new)
+        out.append(new)
+    changed = [f"{old!r} in column {i} is called {new!r}" for i, (old, new) in enumerate(zip(names, out), 1) if old != new]
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        warnings.warn(f"names that the header of {where.name} has twice: {', '.join(changed[:3])}{more}", PellucidWarning, stacklevel=2)
+    return out
 
 
 def _parse(body: memoryview, names: list[str], delimiter: str, where: Path, raw: bytes) -> pd.DataFrame:

@@ -21,10 +21,10 @@ FloatArray = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 NEIGHBOURS = 10
 KNOTS = 65
-BLOCK = 4_000_000  # pairs x columns held at once
+BLOCK = 1_000_000  # pairs x columns held at once
 UNSEEN = -2.0
-MANY = 32
-"""Columns from which on the nearest rows are looked for by products of matrices."""
+MANY = 3
+"""Columns, one of them of numbers, from which on the nearest rows are looked for by products of matrices."""
 SPARE = 16
 """Rows beside the nearest that are measured one by one then."""
 
@@ -152,9 +152,10 @@ def total_distances(rows: FloatArray, kept: FloatArray, n_numbers: int) -> tuple
     """
     (one, here), (two, there) = (_or_zero(side[:, :n_numbers]) for side in (rows, kept))
     with np.errstate(over="ignore", invalid="ignore"):
-        mine, theirs = 0.5 * one * one, 0.5 * two * two
-        total = mine @ there.T + here @ theirs.T - one @ two.T
-        total += here.sum(1)[:, None] + there.sum(1) - 2 * (here @ there.T)
+        mine, theirs, ones = 0.5 * one * one, 0.5 * two * two, np.ones((len(one) + len(two), 1))
+        # all sums in one product: halved squares, what stands on one side alone, and the cross terms
+        left = np.hstack([mine, here, one, here.sum(1)[:, None], ones[: len(one)]])
+        total = left @ np.hstack([there, theirs - 2 * there, -two, ones[len(one) :], there.sum(1)[:, None]]).T
         size = mine.sum(1) + theirs.sum(1).max() + rows.shape[1]
     for j in range(n_numbers, rows.shape[1]):
         own = np.where(rows[:, j] == UNSEEN, np.nan, rows[:, j])  # like no other, not even another unseen one
@@ -215,7 +216,7 @@ class Familiarity:
         """Return (distance (N,), its parts (N, C)): means over the nearest kept rows; ``themselves``: row i is kept row i, not counted."""
         n, (m, c) = len(rows), self.kept.shape
         parts, left, own = np.empty((n, c)), np.arange(n), np.arange(n) if themselves else np.full(n, -1)
-        if c >= MANY and m > self.neighbours + SPARE:
+        if c >= MANY and self.space.n_numbers and m > self.neighbours + SPARE:
             left = self._by_products(rows, own, parts)
         step = max(1, BLOCK // max(1, m * c))
         for start in range(0, len(left), step):

@@ -18,8 +18,9 @@ def remedy(ground: Ground) -> Remedy:
         return by_blocks(ground)
     if kind == "proxies":
         gone = gone[:1] if not gone[1:] else gone  # the sensitive column and what stands for it
-    if kind.startswith("constants") and len(gone) > 1:
-        gone = gone[1:]  # of doubled columns the first stays
+    if kind.startswith("constants") and len(gone) > 1:  # of doubled columns the first stays
+        groups = ground.finding.figures.get("groups", [gone])
+        gone = [n for group in groups for n in [n for n in group if n in gone][1:]]
     kept = tuple(n for n in ground.features if n not in gone)
     if not gone:
         raise NotTestable("the finding names no column that a model reads")
