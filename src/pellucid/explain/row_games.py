@@ -425,7 +425,7 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     some = way == "auto" and solver.guessed and not is_exact.all() and rows.share.max() * len(rows.share) <= UNEQUAL
     guess = rows.guess(block, games) if some else None
     known = UNKNOWN if guess is None else rows.known(solver)
-    n, besides = len(rows.q.table), len(rows.q.table) + len(rows.engine.empty)
+    n, besides = len(rows.q.table), len(rows.q.table) + len(rows.engine.empty) + rows.engine.checked
     if guess is not None and rows.q.budget.rows is not None:
         # every row and background row is asked once more for its slopes, and for what half precision adds where the machine has it: set
         # aside on every machine, so that one budget plays the same games on all

@@ -46,8 +46,11 @@ def taken(question: Question, weigh: Weigh, order: int = 1, *, deep: bool = Fals
     trees = TreeSum.of(question.view, question.table, question.background, question.players, seed, np.inf if deep else DEEP)
     if trees is None or not trees.adds_up or (budget.seconds is not None and not _in_time(question, trees, weigh, order, budget.seconds)):
         return None
-    full, base = question.view.raw(question.table), question.view.raw(question.background).mean(0)
-    return Taken(full, base, trees.values(weigh, order=order))
+    full, empty = question.view.raw(question.table), question.view.raw(question.background)
+    if not trees.tells(full, empty):
+        question.view.distrusted = n + b + CHECKED
+        return None
+    return Taken(full, empty.mean(0), trees.values(weigh, order=order))
 
 
 def _in_time(question: Question, trees: TreeSum, weigh: Weigh, order: int, seconds: float) -> bool:
