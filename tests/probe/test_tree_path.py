@@ -138,6 +138,15 @@ def test_what_is_read_wrongly_is_not_used():
         assert made.n_calls > 3 * 2**5  # asked, as any model
 
 
+def test_no_other_scale_is_praised_where_the_trees_are_not_believed():
+    frame, worth = frame_of(16)
+    numbers = frame.drop(columns="town").fillna(0)
+    mixed = make_pipeline(PCA(4), GradientBoostingClassifier(n_estimators=5, random_state=0)).fit(numbers, worth > 0)
+    made = pld.explain(mixed, numbers.head(1), background=numbers.tail(2), budget=2000, random_state=0)
+    assert made.record.settings["way"] == "sampled"
+    assert not any("sum of trees" in c for c in made.record.caveats)
+
+
 @pytest.mark.parametrize(("factor", "shift"), [(1e-7, 0.0), (1e-4, 2000.0)], ids=["small", "far from 0"])
 def test_leaves_that_hold_lines_are_not_taken_for_numbers(factor, shift):
     lightgbm = pytest.importorskip("lightgbm")

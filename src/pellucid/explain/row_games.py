@@ -377,7 +377,13 @@ def afford(question: Question, rows: RowGames, per_row: float, what: str) -> Non
 
 
 def answer(
-    question: Question, solver: Solver, way: str = "auto", *, complete: bool = True, settings: Mapping[str, Any] | None = None
+    question: Question,
+    solver: Solver,
+    way: str = "auto",
+    *,
+    complete: bool = True,
+    settings: Mapping[str, Any] | None = None,
+    rows: RowGames | None = None,
 ) -> Explanation:
     """Return the values of the players by one solver, exact or sampled until precise.
 
@@ -385,11 +391,12 @@ def answer(
     ----------
     way : ``"auto"`` (the cheaper of enumeration and passes), ``"exact"``, ``"passes"`` or ``"kernel"`` (Shapley values only).
     complete : whether the values add up to the prediction, so that the gap is stated.
+    rows : the question's games, where they have been begun: rows and background rows are then not asked again.
 
     Under the conditional fill errors count what other background rows would change, by leaving halves of them out: more background rows
     make those smaller, enumeration does not. It asks about a third more model rows than without.
     """
-    rows = RowGames(question)
+    rows = RowGames(question) if rows is None else rows
     if way != "exact":
         rows.foretell(solver)
     n, p, o = len(question.table), len(question.players), rows.engine.n_outputs

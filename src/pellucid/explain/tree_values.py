@@ -74,7 +74,7 @@ def of_trees(question: Question, weigh: Weigh, *, complete: bool = True, deep: b
 def about_scale(question: Question, made: Explanation) -> Explanation:
     """Return sampled values with a caveat where the model is a sum of trees on another scale, on which they would be exact."""
     sampled = made.record.settings.get("way") == "sampled" and question.fill in FIXED
-    if not sampled or not getattr(question.view.inner, "sums_as_log_odds", False):
+    if not sampled or question.view.distrusted is not None or not getattr(question.view.inner, "sums_as_log_odds", False):
         return made
     words = "on scale='log-odds' this model is a sum of trees, whose values are exact and take far less time"
     return replace(made, record=replace(made.record, caveats=(*made.record.caveats, words)))

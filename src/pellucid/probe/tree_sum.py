@@ -62,19 +62,23 @@ class TreeSum:
             return None
         before = view.n_calls
         path = FramePath(view, rows, background, players, 2**28)
+        own = cls._read(model, view, path.pool, len(rows), players)
+        if own is None or not own._agrees(view, path, np.random.default_rng(seed)):
+            view.distrusted = view.n_calls - before
+            return None
+        return own
+
+    @classmethod
+    def _read(cls, model: Sum, view: View, pool: Table, n: int, players: Players) -> TreeSum | None:
+        """Return the trees over the first ``n`` rows of a pool and the others; None where their cells cannot be read."""
         try:
-            cells = view.cells(path.pool)
+            cells = view.cells(pool)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None  # cells that only the model itself can read
         if cells.ndim != 2 or cells.shape[1] <= model.forest.feature.max(initial=-1):
             return None
-        source = _sources(view, path.pool, cells)
-        player = np.where(source >= 0, players.of_column[source], -1)
-        own = cls(model, cells[: len(rows)], cells[len(rows) :], player, len(players), view.scale)
-        if not own._agrees(view, path, np.random.default_rng(seed)):
-            view.distrusted = view.n_calls - before
-            return None
-        return own
+        source = _sources(view, pool, cells)
+        return cls(model, cells[:n], cells[n:], np.where(source >= 0, players.of_column[source], -1), len(players), view.scale)
 
     def _agrees(self, view: View, path: FramePath, draw: np.random.Generator) -> bool:
         """Whether composed rows are made of their cells, and answered by the trees as by the model."""
