@@ -138,6 +138,65 @@ def test_what_is_read_wrongly_is_not_used():
         assert made.n_calls > 3 * 2**5  # asked, as any model
 
 
+def test_no_other_scale_is_praised_where_the_trees_are_not_believed():
+    frame, worth = frame_of(16)
+    numbers = frame.drop(columns="town").fillna(0)
+    mixed = make_pipeline(PCA(4), GradientBoostingClassifier(n_estimators=5, random_state=0)).fit(numbers, worth > 0)
+    made = pld.explain(mixed, numbers.head(1), background=numbers.tail(2), budget=2000, random_state=0)
+    assert made.record.settings["way"] == "sampled"
+    assert not any("sum of trees" in c for c in made.record.caveats)
+
+
+@pytest.mark.parametrize(("factor", "shift"), [(1e-7, 0.0), (1e-4, 2000.0)], ids=["small", "far from 0"])
+def test_leaves_that_hold_lines_are_not_taken_for_numbers(factor, shift):
+    lightgbm = pytest.importorskip("lightgbm")
+    frame, worth = frame_of()
+    numbers = frame.drop(columns="town")
+    target = shift + factor * worth.fillna(0)
+    model = lightgbm.LGBMRegressor(n_estimators=10, linear_tree=True, verbose=-1, n_jobs=1).fit(numbers, target)
+    assert not paths(model, numbers)[0].plays
+
+
+def test_log_odds_that_end_before_the_sum_does_are_asked():
+    xgboost = pytest.importorskip("xgboost")
+    frame, _ = frame_of()
+    numbers = frame[["c0", "c2", "c3"]]
+    certain = xgboost.XGBClassifier(n_estimators=60, learning_rate=0.9, reg_lambda=0, min_child_weight=0, n_jobs=1)
+    certain.fit(numbers, frame["c0"] > 0)
+    made = pld.explain(certain, numbers.head(ROWS), background=numbers.tail(BACK), scale="log-odds", random_state=0)
+    assert np.abs(made.predictions).max() > 27
+    assert np.abs(made.gap).max() < 1e-9
+
+
+def test_a_row_that_is_answered_like_no_other_is_seen():
+    model, frame = boosted("two")
+    rows = frame.head(100).copy()
+    rows.loc[3, ["c0", "c2", "c3", "c4", "c5"]] = 7.0
+
+    def turned(self, X):
+        found = HistGradientBoostingClassifier.predict_proba(self, X)
+        found[(X[["c0", "c2", "c3", "c4", "c5"]] == 7.0).all(axis=1).to_numpy()] = [0.9, 0.1]
+        return found
+
+    model.__class__ = type("HistGradientBoostingClassifier", (HistGradientBoostingClassifier,), {"predict_proba": turned})
+    question = {"background": frame.tail(3), "random_state": 0}
+    assert pld.explain(model, rows.drop(index=3), **question).n_calls < 99 + 3 + CHECKED + 2
+    for scale in ("probability", "log-odds"):
+        made = pld.explain(model, rows, scale=scale, **question)
+        assert made.n_calls > 100 + 3 + CHECKED + 100  # asked, as any model
+        assert np.abs(made.gap).max() < 1e-9
+
+
+def test_models_that_are_not_believed_are_checked_once_and_keep_their_budget():
+    frame, worth = frame_of()
+    lightgbm = pytest.importorskip("lightgbm")
+    numbers = frame.drop(columns="town")
+    model = lightgbm.LGBMRegressor(n_estimators=10, linear_tree=True, verbose=-1, n_jobs=1).fit(numbers, worth.fillna(0))
+    for method in ("shapley", "banzhaf"):
+        made = pld.explain(model, numbers.head(1), background=numbers.tail(5), method=method, budget=2 * CHECKED + 20, random_state=0)
+        assert made.n_calls <= 2 * CHECKED + 20
+
+
 def test_forests_grown_to_single_rows_are_asked(monkeypatch):
     frame, worth = frame_of()
     model = RandomForestClassifier(3, random_state=0).fit(frame[["c0", "c2", "c4"]], worth > 0)

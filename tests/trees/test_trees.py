@@ -127,6 +127,24 @@ def test_a_stopped_xgboost_ends_where_its_answers_do():
     check_stopped(model.fit(frame[:200], truth[:200], eval_set=[nothing_to_learn(frame)], verbose=False), frame)
 
 
+def test_cells_without_end_at_a_lightgbm_split_off_missing_cells():
+    lightgbm = pytest.importorskip("lightgbm")
+    frame = pd.DataFrame({"a": np.where(np.arange(N) % 3 == 0, np.nan, np.arange(N) % 2)})
+    model = lightgbm.LGBMRegressor(n_estimators=5, verbose=-1, n_jobs=1).fit(frame, frame["a"].isna().astype(float))
+    ends = pd.DataFrame({"a": [np.inf, -np.inf, 1e300, np.nan, 1.0]})
+    grown = read(model)
+    assert np.isinf(grown.forest.threshold).any()
+    assert answers(grown, ends)[:, 0] == pytest.approx(model.predict(ends), abs=1e-12)
+
+
+def test_the_number_that_an_xgboost_estimator_takes_for_a_missing_cell():
+    xgboost = pytest.importorskip("xgboost")
+    frame, truth = frame_of()
+    frame = frame.mask(np.random.default_rng(2).random(frame.shape) < 0.2, -9.0)
+    model = xgboost.XGBRegressor(n_estimators=10, n_jobs=1, missing=-9.0).fit(frame, truth)
+    assert answers(read(model), frame)[:, 0] == pytest.approx(model.predict(frame), abs=1e-5)
+
+
 def test_what_is_no_sum_of_trees_is_not_read():
     from sklearn.linear_model import LinearRegression
 

@@ -43,14 +43,14 @@ def explain(question: Question) -> Explanation:
     names = question.players.names
     b = len(question.background)
     most = MOST_ROWS if question.budget.rows is None else (question.budget.rows - b) / len(question.table) - 1
+    rows = RowGames(question)
     if owen_cost(tree) <= MOST_COALITIONS:
         z, weights = owen_weights(tree, names)
-        rows = RowGames(question)
         if (len(z) - 2) * b <= max(most, rows.free):  # nobody and everybody are known
             return _exact(rows, tree, z, weights)
     draw = functools.partial(tree_order, tree=tree, names=names)
     solver = Solver(solve.exact, functools.partial(_pass, draw=draw), solve.permutation_cost)
-    return answer(question, solver, "passes", settings={"tree": _lists(tree)})
+    return answer(question, solver, "passes", settings={"tree": _lists(tree)}, rows=rows)
 
 
 def _lists(tree: Tree) -> Any:

@@ -377,7 +377,13 @@ def afford(question: Question, rows: RowGames, per_row: float, what: str) -> Non
 
 
 def answer(
-    question: Question, solver: Solver, way: str = "auto", *, complete: bool = True, settings: Mapping[str, Any] | None = None
+    question: Question,
+    solver: Solver,
+    way: str = "auto",
+    *,
+    complete: bool = True,
+    settings: Mapping[str, Any] | None = None,
+    rows: RowGames | None = None,
 ) -> Explanation:
     """Return the values of the players by one solver, exact or sampled until precise.
 
@@ -385,11 +391,12 @@ def answer(
     ----------
     way : ``"auto"`` (the cheaper of enumeration and passes), ``"exact"``, ``"passes"`` or ``"kernel"`` (Shapley values only).
     complete : whether the values add up to the prediction, so that the gap is stated.
+    rows : the question's games, where they have been begun: rows and background rows are then not asked again.
 
     Under the conditional fill errors count what other background rows would change, by leaving halves of them out: more background rows
     make those smaller, enumeration does not. It asks about a third more model rows than without.
     """
-    rows = RowGames(question)
+    rows = RowGames(question) if rows is None else rows
     if way != "exact":
         rows.foretell(solver)
     n, p, o = len(question.table), len(question.players), rows.engine.n_outputs
@@ -425,7 +432,7 @@ def _solve(rows: RowGames, block: Ints, solver: Solver, way: str) -> tuple[Float
     some = way == "auto" and solver.guessed and not is_exact.all() and rows.share.max() * len(rows.share) <= UNEQUAL
     guess = rows.guess(block, games) if some else None
     known = UNKNOWN if guess is None else rows.known(solver)
-    n, besides = len(rows.q.table), len(rows.q.table) + len(rows.engine.empty)
+    n, besides = len(rows.q.table), len(rows.q.table) + len(rows.engine.empty) + rows.engine.checked
     if guess is not None and rows.q.budget.rows is not None:
         # every row and background row is asked once more for its slopes, and for what half precision adds where the machine has it: set
         # aside on every machine, so that one budget plays the same games on all

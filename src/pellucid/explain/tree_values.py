@@ -46,8 +46,11 @@ def taken(question: Question, weigh: Weigh, order: int = 1, *, deep: bool = Fals
     trees = TreeSum.of(question.view, question.table, question.background, question.players, seed, np.inf if deep else DEEP)
     if trees is None or not trees.adds_up or (budget.seconds is not None and not _in_time(question, trees, weigh, order, budget.seconds)):
         return None
-    full, base = question.view.raw(question.table), question.view.raw(question.background).mean(0)
-    return Taken(full, base, trees.values(weigh, order=order))
+    full, empty = question.view.raw(question.table), question.view.raw(question.background)
+    if not trees.tells(full, empty):
+        question.view.distrusted = n + b + CHECKED
+        return None
+    return Taken(full, empty.mean(0), trees.values(weigh, order=order))
 
 
 def _in_time(question: Question, trees: TreeSum, weigh: Weigh, order: int, seconds: float) -> bool:
@@ -71,7 +74,7 @@ def of_trees(question: Question, weigh: Weigh, *, complete: bool = True, deep: b
 def about_scale(question: Question, made: Explanation) -> Explanation:
     """Return sampled values with a caveat where the model is a sum of trees on another scale, on which they would be exact."""
     sampled = made.record.settings.get("way") == "sampled" and question.fill in FIXED
-    if not sampled or not getattr(question.view.inner, "sums_as_log_odds", False):
+    if not sampled or question.view.distrusted is not None or not getattr(question.view.inner, "sums_as_log_odds", False):
         return made
     words = "on scale='log-odds' this model is a sum of trees, whose values are exact and take far less time"
     return replace(made, record=replace(made.record, caveats=(*made.record.caveats, words)))

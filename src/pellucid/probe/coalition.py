@@ -204,7 +204,7 @@ class CoalitionEngine:
     @property
     def checked(self) -> int:
         """Model rows that it cost to see whether a shorter way can be trusted."""
-        return self._path.checked
+        return self._path.checked + (self.view.distrusted or 0)
 
     @property
     def exact_rows(self) -> int | None:

@@ -13,6 +13,7 @@ from pellucid.probe.composing import FramePath, Lot
 from pellucid.probe.tree_leaves import Held, Leaves
 from pellucid.probe.tree_sum import DEEP, TreeSum
 from pellucid.protocols import FloatArray
+from pellucid.table import Table
 
 __all__ = ["TreePath"]
 
@@ -34,6 +35,13 @@ WORTH = 8
 class TreePath(FramePath):
     """Models made of trees, as far as composed rows agree with what was read of them; else rows are composed as for any model."""
 
+    _seen: tuple[FloatArray, ...] = ()
+
+    def direct(self, table: Table) -> FloatArray:
+        found = super().direct(table)
+        self._seen += (found,)  # the rows, then the background rows: what the trees must answer too
+        return found
+
     @functools.cached_property
     def _leaves(self) -> Leaves | None:
         rows, background = self.pool.take(slice(0, self._n_rows)), self.pool.take(slice(self._n_rows, len(self.pool)))
@@ -41,8 +49,12 @@ class TreePath(FramePath):
             return None
         before = self.view.n_calls
         trees = TreeSum.of(self.view, rows, background, self.players, most_leaves=DEEP)
+        if trees is None:
+            return None
         self.checked = self.view.n_calls - before
-        return None if trees is None else Leaves.of(trees, len(self.players), self.memory // SHARE)
+        if self._seen and not trees.tells(self._seen[0], self._seen[-1]):
+            return None
+        return Leaves.of(trees, len(self.players), self.memory // SHARE)
 
     @property
     def plays(self) -> bool:  # type: ignore[override]

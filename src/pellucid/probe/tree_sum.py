@@ -27,6 +27,9 @@ DEEP = 1500
 """Mean leaves of a tree above which sampling is quicker: forests whose trees are grown to single rows."""
 ROUNDING = 1e-5
 """Of answers, where the model adds up in single precision; and that much of a probability behind log-odds, a hundredth part of it."""
+COARSE = 0.01
+"""Most that rounding may be of what lies between the model's answers: where it is more, they tell nothing of what was read, and near
+certainty log-odds end long before the sum of the trees does."""
 
 
 class TreeSum:
@@ -38,8 +41,8 @@ class TreeSum:
     model : the trees, and what is made of their sum.
     """
 
-    def __init__(self, model: Sum, x: FloatArray, b: FloatArray, player: Ints, n_players: int) -> None:
-        self.model, self.x, self.b, self.player, self._n_players = model, x, b, player, n_players
+    def __init__(self, model: Sum, x: FloatArray, b: FloatArray, player: Ints, n_players: int, scale: str) -> None:
+        self.model, self.x, self.b, self.player, self._n_players, self._scale = model, x, b, player, n_players, scale
 
     @property
     def forest(self) -> Forest:
@@ -57,17 +60,25 @@ class TreeSum:
         model = view.trees()
         if model is None or model.forest.mean_leaves > most_leaves:
             return None
+        before = view.n_calls
         path = FramePath(view, rows, background, players, 2**28)
+        own = cls._read(model, view, path.pool, len(rows), players)
+        if own is None or not own._agrees(view, path, np.random.default_rng(seed)):
+            view.distrusted = view.n_calls - before
+            return None
+        return own
+
+    @classmethod
+    def _read(cls, model: Sum, view: View, pool: Table, n: int, players: Players) -> TreeSum | None:
+        """Return the trees over the first ``n`` rows of a pool and the others; None where their cells cannot be read."""
         try:
-            cells = view.cells(path.pool)
+            cells = view.cells(pool)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None  # cells that only the model itself can read
         if cells.ndim != 2 or cells.shape[1] <= model.forest.feature.max(initial=-1):
             return None
-        source = _sources(view, path.pool, cells)
-        player = np.where(source >= 0, players.of_column[source], -1)
-        own = cls(model, cells[: len(rows)], cells[len(rows) :], player, len(players))
-        return own if own._agrees(view, path, np.random.default_rng(seed)) else None
+        source = _sources(view, pool, cells)
+        return cls(model, cells[:n], cells[n:], np.where(source >= 0, players.of_column[source], -1), len(players), view.scale)
 
     def _agrees(self, view: View, path: FramePath, draw: np.random.Generator) -> bool:
         """Whether composed rows are made of their cells, and answered by the trees as by the model."""
@@ -79,10 +90,23 @@ class TreeSum:
         row = draw.integers(0, n, CHECKED)
         back, z = draw.integers(0, len(self.b), CHECKED), draw.random((CHECKED, self._n_players)) < 0.5
         ours, theirs = self.model.answers(self._composed(row, back, z)), path.compose(row, back, z)
-        off = ROUNDING * (1 + np.abs(theirs))
-        if view.scale == "log-odds":
-            off = off + ROUNDING / 25 * (1 + np.cosh(np.minimum(np.abs(theirs), 28.0)))  # from probabilities in single precision
-        return bool((np.abs(ours - theirs) <= off).all())
+        self._apart = np.ptp(theirs, axis=0)
+        return self._near(ours, theirs)
+
+    def tells(self, full: FloatArray, empty: FloatArray) -> bool:
+        """Whether the model's answers (N, O) to the rows and (B, O) to the background rows are those of the trees.
+
+        Few composed rows may hold the one row that is like no other.
+        """
+        return self._near(self.model.answers(self.x), full) and self._near(self.model.answers(self.b), empty)
+
+    def _near(self, ours: FloatArray, theirs: FloatArray) -> bool:
+        size = np.abs(theirs)
+        off = ROUNDING * (self._apart + size)
+        if self._scale == "log-odds":
+            off = off + ROUNDING / 25 * (1 + np.cosh(np.minimum(size, 28.0)))  # from probabilities in single precision
+        most = np.where(self._apart > 0, COARSE * self._apart, np.inf)
+        return bool((np.abs(ours - theirs) <= np.minimum(off, most)).all())
 
     def _composed(self, row: Ints, back: Ints, z: BoolArray) -> FloatArray:
         own = (self.player >= 0) & z[:, np.maximum(self.player, 0)]

@@ -47,6 +47,7 @@ class View:
     Counts every row it evaluates in ``n_calls``, those by which a model from elsewhere told its outputs included. ``differentiable``
     says whether tokens can be entered; ``jumps`` where the answer jumps, in words.
     ``until``: when it refuses further rows, by the clock of ``time.perf_counter``. ``most``: after how many rows it refuses further ones.
+    ``distrusted``: how many model rows it took to find that its trees are another model; None while nothing tells so.
     """
 
     def __init__(self, predictor: Predictor, output: Any = None, versus: Any = None) -> None:
@@ -57,6 +58,7 @@ class View:
         self.concurrent = self.differentiable and bool(getattr(predictor, "concurrent", False))
         self.n_calls, self._lock = int(getattr(predictor, "probed", 0)), threading.Lock()
         self.until, self.most = float("inf"), float("inf")
+        self.distrusted: int | None = None
         self.outputs, self._weights, self._shift = self._select(output, versus)
         self._as_is = output is None and versus is None  # all outputs as the predictor gives them
 
@@ -220,8 +222,8 @@ class View:
         return self.inner.built_in(table)
 
     def trees(self) -> Sum | None:
-        """Return the trees whose answers to :meth:`cells` are the chosen outputs (N, O); None where the model is no sum of trees."""
-        found = self.inner.trees() if isinstance(self.inner, TreePredictor) else None
+        """Return the trees whose answers to :meth:`cells` are the chosen outputs (N, O); None where the model has none, or another sum."""
+        found = self.inner.trees() if isinstance(self.inner, TreePredictor) and self.distrusted is None else None
         return None if found is None else found.weighted(self._weights, self._shift)
 
     def cells(self, table: Table) -> FloatArray:

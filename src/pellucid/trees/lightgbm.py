@@ -12,6 +12,9 @@ __all__ = ["read"]
 
 OBJECTIVES = ("regression", "regression_l1", "huber", "fair", "quantile", "mape", "binary", "multiclass")
 
+LARGEST = 1e300
+"""What the description says of a threshold without end, which only missing cells pass."""
+
 
 def read(model: Any) -> Grown | None:
     """Return the trees of a booster or an estimator; None for objectives whose answer is another function of the sum."""
@@ -56,6 +59,7 @@ def _tree(root: dict[str, Any]) -> Forest | None:
         sets[k, some] = True
     levels = np.where(split, np.cumsum(split) - 1, -1)
     threshold = np.array([0.0 if s or not i else float(n["threshold"]) for n, s, i in zip(nodes, split, inner)])
+    threshold[threshold >= LARGEST] = np.inf
     # where training saw no missing cell, one is taken for 0
     missing = [bool(n.get("default_left")) if n.get("missing_type") == "NaN" else t >= 0 for n, t in zip(nodes, threshold)]
     return Forest(

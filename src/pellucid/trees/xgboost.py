@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.trees.forest import Forest, Grown, codes_of, join, numbers_of
+from pellucid.trees.forest import FloatArray, Forest, Grown, codes_of, join, numbers_of
 
 __all__ = ["read"]
 
@@ -36,7 +36,14 @@ def read(model: Any) -> Grown | None:
     base = np.atleast_1d(np.array(json.loads(told["learner_model_param"]["base_score"]), np.float64))
     shift = np.log(base / (1 - base)) if says == "log-odds" else base
     forest = join(columns, columns=True).scaled(1.0, shift)
-    return Grown(forest, lambda X: numbers_of(X, lambda j, column: codes_of(column, coded[j] if coded else None)), says)
+    given = getattr(model, "missing", None)
+    missing = np.float32(np.nan if given is None else given)  # what an estimator takes for a missing cell beside NaN
+
+    def cells(X: Any) -> FloatArray:
+        out = numbers_of(X, lambda j, column: codes_of(column, coded[j] if coded else None))
+        return out if np.isnan(missing) else np.where(out.astype(np.float32) == missing, np.nan, out)
+
+    return Grown(forest, cells, says)
 
 
 def _levels(told: dict[str, Any]) -> list[Any] | None:
