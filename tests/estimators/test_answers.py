@@ -326,3 +326,9 @@ def test_what_a_fit_cannot_use_is_named(options: dict[str, Any], how: dict[str, 
     frame = pd.DataFrame({"x": np.arange(40.0)})
     with pytest.raises(pld.RequestError, match=words):
         TabularClassifier(**{"backbone": "linear", "verbose": 0, "max_steps": 2} | options).fit(frame, ["yes", "no"] * 20, **how)
+
+
+@pytest.mark.parametrize(("rows", "told"), [(2, True), (19, True), (20, False)])
+def test_a_fit_to_a_handful_of_rows_says_that_they_are_too_few(rows: int, told: bool) -> None:
+    model = TabularRegressor(backbone="linear", **QUICK).fit(pd.DataFrame({"a": np.arange(rows)}), np.arange(float(rows)))
+    assert any(f"{rows} rows are too few to tell a rule from chance" in words for words in model.record_["caveats"]) == told

@@ -65,7 +65,8 @@ def test_the_intervals_of_accumulated_effects_cover_where_rows_are_few():
     for seed in range(150):
         one, two = np.random.default_rng(seed).normal(size=(2, 20))
         table = made_table({"x1": one, "x2": two})
-        made = explain(FunctionPredictor(lambda x: x[:, 0] * x[:, 1], table), table, method="ale", options={"columns": ["x1"]}, random_state=0)
+        model = FunctionPredictor(lambda x: x[:, 0] * x[:, 1], table)
+        made = explain(model, table, method="ale", options={"columns": ["x1"]}, random_state=0)
         inside.append((made.interval["x1"][:, 0, 0] <= 0) & (made.interval["x1"][:, 0, 1] >= 0))  # truth: flat, x2 has mean 0
     assert np.mean(inside) >= 0.93
 

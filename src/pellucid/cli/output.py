@@ -25,8 +25,8 @@ def check_model_place(path: str | Path, force: bool) -> None:
     if path.exists() and not (path / "pellucid.json").exists():
         raise RequestError("the path exists and is not a model folder", where=str(path), do="choose another --out")
     if path.name.lower().endswith(FILES):
-        example = path.with_suffix(".pellucid").name
-        raise RequestError("a model is a folder, and this is the name of a file", where=str(path), do=f"choose another --out, such as {example}")
+        do = f"choose another --out, such as {path.with_suffix('.pellucid').name}"
+        raise RequestError("a model is a folder, and this is the name of a file", where=str(path), do=do)
     if path.exists() and not force:
         raise RequestError("the model folder exists", where=str(path), do="choose another --out, or replace it with --force")
     if not path.absolute().parent.is_dir():

@@ -187,7 +187,7 @@ def _too_few(split: Split) -> list[str]:
     n = len(split.training.table)
     if n >= FEW:
         return []
-    return [f"{n} rows are too few to tell a rule from chance, or to test what was learned: take these answers for a trial run"]
+    return [f"{n} rows are too few to tell a rule from chance, or to test what was learned: add rows before an answer is trusted"]
 
 
 def _unread(table: Table) -> list[str]:
