@@ -37,7 +37,8 @@ def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, 
     title = f"Why row {safe(result.data.index[row], 20)} is answered {number(answer)}: steps from the base {number(base)}"
     figure = blank(title, safe(unit_of(result, output)), height=heights(len(names) + 2))
     ends = base + np.cumsum(steps)
-    _add_steps(figure, names, steps, ends, half)
+    texts = [("+" if s >= 0 else "−") + number(abs(s), h or None) for s, h in zip(steps, half)]
+    _add_steps(figure, names, steps, ends, half, texts)
     figure.add_trace(
         go.Scatter(
             x=[base, answer],
@@ -49,6 +50,15 @@ def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, 
             hoverinfo="skip",
             cliponaxis=False,
         )
+    )
+    figure.add_scatter(
+        x=np.maximum(ends - steps, ends) + half,
+        y=list(range(1, len(names) + 1)),
+        mode="text",
+        text=[f" {t}" for t in texts],
+        textposition="middle right",
+        hoverinfo="skip",
+        cliponaxis=False,
     )
     path_x, path_y = np.repeat([base, *ends], 2), np.r_[0, np.repeat(np.arange(1, len(names) + 1), 2), len(names) + 1]
     figure.add_scatter(x=path_x, y=path_y, mode="lines", line={"color": GREY, "width": 1, "dash": "dot"}, hoverinfo="skip")
@@ -73,13 +83,12 @@ def _steps(result: Explanation, row: int, output: int, k: int, units: dict[str, 
     return names, steps, half
 
 
-def _add_steps(figure: go.Figure, names: list[str], steps: FloatArray, ends: FloatArray, half: FloatArray) -> None:
-    """Draw one bar per step up to its end, with its whisker and its number beside it."""
-    texts = [("+" if s >= 0 else "−") + number(abs(s), h or None) for s, h in zip(steps, half)]
+def _add_steps(figure: go.Figure, names: list[str], steps: FloatArray, ends: FloatArray, half: FloatArray, texts: list[str]) -> None:
+    """Draw one bar per step up to its end, with its whisker."""
     figure.add_bar(
         x=steps,
         base=ends - steps,
-        y=list(range(1, len(names) + 1)),
+        y=list(range(1, len(steps) + 1)),
         orientation="h",
         marker={
             "color": [UP if s >= 0 else DOWN for s in steps],
@@ -92,15 +101,6 @@ def _add_steps(figure: go.Figure, names: list[str], steps: FloatArray, ends: Flo
         error_x=bars_error(-half, half, np.zeros(len(half))),
         hovertext=[f"{n}: {t}" for n, t in zip(names, texts)],
         hoverinfo="text",
-    )
-    figure.add_scatter(
-        x=np.maximum(ends - steps, ends) + half,
-        y=list(range(1, len(names) + 1)),
-        mode="text",
-        text=[f" {t}" for t in texts],
-        textposition="middle right",
-        hoverinfo="skip",
-        cliponaxis=False,
     )
 
 
