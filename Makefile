@@ -19,7 +19,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 # Names of people, units and codes, and slips that tests make on purpose.
-NAMES := lama,nd,te,ue,fo,ans,ser,aas,covert,hart,zar,thur,abd,peopel,doubleclick,tracin,bloc,teh,nce
+NAMES := lama,nd,te,ue,fo,ans,ser,aas,covert,hart,zar,thur,abd,peopel,doubleclick,tracin,bloc,teh,nce,fpr,mape,somme
 
 .PHONY: help demo test long peers oldest docs lint format types spelling check clean
 

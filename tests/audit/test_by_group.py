@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 import pellucid as pld
 from pellucid.audit.by_group import logistic
@@ -110,6 +111,16 @@ def test_numbers_and_models_are_compared_too():
     assert set(made.to_frame()["group"]) == {"a", "b"}
     scored = pld.by_group(off, t.with_units(y="points"), by="g")  # a unit of that name is no percentage
     assert scored.words == made.words.replace("days", "points")
+
+
+def test_means_of_small_groups_have_intervals_of_students_t_and_of_one_row_none():
+    truth, off = np.arange(6.0), np.array([1.0, -2.0, 0.5, 3.0, -1.0, 2.0])
+    t = read_table({"g": ["a"] * 5 + ["b"], "x": range(6), "y": truth}, target="y")
+    bias = pld.by_group(truth + off, t, by="g").rates["bias"]
+    assert (bias["a"].low, bias["a"].high) == pytest.approx(scipy.stats.ttest_1samp(off[:5], 0).confidence_interval(0.95))
+    assert bias["b"].value == 2
+    assert np.isnan(bias["b"].low)
+    assert np.isnan(bias["b"].high)
 
 
 def test_certainty_by_group():

@@ -151,6 +151,13 @@ def test_a_hidden_character_is_spelt_out():
     assert "'6.2\\x1a'" in f.evidence
 
 
+def test_ends_of_lines_within_cells_that_differ_are_seen():
+    t = read_table(pd.DataFrame({"told": ["h\r\ni", "h\ni", "k"] * 20}))
+    [f] = [f for f in find(View(t)) if f.kind == "values: same letters"]
+    assert "'h\\r\\ni' (20)" in f.evidence
+    assert "'h\\ni' (20)" in f.evidence
+
+
 def test_the_tail_of_a_wide_column_is_no_other_unit():
     draw = np.random.default_rng(0)
     wide = np.append(draw.uniform(300, 1300, 220).round(), [2200.0, 2350.0, 2400.0, 2450.0, 2600.0])

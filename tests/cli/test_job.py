@@ -18,7 +18,9 @@ import pellucid.audit
 from pellucid.audit import audit
 from pellucid.cli import job, seen
 from pellucid.cli.job import hold_out, report
+from pellucid.cli.subject import RATE, Subject, fitted_subject
 from pellucid.errors import RequestError, TargetError
+from pellucid.estimators import load
 from pellucid.results import Finding
 from pellucid.table import read_table
 
@@ -175,6 +177,16 @@ def test_a_killed_report_leaves_no_page_and_goes_on(hasty, run, people_csv, tmp_
     assert done.code == 0, done.err
     assert out.is_file()
     assert not work.exists()
+
+
+def test_rows_are_reckoned_with_by_rule_unless_a_model_is_far_slower(linear_model, people_csv, monkeypatch):
+    table = read_table(people_csv, target="buys")
+    model, at = load(linear_model), np.arange(len(table))
+    for measured, pace, told_of in ((5_000.0, RATE, 0), (300_000.0, RATE, 0), (800.0, 800.0, 1)):
+        monkeypatch.setattr(Subject, "_speed", lambda self, speed=measured: speed)
+        subject = fitted_subject(model, table, table, at, seed=0, held_out=True)
+        assert subject.pace() == pace
+        assert len(subject.slow_words()) == told_of
 
 
 def test_the_held_out_rows_are_a_fifth_and_copies_stay_together():

@@ -337,3 +337,9 @@ def test_the_command_line_asks_a_classifier_once(classifier, frame, monkeypatch)
     made, _ = answers(classifier, frame[FEATURES], None)
     assert asked == [len(frame)]
     assert (made["prediction"].to_numpy() == classifier.predict(frame[FEATURES])).all()
+
+
+@pytest.mark.parametrize(("rows", "told"), [(2, True), (19, True), (20, False)])
+def test_a_fit_to_a_handful_of_rows_says_that_they_are_too_few(rows: int, told: bool) -> None:
+    model = TabularRegressor(backbone="linear", **QUICK).fit(pd.DataFrame({"a": np.arange(rows)}), np.arange(float(rows)))
+    assert any(f"{rows} rows are too few to tell a rule from chance" in words for words in model.record_["caveats"]) == told

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn import metrics
 
+from pellucid.evaluate.ends import area, mean_loss
 from pellucid.evaluate.scores import main_metric, roc_auc, score
 
 
@@ -89,3 +91,17 @@ def test_classes_that_come_apart_in_few_rows_are_not_certain_to():
     own = score("classification", truth, np.column_stack([1 - 0.9 * truth, 0.9 * truth]), n_boot=5).figure("roc_auc")
     assert own.value == own.high == 1
     assert own.low < 0.8
+
+
+@pytest.mark.parametrize(("few", "many", "apart"), [(5, 40, 1.0), (10, 10, 2.0), (10, 100, 2.0)])
+def test_the_interval_of_an_area_covers_where_one_class_has_few_rows(few, many, apart):
+    draw, truth = np.random.default_rng(0), np.arange(few + many) < few
+    ends = np.array([area(truth, draw.normal(size=few + many) + apart * truth)[1:] for _ in range(300)])
+    whole = norm.cdf(apart / np.sqrt(2))  # of two normal laws that lie apart by so many standard deviations
+    assert ((ends[:, 0] <= whole) & (whole <= ends[:, 1])).mean() >= 0.92
+
+
+def test_means_of_few_losses_are_told_with_intervals_that_cover():
+    draw = np.random.default_rng(0).normal(size=(1000, 6))
+    low, high = np.array([mean_loss(np.abs(few))[1:] for few in draw]).T
+    assert ((low <= np.sqrt(2 / np.pi)) & (np.sqrt(2 / np.pi) <= high)).mean() >= 0.93

@@ -60,6 +60,17 @@ def test_the_intervals_of_accumulated_effects_cover():
     assert 0.88 <= np.mean(inside) <= 1.0  # 40 draws of a 95 % interval: below 0.88 in under 3 % of the cases
 
 
+def test_the_intervals_of_accumulated_effects_cover_where_rows_are_few():
+    inside = []
+    for seed in range(150):
+        one, two = np.random.default_rng(seed).normal(size=(2, 20))
+        table = made_table({"x1": one, "x2": two})
+        model = FunctionPredictor(lambda x: x[:, 0] * x[:, 1], table)
+        made = explain(model, table, method="ale", options={"columns": ["x1"]}, random_state=0)
+        inside.append((made.interval["x1"][:, 0, 0] <= 0) & (made.interval["x1"][:, 0, 1] >= 0))  # truth: flat, x2 has mean 0
+    assert np.mean(inside) >= 0.93
+
+
 def test_additive_models_give_their_own_terms_whatever_the_method():
     frame = made_frame(400, 2, (4,), seed=2)
     table = made_table(frame)

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import stdtrit
 from scipy.stats import spearmanr
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestRegressor
@@ -78,7 +79,7 @@ def test_outside_data_are_scored_beside_these_rows(linear, made):
     line = lines.loc[("outside", "squared error")]
     assert line["value"] == pytest.approx(loss.mean())
     assert line["null"] == pytest.approx(truth.var())
-    assert line["high"] - line["value"] == pytest.approx(1.96 * loss.std(ddof=1) / np.sqrt(200))
+    assert line["high"] - line["value"] == pytest.approx(stdtrit(199, 0.975) * loss.std(ddof=1) / np.sqrt(200))
     skill = lines.loc[("outside", "share of a constant answer's loss taken away")]
     assert skill["value"] == pytest.approx(1 - loss.mean() / truth.var())
     assert "worse than here beyond chance" in result.words  # planted: the outside labels are noisy

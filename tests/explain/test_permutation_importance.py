@@ -99,3 +99,11 @@ def test_one_number_of_several_is_judged_by_its_own_truth():
         assert made.values[1] > 1
     with pytest.raises(TargetError, match="targets"):
         explain(model, table, method="permutation_importance", y=both[:, 1])
+
+
+@pytest.mark.parametrize(("rows", "told"), [(99, True), (100, False)])
+def test_few_rows_are_told_to_have_narrow_intervals(rows, told):
+    table = made_table(made_frame(rows, 2, ()))
+    model = LinearPredictor([1, 2], table)
+    answer = explain(model, table, method="permutation_importance", y=model.raw(table)[:, 0], random_state=0)
+    assert any(f"intervals of {rows} rows are too narrow" in words for words in answer.record.caveats) == told

@@ -14,6 +14,7 @@ from pathlib import Path
 import fixture
 import pytest
 
+from pellucid.errors import RequestError
 from pellucid.report.assemble import assemble
 from pellucid.report.html import to_html, to_json, to_text, write_html, write_whole
 
@@ -97,7 +98,7 @@ def test_old_file_stays_when_writing_fails(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", broken)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(RequestError, match=r"report\.html\); got disk full"):
         write_whole("new", path)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]

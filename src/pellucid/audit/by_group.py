@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pellucid.audit.groups import gap_null, groups_of
 from pellucid.audit.view import FloatArray, IntArray, View
 from pellucid.errors import ColumnError, EmptyTableError, RequestError, did_you_mean, quote
-from pellucid.intervals import wilson
+from pellucid.intervals import Z95, widening, wilson
 from pellucid.random import as_seed, integer, stream
 from pellucid.results import Gap, GroupTable, Rate, RunRecord
 from pellucid.table import ColumnType, Table
@@ -28,7 +28,6 @@ __all__ = ["FEWEST", "by_group", "counts_of", "group_codes", "made"]
 BoolArray = npt.NDArray[np.bool_]
 FEWEST = 30
 DRAWS = 2000
-Z95 = 1.959963984540054
 MOST = 40
 ALIKE = 0.05
 """Groups whose gap is at most this, by its interval, are called alike."""
@@ -310,7 +309,7 @@ def _means(
     n = np.bincount(codes, minlength=size)
     mean = np.bincount(codes, weights=values, minlength=size) / np.maximum(n, 1)
     spread = np.bincount(codes, weights=(values - mean[codes]) ** 2, minlength=size) / np.maximum(n - 1, 1)
-    half = Z95 * np.sqrt(spread / np.maximum(n, 1))
+    half = Z95 * np.sqrt(spread / np.maximum(n, 1) * widening(n - 1))  # of one row: unknown
     shown = np.sqrt if measure == "rmse" else lambda v: v
     low = np.maximum(mean - half, 0) if measure == "rmse" else mean - half
     shares = [np.asarray(shown(v), np.float64) for v in (mean, low, mean + half)]

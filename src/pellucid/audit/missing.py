@@ -8,7 +8,7 @@ import numpy as np
 
 from pellucid.audit.scores import apart_of, auc, auc_error, design, fit_out_of_fold, folds_of
 from pellucid.audit.view import ALPHA, BoolArray, Target, View, amount, listed, more, share
-from pellucid.intervals import wilson
+from pellucid.intervals import Z95, area_ends, error_of_mean, wilson
 from pellucid.random import stream
 from pellucid.results import Finding
 from pellucid.results.text import percent
@@ -92,18 +92,18 @@ def _tells_target(view: View, masks: dict[str, BoolArray], distinct: list[list[s
     tested = [g for g in distinct if _enough(masks[g[0]][target.present])]
     events = _events(target)
     z = float(norm.isf(ALPHA / 2 / max(1, len(tested) * len(events))))
-    found: list[tuple[list[str], float, float, str]] = []
+    found: list[tuple[list[str], float, tuple[float, float], str]] = []
     for names in tested:
         gone = masks[names[0]][target.present]
         areas = [auc(values[target.present], gone) for _, values in events]
         k, m = int(gone.sum()), int((~gone).sum())
         best = int(np.argmax(np.abs(np.array(areas) - 0.5)))
-        area, error = areas[best], auc_error(areas[best], k, m)
+        area = areas[best]
         tie = _tie_correction(events[best][1][target.present])  # under the null the ranks of ties vary less
         null_error = tie * np.sqrt((k + m + 1) / (12 * k * m))
         if abs(area - 0.5) <= z * null_error or abs(area - 0.5) < 0.01:
             continue
-        found.append((names, area, error, _contrast(target, *events[best], masks[names[0]])))
+        found.append((names, area, area_ends(area, auc_error(area, k, m), min(k, m)), _contrast(target, *events[best], masks[names[0]])))
     if not found:
         return
     found.sort(key=lambda f: -abs(f[1] - 0.5))
@@ -111,7 +111,7 @@ def _tells_target(view: View, masks: dict[str, BoolArray], distinct: list[list[s
     words = f"being missing tells something about '{target.name}' (where missing, then elsewhere): {text}"
     severity = "medium" if abs(found[0][1] - 0.5) > 0.15 else "low"
     remedy = "keep missing as a state of its own; do not drop these rows or fill them with a typical value"
-    figures = {n[0]: {"auc": a, "low": a - 1.96 * e, "high": a + 1.96 * e} for n, a, e, _ in found}
+    figures = {n[0]: {"auc": a, "low": low, "high": high} for n, a, (low, high), _ in found}
     yield view.finding("missing: tells the target", severity, [c for n, *_ in found for c in n], words, remedy, figures=figures)
 
 
@@ -142,7 +142,7 @@ def _contrast(target: Target, label: str, values: np.ndarray, mask: BoolArray) -
             low, high = map(float, wilson(mean * n, n))
             text.append(f"{percent(mean)} ({percent(low)} to {percent(high)})")
         else:
-            half = 1.96 * float(part.std()) / n**0.5
+            half = Z95 * float(error_of_mean(part))
             text.append(f"{mean:.4g} ({mean - half:.4g} to {mean + half:.4g})")
     unit = f" {target.unit}" if target.unit else ""
     return (f"'{label}' in " if target.is_classes else "mean ") + " and ".join(text) + unit
@@ -163,7 +163,7 @@ def _not_at_random(view: View, masks: dict[str, BoolArray], distinct: list[list[
     tested = [g for g in distinct if _enough(masks[g[0]][rows])]
     tested = sorted(tested, key=lambda g: -int(masks[g[0]][rows].sum()))[:FITS]
     z = float(norm.isf(ALPHA / max(1, len(tested))))
-    found: list[tuple[list[str], float, float]] = []
+    found: list[tuple[list[str], float, tuple[float, float]]] = []
     for names in tested:
         others = tuple(c for c in view.features if c not in names and c != view.table.target and view.kind(c) is not ColumnType.TEXT)
         others = tuple(c for c in others if c not in masks or not np.array_equal(masks[c], masks[names[0]]))[:60]
@@ -178,10 +178,10 @@ def _not_at_random(view: View, masks: dict[str, BoolArray], distinct: list[list[
         once = apart_of(view, rows)
         k, m = (max(1, int(once * part.sum())) for part in (gone, ~gone))
         if area - 0.5 > z * FOLDS_AGREE * np.sqrt((k + m + 1) / (12 * k * m)) and area > 0.55:
-            found.append((names, area, auc_error(area, k, m)))
+            found.append((names, area, area_ends(area, auc_error(area, k, m), min(k, m))))
     if not found:
         return
-    text = "; ".join(f"{listed(n, 3)} {a:.2f} ({a - 1.96 * e:.2f} to {a + 1.96 * e:.2f})" for n, a, e in found)
+    text = "; ".join(f"{listed(n, 3)} {a:.2f} ({low:.2f} to {high:.2f})" for n, a, (low, high) in found)
     columns = [c for names, _, _ in found for c in names]
     words = f"the other columns tell which cells are missing, so they are not missing at random; area under the curve, 0.5 = chance: {text}"
     remedy = "do not fill them with a typical value; compare rows with and without before drawing conclusions from either"

@@ -16,6 +16,7 @@ from pellucid.audit.steps import widest_step_chance
 from pellucid.audit.totals import totals
 from pellucid.audit.view import ALPHA, FloatArray, IntArray, View, amount, listed, more, share
 from pellucid.results import Finding
+from pellucid.results.text import spelt
 from pellucid.table import ColumnType
 from pellucid.table.hints import is_identifier_name
 
@@ -384,7 +385,7 @@ def _spellings(view: View, name: str) -> Iterator[Finding]:
         pairs = [(i, j) for i, j in pairs if not unlike(view, bins, codes, i, j)]
     if not pairs:
         return
-    shown = ", ".join(f"'{levels[i]}' ({count[i]:,}) like '{levels[j]}' ({count[j]:,})" for i, j in pairs[:5])
+    shown = ", ".join(f"'{spelt(levels[i])}' ({count[i]:,}) like '{spelt(levels[j])}' ({count[j]:,})" for i, j in pairs[:5])
     words = f"'{name}' has rare levels spelt almost like frequent ones: {shown}" + more(pairs, 5)
     rows = np.flatnonzero(np.isin(codes, [i for i, _ in pairs]))
     remedy = "correct them at the source if they are slips; nothing is merged by itself"
@@ -404,7 +405,7 @@ def _same_letters(view: View, name: str) -> Iterator[Finding]:
     if not groups:
         return
     count = np.bincount(codes[codes >= 0], minlength=len(levels))
-    shown = "; ".join(" = ".join(f"'{levels[i]}' ({count[i]:,})" for i in g) for g in groups[:5])
+    shown = "; ".join(" = ".join(f"'{spelt(levels[i])}' ({count[i]:,})" for i in g) for g in groups[:5])
     words = f"'{name}' has levels that differ only by case, blanks or hyphens: {shown}{more(groups, 5)}"
     minor = [i for g in groups for i in sorted(g, key=lambda i: -count[i])[1:]]
     remedy = "write them alike at the source if they mean the same"

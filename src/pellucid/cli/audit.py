@@ -56,19 +56,12 @@ def audit(
     """Look for what is wrong with a table: gaps, copies, leaks, odd values, wrong labels; or for what has changed since an older one."""
     from pellucid.audit import audit as find
     from pellucid.cli.guard import FINDINGS
-    from pellucid.cli.output import FRAMES, check_writable, write_frame, write_text
+    from pellucid.cli.output import write_frame, write_text
     from pellucid.cli.read import read
-    from pellucid.cli.screen import Bar, say
+    from pellucid.cli.screen import Bar
     from pellucid.cli.spoken import spoken_findings
 
-    if model is not None and against is None:
-        raise RequestError("--model tells what changes cost a model", do="give the older table too: --against old.csv")
-    if prove and against is not None:
-        raise RequestError("--prove tries faults of one table", do="leave out --against")
-    if write_schema is not None:
-        check_writable(write_schema)
-    if repairs is not None:
-        check_writable(repairs, FRAMES)
+    _check(model, against, prove, write_schema, repairs)
     stages = {"reading the table": 2.0, "looking for faults": 8.0} | ({} if repairs is None else {"proposing repairs": 5.0})
     with Bar(stages, shown=not (quiet or as_json)) as bar:
         bar("reading the table")
@@ -76,12 +69,11 @@ def audit(
         if write_schema is not None:
             write_text(write_schema, json.dumps(table.schema.to_dict(), indent=1, ensure_ascii=False) + "\n")
         bar("looking for faults")
+        changes = None
         if against is not None:
             older = read(against, target=target, schema=schema, types=types, missing=missing, units=units)
             changes = _changes(older, table, model, seed)
-            findings = list(changes.findings)
-        else:
-            findings = find(table, seed=seed)
+        findings = find(table, seed=seed) if changes is None else list(changes.findings)
         if prove:
             from pellucid.evaluate import prove as proven
 
@@ -95,20 +87,41 @@ def audit(
             proposals = repair(table, seed=seed)
             write_frame(repairs, proposals.to_frame())
     if as_json:
-        more = {} if against is None else {"shift": changes.to_dict()}
+        more = {} if changes is None else {"shift": changes.to_dict()}
         told = _as_dict(table, findings) | more | ({} if proposals is None else {"repairs": proposals.to_dict()})
         typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
     elif not quiet:
-        if against is not None:
-            _show_changes(changes)
-        _show(table, findings)
-        if against is None:
-            say(_looked_for(table))
-        if proposals is not None:
-            _show_repairs(proposals, repairs)
+        _show_all(table, findings, changes, proposals, repairs)
     order = [level.value for level in Level]
     if strict is not None and any(order.index(f.severity) >= order.index(strict.value) for f in findings):
         raise typer.Exit(FINDINGS)
+
+
+def _check(model: Path | None, against: Path | None, prove: bool, write_schema: Path | None, repairs: Path | None) -> None:
+    """Raise before the work begins where options contradict each other, or a file could not be written at its end."""
+    from pellucid.cli.output import FRAMES, check_writable
+
+    if model is not None and against is None:
+        raise RequestError("--model tells what changes cost a model", do="give the older table too: --against old.csv")
+    if prove and against is not None:
+        raise RequestError("--prove tries faults of one table", do="leave out --against")
+    if write_schema is not None:
+        check_writable(write_schema)
+    if repairs is not None:
+        check_writable(repairs, FRAMES)
+
+
+def _show_all(table: Table, findings: list[Finding], changes: Shift | None, proposals: Repairs | None, repairs: Path | None) -> None:
+    """Print what was found, what has changed since an older table, and what is proposed."""
+    from pellucid.cli.screen import say
+
+    if changes is not None:
+        _show_changes(changes)
+    _show(table, findings)
+    if changes is None:
+        say(_looked_for(table))
+    if proposals is not None:
+        _show_repairs(proposals, repairs)
 
 
 def _changes(older: Table, newer: Table, model: Path | None, seed: int) -> Shift:

@@ -108,7 +108,7 @@ def _questions(ask: Further) -> Sequence[tuple[str, str, Callable[[Further], Any
 
 
 def _interactions(ask: Further) -> Any:
-    p, affordable = len(ask.columns), int(ask.seconds * ask.subject.speed())  # in model rows: small games cannot be stopped half way
+    p, affordable = len(ask.columns), int(ask.seconds * ask.subject.pace())  # in model rows: small games cannot be stopped half way
     least = PASSES * p * (p + 1)
     n = int(np.clip(min(CELLS // (p * (p + 1) // 2), affordable // least), 2, 40))
     return ask.explain("interactions", ask.rows[:n], budget=max(affordable, n * least))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.intervals import wilson
+from pellucid.intervals import Z95, error_of_mean, wilson
 from pellucid.report.facts import Calibration, ColumnFact, MissingPattern, Score
 from pellucid.results import Prediction
 from pellucid.table import Table
@@ -18,7 +18,6 @@ from pellucid.training.calibration_metrics import check_calibration, ece, ece_in
 __all__ = ["calibration", "column_facts", "coverage", "group_columns", "missing_pattern", "of_rows", "set_size", "target_labels"]
 
 FloatArray = npt.NDArray[np.float64]
-Z95 = 1.959963984540054
 MOST_PATTERNS = 12
 DRAWS = 200
 
@@ -116,7 +115,7 @@ def set_size(prediction: Prediction, unit: str) -> Score | None:
     sizes = sizes[np.isfinite(sizes)]
     if not len(sizes):
         return None
-    half = Z95 * float(sizes.std(ddof=1)) / np.sqrt(len(sizes)) if len(sizes) > 1 else float("nan")
+    half = Z95 * float(error_of_mean(sizes))
     mean = float(sizes.mean())
     return Score(name, mean, mean - half, mean + half, higher_is_better=False, unit=unit, n=len(sizes))
 

@@ -247,7 +247,7 @@ class Job:
             findings = [*findings, *stage("looking for unfamiliar rows", lambda: self._unfamiliar(subject))]
         board = stage("comparing models", lambda: self._board(subject))
         b = Budgets.of(self.quick)
-        affordable = int(b.main * subject.speed() / CALLS)
+        affordable = int(b.main * subject.pace() / CALLS)
         rows = stage("choosing rows", lambda: subject.some_rows(max(FEWEST, min(EXPLAINED, affordable)), self.seed))
         main = stage("explaining", lambda: self._explained(subject, rows, "shapley", b.main))
         others = stage("explaining in other ways", lambda: self._others(subject, rows))
@@ -274,6 +274,7 @@ class Job:
                     *certain.get("unknown", ()),
                     *(e for e in (board, main, *others) if isinstance(e, str)),
                     *lost,
+                    *subject.slow_words(),
                     *untold,
                     *unseen,
                 ),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import ModelFileError, TargetError, quote
+from pellucid.files import writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,8 @@ def work_folder(out: str | Path, resume: bool) -> Iterator[Path]:
     folder = out.with_name(f"{out.name}.work")
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder
     except BaseException as stop:

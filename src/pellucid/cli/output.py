@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import RequestError
-from pellucid.files import check_writable, whole
+from pellucid.files import check_room, check_writable, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["FRAMES", "check_model_place", "check_writable", "to_json", "whole", "write_frame", "write_text"]
 
 FRAMES = (".parquet", ".csv", ".csv.gz")
+FILES = (*FRAMES, ".json", ".html", ".htm", ".onnx")
+"""Endings that no folder should have: what reads by them would take it for a file."""
 
 
 def check_model_place(path: str | Path, force: bool) -> None:
@@ -22,10 +24,14 @@ def check_model_place(path: str | Path, force: bool) -> None:
     path = Path(path)
     if path.exists() and not (path / "pellucid.json").exists():
         raise RequestError("the path exists and is not a model folder", where=str(path), do="choose another --out")
+    if path.name.lower().endswith(FILES):
+        do = f"choose another --out, such as {path.with_suffix('.pellucid').name}"
+        raise RequestError("a model is a folder, and this is the name of a file", where=str(path), do=do)
     if path.exists() and not force:
         raise RequestError("the model folder exists", where=str(path), do="choose another --out, or replace it with --force")
     if not path.absolute().parent.is_dir():
         raise RequestError("the folder of the model does not exist", where=str(path.parent), do="make it, or choose another name")
+    check_room(path)
 
 
 def to_json(value: object) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,8 +26,6 @@ EMBEDDED = 400
 """Rows of a t-SNE: the four that stand beside each other take some six seconds of a processor."""
 LENT = 5
 """Rows that lend their cells to the quick reasons."""
-FIRST = 100
-"""Rows by which the time of the quick reasons is told."""
 LEAST = 10
 """Fewest points with quick reasons that are worth showing."""
 SECONDS = {True: 4.0, False: 15.0}
@@ -176,7 +173,7 @@ def _reasons(
 ) -> tuple[Explanation | None, Ints | None]:
     """Return (quick contributions, at which points): what the answer loses when a cell is exchanged for those of a few other rows.
 
-    As many points as the seconds allow, those that are explained in full and those of the test rows first.
+    As many points as the seconds allow at the model's pace, those that are explained in full and those of the test rows first.
     """
     from pellucid.explain import explain
 
@@ -184,38 +181,17 @@ def _reasons(
     lent = np.sort(stream(seed, "lent").permutation(len(subject.train))[:LENT])
     background = _inputs(subject, subject.train.take(lent))
 
-    def ask(rows: Ints) -> Explanation:
-        made = explain(subject.model, _inputs(subject, points.take(rows)), method="occlusion", background=background, random_state=seed)
-        assert isinstance(made, Explanation)
-        return made
-
+    n = int(seconds * subject.pace() / (LENT * len(subject.test.features) + 1))
+    if n < min(LEAST, len(order)):
+        lost.append(f"Quick reasons at the points of the maps: the model is too slow for {LEAST} of them in {seconds:g} s")
+        return None, None
+    rows = np.sort(order[:n])
     try:
-        n = _affordable(lambda n: ask(order[:n]), min(FIRST, len(order)), seconds)
-        if n < min(LEAST, len(order)):
-            lost.append(f"Quick reasons at the points of the maps: the model is too slow for {LEAST} of them in {seconds:g} s")
-            return None, None
-        rows = np.sort(order[:n])
-        return ask(rows), rows
+        made = explain(subject.model, _inputs(subject, points.take(rows)), method="occlusion", background=background, random_state=seed)
     except PellucidError as error:
         lost.append(f"Quick reasons at the points of the maps: {error}")
         return None, None
-
-
-def _affordable(ask: Callable[[int], object], first: int, seconds: float) -> int:
-    """Return how many rows can be asked about in some seconds, told by asking about ``first`` rows, or by fewer where those take too long.
-
-    Each number of rows is asked about twice: the first call pays for what later ones find ready.
-    """
-    n, took = 1, 0.0
-    for n in (max(1, first // 16), max(1, first // 4), first):
-        for _ in range(2):
-            began = time.perf_counter()
-            ask(n)
-            if (took := time.perf_counter() - began) > seconds / 2:
-                return int(n * seconds / took)
-        if 4 * took > seconds / 4:
-            break
-    return int(n * seconds / max(took, 1e-9))
+    return made, rows
 
 
 def _representatives(points: Table, seed: int, lost: list[str]) -> Any:

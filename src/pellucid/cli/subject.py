@@ -21,6 +21,10 @@ __all__ = ["Subject", "fitted_subject", "foreign_subject"]
 
 FloatArray = npt.NDArray[np.float64]
 LEVEL = 0.9
+RATE = 40_000.0
+"""Model rows a second that budgets of seconds are reckoned with: what networks and trees of usual size answer on one thread, or more."""
+SLOWER = 10.0
+"""So many times slower a model must be before its own speed decides."""
 
 
 @dataclass(frozen=True)
@@ -113,14 +117,36 @@ class Subject:
             )
         return np.asarray(self.cache["answers"])
 
-    def speed(self, rows: int = 512) -> float:
-        """Return how many rows the model answers in a second."""
-        X = self.rows(np.arange(min(rows, len(self.test))))
-        ask = self.model.predict_proba if self.task == "classification" else self.model.predict
-        ask(X)  # the first call pays for what later ones find ready
-        began = time.perf_counter()
-        ask(X)
-        return len(X) / max(time.perf_counter() - began, 1e-6)
+    def pace(self) -> float:
+        """Return how many rows a second are reckoned with: ``RATE``, or what was measured where the model is far slower.
+
+        A rule and not the clock, which differs from run to run: the same command then explains the same rows.
+        """
+        if "pace" not in self.cache:
+            measured = self._speed()
+            self.cache["pace"] = RATE if measured * SLOWER >= RATE else measured
+        return float(self.cache["pace"])
+
+    def slow_words(self) -> tuple[str, ...]:
+        """Return in words that the clock decided how much is explained, where it did."""
+        if (pace := self.pace()) >= RATE:
+            return ()
+        what = "so that the clock decided how many are explained; another run may explain others"
+        return (f"Further rows: the model answered {pace:.2g} rows a second, {what}",)
+
+    def _speed(self) -> float:
+        """Return how many rows the model answers in a second, by few rows first: a slow model is not asked for many."""
+        ask, speed = self.model.predict_proba if self.task == "classification" else self.model.predict, 0.0
+        for n in (16, 64, 512):
+            X = self.rows(np.arange(min(n, len(self.test))))
+            ask(X)  # the first call pays for what later ones find ready
+            began = time.perf_counter()
+            ask(X)
+            took = max(time.perf_counter() - began, 1e-6)
+            speed = max(speed, len(X) / took)
+            if took > 0.25:
+                break
+        return speed
 
     def facts(self) -> dict[str, Any]:
         """Return what the page says of the model: who it is, how it was fitted, how it scores on the test rows."""

@@ -23,7 +23,7 @@ from pellucid.estimators.leftovers import beside, recover
 from pellucid.estimators.prepare import Target
 from pellucid.estimators.promises import Promises
 from pellucid.estimators.tuning import read, written
-from pellucid.files import usual_mode
+from pellucid.files import usual_mode, writing
 from pellucid.protocols import FittedExplainer
 from pellucid.results import Decision
 from pellucid.table import Plan, Schema, Table
@@ -54,6 +54,20 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
     exists at ``path`` is never replaced. What a save that was killed left beside is put back or removed first.
     """
     final = Path(path)
+    with writing(final):
+        _make_room(final, force)
+        main, arrays = _held(estimator)
+        folder = beside(final)
+        try:
+            _write(folder, estimator, main, arrays)
+            _swap(folder, final)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+def _make_room(final: Path, force: bool) -> None:
+    """Raise where something stands at ``final`` that is not to be replaced; make the folder it will lie in."""
     recover(final)
     if final.exists():
         if not (final / MAIN).is_file():
@@ -68,6 +82,10 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
         raise RequestError(
             "the folder cannot be made", where=str(final.parent), got=str(error.strerror), do="choose another path"
         ) from error
+
+
+def _held(estimator: TabularEstimator) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Return (what is written as JSON, the arrays it names)."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     engine = estimator.engine_
     if engine.differentiable:
@@ -100,13 +118,7 @@ def save(estimator: TabularEstimator, path: Any, *, force: bool = False) -> None
         "promises": _out(estimator.promises().state(), "promises", arrays),
         "rules": [rule.state() for rule in estimator.rules()],
     }
-    folder = beside(final)
-    try:
-        _write(folder, estimator, main, arrays)
-        _swap(folder, final)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    return main, arrays
 
 
 def _write(folder: Path, estimator: TabularEstimator, main: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:

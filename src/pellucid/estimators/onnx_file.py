@@ -17,7 +17,7 @@ from pellucid.errors import MissingExtraError, RequestError
 from pellucid.estimators.onnx_back import Back
 from pellucid.estimators.onnx_front import Front
 from pellucid.estimators.onnx_pieces import ROWS
-from pellucid.files import whole
+from pellucid.files import whole, writing
 from pellucid.table import ColumnType
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def export(estimator: TabularEstimator, path: Any, *, force: bool = False) -> Pa
     if final.exists() and not force:
         raise RequestError("a file exists at this path", where=str(final), do="choose another path, or pass force=True (--force)")
     data = to_onnx(estimator).SerializeToString()
-    final.parent.mkdir(parents=True, exist_ok=True)
+    with writing(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
     with whole(final) as place:
         place.write_bytes(data)
     return final

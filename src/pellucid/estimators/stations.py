@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Split", "along_the_rows", "certainty", "kept_for_certainty", "planned", "record", "reference"]
 
 CALIBRATION_SHARE = 0.1  # of the time a fit has, at most, that calibration is left
+FEW = 20  # rows below which a fit says that they are too few
 MOST_FAMILIAR = 2000  # held-out rows that say how far a usual row is from the kept ones
 
 
@@ -175,10 +176,18 @@ def record(model: TabularEstimator, training: Training, split: Split, seed: int,
         "split": split.plan.words,
         "filled": _effects(model, split),
         "kept_rows": 0 if model.reference_ is None else len(model.reference_),
-        "caveats": [*split.training.caveats, *_unread(split.training.table), *_untried(model)],
+        "caveats": [*_too_few(split), *split.training.caveats, *_unread(split.training.table), *_untried(model)],
         "versions": versions(),
         "training": model.engine_.record,
     }
+
+
+def _too_few(split: Split) -> list[str]:
+    """Return in words that a model of so few rows is a trial of the path, where it is."""
+    n = len(split.training.table)
+    if n >= FEW:
+        return []
+    return [f"{n} rows are too few to tell a rule from chance, or to test what was learned: add rows before an answer is trusted"]
 
 
 def _unread(table: Table) -> list[str]:

@@ -20,6 +20,7 @@ from pellucid.evaluate.leaderboard import shared_rows
 from pellucid.evaluate.refit import TableRefit, codes_of
 from pellucid.evaluate.retrain import Timer
 from pellucid.evaluate.scores import Scores, score
+from pellucid.intervals import error_of_mean
 from pellucid.protocols import FloatArray
 from pellucid.random import as_seed, integer, stream
 from pellucid.results import LearningCurve, RunRecord
@@ -143,7 +144,7 @@ def _line(key: Key, found: dict[Key, list[Scores]], metric: str, reference: str)
 def _mean(parts: Sequence[tuple[float, FloatArray]]) -> tuple[float, float]:
     """Return the mean over repeats and its standard error: test rows are shared by all repeats, training rows differ."""
     points, draws = np.array([p for p, _ in parts]), np.mean([d for _, d in parts], axis=0)
-    between = points.var(ddof=1) / len(points) if len(points) > 1 else 0.0
+    between = float(error_of_mean(points)) ** 2 if len(points) > 1 else 0.0
     return float(points.mean()), float(np.sqrt(np.nanvar(draws) + between))
 
 

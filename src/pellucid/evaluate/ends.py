@@ -8,12 +8,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.intervals import wilson
+from pellucid.intervals import Z95, area_ends, error_of_mean, widening
 from pellucid.protocols import FloatArray
 
 __all__ = ["area", "auc", "explained", "mean_loss", "root_mean_square"]
-
-Z95 = 1.959963984540054
 
 
 def auc(truth: npt.NDArray[np.bool_], claims: FloatArray) -> tuple[float, float]:
@@ -42,8 +40,7 @@ def auc(truth: npt.NDArray[np.bool_], claims: FloatArray) -> tuple[float, float]
 def area(truth: npt.NDArray[np.bool_], claims: FloatArray) -> tuple[float, float, float]:
     """Return the area under the ROC curve and its interval; NaN where one class is absent.
 
-    Classes that come apart without one exception have no spread to show, which makes nothing certain: the interval is then Wilson's of as
-    many hits as the smaller class has rows.
+    The rows of the rarer class know their spread the less, the fewer they are: the error is widened like Student's t of them.
 
     Examples
     --------
@@ -52,10 +49,7 @@ def area(truth: npt.NDArray[np.bool_], claims: FloatArray) -> tuple[float, float
     """
     value, error = auc(truth, claims)
     few = int(min(truth.sum(), (~truth).sum()))
-    if value in (0.0, 1.0):
-        low, high = (float(v) for v in wilson(round(value) * few, few))
-        return value, low, high
-    return value, max(value - Z95 * error, 0.0), min(value + Z95 * error, 1.0)
+    return value, *area_ends(value, error * float(np.sqrt(widening(few - 1))), few)
 
 
 def mean_loss(losses: FloatArray) -> tuple[float, float, float]:
@@ -64,12 +58,12 @@ def mean_loss(losses: FloatArray) -> tuple[float, float, float]:
     Examples
     --------
     >>> [round(v, 2) for v in mean_loss(np.array([1.0, 2.0, 3.0]))]
-    [2.0, 1.14, 3.52]
+    [2.0, 0.58, 6.93]
     """
     mean = float(losses.mean())
     if len(losses) < 2 or mean <= 0:
         return mean, float("nan"), float("nan")
-    spread = float(np.exp(Z95 * losses.std(ddof=1) / np.sqrt(len(losses)) / mean))
+    spread = float(np.exp(Z95 * float(error_of_mean(losses)) / mean))
     return mean, mean / spread, mean * spread
 
 
@@ -79,12 +73,12 @@ def root_mean_square(miss: FloatArray) -> tuple[float, float, float]:
     Examples
     --------
     >>> [round(v, 2) for v in root_mean_square(np.array([1.0, -2.0, 3.0]))]
-    [2.16, 1.32, 3.53]
+    [2.16, 0.74, 6.33]
     """
     square = float((miss**2).mean())
     if len(miss) < 2 or square <= 0:
         return float(np.sqrt(square)), float("nan"), float("nan")
-    spread = float(np.exp(Z95 * (miss**2).std(ddof=1) / np.sqrt(len(miss)) / square / 2))
+    spread = float(np.exp(Z95 * float(error_of_mean(miss**2)) / square / 2))
     root = float(np.sqrt(square))
     return root, root / spread, root * spread
 
@@ -103,5 +97,5 @@ def explained(truth: FloatArray, miss: FloatArray) -> tuple[float, float, float]
         return float("nan"), float("nan"), float("nan")
     r2 = 1 - float((miss**2).mean()) / variance
     influence = (miss**2 - (1 - r2) * centred**2) / variance
-    half = Z95 * float(influence.std(ddof=1)) / np.sqrt(len(truth))
+    half = Z95 * float(error_of_mean(influence))
     return r2, r2 - half, min(r2 + half, 1.0)

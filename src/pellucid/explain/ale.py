@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pellucid.explain import asked
 from pellucid.explain.grid import Places, curve, grid_table, on_line, places
 from pellucid.explain.question import Question
+from pellucid.intervals import error_of_mean, widening
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.masker import Players
 from pellucid.protocols import FloatArray
@@ -86,7 +87,7 @@ def _curve(engine: CoalitionEngine, table: Table, name: str, p: Places) -> tuple
         known = np.flatnonzero(~table.missing(name))
         emptied = at(known, np.full(len(known), p.size)) - engine.full[known]
         values[-1] = emptied.mean(0) if len(known) else 0.0
-        error[-1] = emptied.std(0, ddof=1) / np.sqrt(len(known)) if len(known) > 1 else np.nan
+        error[-1] = error_of_mean(emptied)
     return values, error
 
 
@@ -102,6 +103,11 @@ def _accumulate(change: FloatArray, moves: _Moves, n: int) -> tuple[FloatArray, 
     influence = np.zeros((n, steps, change.shape[1]))
     np.add.at(influence, (moves.row, moves.step), rest)
     error = np.sqrt(np.square(np.einsum("gk,nko->ngo", moves.weights, influence, optimize=True)).sum(0))
+    # a few rows a step know their spread badly: the freedom of a sum of such variances is Satterthwaite's
+    own, square = np.zeros_like(mean), moves.weights**2
+    np.add.at(own, moves.step, rest**2)
+    lost = square**2 @ (own**2 / np.maximum(count - 1, 1)[:, None])
+    error *= np.sqrt(widening(np.divide((square @ own) ** 2, lost, out=np.full(lost.shape, 1e9), where=lost > 1e-300)))
     error[:, :] = np.where((count == 1).any(), np.nan, error)  # a step of one row has no spread to learn from
     return moves.weights @ mean, error
 

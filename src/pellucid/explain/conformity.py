@@ -13,6 +13,7 @@ from pellucid.explain import asked
 from pellucid.explain.nearest_rows import Layer, asked_layers, known_answers
 from pellucid.explain.occlusion import without_each
 from pellucid.explain.question import Question
+from pellucid.intervals import error_of_mean
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.view import View
 from pellucid.protocols import FloatArray
@@ -78,7 +79,7 @@ def explain(question: Question) -> Explanation:
     for j, moved in enumerate(without_each(engine)):
         falls[:, j] = engine.full[:, None] - moved
     question.view.n_calls += votes.n_calls * len(layers)
-    error = falls.std(2, ddof=1) / np.sqrt(draws) if draws > 1 else None
+    error = error_of_mean(np.moveaxis(falls, 2, 0)) if draws > 1 else None
     base, answers = question.view.raw(question.background.take(at)).mean(0), question.view.raw(question.table)
     made = question.answer(
         falls.mean(2), base, answers, error=error, complete=False, says="sizes",

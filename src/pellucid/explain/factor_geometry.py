@@ -11,6 +11,7 @@ from pellucid.errors import EmptyTableError, RequestError
 from pellucid.explain import asked
 from pellucid.explain.grid import places
 from pellucid.explain.question import Question
+from pellucid.intervals import widening
 from pellucid.protocols import FloatArray
 from pellucid.results import FactorGeometry
 from pellucid.table import ColumnType, Table
@@ -104,7 +105,7 @@ def _geometry(factors: Sequence[_Factor]) -> tuple[FloatArray, ...]:
     """Return (linearity, error, orthogonality, error, size), (C,) each, and the overlap (C, C) of one layer."""
     linear, apart, whole, overlap = _figures(factors, None)
     others = [_figures(factors, k) for k in range(PARTS)]
-    spread = lambda j: np.sqrt((PARTS - 1) * np.var([o[j] for o in others], axis=0))  # noqa: E731  the jackknife
+    spread = lambda j: np.sqrt((PARTS - 1) * widening(PARTS - 1) * np.var([o[j] for o in others], axis=0))  # noqa: E731  the jackknife
     return linear, spread(0), apart, spread(1), whole / max(float(whole.sum()), TINY), overlap
 
 

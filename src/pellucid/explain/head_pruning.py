@@ -13,6 +13,7 @@ from pellucid.execution import to_numpy
 from pellucid.explain import asked
 from pellucid.explain.attention_maps import ANSWER
 from pellucid.explain.question import Question
+from pellucid.intervals import error_of_mean
 from pellucid.nn.gradients.mixing import attention_slopes, without_heads
 from pellucid.probe.truth import row_losses
 from pellucid.protocols import FloatArray
@@ -58,7 +59,7 @@ def explain(question: Question) -> HeadImportance:
     before = loss(view.raw(table))
     rise = _losses(loss, pruned, before)
     guess = _losses(loss, _inside(question, before_answers := view.raw(table), before_answers - slopes), before)
-    values, estimate = rise.mean(2), guess.mean(2)
+    values, estimate, error = rise.mean(2), guess.mean(2), error_of_mean(np.moveaxis(rise, 2, 0))
     names = _names(view.columns, size, attending)
     looks = np.stack([w.cpu().double().mean((0, 2)).numpy() for w, _ in layers])
     strength = np.stack([_effective(to_numpy(w)) for w, _ in layers])
@@ -70,9 +71,9 @@ def explain(question: Question) -> HeadImportance:
     whose = f" of network {top[0] // depth}" if networks > 1 else ""
     words = f"taking out head {top[1]} of layer {top[0] % (len(layers) // networks)}{whose} hurts most: "
     words += f"the {unit} rises by {values[top]:.4g} from {before.mean():.4g}; "
-    words += f"{int((values <= 2 * rise.std(2, ddof=1) / np.sqrt(len(table))).sum())} of {values.size} heads can go without a clear loss"
+    words += f"{int((values <= 2 * error).sum())} of {values.size} heads can go without a clear loss"
     return HeadImportance(
-        values=values, error=rise.std(2, ddof=1) / np.sqrt(len(table)), estimate=estimate, agreement=agreement, tokens=names, looks=looks,
+        values=values, error=error, estimate=estimate, agreement=agreement, tokens=names, looks=looks,
         strength=strength, pattern=pattern, words=words, unit=unit, method=question.method,
         record=question.record({"rows_used": len(table), "loss": unit}, (ALONE,)),
         networks=networks,

@@ -17,6 +17,7 @@ from pellucid.explain import asked
 from pellucid.explain.decisions import Decisions
 from pellucid.explain.question import Question
 from pellucid.explain.surrogate_tree import Tree, fidelity_of
+from pellucid.intervals import Z95, error_of_mean
 from pellucid.probe.grouping import propose_groups
 from pellucid.probe.masker import Players
 from pellucid.probe.truth import known_truth, row_losses
@@ -187,15 +188,14 @@ def _score(question: Question, which: str, table: Table, y: Any) -> pd.DataFrame
     loss, unit = row_losses(question.view, y, len(table))
     each = loss(question.view.raw(table))
     constant = _constant(known_truth(question.view, y, len(table)), question.view.task == "classification")
-    n = len(each)
     mean, null = float(each.mean()), float(constant.mean())
-    error = each.std(ddof=1) / np.sqrt(n) if n > 1 else NAN
+    error = float(error_of_mean(each))
     skill = 1 - mean / null if null > 0 else NAN
-    spread = (each - (1 - skill) * constant).std(ddof=1) / null / np.sqrt(n) if n > 1 and null > 0 else NAN
+    spread = float(error_of_mean(each - (1 - skill) * constant)) / null if null > 0 else NAN
     lines = [(unit, mean, error, null), ("share of a constant answer's loss taken away", skill, spread, 0.0)]
     return pd.DataFrame(
         [
-            {"rows": which, "n": n, "metric": m, "value": v, "low": v - 1.96 * e, "high": v + 1.96 * e, "null": z}
+            {"rows": which, "n": len(each), "metric": m, "value": v, "low": v - Z95 * e, "high": v + Z95 * e, "null": z}
             for m, v, e, z in lines
         ]
     )  # fmt: skip

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from pellucid.explain.indices import coalition_weights, monomial_weights, sets_up_to
 from pellucid.explain.row_games import RowGames
-from pellucid.explain.sampling import widening
+from pellucid.intervals import widening
 from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.protocols import FloatArray
 from pellucid.random import stream

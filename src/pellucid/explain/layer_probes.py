@@ -11,6 +11,7 @@ from pellucid.errors import EmptyTableError, RequestError
 from pellucid.explain import asked
 from pellucid.explain.question import Question
 from pellucid.explain.reading import FOLDS, Quantity, cells_of, components, levels_of, mapping, numbers_of, of_any, planted, predicted, r2
+from pellucid.intervals import error_of_mean
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.masker import Players
 from pellucid.protocols import FloatArray
@@ -155,7 +156,7 @@ def _effects(question: Question, table: Table, things: Sequence[Quantity]) -> tu
         z = np.array([c not in q.columns for c in view.columns])
         moved = engine.evaluate(np.arange(n), other, np.broadcast_to(z, (n, len(z))))
         each = np.square((moved - engine.full) / spread).mean(1) / 2
-        out[:, k] = each.mean(), each.std(ddof=1) / np.sqrt(n)
+        out[:, k] = each.mean(), float(error_of_mean(each))
         engine.forget()
     return out[0], out[1]
 

@@ -8,6 +8,7 @@ from pellucid.errors import RequestError
 from pellucid.execution import to_numpy
 from pellucid.explain import asked
 from pellucid.explain.question import Question
+from pellucid.intervals import error_of_mean
 from pellucid.nn.gradients.relevance_layers import layer_relevance
 from pellucid.protocols import FloatArray
 from pellucid.results import LayerRelevance
@@ -86,15 +87,15 @@ def shares(sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
 
     Examples
     --------
-    >>> value, error = shares(np.array([[0.0, 0.0], [3.0, 5.0], [1.0, 3.0]]))
+    >>> value, error = shares(np.array([[0.0, 0.0, 0.0], [3.0, 5.0, 4.0], [1.0, 3.0, 2.0]]))
     >>> value.round(3).tolist(), error.round(3).tolist()
-    ([nan, 0.667, 0.333], [nan, 0.056, 0.056])
+    ([nan, 0.667, 0.333], [nan, 0.07, 0.07])
     """
-    n, whole = sizes.shape[1], sizes.sum(0)
+    whole = sizes.sum(0)
     some = sizes.max(1) > 0
     value = np.where(some, sizes.mean(1) / max(float(whole.mean()), 1e-300), np.nan)
     off = (sizes - value[:, None] * whole) / max(float(whole.mean()), 1e-300)
-    return value, off.std(1, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(value), np.nan)
+    return value, error_of_mean(off.T)
 
 
 def _lost(made: LayerRelevance) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pellucid.errors import RequestError
 from pellucid.explain import asked
 from pellucid.explain.question import Question
 from pellucid.explain.row_games import RowGames
+from pellucid.intervals import widening
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.hashing import mix, name_hashes, uniforms
 from pellucid.probe.masker import reference_rows
@@ -66,7 +67,7 @@ def explain(question: Question) -> Explanation:
     o = engine.n_outputs
     variance = slopes[..., :o].var(0, ddof=1)
     variance = (variance + variance.mean(1, keepdims=True)) / 2  # bits are drawn alike, so columns of a row have like errors
-    values, error = games.told(slopes.mean(0), variance / fits.reseeds * _widening(2 * (fits.reseeds - 1)) ** 2)
+    values, error = games.told(slopes.mean(0), variance / fits.reseeds * widening(2 * (fits.reseeds - 1)))
     base, slopes = start.mean(0)[:, :o], slopes[..., :o]
     fit = _fit(miss.mean(0))
     poor = int((fit < LOW_FIT).sum())
@@ -222,10 +223,3 @@ def _stability(slopes: FloatArray) -> FloatArray:
     pairs = itertools.combinations(range(len(chosen)), 2)
     both = [((chosen[a] & chosen[b]).sum(1), (chosen[a] | chosen[b]).sum(1)) for a, b in pairs]
     return np.asarray(np.mean([np.where(either > 0, common / np.maximum(either, 1), 1.0) for common, either in both], axis=0))
-
-
-def _widening(freedom: int) -> float:
-    """Return t quantile / normal quantile, so that 1.96 errors cover like a t interval."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 0.975) / 1.959964)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pellucid.explain.question import Question
 from pellucid.explain.row_games import RowGames
 from pellucid.explain.tree_values import of_trees
+from pellucid.intervals import error_of_mean
 from pellucid.probe.budget import too_small
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.protocols import FloatArray
@@ -100,7 +101,7 @@ def _draws(engine: CoalitionEngine, z: npt.NDArray[np.bool_], n: int, p: int) ->
 
 def _drawn(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return mean and standard error (N, P, O) over draws of (N, P, B, O)."""
-    return values.mean(2), values.std(2, ddof=1) / np.sqrt(values.shape[2])
+    return values.mean(2), error_of_mean(np.moveaxis(values, 2, 0))
 
 
 def _answer(question: Question, rows: RowGames, values: FloatArray, error: FloatArray | None) -> Explanation:

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.explain.games import Games
+from pellucid.intervals import widening
 from pellucid.probe.hashing import name_hashes, uniforms
 from pellucid.protocols import FloatArray
 
-__all__ = ["UNKNOWN", "Guess", "Known", "Part", "Share", "guess_of", "widening"]
+__all__ = ["UNKNOWN", "Guess", "Known", "Part", "Share", "guess_of"]
 
 FIRST = 8
 """Games of a row that are played before its error is judged."""
@@ -325,10 +326,3 @@ def _ranks(values: FloatArray) -> Ints:
     out = np.empty_like(order)
     np.put_along_axis(out, order, np.broadcast_to(np.arange(values.shape[1]), order.shape), 1)
     return np.asarray(out, np.int64)
-
-
-def widening(freedom: FloatArray) -> FloatArray:
-    """Return the factor by which variances from few degrees of freedom are widened: (t quantile / normal quantile)^2."""
-    from scipy.special import stdtrit
-
-    return np.asarray(np.square(stdtrit(freedom, 0.975) / 1.959964))

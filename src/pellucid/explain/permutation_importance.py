@@ -6,6 +6,7 @@ import numpy as np
 
 from pellucid.explain.asked import affordable
 from pellucid.explain.question import Question
+from pellucid.intervals import Z95, widening
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.truth import row_losses
 from pellucid.protocols import FloatArray
@@ -14,6 +15,8 @@ from pellucid.results import Importance
 
 __all__ = ["explain", "shuffling_error"]
 
+FEW = 100
+"""Rows below which the rise is so skewed that its interval covers less (linear model: of 50 rows 89 %, of 20 rows 82 %, of 10 75 %)."""
 REPEATS = 5
 FOLDS = 10
 AT_ONCE = 2**24
@@ -49,9 +52,12 @@ def explain(question: Question) -> Importance:
                 square[j] += np.square(change).mean() / repeats
         engine.forget()
     values = rise.mean(1)
-    half = 1.96 * shuffling_error(rise, lent, square, repeats)
+    half = Z95 * shuffling_error(rise, lent, square, repeats) * float(np.sqrt(widening(n - 1)))
     test = dict(zip(question.players.names, _sign_test(rise, draw).tolist()))
-    record = question.record({"repeats": repeats, "loss": unit, "sign_test": test}, ("use rows that were held out from training",))
+    caveats = ["use rows that were held out from training"]
+    if n < FEW:
+        caveats.append(f"intervals of {n} rows are too narrow where a few of them carry the rise: give {FEW} or more")
+    record = question.record({"repeats": repeats, "loss": unit, "sign_test": test}, tuple(caveats))
     interval = np.column_stack([values - half, values + half])
     return Importance(values, interval, question.players.names, unit, question.method, record)
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from pellucid.errors import ArgumentError, RequestError, did_you_mean, quote
 from pellucid.explain.question import Question
+from pellucid.intervals import error_of_mean
 from pellucid.protocols import FloatArray
 from pellucid.table.cells import level_text
 
@@ -129,4 +130,4 @@ def r2(truth: FloatArray, told: FloatArray) -> tuple[float, float]:
     miss = np.square(truth[known] - told[known]).sum(1)
     total = np.square(truth[known] - truth[known].mean(0)).sum(1)
     r2 = 1 - miss.mean() / max(total.mean(), 1e-300)
-    return float(r2), float((miss - (1 - r2) * total).std() / max(total.mean(), 1e-300) / np.sqrt(max(len(miss), 1)))
+    return float(r2), float(error_of_mean(miss - (1 - r2) * total)) / max(float(total.mean()), 1e-300)

@@ -13,6 +13,7 @@ from pellucid.explain.decisions import beta_interval
 from pellucid.explain.nearest_rows import CELLS, nearest
 from pellucid.explain.occlusion import without_each
 from pellucid.explain.question import Question
+from pellucid.intervals import error_of_mean
 from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.probe.view import View
@@ -87,7 +88,7 @@ def explain(question: Question) -> Resemblance:
         falls[:, :, j] = before[:, :, None] - after.transpose(0, 2, 1)
     return Resemblance(
         index=np.asarray(question.table.frame.index), positions=places, data=question.table.frame, known=question.kept.frame,
-        columns=question.players.names, similarity=before, falls=falls.mean(3), error=falls.std(3, ddof=1) / np.sqrt(draws),
+        columns=question.players.names, similarity=before, falls=falls.mean(3), error=error_of_mean(np.moveaxis(falls, 3, 0)),
         checked=_checked(falls, draw), scale=f"exp(-distance in {layer} / {usual:.4g})", method=question.method,
         record=question.record({"layer": layer, "k": k, "draws": draws}),
     )  # fmt: skip

@@ -18,6 +18,7 @@ from pellucid.explain.decisions import Decisions, beta_interval
 from pellucid.explain.question import Question
 from pellucid.explain.row_graph import communities, edges, graph_of, largest_first, modularity, places, profiles
 from pellucid.explain.surrogate_tree import Tree
+from pellucid.intervals import error_of_mean
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
 from pellucid.results import Clusters, Explanation
@@ -64,7 +65,7 @@ def explain(question: Question) -> Clusters:
     labels = largest_first(cut)
     share = profiles(reasons, False) ** 2
     means = np.stack([share[labels == g].mean(0) for g in range(1, labels.max() + 1)])
-    error = np.stack([share[labels == g].std(0) / np.sqrt((labels == g).sum()) for g in range(1, labels.max() + 1)])
+    error = np.stack([error_of_mean(share[labels == g]) for g in range(1, labels.max() + 1)])
     wrong, what = _wrong(question, at, answers)
     summary = _summary(question, table, labels, means, made.columns, wrong)
     points = profiles(reasons, direction)

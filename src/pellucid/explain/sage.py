@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pellucid.explain import asked
 from pellucid.explain.question import Question
 from pellucid.explain.row_games import RowGames, jackknife
+from pellucid.intervals import error_of_mean
 from pellucid.probe.truth import row_losses
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
@@ -93,7 +94,7 @@ def _importance(
     per_row = total[visited] / seen[visited, None, None]
     m = len(visited)
     values, other_rows = (a[:, 0] for a in jackknife(per_row.mean(0), game.rows.left_out, 1))
-    spread = per_row[..., 0].var(0, ddof=1) / m if m > 1 else np.full(len(values), np.nan)
+    spread = np.square(error_of_mean(per_row[..., 0]))
     half = 1.96 * np.sqrt(spread + other_rows)
     settings = {
         "loss": unit,

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from pellucid.errors import RequestError
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
-from pellucid.explain.partial import UNKNOWN, Guess, Known, Part, widening
+from pellucid.explain.partial import UNKNOWN, Guess, Known, Part
+from pellucid.intervals import widening
 from pellucid.probe.budget import too_small
 from pellucid.protocols import FloatArray
 

@@ -16,9 +16,11 @@ import numpy.typing as npt
 
 from pellucid.encode.codebook import Codebook
 from pellucid.errors import RequestError
+from pellucid.execution import to_numpy
 from pellucid.explain.amortised import stored
 from pellucid.explain.choice import CHUNK, Goal, LabelPredictor, Reader, goal_of, network
 from pellucid.explain.question import Question
+from pellucid.intervals import error_of_mean
 from pellucid.probe.budget import FEWER_ROWS, too_small
 from pellucid.protocols import FittedExplainer, FloatArray
 from pellucid.random import integer, stream
@@ -353,7 +355,7 @@ def _checked(problem: Problem, z: torch.Tensor, full: nn.Module) -> dict[str, An
             net = problem.fitted(given, name, steps)
         gain = prior - goal.loss(net(given[held]), target)
         facts[f"nats_{name}"] = float(gain.mean())
-        facts[f"error_{name}"] = float(gain.std() / len(held) ** 0.5)
+        facts[f"error_{name}"] = float(error_of_mean(to_numpy(gain)))
     facts["leak"] = facts["nats_choice_alone"] > 2 * facts["error_choice_alone"]
     return facts
 

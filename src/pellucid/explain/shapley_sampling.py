@@ -9,7 +9,7 @@ from pellucid.explain import games as solve
 from pellucid.explain.games import Games
 from pellucid.explain.question import Question
 from pellucid.explain.row_games import MOST_ROWS, RowGames, afford
-from pellucid.explain.sampling import widening
+from pellucid.intervals import widening
 from pellucid.probe.hashing import mix, uniforms
 from pellucid.protocols import FloatArray
 from pellucid.random import integer

@@ -13,7 +13,7 @@ import numpy as np
 from pellucid.errors import RequestError
 from pellucid.execution import to_numpy
 from pellucid.explain.question import Question
-from pellucid.explain.sampling import widening
+from pellucid.intervals import widening
 from pellucid.nn.gradients import token_gradients
 from pellucid.random import stream
 from pellucid.results import Explanation

@@ -15,6 +15,7 @@ from pellucid.explain.conditions import Condition, common_words, has_word, merge
 from pellucid.explain.decisions import Decisions, beta_interval
 from pellucid.explain.grid import on_line
 from pellucid.explain.question import Question
+from pellucid.intervals import Z95, widening
 from pellucid.probe.coalition import CoalitionEngine
 from pellucid.protocols import FloatArray
 from pellucid.random import integer, stream
@@ -273,7 +274,8 @@ def _answer(
     copy = tree.predict(table)
     fidelity, error = fidelity_of(decide, answers, copy)
     equal, n = decide.equal(answers, copy), len(table)
-    interval = beta_interval(equal.sum(), n) if decide.labels is not None else (fidelity - 1.96 * error, fidelity + 1.96 * error)
+    half = Z95 * error * float(np.sqrt(widening(n - 1)))
+    interval = beta_interval(equal.sum(), n) if decide.labels is not None else (fidelity - half, fidelity + half)
     rules = []
     for conditions, value in tree.leaves:
         held = outcomes(conditions, table)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pellucid.errors import RequestError
+from pellucid.intervals import error_of_mean
 from pellucid.maps.ask import Layer, of_model
 from pellucid.maps.space import Space
 from pellucid.protocols import FloatArray, MemberPredictor
@@ -58,7 +59,7 @@ def silhouettes(model: Any, X: Table, *, rows: int = 1500, seed: int = 0) -> pd.
     for layer in (CELLS, *predictor.hidden_layers(), OUTPUTS):
         points = _points(predictor, table, layer, seed)
         each = silhouette_samples(points, label)
-        error = float(each.std(ddof=1) / np.sqrt(len(each)))
+        error = float(error_of_mean(each))
         beside = layer == ADDITIVE and len(predictor.hidden_layers()) > 1
         out.append({"layer": layer, "silhouette": float(each.mean()), "error": error, "rows": len(each), "beside": beside})
     return pd.DataFrame(out)

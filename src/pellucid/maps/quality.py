@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.intervals import error_of_mean
 from pellucid.maps.neighbours import nearest, places_of
 from pellucid.protocols import FloatArray
 from pellucid.random import stream
@@ -77,7 +78,7 @@ def quality(points: FloatArray, coordinates: FloatArray, seed: int, anchors: int
 
 
 def _mean(scores: FloatArray) -> tuple[float, float]:
-    return float(scores.mean()), float(scores.std(ddof=1) / np.sqrt(len(scores))) if len(scores) > 1 else float("nan")
+    return float(scores.mean()), float(error_of_mean(scores))
 
 
 def _lengths(x: FloatArray, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> FloatArray:

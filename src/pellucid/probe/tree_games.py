@@ -74,7 +74,7 @@ def solve(
     out = np.zeros((len(x), int(number.max(initial=-1)) + 1, forest.n_outputs))
     size = min(len(x), ROWS if forest.mean_leaves <= LARGE else 1)
     most = PAIRS if order == 1 else PAIRS // 8  # pairs of players need more memory
-    for part in forest.parts(max(1, most // (ALIVE * max(size, len(b)))), most):
+    for part in forest.parts(max(1, int(most / (max(ALIVE, forest.mean_leaves / 2) * max(size, len(b))))), most):
         grove = Grove.of(part, player)
         if grove.width == 0:
             continue  # no cell that these trees look at differs: all rows come to the same leaves

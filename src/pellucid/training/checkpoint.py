@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from pellucid.errors import ModelFileError, RequestError
+from pellucid.files import writing
 from pellucid.training.precision import Arithmetic
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def save_checkpoint(folder: Path | str, tensors: Mapping[str, torch.Tensor], sta
     from safetensors.torch import save_file
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f".{FILE}.{os.getpid()}"
     held = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     save_file(held, beside, metadata={"state": json.dumps(state)})

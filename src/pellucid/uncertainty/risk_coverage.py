@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.errors import EmptyTableError, RequestError
-from pellucid.intervals import wilson
+from pellucid.intervals import Z95, widening, wilson
 from pellucid.results import RiskCoverage, RunRecord
 from pellucid.training.selective import areas, curve_with_band
 from pellucid.uncertainty.answer import ask
@@ -138,7 +138,7 @@ def _groups(doubt: FloatArray, loss: FloatArray, labels: npt.NDArray[Any], binar
             if binary and m:
                 low, high = (float(v) for v in wilson(float(w @ some), m))
             else:
-                half = 1.96 * np.sqrt(float(w @ (some - risk) ** 2) / (m - 1) / m) if m > 1 else np.nan
+                half = Z95 * np.sqrt(float(w @ (some - risk) ** 2) / (m - 1) / m * float(widening(m - 1))) if m >= 2 else np.nan
                 low, high = risk - half, risk + half
             lines.append({"group": name, "n": n, "coverage": share, "accepted": m / n, "risk": risk, "low": low, "high": high})
     return pd.DataFrame(lines)

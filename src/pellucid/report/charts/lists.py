@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.errors import RequestError
-from pellucid.intervals import wilson
+from pellucid.intervals import Z95, error_of_mean, wilson
 from pellucid.report.charts.style import BLUE, GREEN, GREY, ORANGE, bars_error, blank, heights, line_at, name_lines, safe, wrap
 from pellucid.report.words import cell_text, number, percent
 from pellucid.results import Actions, Decision, FoundRows, Inquiry, Neighbours, Resemblance, Rules, Selection
@@ -141,12 +141,7 @@ def actions(result: Actions, row: int | None = None) -> go.Figure:
     if row is not None:
         low, high = (result.interval[row, order, e] for e in (0, 1))
     else:
-        count = np.isfinite(share[:, order]).sum(0)
-        half = (
-            1.96
-            * np.array([np.nanstd(share[:, j], ddof=1) if c > 1 else np.nan for j, c in zip(order, count)])
-            / np.sqrt(np.maximum(count, 1))
-        )
+        half = Z95 * np.array([float(error_of_mean(share[np.isfinite(share[:, j]), j])) for j in order])
         low, high = (value[order] - half).clip(0), (value[order] + half).clip(max=1)
     whose = f"row {safe(result.index[row], 20)}" if row is not None else f"{len(asking)} rows not there yet"
     figure = blank(

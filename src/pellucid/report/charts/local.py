@@ -10,7 +10,7 @@ import pandas as pd
 from pellucid.errors import RequestError, did_you_mean, quote
 from pellucid.report.charts.style import DOWN, GREY, RANKS, UP, bars_error, blank, heights, name_lines, safe, unit_of, whole_steps, wrap
 from pellucid.report.words import cell, number
-from pellucid.results import Explanation, Interactions
+from pellucid.results import Explanation, FloatArray, Interactions
 from pellucid.table.cells import written_numbers
 
 if TYPE_CHECKING:
@@ -32,41 +32,13 @@ def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, 
     _check_row(result, row)
     if not result.adds_up:
         return _side_by_side(result, row, output, k, units or {})
-    values = result.cube()[row, :, output]
-    error = None if result.error is None else result.error.reshape(result.cube().shape)[row, :, output]
     base, answer = _at(result.base_values, row, output), _at(result.predictions, row, output)
-    order = np.argsort(-np.abs(values), kind="stable")
-    main, rest = order[:k], order[k:]
-    names = _names(result, row, main, units or {})
-    steps = values[main]
-    half = np.zeros(len(main)) if error is None else 1.96 * error[main]
-    if len(rest):
-        names.append(f"{len(rest)} other columns")
-        steps = np.append(steps, values[rest].sum())
-        half = np.append(half, 0.0 if error is None else 1.96 * np.sqrt((error[rest] ** 2).sum()))
-    ends = base + np.cumsum(steps)
-    starts = ends - steps
-    texts = [("+" if s >= 0 else "−") + number(abs(s), h or None) for s, h in zip(steps, half)]
-    what = unit_of(result, output)
+    names, steps, half = _steps(result, row, output, k, units or {})
     title = f"Why row {safe(result.data.index[row], 20)} is answered {number(answer)}: steps from the base {number(base)}"
-    figure = blank(title, safe(what), height=heights(len(names) + 2))
-    figure.add_bar(
-        x=steps,
-        base=starts,
-        y=list(range(1, len(names) + 1)),
-        orientation="h",
-        marker={
-            "color": [UP if s >= 0 else DOWN for s in steps],
-            "pattern": {
-                "shape": ["" if s >= 0 else "/" for s in steps],
-                "fillmode": "replace",
-                "solidity": 0.6,
-            },
-        },
-        error_x=bars_error(-half, half, np.zeros(len(half))),
-        hovertext=[f"{n}: {t}" for n, t in zip(names, texts)],
-        hoverinfo="text",
-    )
+    figure = blank(title, safe(unit_of(result, output)), height=heights(len(names) + 2))
+    ends = base + np.cumsum(steps)
+    texts = [("+" if s >= 0 else "−") + number(abs(s), h or None) for s, h in zip(steps, half)]
+    _add_steps(figure, names, steps, ends, half, texts)
     figure.add_trace(
         go.Scatter(
             x=[base, answer],
@@ -80,7 +52,7 @@ def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, 
         )
     )
     figure.add_scatter(
-        x=np.maximum(starts, ends) + half,
+        x=np.maximum(ends - steps, ends) + half,
         y=list(range(1, len(names) + 1)),
         mode="text",
         text=[f" {t}" for t in texts],
@@ -90,10 +62,46 @@ def waterfall(result: Explanation, row: int = 0, output: int = 0, k: int = TOP, 
     )
     path_x, path_y = np.repeat([base, *ends], 2), np.r_[0, np.repeat(np.arange(1, len(names) + 1), 2), len(names) + 1]
     figure.add_scatter(x=path_x, y=path_y, mode="lines", line={"color": GREY, "width": 1, "dash": "dot"}, hoverinfo="skip")
-    low, high = float(path_x.min()), float((np.maximum(starts, ends) + half).max(initial=float(path_x.max())))
-    low = min(low, float((np.minimum(starts, ends) - half).min(initial=low)))
+    low, high = float(path_x.min()), float((np.maximum(ends - steps, ends) + half).max(initial=float(path_x.max())))
+    low = min(low, float((np.minimum(ends - steps, ends) - half).min(initial=low)))
     figure.update_layout(xaxis={"range": [low - 0.04 * (high - low), high + 0.18 * (high - low)]})
     return name_lines(figure, ["base: no column known", *names, "this row's answer"])
+
+
+def _steps(result: Explanation, row: int, output: int, k: int, units: dict[str, str]) -> tuple[list[str], FloatArray, FloatArray]:
+    """Return (names, steps, half widths of their intervals) of the k largest contributions and of all others together, in their order."""
+    values = result.cube()[row, :, output]
+    error = None if result.error is None else result.error.reshape(result.cube().shape)[row, :, output]
+    order = np.argsort(-np.abs(values), kind="stable")
+    main, rest = order[:k], order[k:]
+    names, steps = _names(result, row, main, units), values[main]
+    half = np.zeros(len(main)) if error is None else 1.96 * error[main]
+    if len(rest):
+        names.append(f"{len(rest)} other columns")
+        steps = np.append(steps, values[rest].sum())
+        half = np.append(half, 0.0 if error is None else 1.96 * np.sqrt((error[rest] ** 2).sum()))
+    return names, steps, half
+
+
+def _add_steps(figure: go.Figure, names: list[str], steps: FloatArray, ends: FloatArray, half: FloatArray, texts: list[str]) -> None:
+    """Draw one bar per step up to its end, with its whisker."""
+    figure.add_bar(
+        x=steps,
+        base=ends - steps,
+        y=list(range(1, len(steps) + 1)),
+        orientation="h",
+        marker={
+            "color": [UP if s >= 0 else DOWN for s in steps],
+            "pattern": {
+                "shape": ["" if s >= 0 else "/" for s in steps],
+                "fillmode": "replace",
+                "solidity": 0.6,
+            },
+        },
+        error_x=bars_error(-half, half, np.zeros(len(half))),
+        hovertext=[f"{n}: {t}" for n, t in zip(names, texts)],
+        hoverinfo="text",
+    )
 
 
 def _side_by_side(result: Explanation, row: int, output: int, k: int, units: dict[str, str]) -> go.Figure:
