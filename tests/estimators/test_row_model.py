@@ -231,7 +231,7 @@ def test_saved_and_read_again_it_answers_the_same(mixed_model, tmp_path, monkeyp
         raise OSError("no space left on device")
 
     monkeypatch.setattr("safetensors.numpy.save_file", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(RequestError, match="no space"):
         mixed_model.save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -161,7 +161,7 @@ def test_a_schema_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(RequestError, match="no space"):
         schema.save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -108,7 +108,8 @@ def _fit_knots(x: FloatArray) -> tuple[FloatArray, float]:
     share = (np.arange(KNOTS) + 0.5) / KNOTS
     at, same = np.unique(np.quantile(x, np.linspace(0, 1, KNOTS)), return_inverse=True)
     height = np.bincount(same.reshape(-1), weights=ndtri(share)) / np.bincount(same.reshape(-1))
-    spread = float(x.std())
+    with np.errstate(over="ignore"):  # of numbers near the end of what a float holds
+        spread = float(x.std())
     if len(at) < 2 or not spread > 0:
         return np.stack([at, height]), 1.0
     slope = np.diff(height) / np.diff(at)
