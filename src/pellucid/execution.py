@@ -55,7 +55,7 @@ class Threads:
     def __init__(self, n: int) -> None:
         if n < 2:
             raise RequestError("the number of threads is too small", expected="at least 2", got=str(n))
-        self._pool = ThreadPoolExecutor(n - 1, initializer=_one_thread_if_loaded)  # they end when this object is collected
+        self._pool = ThreadPoolExecutor(n - 1, initializer=_one_thread)  # they end when this object is collected
         self.n = n
 
     def map(self, function: Callable[[T], R], chunks: Iterable[T]) -> Iterator[R]:
@@ -100,11 +100,6 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-def _one_thread_if_loaded() -> None:
-    if "torch" in sys.modules:
-        _one_thread()
 
 
 def executor(workers: int = 1) -> Executor:

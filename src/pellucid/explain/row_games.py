@@ -12,7 +12,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -143,7 +142,7 @@ class RowGames:
         blocks, threads = self.blocks(), self.engine.threads if self.neighbours is None else 1
         if threads > 1 and len(blocks) >= threads:
             _ = self.engine.rounding  # measured once for all
-            with limit_threads(1) if self.engine.slopes else nullcontext():  # where it is no network torch need not be loaded
+            with limit_threads(1):
                 yield from Threads(threads).map(solve, blocks)
             return
         for block in blocks:

@@ -11,7 +11,6 @@ Letters: R rows, B background rows, P players, M nodes, E leaves with one output
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +65,7 @@ class Leaves:
         self.worth = np.repeat(forest.value[self._leaf, out], 2)
         self.line = np.repeat(2 * out, 2) + np.tile([0, 1], len(out))
         self.b = self._off(trees.b)
-        self._kept = threading.local()  # by thread: each answers rows of its own
+        self._held: Held | None = None
 
     @classmethod
     def of(cls, trees: TreeSum, n_players: int, memory: int) -> Leaves | None:
@@ -118,23 +117,17 @@ class Leaves:
     def groups(self, row: Ints) -> list[Ints]:
         """Return the places of rows (n,), group by group of rows whose leaves are held together."""
         rows, at = np.unique(row, return_inverse=True)
-        held = self._held
-        if held is not None and held.has(rows):
+        if self._held is not None and self._held.has(rows):
             return [np.arange(len(row))]
         part = at // self.rows_at_once
         return [np.flatnonzero(part == k) for k in range(int(part.max(initial=-1)) + 1)]
 
     def held(self, row: Ints) -> Held:
         """Return the leaves of rows, as many as fit; those found last are kept."""
-        found = self._held
-        if found is None or not found.has(row):
-            self._kept.held = found = None
-            self._kept.held = found = self._hold(np.unique(row))
-        return found
-
-    @property
-    def _held(self) -> Held | None:
-        return getattr(self._kept, "held", None)
+        if self._held is None or not self._held.has(row):
+            self._held = None
+            self._held = self._hold(np.unique(row))
+        return self._held
 
     def _hold(self, rows: Ints) -> Held:
         off, size = self._off(self.trees.x[rows]), self.b.shape[1]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.execution import default_threads
 from pellucid.probe.composing import FramePath, Lot
 from pellucid.probe.tree_leaves import Held, Leaves
 from pellucid.probe.tree_sum import DEEP, TreeSum
@@ -23,8 +22,6 @@ EXACT_ROWS = 2**21
 """Composed rows per explained row up to which enumeration takes no longer than sampling."""
 SHARE = 8
 """Part of the memory bound that leaves of pairs may take: one in so many."""
-MOST_THREADS = 4
-"""Each of them holds leaves of its own, and some hundred megabytes while it answers."""
 TABLE = 64
 """All coalitions of a pair are answered where so many times the coalitions asked for would be no fewer."""
 LARGEST_TABLE = 20
@@ -60,10 +57,6 @@ class TreePath(FramePath):
     def plays(self) -> bool:  # type: ignore[override]
         """Whether the trees answer."""
         return self._leaves is not None
-
-    @property
-    def threads(self) -> int:
-        return min(MOST_THREADS, default_threads())
 
     @property
     def exact_rows(self) -> int | None:
