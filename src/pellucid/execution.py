@@ -138,8 +138,8 @@ SMALL = 2**18  # cells of a matrix below which sharing a loop between cores gain
 
 
 @contextlib.contextmanager
-def few_threads(cells: int) -> Iterator[None]:
-    """Keep the compiled loops of other libraries (OpenMP) on one core inside the block where a matrix has few ``cells``.
+def few_threads(cells: int, of: str = "openmp") -> Iterator[None]:
+    """Keep the compiled loops of other libraries (OpenMP, or ``of="blas"``) on one core inside the block where a matrix has few ``cells``.
 
     Trees on a small table run thousands of loops of some microseconds. Their threads wait for each other by spinning: where anything else
     runs on the machine, two cores take several times as long as one.
@@ -149,7 +149,7 @@ def few_threads(cells: int) -> Iterator[None]:
         return
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, user_api="openmp"):
+    with threadpool_limits(1, user_api=of):
         yield
 
 

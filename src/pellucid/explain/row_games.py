@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import PellucidWarning, RequestError
-from pellucid.execution import Threads, limit_threads
+from pellucid.execution import Threads, few_threads, limit_threads
 from pellucid.explain import games as solve
 from pellucid.explain.games import Games
 from pellucid.explain.pairs import known_between, pair_games, playing
@@ -147,7 +148,9 @@ class RowGames:
             return
         for block in blocks:
             self.engine.forget()
-            yield solve(block)
+            with few_threads(0, "blas") if self.free else nullcontext():  # where trees answer, products are many and small
+                found = solve(block)
+            yield found
 
     def games(self, rows: Ints) -> tuple[Games, Ints, FloatArray]:
         """Return (games, the place in ``rows`` each belongs to, weights)."""
