@@ -27,7 +27,7 @@ from pellucid.probe.hashing import mix
 from pellucid.protocols import FloatArray
 from pellucid.trees import Forest
 
-__all__ = ["MOST_PLAYERS", "Weigh", "solve"]
+__all__ = ["MOST_PLAYERS", "Weigh", "runs", "solve"]
 
 Ints = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint64]
@@ -231,7 +231,7 @@ def _values(
     weight, theirs = np.bincount(other, share[others.row])[order], theirs[order]
     start, end = (np.searchsorted(leaf_b[order], leaf, side=side) for side in ("left", "right"))
     count = end - start
-    for s, e in _runs(count, PAIRS):
+    for s, e in runs(count, PAIRS):
         i = np.repeat(np.arange(s, e), count[s:e])
         k = np.arange(len(i)) - np.repeat(np.cumsum(count[s:e]) - count[s:e], count[s:e]) + np.repeat(start[s:e], count[s:e])
         meets = (mine[i] & theirs[k]) == 0
@@ -281,7 +281,7 @@ class _Met:
         return np.stack(out, 1)
 
 
-def _runs(count: Ints, most: int) -> Iterator[tuple[int, int]]:
+def runs(count: Ints, most: int) -> Iterator[tuple[int, int]]:
     """Yield (start, end) of runs of counts that add up to about ``most``."""
     total, s = np.cumsum(count), 0
     while s < len(count):

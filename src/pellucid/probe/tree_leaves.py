@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.probe.composing import Lot
-from pellucid.probe.tree_games import MOST_PLAYERS
+from pellucid.probe.tree_games import MOST_PLAYERS, runs
 from pellucid.probe.tree_sum import TreeSum
 from pellucid.protocols import FloatArray
 
@@ -199,7 +199,7 @@ class Held:
         """Return the sums (g, 2^d, K) of all coalitions of the players of some pairs."""
         (g, d), k = lot.players.shape, self.leaves.trees.forest.n_outputs
         out = np.empty((g, 2**d, k))
-        for s, e in _runs(np.maximum(self._count(lot.row, lot.back), k << d), AT_ONCE):
+        for s, e in runs(np.maximum(self._count(lot.row, lot.back), k << d), AT_ONCE):
             out[s:e] = self._table(lot.row[s:e], lot.back[s:e], self.leaves.place[lot.players[s:e]])
         return out
 
@@ -243,7 +243,7 @@ class Held:
         for j in range(bits.shape[1]):
             known |= np.where(local[..., j], bits[:, j, None], 0).astype(self.leaves.bits)
         out = np.empty((g, m, self.leaves.trees.forest.n_outputs))
-        for s, e in _runs(self._count(row, back) * m, MATCHES):
+        for s, e in runs(self._count(row, back) * m, MATCHES):
             pair, at = self._of(row[s:e], back[s:e])
             leaf, more, less = self.leaf[at], self.more[at], self.less[at]
             comes = (known[s:e][pair] & (more | less)[:, None]) == np.where(leaf & 1, less, more)[:, None]
@@ -261,7 +261,7 @@ class Held:
         joined = np.full((g, 8 * max(1, -(-len(self.leaves.used) // 8)) + 1), m, np.int16)
         np.put_along_axis(joined, place, m - local.sum(1, dtype=np.int16), 1)
         out = np.empty((g, m, self.leaves.trees.forest.n_outputs))
-        for s, e in _runs(self._count(row, back), AT_ONCE):
+        for s, e in runs(self._count(row, back), AT_ONCE):
             k, (pair, at) = out.shape[2], self._of(row[s:e], back[s:e])
             leaf, more, less = self.leaf.take(at), self.more.take(at), self.less.take(at)
             joins, stays = np.where(leaf & 1, less, more), np.where(leaf & 1, more, less)
@@ -373,10 +373,3 @@ def _chains(local: BoolArray) -> list[tuple[int, int]]:
     """Return (start, end) of the longest runs of coalitions (g, m, d) that grow in every pair: each holds those before it."""
     breaks = np.flatnonzero((local[:, :-1] & ~local[:, 1:]).any((0, 2))) + 1
     return list(zip([0, *breaks.tolist()], [*breaks.tolist(), local.shape[1]]))
-
-
-def _runs(cost: Ints, most: int) -> list[tuple[int, int]]:
-    """Return (start, end) of runs that cost about ``most`` each."""
-    part = (np.cumsum(cost) - cost) // most
-    starts = np.flatnonzero(np.diff(part, prepend=-1))
-    return list(zip(starts.tolist(), np.append(starts[1:], len(cost)).tolist()))

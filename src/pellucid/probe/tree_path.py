@@ -82,7 +82,7 @@ class TreePath(FramePath):
         for some in leaves.groups(np.concatenate([lot.row for lot in lots])) if lots else ():
             for k, lot in enumerate(lots):
                 mine = some[(some >= ends[k]) & (some < ends[k + 1])] - ends[k]
-                if made[k][mine].size:
+                if len(mine) and lot.local.shape[-2]:
                     self.view.in_time()
                     local = lot.local if lot.local.ndim == 2 else lot.local[mine]
                     made[k][mine] = self._answers(leaves.held(lot.row[mine]), Lot(lot.row[mine], lot.back[mine], lot.players[mine], local))

@@ -8,7 +8,21 @@ import numpy as np
 import pandas as pd
 
 from pellucid.errors import RequestError, did_you_mean, quote
-from pellucid.report.charts.style import DOWN, GREY, RANKS, UP, bars_error, blank, heights, name_lines, safe, unit_of, whole_steps, wrap
+from pellucid.report.charts.style import (
+    DOWN,
+    GREY,
+    RANKS,
+    UP,
+    bars_error,
+    blank,
+    heights,
+    name_lines,
+    safe,
+    signed,
+    unit_of,
+    whole_steps,
+    wrap,
+)
 from pellucid.report.words import cell, number
 from pellucid.results import Explanation, FloatArray, Interactions
 from pellucid.table.cells import written_numbers
@@ -90,14 +104,7 @@ def _add_steps(figure: go.Figure, names: list[str], steps: FloatArray, ends: Flo
         base=ends - steps,
         y=list(range(1, len(steps) + 1)),
         orientation="h",
-        marker={
-            "color": [UP if s >= 0 else DOWN for s in steps],
-            "pattern": {
-                "shape": ["" if s >= 0 else "/" for s in steps],
-                "fillmode": "replace",
-                "solidity": 0.6,
-            },
-        },
+        marker=signed(steps),
         error_x=bars_error(-half, half, np.zeros(len(half))),
         hovertext=[f"{n}: {t}" for n, t in zip(names, texts)],
         hoverinfo="text",
@@ -118,10 +125,7 @@ def _side_by_side(result: Explanation, row: int, output: int, k: int, units: dic
         x=bars,
         y=list(range(len(names))),
         orientation="h",
-        marker={
-            "color": [UP if v >= 0 else DOWN for v in bars],
-            "pattern": {"shape": ["" if v >= 0 else "/" for v in bars], "fillmode": "replace", "solidity": 0.6},
-        },
+        marker=signed(bars),
         error_x=bars_error(bars - half, bars + half, bars),
         hovertext=[f"{n}: {t}" for n, t in zip(names, texts)],
         hoverinfo="text",

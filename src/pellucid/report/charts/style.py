@@ -5,7 +5,7 @@ Colours are those of Okabe and Ito (2008, jfly.uni-koeln.de/color). Colour never
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,6 +103,15 @@ def name_lines(figure: go.Figure, names: Sequence[str], axis: str = "y") -> go.F
     span = [n - 0.5, -0.5] if axis == "y" else [-0.5, n - 0.5]
     figure.update_layout({f"{axis}axis": {"tickvals": list(range(n)), "ticktext": list(names), "range": span, "showgrid": False}})
     return figure
+
+
+def signed(values: Iterable[float]) -> dict[str, Any]:
+    """Return the marker of bars whose sign is told by colour and, for whoever sees none, by hatching: values below 0 are hatched."""
+    below = [not v >= 0 for v in values]
+    return {
+        "color": [DOWN if b else UP for b in below],
+        "pattern": {"shape": ["/" if b else "" for b in below], "fillmode": "replace", "solidity": 0.6},
+    }
 
 
 def line_at(figure: go.Figure, x: float, words: str, dash: str = "dash") -> None:

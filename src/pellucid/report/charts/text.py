@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pellucid.errors import RequestError, did_you_mean, quote
-from pellucid.report.charts.style import DOWN, GREY, UP, bars_error, blank, heights, name_lines, safe, unit_of
+from pellucid.report.charts.style import DOWN, GREY, UP, bars_error, blank, heights, name_lines, safe, signed, unit_of
 from pellucid.report.words import number
 from pellucid.results import Words
 
@@ -49,14 +49,7 @@ def words(result: Words, row: int = 0, column: str | None = None, output: int = 
         y=list(range(len(order))),
         orientation="h",
         hoverinfo="text",
-        marker={
-            "color": [UP if v >= 0 else DOWN for v in shown],
-            "pattern": {
-                "shape": ["" if v >= 0 else "/" for v in shown],
-                "fillmode": "replace",
-                "solidity": 0.6,
-            },
-        },
+        marker=signed(shown),
         error_x=bars_error(shown - half, shown + half, shown),
         hovertext=[f"{safe(tokens[j])}: {number(v, h or None)}" for j, v, h in zip(order, shown, half)],
     )
